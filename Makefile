@@ -1,0 +1,37 @@
+# make demo · make test · make bench. All set-up of a fresh Debian machine with Rust is done here.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# Build output outlives the clone.
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
+RELEASE := $(CARGO_TARGET_DIR)/release/tributary
+
+.PHONY: help setup build demo test check bench fuzz
+
+help:
+	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
+	@echo 'make test    every check and test'
+	@echo 'make bench   every measurement, in release'
+	@echo 'make build   the release binary'
+
+setup:
+	@scripts/setup.sh
+
+build: setup
+	cargo build --release --package tributary-cli
+
+demo: build
+	@scripts/demo.sh $(RELEASE)
+
+check: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo xtask tidy
+
+test: check
+	cargo test --workspace --no-fail-fast
+
+bench: build
+	@scripts/bench.sh $(RELEASE)

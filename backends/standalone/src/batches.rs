@@ -1,0 +1,247 @@
+//! Batches: fitting them to a schema, gathering small ones, and rows held in memory.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use arrow_array::{Array, RecordBatch, RecordBatchOptions};
+use arrow_data::ArrayData;
+use arrow_select::concat::concat_batches;
+use tributary_core::computing::PartSize;
+use tributary_core::error::{Error, Result};
+use tributary_core::schema::TableSchema;
+
+use crate::memory::{Hold, batch_bytes};
+
+/// One partition's rows on their way: pulled, in order, without empty batches.
+pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+
+/// The same, in pieces of the reader's choice.
+pub(crate) struct Feed {
+    input: Batches,
+    rest: Option<RecordBatch>,
+}
+
+impl Feed {
+    pub(crate) fn new(input: Batches) -> Self {
+        Self { input, rest: None }
+    }
+
+    /// How many rows the next pull can give; 0 at the end.
+    pub(crate) fn ready(&mut self) -> Result<usize> {
+        if self.rest.is_none() {
+            self.rest = self.input.next().transpose()?;
+        }
+        Ok(self.rest.as_ref().map_or(0, RecordBatch::num_rows))
+    }
+
+    /// The next rows, at most so many.
+    pub(crate) fn pull(&mut self, most: usize) -> Result<Option<RecordBatch>> {
+        let ready = self.ready()?;
+        let Some(batch) = self.rest.take() else { return Ok(None) };
+        if ready <= most {
+            return Ok(Some(batch));
+        }
+        self.rest = Some(batch.slice(most, ready - most));
+        Ok(Some(batch.slice(0, most)))
+    }
+}
+
+/// Rows of a batch that is worked on at once: two columns of 8 bytes fill half of a usual second-level cache.
+pub(crate) const BATCH_ROWS: usize = 32_768;
+/// Fewer rows than this are copied together; more are passed on as they are.
+const SMALL_ROWS: usize = 1024;
+
+/// The batch under the schema's own names, if its columns are what the schema says.
+pub(crate) fn fit(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatch> {
+    schema.check(&batch)?;
+    if std::sync::Arc::ptr_eq(batch.schema_ref(), schema.arrow()) {
+        return Ok(batch);
+    }
+    let rows = batch.num_rows();
+    wide_batch(schema, batch.columns().to_vec(), rows)
+}
+
+/// A batch of this schema, which may have no columns at all.
+pub(crate) fn wide_batch(
+    schema: &TableSchema,
+    columns: Vec<arrow_array::ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    RecordBatch::try_new_with_options(schema.arrow().clone(), columns, &options)
+        .map_err(|e| Error::invalid(format!("columns do not make a batch of {schema:?}")).because(e))
+}
+
+/// Rows `wanted` of these batches, which are numbered from 0. Nothing is copied.
+pub(crate) fn slice_rows(batches: &[RecordBatch], wanted: Range<u64>) -> Vec<RecordBatch> {
+    let mut first = 0u64;
+    let mut found = Vec::new();
+    for batch in batches {
+        let end = first + batch.num_rows() as u64;
+        let (from, to) = (wanted.start.max(first), wanted.end.min(end));
+        if from < to {
+            found.push(batch.slice((from - first) as usize, (to - from) as usize));
+        }
+        if end >= wanted.end {
+            break;
+        }
+        first = end;
+    }
+    found
+}
+
+/// Puts batches away and copies small ones together: what is kept will be read many times.
+pub(crate) struct Gather {
+    schema: TableSchema,
+    small: Vec<RecordBatch>,
+    small_rows: usize,
+    done: Vec<RecordBatch>,
+}
+
+impl Gather {
+    pub(crate) fn new(schema: &TableSchema) -> Self {
+        Self { schema: schema.clone(), small: Vec::new(), small_rows: 0, done: Vec::new() }
+    }
+
+    pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        let rows = batch.num_rows();
+        if rows >= SMALL_ROWS {
+            self.flush()?;
+            self.done.push(batch);
+        } else if rows > 0 {
+            self.small.push(batch);
+            self.small_rows += rows;
+            if self.small_rows >= BATCH_ROWS {
+                self.flush()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.small_rows = 0;
+        let small = std::mem::take(&mut self.small);
+        match small.len() {
+            0 => {}
+            1 => self.done.extend(small),
+            _ => self.done.push(concat_batches(self.schema.arrow(), &small)?),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(mut self) -> Result<Vec<RecordBatch>> {
+        self.flush()?;
+        Ok(self.done)
+    }
+}
+
+/// Partitions in memory, and their share of the budget.
+pub(crate) struct Held {
+    pub(crate) parts: Vec<Vec<RecordBatch>>,
+    hold: Hold,
+}
+
+impl Held {
+    pub(crate) fn new(parts: Vec<Vec<RecordBatch>>, hold: Hold) -> Self {
+        Self { parts, hold }
+    }
+
+    /// As [`Held::new`], taking from the budget what the rows need beyond `hold`.
+    pub(crate) fn counted(parts: Vec<Vec<RecordBatch>>, mut hold: Hold) -> Result<Self> {
+        hold.cover(parts.iter().flatten().map(batch_bytes).sum())?;
+        Ok(Self { parts, hold })
+    }
+
+    pub(crate) fn into_parts(self) -> (Vec<Vec<RecordBatch>>, Hold) {
+        (self.parts, self.hold)
+    }
+
+    /// Rows of each partition.
+    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> + '_ {
+        self.parts.iter().map(|part| part.iter().map(|b| b.num_rows() as u64).sum())
+    }
+
+    pub(crate) fn sizes(&self) -> Vec<PartSize> {
+        let bytes = self.parts.iter().map(|part| part.iter().map(batch_bytes).sum());
+        self.counts().zip(bytes).map(|(rows, bytes)| PartSize { rows, bytes }).collect()
+    }
+
+    /// Copies the rows if the buffers behind them are much larger: a slice would keep all of another table in memory,
+    /// and uncounted.
+    pub(crate) fn compact(self, schema: &TableSchema) -> Result<Self> {
+        const SLACK_BYTES: u64 = 1 << 20;
+        let shown: u64 = self.parts.iter().flatten().map(batch_bytes).sum();
+        let mut buffers = HashMap::new();
+        for column in self.parts.iter().flatten().flat_map(RecordBatch::columns) {
+            add_buffers(&column.to_data(), &mut buffers);
+        }
+        if buffers.values().sum::<u64>() <= 2 * shown + SLACK_BYTES {
+            return Ok(self);
+        }
+        // Arrow copies nothing where only one batch has to be joined.
+        let copy = |batch: RecordBatch| concat_batches(schema.arrow(), [&batch, &schema.empty_batch()]);
+        let copy_part = |part: Vec<RecordBatch>| part.into_iter().map(copy).collect::<Result<_, _>>();
+        let parts = self.parts.into_iter().map(copy_part).collect::<Result<_, _>>()?;
+        Ok(Self { parts, hold: self.hold })
+    }
+}
+
+fn add_buffers(data: &ArrayData, buffers: &mut HashMap<usize, u64>) {
+    let nulls = data.nulls().map(|nulls| nulls.buffer());
+    for buffer in data.buffers().iter().chain(nulls) {
+        buffers.insert(buffer.data_ptr().as_ptr() as usize, buffer.capacity() as u64);
+    }
+    data.child_data().iter().for_each(|child| add_buffers(child, buffers));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::{ArrayRef, UInt64Array};
+    use tributary_core::ids::SessionId;
+    use tributary_core::schema::KeyType;
+
+    use super::*;
+    use crate::memory::Memory;
+
+    fn numbers(rows: std::ops::Range<u64>) -> (TableSchema, RecordBatch) {
+        let schema = TableSchema::keyed("k", KeyType::UInt64, vec![]).unwrap();
+        let keys: ArrayRef = Arc::new(UInt64Array::from_iter_values(rows));
+        let batch = schema.batch(vec![keys]).unwrap();
+        (schema, batch)
+    }
+
+    #[test]
+    fn rows_are_found_across_batches() {
+        let batches = [numbers(0..5).1, numbers(5..6).1, numbers(6..10).1];
+        let found = |rows| slice_rows(&batches, rows).iter().map(|b| b.num_rows()).collect::<Vec<_>>();
+        assert_eq!(found(3..8), [2, 1, 2]);
+        assert_eq!(found(5..6), [1]);
+        assert_eq!(found(4..4), [0; 0]);
+        assert_eq!(found(20..30), [0; 0]);
+    }
+
+    #[test]
+    fn a_small_slice_does_not_keep_a_large_table() {
+        let (schema, large) = numbers(0..1_000_000);
+        let memory = Memory::new(SessionId::new("s").unwrap(), u64::MAX);
+        let held = Held::counted(vec![vec![large.slice(10, 100)]], memory.hold()).unwrap();
+        assert_eq!(memory.used(), 800);
+        let held = held.compact(&schema).unwrap();
+        assert_eq!(held.parts[0][0], large.slice(10, 100));
+        assert!(held.parts[0][0].get_array_memory_size() < 1_000_000);
+    }
+
+    #[test]
+    fn small_batches_are_gathered_and_large_ones_passed_on() {
+        let (schema, large) = numbers(0..100_000);
+        let mut gather = Gather::new(&schema);
+        for rows in [1, 8, 64, 512, 50_000] {
+            gather.push(large.slice(0, rows)).unwrap();
+        }
+        let rows: Vec<usize> = gather.finish().unwrap().iter().map(|b| b.num_rows()).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 50_585);
+        assert!(rows.len() <= 3, "{rows:?}");
+    }
+}

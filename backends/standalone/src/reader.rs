@@ -1,0 +1,188 @@
+//! Rows on their way to a reader: slices are computed beside each other and ahead of it, by a bounded amount.
+//!
+//! A job that is far enough ahead does not block its thread: it puts the pipeline down, and the reader has it
+//! taken up again. So a reader may be as slow as it likes, or feed another action of the same session.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Waker};
+
+use arrow_array::RecordBatch;
+use futures::{StreamExt, stream};
+use tributary_core::computing::RowStream;
+use tributary_core::error::Result;
+
+use crate::batches::Batches;
+use crate::cancel::{Guard, lock};
+use crate::memory::{Hold, batch_bytes};
+use crate::run::{Run, Slice};
+
+/// Bytes of one slice that are ready before its job pauses, at most.
+const MOST_AHEAD_BYTES: u64 = 64 << 20;
+
+/// The rows of a prepared run, slice by slice.
+pub(crate) fn read(run: Arc<Run>, slices: Vec<Slice>, guard: Guard) -> RowStream {
+    let spec = &run.host.spec;
+    let cores = spec.placement.cores;
+    let ahead_bytes = MOST_AHEAD_BYTES.min(spec.memory_bytes / (4 * u64::from(cores)));
+    let (cores, slices) = (cores as usize, slices.into());
+    let mut reader = Reader { run, _guard: guard, ahead_bytes, cores, slices, flows: VecDeque::new() };
+    stream::poll_fn(move |context| reader.poll(context)).boxed()
+}
+
+struct Reader {
+    run: Arc<Run>,
+    _guard: Guard,
+    ahead_bytes: u64,
+    cores: usize,
+    slices: VecDeque<Slice>,
+    flows: VecDeque<Flow>,
+}
+
+impl Reader {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        loop {
+            while self.flows.len() < self.cores
+                && let Some(slice) = self.slices.pop_front()
+            {
+                let flow = Flow::new(self.run.clone(), slice, self.ahead_bytes);
+                flow.resume();
+                self.flows.push_back(flow);
+            }
+            let Some(flow) = self.flows.front() else { return Poll::Ready(None) };
+            let polled = flow.poll(context);
+            match polled {
+                Poll::Ready(None) => drop(self.flows.pop_front()),
+                Poll::Ready(Some(Err(error))) => {
+                    // The first failure is the last thing that a reader sees.
+                    self.slices.clear();
+                    self.flows.clear();
+                    return Poll::Ready(Some(Err(self.run.outcome(error))));
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+/// One slice on its way.
+struct Flow {
+    run: Arc<Run>,
+    slice: Slice,
+    lane: Arc<Lane>,
+}
+
+/// What a flow's job and its reader share. Not the run: the reader must see the end only when the job has let go of all
+/// rows.
+struct Lane {
+    ahead_bytes: u64,
+    state: Mutex<State>,
+}
+
+struct State {
+    ready: VecDeque<Result<(RecordBatch, Hold)>>,
+    ready_bytes: u64,
+    source: Source,
+    reader: Option<Waker>,
+}
+
+enum Source {
+    New,
+    /// Far enough ahead.
+    Paused(Batches),
+    Working,
+    Ended,
+}
+
+impl Flow {
+    fn new(run: Arc<Run>, slice: Slice, ahead_bytes: u64) -> Self {
+        let state = State { ready: VecDeque::new(), ready_bytes: 0, source: Source::New, reader: None };
+        Self { run, slice, lane: Arc::new(Lane { ahead_bytes, state: Mutex::new(state) }) }
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<Option<Result<RecordBatch>>> {
+        let mut state = lock(&self.lane.state);
+        let next = state.ready.pop_front();
+        if let Some(Ok((_, hold))) = &next {
+            state.ready_bytes -= hold.bytes();
+        }
+        let ended = matches!(state.source, Source::Ended);
+        if next.is_none() && !ended {
+            state.reader = Some(context.waker().clone());
+        }
+        let low = state.ready_bytes <= self.lane.ahead_bytes / 2;
+        drop(state);
+        if low && !ended {
+            self.resume();
+        }
+        match next {
+            Some(next) => Poll::Ready(Some(next.map(|(batch, _)| batch))),
+            None if ended => Poll::Ready(None),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Takes up a pipeline that waits.
+    fn resume(&self) {
+        let mut state = lock(&self.lane.state);
+        let source = match std::mem::replace(&mut state.source, Source::Working) {
+            Source::New => None,
+            Source::Paused(rows) => Some(rows),
+            other => {
+                state.source = other;
+                return;
+            }
+        };
+        drop(state);
+        let (run, slice, lane) = (self.run.clone(), self.slice.clone(), self.lane.clone());
+        let work = move || {
+            let worked = run.attempt(|| lane.fill(&run, &slice, source));
+            drop(run);
+            lane.settle(worked);
+        };
+        if let Err(error) = self.run.host.pool.spawn(work) {
+            self.lane.settle(Err(error));
+        }
+    }
+}
+
+impl Lane {
+    fn fill(&self, run: &Run, slice: &Slice, source: Option<Batches>) -> Result<Source> {
+        let mut rows = match source {
+            Some(rows) => rows,
+            None => run.pull(slice)?,
+        };
+        while let Some(batch) = rows.next().transpose()? {
+            run.cancel.check()?;
+            let mut hold = run.host.memory.hold();
+            if !run.is_held() {
+                hold.grow(batch_bytes(&batch))?;
+            }
+            let mut state = lock(&self.state);
+            state.ready_bytes += hold.bytes();
+            state.ready.push_back(Ok((batch, hold)));
+            let far = state.ready_bytes >= self.ahead_bytes;
+            wake(state);
+            if far {
+                return Ok(Source::Paused(rows));
+            }
+        }
+        Ok(Source::Ended)
+    }
+
+    fn settle(&self, worked: Result<Source>) {
+        let mut state = lock(&self.state);
+        state.source = worked.unwrap_or_else(|error| {
+            state.ready.push_back(Err(error));
+            Source::Ended
+        });
+        wake(state);
+    }
+}
+
+/// Outside of the lock: a reader may poll at once.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let reader = state.reader.take();
+    drop(state);
+    reader.into_iter().for_each(Waker::wake);
+}

@@ -1,0 +1,314 @@
+//! One action's run of a plan: kernels opened, stages held, partitions pulled.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+use rayon::prelude::*;
+use tributary_core::computing::Handle;
+use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::kernel::{Keeps, KernelCall, PartContext};
+use tributary_core::layout::{Layout, RowRanges};
+use tributary_core::plan::{Node, Op};
+
+use crate::batches::{Batches, Feed, Gather, Held, slice_rows};
+use crate::cancel::{Cancel, cancelled, lock};
+use crate::exchange::{Exchange, Known};
+use crate::join::Join;
+use crate::map::{Mapped, Opened};
+use crate::memory::{Hold, batch_bytes};
+use crate::pipeline::{Loaded, Zip, held};
+use crate::pool::caught;
+use crate::session::Host;
+use crate::stages::{NodeId, Stage, nodes, stages};
+
+pub(crate) struct Run {
+    pub(crate) host: Arc<Host>,
+    pub(crate) cancel: Cancel,
+    root: Node,
+    opened: HashMap<NodeId, Arc<Opened>>,
+    held: Mutex<HashMap<NodeId, Arc<Held>>>,
+    failure: Mutex<Option<Error>>,
+}
+
+/// A partition of a node, or some rows of it.
+#[derive(Clone)]
+pub(crate) struct Slice {
+    partition: u32,
+    /// Counted from the partition's first row.
+    rows: Option<Range<u64>>,
+}
+
+impl Slice {
+    pub(crate) fn whole(partition: u32) -> Self {
+        Self { partition, rows: None }
+    }
+}
+
+impl Run {
+    /// Opens kernels and runs all stages, so that only the last pipeline is left.
+    pub(crate) fn prepare(host: Arc<Host>, cancel: Cancel, root: Node) -> Result<Arc<Self>> {
+        let mut opened = HashMap::new();
+        let mut held = HashMap::new();
+        for node in nodes(&root) {
+            match node.op() {
+                Op::Map(input, call) => {
+                    cancel.check()?;
+                    opened.insert(NodeId::of(&node), Arc::new(open_kernel(&host, input, call)?));
+                }
+                Op::Scan(handle, _) => {
+                    held.insert(NodeId::of(&node), host.items.rows(&host.spec.id, handle)?);
+                }
+                _ => {}
+            }
+        }
+        let (held, failure) = (Mutex::new(held), Mutex::new(None));
+        let run = Arc::new(Self { host, cancel, root, opened, held, failure });
+        for stage in stages(&run.root) {
+            run.stage(&stage).map_err(|error| run.outcome(error))?;
+        }
+        Ok(run)
+    }
+
+    fn stage(&self, stage: &Stage) -> Result<()> {
+        let rows = match stage.node.op() {
+            Op::Exchange(input, equal) => {
+                let known = match input.layout() {
+                    Layout::Keyed(_) if input.has_equal_keys() => Known::Grouped,
+                    Layout::Keyed(_) => Known::Unique,
+                    _ => Known::Unordered,
+                };
+                let source = self.collect(input)?;
+                let exchange =
+                    Exchange { schema: stage.node.schema(), cancel: &self.cancel, memory: &self.host.memory };
+                exchange.run(source, known, stage.node.layout(), *equal).map_err(|e| e.at("exchange"))?
+            }
+            _ => self.collect(&stage.node)?,
+        };
+        let mut held = lock(&self.held);
+        held.insert(NodeId::of(&stage.node), Arc::new(rows));
+        let freed: Vec<_> = stage.frees.iter().filter_map(|id| held.remove(id)).collect();
+        drop(held);
+        drop(freed);
+        Ok(())
+    }
+
+    /// The plan's rows, for keeping.
+    pub(crate) fn keep(&self) -> Result<Arc<Held>> {
+        if let Some(held) = self.whole(&self.root) {
+            return Ok(held);
+        }
+        self.collect(&self.root)?.compact(self.root.schema()).map(Arc::new)
+    }
+
+    /// Slices that make up all of the plan's rows.
+    pub(crate) fn root_slices(&self) -> Vec<Slice> {
+        self.slices(&self.root)
+    }
+
+    /// Some of the plan's rows, computed as they are pulled.
+    pub(crate) fn pull(&self, slice: &Slice) -> Result<Batches> {
+        self.open(&self.root, slice)
+    }
+
+    /// Whether somebody holds the plan's rows already, so that they are not counted again.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held(&self.root).is_some()
+    }
+
+    pub(crate) fn partitions(&self) -> u32 {
+        self.root.layout().partitions()
+    }
+
+    /// Runs one part of the work; if it fails, so does everything else.
+    pub(crate) fn attempt<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        let done = self.cancel.check().and_then(|()| caught(work));
+        done.map_err(|error| {
+            lock(&self.failure).get_or_insert(error);
+            self.cancel.raise();
+            cancelled()
+        })
+    }
+
+    /// What went wrong first: everything after that was only cancelled.
+    pub(crate) fn outcome(&self, error: Error) -> Error {
+        lock(&self.failure).take().unwrap_or(error)
+    }
+
+    fn held(&self, node: &Node) -> Option<Arc<Held>> {
+        lock(&self.held).get(&NodeId::of(node)).cloned()
+    }
+
+    /// A node's rows, if they are held and it shows all of them.
+    fn whole(&self, node: &Node) -> Option<Arc<Held>> {
+        match node.op() {
+            Op::Scan(_, Some(_)) => None,
+            _ => self.held(node),
+        }
+    }
+
+    /// All rows of a node, pipelines run in parallel. Those that somebody else holds are not counted again.
+    fn collect(&self, node: &Node) -> Result<Held> {
+        if let Some(whole) = self.whole(node) {
+            return Ok(Held::new(whole.parts.clone(), self.host.memory.hold()));
+        }
+        let slices = self.slices(node);
+        let done = slices
+            .par_iter()
+            .with_max_len(1)
+            .map(|slice| self.attempt(|| self.gather(node, slice)))
+            .collect::<Result<Vec<_>>>()?;
+        let mut hold = self.host.memory.hold();
+        let mut parts = vec![Vec::new(); node.layout().partitions() as usize];
+        for (slice, (batches, share)) in slices.iter().zip(done) {
+            hold.join(share);
+            parts[slice.partition as usize].extend(batches);
+        }
+        Ok(Held::new(parts, hold))
+    }
+
+    fn gather(&self, node: &Node, slice: &Slice) -> Result<(Vec<RecordBatch>, Hold)> {
+        let mut hold = self.host.memory.hold();
+        let mut gather = Gather::new(node.schema());
+        for batch in self.open(node, slice)? {
+            let batch = batch?;
+            self.cancel.check()?;
+            hold.grow(batch_bytes(&batch))?;
+            gather.push(batch)?;
+        }
+        Ok((gather.finish()?, hold))
+    }
+
+    /// What to compute separately, in order: partitions, or about equal pieces of them where every kernel works row by row,
+    /// so that one large partition does not hold up the rest. (A kernel that keeps `Keys` may be a fold that counts.)
+    fn slices(&self, node: &Node) -> Vec<Slice> {
+        let Some(counts) = self.rows_below(node) else {
+            return (0..node.layout().partitions()).map(Slice::whole).collect();
+        };
+        let pieces_wanted = 4 * rayon::current_num_threads() as u64;
+        let total = counts.iter().sum::<u64>().max(1);
+        let mut slices = Vec::new();
+        for (partition, rows) in (0..).zip(counts) {
+            let pieces = (rows.saturating_mul(pieces_wanted)).div_ceil(total).min(rows).max(1);
+            let ranges = RowRanges::even(rows, pieces as u32);
+            let cut = (0..ranges.partitions()).map(|i| Slice { partition, rows: Some(ranges.range(i)) });
+            slices.extend(cut);
+        }
+        slices
+    }
+
+    /// Rows of each partition of the held table below a chain of maps that work row by row.
+    fn rows_below(&self, node: &Node) -> Option<Vec<u64>> {
+        let mut node = node;
+        while let Op::Map(input, _) = node.op()
+            && self.held(node).is_none()
+        {
+            let keeps = self.opened.get(&NodeId::of(node))?.keeps;
+            if !matches!(keeps, Keeps::Rows | Keeps::Both) {
+                return None;
+            }
+            node = input;
+        }
+        let held = self.held(node)?;
+        Some((0..node.layout().partitions()).map(|p| rows_shown(node, &held, p).count()).collect())
+    }
+
+    /// The rows of a partition, or of a piece of it, as they are pulled.
+    fn open(&self, node: &Node, slice: &Slice) -> Result<Batches> {
+        let partition = slice.partition;
+        if let Some(rows) = self.held(node) {
+            let shown = rows_shown(node, &rows, partition);
+            return Ok(held(shown.of(&rows.parts[partition as usize], slice.rows.as_ref())));
+        }
+        match node.op() {
+            Op::Load(table) => {
+                Loaded::open(&*self.host.storage, table.clone(), partition, self.cancel.clone())
+            }
+            Op::Map(input, _) => self.open_map(node, input, slice),
+            Op::Join(left, right, kind) => {
+                let (left, right) = (self.open(left, slice)?, self.open(right, slice)?);
+                Ok(Box::new(Join::new(*kind, node.schema(), left, right, self.cancel.clone())))
+            }
+            Op::Zip(left, right) => Ok(Box::new(Zip {
+                schema: node.schema().clone(),
+                partition,
+                right_has_key: right.schema().key().is_some(),
+                left: Feed::new(self.open(left, slice)?),
+                right: Feed::new(self.open(right, slice)?),
+            })),
+            Op::Concat(inputs) => self.open_concat(inputs, partition),
+            other => {
+                let text = format!("the standalone engine does not know how to run {other:?}");
+                Err(Error::new(ErrorKind::Unsupported, text))
+            }
+        }
+    }
+
+    fn open_map(&self, node: &Node, input: &Node, slice: &Slice) -> Result<Batches> {
+        let rows = self.open(input, slice)?;
+        let opened = self.opened.get(&NodeId::of(node)).ok_or_else(|| Error::bug("a map was not opened"))?;
+        let offset = slice.rows.as_ref().map_or(0, |rows| rows.start);
+        let part = PartContext {
+            partition: slice.partition,
+            partitions: input.layout().partitions(),
+            first_row: input.first_row(slice.partition).map(|row| row + offset),
+        };
+        Mapped::start(node, opened.clone(), part, rows, self.cancel.clone())
+    }
+
+    fn open_concat(&self, inputs: &[Node], partition: u32) -> Result<Batches> {
+        let mut within = partition;
+        for input in inputs {
+            let partitions = input.layout().partitions();
+            if within < partitions {
+                return self.open(input, &Slice::whole(within));
+            }
+            within -= partitions;
+        }
+        Err(Error::bug(format!("concat has no partition {partition}")))
+    }
+}
+
+fn open_kernel(host: &Host, input: &Node, call: &KernelCall) -> Result<Opened> {
+    let blobs = call.blobs().iter().map(|blob| host.items.blob(&host.spec.id, blob));
+    let blobs = blobs.collect::<Result<Vec<_>>>()?;
+    let kernel_type = host.kernels.get(call)?;
+    Opened::new(&**kernel_type, || kernel_type.open(call, input.schema(), &blobs))
+}
+
+/// The rows of a held partition that a node shows, counted from the partition's first.
+struct Shown(Range<u64>);
+
+fn rows_shown(node: &Node, held: &Held, partition: u32) -> Shown {
+    match (node.op(), node.layout()) {
+        (Op::Scan(handle, Some(_)), Layout::Rows(shown)) => {
+            let first = first_row(handle, partition);
+            let shown = shown.range(partition);
+            // A partition without any of the rows shows an empty range, perhaps beyond its own.
+            let (start, end) = (shown.start.saturating_sub(first), shown.end.saturating_sub(first));
+            Shown(start..end)
+        }
+        _ => Shown(0..held.parts[partition as usize].iter().map(|batch| batch.num_rows() as u64).sum()),
+    }
+}
+
+/// Number of a held partition's first row, as [`tributary_core::plan::Plan::scan_rows`] counts.
+fn first_row(handle: &Handle, partition: u32) -> u64 {
+    match handle.layout() {
+        Layout::Rows(ranges) => ranges.range(partition).start,
+        _ => handle.parts()[..partition as usize].iter().map(|part| part.rows).sum(),
+    }
+}
+
+impl Shown {
+    fn count(&self) -> u64 {
+        self.0.end - self.0.start
+    }
+
+    fn of(&self, part: &[RecordBatch], piece: Option<&Range<u64>>) -> Vec<RecordBatch> {
+        let start = self.0.start;
+        let wanted = piece.map_or(self.0.clone(), |piece| start + piece.start..start + piece.end);
+        slice_rows(part, wanted)
+    }
+}

@@ -1,0 +1,253 @@
+//! Rows by key: scattered into ranges of the hash, sorted there, and moved once.
+//!
+//! What is sorted are 16-byte entries (hash, batch, row), as integers: that order is (hash, source order), and only keys
+//! of equal hash still have to be compared. Ranges are small enough for the processor's cache, and partitions are made of
+//! whole ranges because ⌊⌊hash·n·s/2⁶⁴⌋/s⌋ = ⌊hash·n/2⁶⁴⌋; so partitions need not be equal for all cores to be busy.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use arrow_array::RecordBatch;
+use rayon::prelude::*;
+use tributary_core::error::{Error, Result};
+use tributary_core::layout::{Keys, hash_u64, partition_of};
+use tributary_core::plan::EqualKeys;
+
+use crate::batches::{BATCH_ROWS, Held};
+use crate::exchange::Exchange;
+use crate::memory::{Hold, batch_bytes};
+use crate::view::View;
+
+/// Rows that are sorted at once, about.
+const RANGE_ROWS: u64 = 8192;
+/// Most ranges: more of them than this are written to at random, which costs more than sorting longer ones.
+const MAX_RANGES: u32 = 4096;
+/// Rows whose hashes are computed between two looks at the cancel flag.
+const PIECE_ROWS: usize = 65_536;
+
+/// Whether rows are in the order of (hash, key), and, if so asked, no key stands twice.
+pub(crate) fn in_order(keys: &Keys<'_>, hashes: &[u64], unique: bool) -> bool {
+    let rising = hashes.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1]));
+    rising
+        || (1..hashes.len()).all(|i| {
+            let order = hashes[i - 1].cmp(&hashes[i]).then_with(|| keys.compare(i - 1, keys, i));
+            order.is_lt() || (order.is_eq() && !unique)
+        })
+}
+
+fn entry(hash: u64, batch: usize, row: usize) -> u128 {
+    (u128::from(hash) << 64) | ((batch as u128) << 32) | row as u128
+}
+
+fn hash_of(entry: u128) -> u64 {
+    (entry >> 64) as u64
+}
+
+fn place_of(entry: u128) -> (usize, usize) {
+    ((entry >> 32) as u32 as usize, entry as u32 as usize)
+}
+
+/// Entries of consecutive rows, by range; in source order within each.
+struct Scattered {
+    entries: Vec<u128>,
+    starts: Vec<usize>,
+    /// First and last hash, if hashes rise from row to row.
+    rising: Option<(u64, u64)>,
+}
+
+impl Scattered {
+    fn range(&self, range: usize) -> &[u128] {
+        &self.entries[self.starts[range]..self.starts[range + 1]]
+    }
+}
+
+type Piece = (usize, Range<usize>);
+
+/// The rows in `partitions` partitions, sorted.
+pub(crate) fn by_key(
+    exchange: &Exchange<'_>,
+    view: &View<'_>,
+    partitions: u32,
+    equal: EqualKeys,
+) -> Result<Held> {
+    let mut entries_hold = exchange.memory.hold();
+    entries_hold.grow(view.rows() * (size_of::<u128>() + size_of::<u64>()) as u64)?;
+    let keys = view.keys()?;
+    let each = ranges_each(view.rows(), partitions);
+    let pieces = pieces(view.batches());
+    let groups = (rayon::current_num_threads() * 4).min(1 + pieces.len());
+    let groups = pieces.chunks(pieces.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
+    let scattered = groups
+        .par_iter()
+        .with_max_len(1)
+        .map(|pieces| scatter(exchange, &keys, pieces, partitions * each))
+        .collect::<Result<Vec<_>>>()?;
+    if all_rising(&scattered) {
+        drop((scattered, entries_hold));
+        return exchange.cut_at_hashes(vec![view.batches().to_vec()], partitions, exchange.memory.hold());
+    }
+    let sorted = (0..(partitions * each) as usize)
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|range| {
+            exchange.cancel.check()?;
+            let mut order = sorted_range(&scattered, range, partitions * each);
+            settle_equal_hashes(view, &keys, &mut order, equal)?;
+            gather(exchange, view, order.iter().map(|entry| place_of(*entry)))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    assemble(exchange, sorted, partitions, each)
+}
+
+/// Ranges of the hash in each partition.
+fn ranges_each(rows: u64, partitions: u32) -> u32 {
+    let wanted = rows / (RANGE_ROWS * u64::from(partitions));
+    (wanted as u32).clamp(1, (MAX_RANGES / partitions).max(1))
+}
+
+fn pieces(batches: &[RecordBatch]) -> Vec<Piece> {
+    let cut = |(batch, rows): (usize, usize)| {
+        let starts = (0..rows).step_by(PIECE_ROWS);
+        starts.map(move |start| (batch, start..rows.min(start + PIECE_ROWS)))
+    };
+    batches.iter().map(RecordBatch::num_rows).enumerate().flat_map(cut).collect()
+}
+
+fn scatter(exchange: &Exchange<'_>, keys: &[Keys<'_>], pieces: &[Piece], ranges: u32) -> Result<Scattered> {
+    let rows: usize = pieces.iter().map(|(_, rows)| rows.len()).sum();
+    let mut hashes = Vec::with_capacity(rows);
+    let mut starts = vec![0usize; ranges as usize + 1];
+    for (batch, rows) in pieces {
+        exchange.cancel.check()?;
+        append_hashes(&keys[*batch], rows.clone(), &mut hashes);
+    }
+    let rising = hashes.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1]));
+    for hash in &hashes {
+        starts[partition_of(*hash, ranges) as usize + 1] += 1;
+    }
+    for range in 0..ranges as usize {
+        starts[range + 1] += starts[range];
+    }
+    let mut next = starts.clone();
+    let mut entries = vec![0u128; rows];
+    let mut hash = hashes.iter();
+    for (batch, rows) in pieces {
+        exchange.cancel.check()?;
+        for (row, hash) in rows.clone().zip(&mut hash) {
+            let slot = &mut next[partition_of(*hash, ranges) as usize];
+            entries[*slot] = entry(*hash, *batch, row);
+            *slot += 1;
+        }
+    }
+    let ends = hashes.first().copied().zip(hashes.last().copied());
+    Ok(Scattered { entries, starts, rising: ends.filter(|_| rising) })
+}
+
+fn append_hashes(keys: &Keys<'_>, rows: Range<usize>, hashes: &mut Vec<u64>) {
+    match keys {
+        Keys::UInt64(keys) => hashes.extend(keys[rows].iter().map(|key| hash_u64(*key))),
+        keys => hashes.extend(rows.map(|row| keys.hash(row))),
+    }
+}
+
+/// The entries of one range in order. Hashes are spread evenly within a range, so that each entry is nearly at its place
+/// once it is in one of as many parts of the range as there are entries; where keys repeat, a part may hold many.
+fn sorted_range(scattered: &[Scattered], range: usize, ranges: u32) -> Vec<u128> {
+    let runs = || scattered.iter().map(|group| group.range(range));
+    let rows: usize = runs().map(<[_]>::len).sum();
+    let bits = rows.max(2).ilog2();
+    // The fraction of hash * ranges / 2^64 is where in the range the hash is.
+    let part = |entry: u128| (hash_of(entry).wrapping_mul(u64::from(ranges)) >> (64 - bits)) as usize;
+    let mut ends = vec![0u32; (1 << bits) + 1];
+    runs().flatten().for_each(|entry| ends[part(*entry) + 1] += 1);
+    for part in 0..1 << bits {
+        ends[part + 1] += ends[part];
+    }
+    let mut order = vec![0u128; rows];
+    for entry in runs().flatten() {
+        let slot = &mut ends[part(*entry)];
+        order[*slot as usize] = *entry;
+        *slot += 1;
+    }
+    let mut start = 0;
+    for end in &ends[..1 << bits] {
+        let end = *end as usize;
+        if end - start > 1 {
+            order[start..end].sort_unstable();
+        }
+        start = end;
+    }
+    order
+}
+
+/// Rows that come from a keyed table of another engine or party are often in order already.
+fn all_rising(scattered: &[Scattered]) -> bool {
+    let mut last = None;
+    scattered.iter().all(|group| match group.rising {
+        Some((first, end)) => last.replace(end).is_none_or(|before| before < first),
+        None => false,
+    })
+}
+
+/// Orders rows of equal hash by key; sorting is stable, so that rows of one key stay in source order.
+fn settle_equal_hashes(
+    view: &View<'_>,
+    keys: &[Keys<'_>],
+    order: &mut [u128],
+    equal: EqualKeys,
+) -> Result<()> {
+    let compare = |a: &u128, b: &u128| -> Ordering {
+        let ((batch_a, row_a), (batch_b, row_b)) = (place_of(*a), place_of(*b));
+        keys[batch_a].compare(row_a, &keys[batch_b], row_b)
+    };
+    if order.windows(2).fold(true, |so_far, pair| so_far & (hash_of(pair[0]) != hash_of(pair[1]))) {
+        return Ok(());
+    }
+    for run in order.chunk_by_mut(|a, b| hash_of(*a) == hash_of(*b)).filter(|run| run.len() > 1) {
+        run.sort_by(compare);
+        if equal == EqualKeys::Refuse
+            && let Some(pair) = run.windows(2).find(|pair| compare(&pair[0], &pair[1]).is_eq())
+        {
+            return Err(Error::invalid(format!(
+                "a key stands twice, in {} and in {}; make keys unique first, or combine the rows of each key",
+                view.describe(place_of(pair[0])),
+                view.describe(place_of(pair[1]))
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Copies rows to where they belong.
+pub(crate) fn gather(
+    exchange: &Exchange<'_>,
+    view: &View<'_>,
+    order: impl ExactSizeIterator<Item = (usize, usize)>,
+) -> Result<(Vec<RecordBatch>, Hold)> {
+    let mut hold = exchange.memory.hold();
+    let mut batches = Vec::new();
+    let mut order = order.peekable();
+    while order.peek().is_some() {
+        exchange.cancel.check()?;
+        let places = order.by_ref().take(BATCH_ROWS).collect::<Vec<_>>();
+        let batch = view.interleave(exchange.schema, &places)?;
+        hold.grow(batch_bytes(&batch))?;
+        batches.push(batch);
+    }
+    Ok((batches, hold))
+}
+
+fn assemble(
+    exchange: &Exchange<'_>,
+    sorted: Vec<(Vec<RecordBatch>, Hold)>,
+    partitions: u32,
+    each: u32,
+) -> Result<Held> {
+    let mut hold = exchange.memory.hold();
+    let mut parts = vec![Vec::new(); partitions as usize];
+    for (range, (batches, share)) in sorted.into_iter().enumerate() {
+        hold.join(share);
+        parts[range / each as usize].extend(batches);
+    }
+    Ok(Held::new(parts, hold))
+}

@@ -1,0 +1,137 @@
+//! Whole jobs through the release binary: `jobs BINARY [NAME…]`. Prints one JSON line and one readable line a job.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use serde_json::json;
+use tributary_bench::{Cost, MEASURE, cost, measure, median};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((first, command)) if first == MEASURE => measure(command),
+        Some((binary, names)) => all(Path::new(binary), names),
+        None => Err("usage: jobs BINARY [version|secure-add|demo|psi-1m …]".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A measurement, and the most it may cost.
+struct Job {
+    name: &'static str,
+    most: Cost,
+    run: fn(&Bench) -> Result<Cost, String>,
+}
+
+const NO_LIMIT: f64 = f64::INFINITY;
+
+const JOBS: &[Job] = &[
+    Job { name: "version", most: Cost { wall: 0.02, cpu: NO_LIMIT, peak_mib: NO_LIMIT }, run: version },
+    Job { name: "secure-add", most: Cost { wall: 0.2, cpu: NO_LIMIT, peak_mib: NO_LIMIT }, run: secure_add },
+    Job { name: "demo", most: Cost { wall: 1.0, cpu: 1.5, peak_mib: 150.0 }, run: demo },
+    Job { name: "psi-1m", most: Cost { wall: 100.0, cpu: NO_LIMIT, peak_mib: 1024.0 }, run: psi_1m },
+];
+
+/// The binary under test, the examples, and a scratch folder with a home.
+struct Bench {
+    binary: PathBuf,
+    examples: PathBuf,
+    scratch: tempfile::TempDir,
+}
+
+impl Bench {
+    fn command(&self, arguments: &[&str]) -> Vec<String> {
+        let home = self.scratch.path().join("home").display().to_string();
+        let binary = self.binary.display().to_string();
+        [binary, "--home".into(), home].into_iter().chain(arguments.iter().map(|a| a.to_string())).collect()
+    }
+
+    fn prepare(&self, arguments: &[&str]) -> Result<(), String> {
+        let command = self.command(arguments);
+        let output = Command::new(&command[0]).args(&command[1..]).output().map_err(|e| e.to_string())?;
+        let error = String::from_utf8_lossy(&output.stderr);
+        if output.status.success() { Ok(()) } else { Err(format!("{}: {error}", command.join(" "))) }
+    }
+
+    fn upload(&self, party: &str, name: &str, file: &Path, label: Option<&str>) -> Result<(), String> {
+        let file = file.display().to_string();
+        let mut arguments =
+            vec!["data", "upload", "--party", party, "--namespace", "experiment", "--name", name];
+        arguments.extend(["--if-exists", "replace", "--file", &file]);
+        arguments.extend(label.into_iter().flat_map(|label| ["--label", label]));
+        self.prepare(&arguments)
+    }
+
+    fn example(&self, name: &str) -> String {
+        self.examples.join(name).display().to_string()
+    }
+}
+
+fn all(binary: &Path, names: &[String]) -> Result<(), String> {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let bench = Bench { binary: binary.into(), examples, scratch };
+    for job in JOBS.iter().filter(|job| names.is_empty() || names.iter().any(|name| name == job.name)) {
+        let cost = (job.run)(&bench)?;
+        let Cost { wall, cpu, peak_mib } = cost;
+        let holds = wall <= job.most.wall && cpu <= job.most.cpu && peak_mib <= job.most.peak_mib;
+        println!("{}", json!({"job": job.name, "cost": cost, "needed": job.most, "holds": holds}));
+        let verdict = if holds { "holds" } else { "DOES NOT HOLD" };
+        println!("{:<12} {wall:>8.3} s wall  {cpu:>8.3} s CPU  {peak_mib:>7.1} MiB  {verdict}", job.name);
+    }
+    Ok(())
+}
+
+fn version(bench: &Bench) -> Result<Cost, String> {
+    median(21, || cost(&bench.command(&["--version"])))
+}
+
+fn secure_add(bench: &Bench) -> Result<Cost, String> {
+    median(9, || cost(&bench.command(&["run", "--quiet", &bench.example("toy/job.yaml")])))
+}
+
+fn demo(bench: &Bench) -> Result<Cost, String> {
+    bench.upload("9999", "breast_guest", &bench.examples.join("breast/guest.csv"), Some("y"))?;
+    bench.upload("10000", "breast_host", &bench.examples.join("breast/host.csv"), None)?;
+    median(9, || cost(&bench.command(&["run", "--quiet", &bench.example("breast/job.yaml")])))
+}
+
+/// Two parties with a million ids each, half of them common, and one column.
+fn psi_1m(bench: &Bench) -> Result<Cost, String> {
+    const ROWS: u64 = 1_000_000;
+    for (party, first) in [("9999", 0), ("10000", ROWS / 2)] {
+        let mut csv = String::from("id,x0\n");
+        for i in 0..ROWS {
+            // Odd, so that ids are spread over the file in no order.
+            let id = first + i.wrapping_mul(7_919) % ROWS;
+            writeln!(csv, "u{id:09},{}", i % 100).map_err(|e| e.to_string())?;
+        }
+        let file = bench.scratch.path().join("ids.csv");
+        fs::write(&file, csv).map_err(|e| e.to_string())?;
+        bench.upload(party, "ids", &file, None)?;
+    }
+    let job = bench.scratch.path().join("psi.yaml");
+    fs::write(&job, PSI_JOB).map_err(|e| e.to_string())?;
+    cost(&bench.command(&["run", "--quiet", &job.display().to_string()]))
+}
+
+const PSI_JOB: &str = "\
+dag:
+  parties:
+  - {role: guest, party_id: ['9999']}
+  - {role: host, party_id: ['10000']}
+  tasks:
+    reader_0: {component_ref: reader, parameters: {namespace: experiment, name: ids}}
+    psi_0:
+      component_ref: psi
+      inputs: {data: {input_data: {task_output_artifact: {producer_task: reader_0, output_artifact_key: output_data}}}}
+schema_version: 2.2.0
+";

@@ -1,0 +1,325 @@
+//! The arguments as given. Resolved where they are used.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Federated data jobs: several parties compute on the join of their tables, and nobody's rows leave home.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, after_help = crate::exit::HELP)]
+pub(crate) struct Arguments {
+    /// Folder of state and configuration [default: $TRIBUTARY_HOME, else ~/.tributary].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub home: Option<PathBuf>,
+    /// Another configuration file than service_conf.yaml in the home folder.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub conf: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run all parties of a job in this process.
+    Run(Run),
+    /// Show what a job's tasks get on each party's engine, and why, without running it.
+    Explain(Explain),
+    /// List jobs and how their tasks ended.
+    #[command(subcommand)]
+    Job(JobCommand),
+    /// Show what a task of a finished job gave.
+    #[command(subcommand)]
+    Output(Output),
+    /// Bring tables in.
+    #[command(subcommand)]
+    Data(Data),
+    /// Look at tables and delete them.
+    #[command(subcommand)]
+    Table(TableCommand),
+    /// What jobs can be made of.
+    #[command(subcommand)]
+    Component(Component),
+    /// The configuration in force.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// The job: a DAG in YAML or JSON.
+    pub job: PathBuf,
+    /// Events as JSON, a line each, and the summary as the last one.
+    #[arg(long)]
+    pub json: bool,
+    /// No progress, only the summary.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Name of the job [default: date and time].
+    #[arg(long, value_name = "ID")]
+    pub job_id: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Explain {
+    /// The job: a DAG in YAML or JSON.
+    pub job: PathBuf,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum JobCommand {
+    /// All jobs of a party, latest first.
+    List {
+        #[command(flatten)]
+        party: PartyArg,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Whose tables and records.
+#[derive(Debug, Args)]
+pub(crate) struct PartyArg {
+    /// Id of the party [default: party_id of service_conf.yaml].
+    #[arg(long, short, value_name = "ID")]
+    pub party: Option<String>,
+}
+
+/// One task of one party of a job.
+#[derive(Debug, Args)]
+pub(crate) struct TaskArg {
+    /// Id of the job; `latest` is the party's latest.
+    #[arg(long, short, default_value = "latest")]
+    pub job_id: String,
+    /// The party's role in it.
+    #[arg(long, short, default_value = "guest")]
+    pub role: String,
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// Name of the task, also `-tn`.
+    #[arg(long, short, value_name = "TASK")]
+    pub task_name: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Output {
+    /// Metrics, as JSON or as a table.
+    Metric {
+        #[command(flatten)]
+        task: TaskArg,
+        /// Metrics that are lists of records, as tables.
+        #[arg(long)]
+        table: bool,
+    },
+    /// Models, as JSON.
+    Model {
+        #[command(flatten)]
+        task: TaskArg,
+    },
+    /// First rows of the output tables.
+    Data {
+        #[command(flatten)]
+        task: TaskArg,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Names of the output tables, as JSON.
+    DataTable {
+        #[command(flatten)]
+        task: TaskArg,
+    },
+    /// What the task cost: time, rows, bytes by slot, as JSON.
+    Cost {
+        #[command(flatten)]
+        task: TaskArg,
+    },
+    /// The task's log.
+    Log {
+        #[command(flatten)]
+        task: TaskArg,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Data {
+    /// Store a file as a table. Nothing is stored unless every row is good.
+    Upload(Box<Upload>),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// An upload file in FATE's format; other options override what it says.
+    #[arg(long, short, value_name = "JSON")]
+    pub config: Option<PathBuf>,
+    /// The CSV file, or several with the same columns.
+    #[arg(long, short, num_args = 1.., value_name = "CSV", required_unless_present = "config")]
+    pub file: Vec<PathBuf>,
+    /// Namespace of the table, also `-ns`.
+    #[arg(long, required_unless_present = "config")]
+    pub namespace: Option<String>,
+    /// Name of the table.
+    #[arg(long, short, required_unless_present = "config")]
+    pub name: Option<String>,
+    /// Between the values of a row; `\t` for tab [default: ,].
+    #[arg(long)]
+    pub delimiter: Option<String>,
+    /// The file has no header; columns are x0, x1, … or those named.
+    #[arg(long, num_args = 0.., value_delimiter = ',', value_name = "NAMES")]
+    pub no_header: Option<Vec<String>>,
+    /// `"` is a letter like any other.
+    #[arg(long)]
+    pub no_quotes: bool,
+    /// Column with a row's id [default: the first].
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
+    /// Make ids: the file has none.
+    #[arg(long, conflicts_with = "id")]
+    pub extend_sid: bool,
+    /// Column on which parties match, if that is not the id.
+    #[arg(long, value_name = "COLUMN")]
+    pub match_id: Option<String>,
+    /// Column to be predicted.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Column of row weights.
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// Columns to leave out.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
+    pub skip: Vec<String>,
+    /// Types, inferred otherwise: `age=int64,height=float64`.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN=TYPE")]
+    pub types: Vec<String>,
+    /// Spellings of a missing value [default: the empty one].
+    #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
+    pub nulls: Option<Vec<String>>,
+    /// Parts of the table [default: 4].
+    #[arg(long, value_name = "N")]
+    pub partitions: Option<u32>,
+    /// What to do when the table exists.
+    #[arg(long, value_enum)]
+    pub if_exists: Option<IfExists>,
+    /// What to do with an id that stands twice.
+    #[arg(long, value_enum)]
+    pub duplicates: Option<Duplicates>,
+    /// The summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum IfExists {
+    Fail,
+    Replace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Duplicates {
+    Fail,
+    First,
+    Last,
+}
+
+/// One table of a party.
+#[derive(Debug, Args)]
+pub(crate) struct TableArg {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// Also `-ns`.
+    #[arg(long)]
+    pub namespace: String,
+    #[arg(long, short)]
+    pub name: String,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// All tables of a party.
+    List {
+        #[command(flatten)]
+        party: PartyArg,
+        /// Only this namespace, also `-ns`.
+        #[arg(long)]
+        namespace: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Columns, rows, place and origin of a table.
+    Query(TableArg),
+    /// First rows of a table.
+    Preview {
+        #[command(flatten)]
+        table: TableArg,
+        /// How many, at most 100.
+        #[arg(long, default_value_t = 10)]
+        rows: usize,
+    },
+    /// Remove a table.
+    Delete(TableArg),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Component {
+    /// All components of this binary.
+    List {
+        #[arg(long)]
+        json: bool,
+    },
+    /// Parameters, inputs and outputs of a component.
+    Describe {
+        /// As `component list` shows it.
+        name: String,
+        /// In FATE's JSON form.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Every key with its value and the file that sets it.
+    Show {
+        #[command(flatten)]
+        party: PartyArg,
+        #[arg(long)]
+        json: bool,
+    },
+    /// The reference of all keys.
+    Reference,
+}
+
+/// FATE's client has two-letter options with one dash, which no other tool has.
+pub(crate) fn long_form(argument: OsString) -> OsString {
+    match argument.to_str() {
+        Some("-tn") => "--task-name".into(),
+        Some("-ns") => "--namespace".into(),
+        _ => argument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_options_of_the_flow_client_work() {
+        let given = ["tributary", "output", "metric", "-j", "7", "-r", "guest", "-p", "9999", "-tn", "psi_0"];
+        let arguments = Arguments::parse_from(given.map(|a| long_form(a.into())));
+        let Command::Output(Output::Metric { task, .. }) = arguments.command else { panic!("another command") };
+        assert_eq!((task.job_id.as_str(), task.task_name.as_str()), ("7", "psi_0"));
+    }
+}

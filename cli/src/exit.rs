@@ -1,0 +1,66 @@
+//! Exit codes that a scheduler can act on, and how a failure is shown.
+
+use std::process::ExitCode;
+
+use tributary_core::{Error, ErrorKind};
+use tributary_document::Problems;
+
+/// What `--help` says of them.
+pub(crate) const HELP: &str = "\
+Exit codes: 0 done · 1 failed · 2 wrong input or arguments · 3 not found · 4 exists already · 5 try again later \
+(a party or service was not there, a limit was reached) · 130 stopped by Ctrl-C";
+
+/// A job or command failed.
+pub(crate) const FAILED: u8 = 1;
+/// Ctrl-C.
+pub(crate) const STOPPED: u8 = 130;
+
+/// Why a command ends early.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something went wrong.
+    Error(Error),
+    /// A document has mistakes.
+    Problems(Problems),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+impl Failure {
+    /// Tells the user, and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Error(error) => {
+                eprintln!("error: {}", error.chain());
+                ExitCode::from(code(error.kind()))
+            }
+            Self::Problems(problems) => {
+                eprintln!("{problems}");
+                let count = problems.list().len();
+                eprintln!("error: {count} problem{} to mend", if count == 1 { "" } else { "s" });
+                ExitCode::from(code(ErrorKind::InvalidInput))
+            }
+        }
+    }
+}
+
+fn code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::InvalidInput | ErrorKind::Unsupported => 2,
+        ErrorKind::NotFound => 3,
+        ErrorKind::AlreadyExists => 4,
+        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict | ErrorKind::Exhausted => 5,
+        ErrorKind::Cancelled => STOPPED,
+        _ => FAILED,
+    }
+}

@@ -1,0 +1,128 @@
+//! `run`, `explain` and `job`.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use tributary_components::Component;
+use tributary_components::definition::Catalog;
+use tributary_core::{Error, JobId, PartyId, ResultExt};
+use tributary_flow::Job;
+use tributary_flow::place::place;
+use tributary_flow::record::Records;
+use tributary_flow::scheduler::Outcome;
+use tributary_flow::spec::JobSpec;
+use tributary_runtime::Home;
+
+use crate::args;
+use crate::exit::{FAILED, Failure, STOPPED};
+use crate::{render, table, watch};
+
+fn read(path: &Path) -> Result<JobSpec, Failure> {
+    let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
+    let components = tributary_components::all();
+    let catalog: Catalog<'_> = components.iter().map(|c| c.definition()).collect();
+    Ok(JobSpec::parse(&path.display().to_string(), &source, &catalog)?)
+}
+
+fn parties(spec: &JobSpec) -> Vec<PartyId> {
+    let mut ids: Vec<PartyId> = spec.parties.iter().map(|p| p.id.clone()).collect();
+    ids.sort();
+    ids.dedup();
+    ids
+}
+
+pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
+    let spec = read(&run.job)?;
+    for note in spec.notes.iter().filter(|_| !run.json) {
+        eprintln!("note: {note}");
+    }
+    let id = match &run.job_id {
+        Some(id) => JobId::new(id.as_str())?,
+        None => tributary_flow::new_job_id()?,
+    };
+    let sites = home.sites(&parties(&spec), &tributary_components::kernels())?;
+    let job = Job { id, spec, sites, components: tributary_components::all() };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .at(|| "start the runtime")?;
+    let stopped = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without the signal the job can still be killed, but must not stop by itself.
+            std::future::pending::<()>().await;
+        }
+    };
+    let report = runtime.block_on(job.run(watch::watcher(run.json, run.quiet), stopped))?;
+    if !run.json {
+        watch::summary(&report)?;
+    }
+    Ok(match report.outcome {
+        Outcome::Success => ExitCode::SUCCESS,
+        Outcome::Failed => ExitCode::from(FAILED),
+        Outcome::Cancelled => ExitCode::from(STOPPED),
+    })
+}
+
+pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, Failure> {
+    let spec = read(&explain.job)?;
+    let sites = home.sites(&parties(&spec), &tributary_components::kernels())?;
+    let placed = place(&spec, &sites)?;
+    if explain.json {
+        render::json(&placed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |p: &tributary_flow::place::PlacedTask| {
+        let settings = p.placement.settings.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
+        vec![
+            p.task.clone(),
+            p.party.to_string(),
+            p.engine.clone(),
+            p.placement.cores.to_string(),
+            p.placement.partitions.to_string(),
+            p.placement.task_booked.to_string(),
+            settings.join(" "),
+        ]
+    };
+    let rows: Vec<Vec<String>> = placed.tasks.iter().map(row).collect();
+    render::table(&["task", "party", "engine", "cores", "partitions", "booked", "settings"], &rows)?;
+    render::line("")?;
+    for (party, cores) in &placed.job_cores {
+        render::line(format!("{party}: {cores} cores booked for the job"))?;
+    }
+    render::line("")?;
+    for p in &placed.tasks {
+        for reason in &p.placement.reasons {
+            render::line(format!("{} {}: {reason}", p.task, p.party))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn list(home: &Home, command: &args::JobCommand) -> Result<ExitCode, Failure> {
+    let args::JobCommand::List { party, json } = command;
+    let party = table::party(home, party)?;
+    let jobs = Records::new(home.party(&party)).jobs()?;
+    if *json {
+        render::json(&jobs)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |job: &tributary_flow::record::JobRecord| {
+        let elapsed = job.ended_ms.map(|end| end.saturating_sub(job.started_ms));
+        let seconds = elapsed.map_or(String::new(), |ms| format!("{:.3}", ms as f64 / 1000.0));
+        vec![job.job.to_string(), job.status.clone(), seconds, format!("{}#{}", job.model_id, job.model_version)]
+    };
+    render::table(&["job", "status", "seconds", "models"], &jobs.iter().map(row).collect::<Vec<_>>())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A component by name; the error suggests the nearest.
+pub(crate) fn component(name: &str) -> Result<std::sync::Arc<dyn Component>, Error> {
+    let all = tributary_components::all();
+    let found = all.iter().find(|c| c.definition().name == name).cloned();
+    found.ok_or_else(|| {
+        let known = all.iter().map(|c| c.definition().name);
+        let help = tributary_document::suggestion(name, known).map_or(String::new(), |help| format!(" ({help})"));
+        Error::new(tributary_core::ErrorKind::NotFound, format!("no component {name:?}{help}"))
+    })
+}

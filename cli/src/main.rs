@@ -1,0 +1,41 @@
+//! The `tributary` command: raw arguments in, one module for each group of commands, an exit code out.
+
+mod args;
+mod component;
+mod config;
+mod data;
+mod exit;
+mod job;
+mod output;
+mod render;
+mod table;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+use crate::exit::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse_from(std::env::args_os().map(args::long_form));
+    match run(arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let home = || tributary_runtime::Home::find(arguments.home.clone(), arguments.conf.clone());
+    match arguments.command {
+        Command::Run(run) => job::run(&home()?, &run),
+        Command::Explain(explain) => job::explain(&home()?, &explain),
+        Command::Job(command) => job::list(&home()?, &command),
+        Command::Output(command) => output::run(&home()?, &command),
+        Command::Data(command) => data::run(&home()?, &command),
+        Command::Table(command) => table::run(&home()?, &command),
+        Command::Component(command) => component::run(&command),
+        Command::Config(command) => config::run(&home()?, &command),
+    }
+}

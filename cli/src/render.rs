@@ -1,0 +1,75 @@
+//! Tables on a terminal, and JSON.
+
+use std::io::Write;
+
+use serde::Serialize;
+use serde_json::Value;
+use tributary_core::{Error, Result, ResultExt};
+
+/// Writes a line to standard output; a reader that went away (`| head`) ends the program quietly.
+pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
+    let written = writeln!(std::io::stdout(), "{}", text.as_ref());
+    match written {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+        other => other.at(|| "write to standard output"),
+    }
+}
+
+/// Writes indented JSON.
+pub(crate) fn json(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string_pretty(value).map_err(|e| Error::bug("encode JSON").because(e))?)
+}
+
+/// Writes what FATE's client prints for an answer.
+pub(crate) fn answer(data: Value) -> Result<()> {
+    json(&serde_json::json!({"code": 0, "data": data, "message": "success"}))
+}
+
+/// Aligned columns under a header; numbers to the right.
+pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<()> {
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
+        cells.chain([header[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..header.len()).map(width).collect();
+    let is_number = |column: usize| {
+        let mut cells = rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty()).peekable();
+        cells.peek().is_some() && cells.all(|cell| cell.replace([',', '_'], "").parse::<f64>().is_ok())
+    };
+    let right: Vec<bool> = (0..header.len()).map(is_number).collect();
+    let show = |cells: &[&str]| {
+        let padded = cells.iter().zip(&widths).zip(&right).map(|((cell, width), right)| {
+            let space = " ".repeat(width - cell.chars().count().min(*width));
+            if *right { format!("{space}{cell}") } else { format!("{cell}{space}") }
+        });
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
+    };
+    line(show(header))?;
+    line(widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join("  "))?;
+    rows.iter().try_for_each(|row| line(show(&row.iter().map(String::as_str).collect::<Vec<_>>())))
+}
+
+/// `1.4 MiB`.
+pub(crate) fn bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
+
+/// `12,345`.
+pub(crate) fn count(number: u64) -> String {
+    indicatif::HumanCount(number).to_string()
+}
+
+/// `0.123 s`.
+pub(crate) fn seconds(time: std::time::Duration) -> String {
+    format!("{:.3} s", time.as_secs_f64())
+}
+
+/// A JSON value as a cell.
+pub(crate) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => format!("{:.6}", number.as_f64().unwrap_or(f64::NAN)),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Showing a running job: bars on a terminal, plain lines otherwise, JSON lines for programs.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tributary_flow::event::{Event, Report, TaskReport, Watcher};
+use tributary_flow::scheduler::Outcome;
+
+use crate::render;
+
+/// How to show a job.
+pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
+    match (json, quiet) {
+        (true, _) => Arc::new(|event| {
+            if let Ok(text) = serde_json::to_string(event) {
+                // Progress that nobody reads is no reason to stop the job.
+                drop(render::line(text));
+            }
+        }),
+        (false, true) => Arc::new(|_| {}),
+        (false, false) if std::io::stderr().is_terminal() => bars(),
+        (false, false) => Arc::new(plain),
+    }
+}
+
+fn plain(event: &Event) {
+    match event {
+        Event::JobStarted { job, tasks } => {
+            let names: Vec<&str> = tasks.iter().map(|(name, _, _)| name.as_str()).collect();
+            eprintln!("job {job}: {}", names.join(", "));
+        }
+        Event::TaskWaiting { task, reason } => eprintln!("{task} {reason}"),
+        Event::TaskStarted { task, party, attempt, placement } => {
+            let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
+            eprintln!("{task} {party}: started on {} cores, {} partitions{again}", placement.cores, placement.partitions);
+        }
+        Event::TaskNote { task, party, text } => eprintln!("{task} {party}: {text}"),
+        Event::TaskEnded(report) => eprintln!("{} {}: {}", report.task, report.party, ending(report)),
+        Event::TaskRetried { task, attempt, error } => eprintln!("{task}: attempt {attempt} follows, because {error}"),
+        Event::JobEnded(_) => {}
+    }
+}
+
+fn ending(report: &TaskReport) -> String {
+    let time = render::seconds(report.elapsed);
+    match &report.error {
+        Some(error) => format!("failed after {time}: {error}"),
+        None => format!("{} in {time}", report.status),
+    }
+}
+
+/// One line for each task and party: what it does, or how it ended.
+fn bars() -> Watcher {
+    let all = MultiProgress::new();
+    let lines: Mutex<HashMap<String, ProgressBar>> = Mutex::default();
+    Arc::new(move |event| {
+        let Ok(mut lines) = lines.lock() else { return };
+        let mut line = |task: &str, party: &str| {
+            let name = format!("{task} {party}");
+            let new = || {
+                let bar = all.add(ProgressBar::new_spinner());
+                let style = ProgressStyle::with_template("{spinner} {prefix:<32} {elapsed:>5} {wide_msg}");
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+                bar.set_prefix(name.clone());
+                bar.enable_steady_tick(Duration::from_millis(100));
+                bar
+            };
+            lines.entry(name.clone()).or_insert_with(new).clone()
+        };
+        match event {
+            Event::TaskWaiting { task, reason } => line(task, "").set_message(reason.clone()),
+            Event::TaskStarted { task, party, placement, .. } => {
+                line(task, "").finish_and_clear();
+                let text = format!("{} cores, {} partitions", placement.cores, placement.partitions);
+                line(task, &party.to_string()).set_message(text);
+            }
+            Event::TaskNote { task, party, text } => line(task, &party.to_string()).set_message(text.clone()),
+            Event::TaskEnded(report) => {
+                line(&report.task, &report.party.to_string()).finish_with_message(ending(report));
+            }
+            Event::TaskRetried { task, error, .. } => line(task, "").set_message(format!("again, because {error}")),
+            Event::JobStarted { .. } => {}
+            Event::JobEnded(_) => lines.values().for_each(ProgressBar::abandon),
+        }
+    })
+}
+
+/// What a person wants to know at the end.
+pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
+    let row = |task: &TaskReport| {
+        vec![
+            task.task.clone(),
+            task.party.to_string(),
+            task.status.to_string(),
+            format!("{:.3}", task.elapsed.as_secs_f64()),
+            render::count(task.rows),
+            render::bytes(task.bytes_sent),
+            render::bytes(task.bytes_received),
+            task.rounds.to_string(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = report.tasks.iter().map(row).collect();
+    render::table(&["task", "party", "status", "seconds", "rows", "sent", "received", "rounds"], &rows)?;
+    let time = render::seconds(report.elapsed);
+    match (&report.outcome, &report.failure) {
+        (Outcome::Success, _) => {
+            render::line(format!("\njob {} done in {time}", report.job))?;
+            render::line(format!("models: {}#{}", report.model_id, report.model_version))
+        }
+        (_, Some(failure)) => {
+            render::line(format!("\njob {} failed after {time}", report.job))?;
+            render::line(format!("  task  {} of {}", failure.task, failure.party))?;
+            render::line(format!("  cause {}", failure.cause))?;
+            render::line(format!("  log   {}", failure.log))
+        }
+        (_, None) => render::line(format!("\njob {} {} after {time}", report.job, report.outcome.as_str())),
+    }
+}

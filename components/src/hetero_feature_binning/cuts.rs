@@ -1,0 +1,67 @@
+//! Finding cut points of one party's own columns.
+
+use tributary_binning::{
+    CutColumn, Cuts, FindRanges, Focus, MergeParams, MergeSketches, Quantiles, Range, RangeParams, SketchFeatures,
+    SketchParams,
+};
+use tributary_core::kernel::KernelCall;
+use tributary_core::{Result, ResultExt, Table};
+
+use super::parameters::{Columns, Method, TrainParameters};
+use crate::task::Task;
+
+/// Cut points of every column, those to bin first.
+pub(super) async fn find(
+    task: &Task,
+    table: &Table,
+    parameters: &TrainParameters,
+    columns: &Columns,
+) -> Result<Vec<CutColumn>> {
+    task.note(format!("cutting {} columns", columns.binned.len()));
+    let cuts = match parameters.method {
+        Method::Quantile => quantiles(table, &columns.binned, parameters.n_bins).await?,
+        Method::Bucket => equal_widths(table, &columns.binned, parameters.n_bins).await?,
+        Method::Manual => {
+            let given = columns.binned.iter().map(|column| {
+                let points = parameters.points(&task.own, table.schema(), column).cloned().unwrap_or_default();
+                Cuts::new(points).at(|| format!("split_pt_dict of {column}"))
+            });
+            given.collect::<Result<_>>()?
+        }
+    };
+    let categories = categories(table, &columns.categories).await?;
+    let names = columns.binned.iter().chain(&columns.categories).cloned();
+    Ok(names.zip(cuts.into_iter().chain(categories)).map(|(column, cuts)| CutColumn { column, cuts }).collect())
+}
+
+async fn sketch(table: &Table, features: &[String], focus: Option<Focus>) -> Result<Table> {
+    let params = SketchParams { features: features.to_vec(), focus };
+    table.map(KernelCall::fold::<SketchFeatures>(&params)?)
+}
+
+async fn quantiles(table: &Table, features: &[String], bins: u32) -> Result<Vec<Cuts>> {
+    let merge = KernelCall::fold::<MergeSketches>(&MergeParams { parts: bins })?;
+    let mut focus = None;
+    loop {
+        let merged = sketch(table, features, focus).await?.gather_by_key(table.partitions())?.map(merge.clone())?;
+        let quantiles = Quantiles::read(&merged.collect().await?, features.len())?;
+        focus = Focus::on(&quantiles);
+        if focus.is_none() {
+            return quantiles.iter().map(Cuts::of_quantiles).collect();
+        }
+    }
+}
+
+async fn equal_widths(table: &Table, features: &[String], bins: u32) -> Result<Vec<Cuts>> {
+    let params = RangeParams { features: features.to_vec() };
+    let ranges = table.map(KernelCall::fold::<FindRanges>(&params)?)?.collect().await?;
+    let ranges = Range::read(&ranges, features.len())?;
+    ranges.iter().map(|range| Cuts::equal_width(range, bins as usize)).collect()
+}
+
+async fn categories(table: &Table, features: &[String]) -> Result<Vec<Cuts>> {
+    if features.is_empty() {
+        return Ok(Vec::new());
+    }
+    Cuts::of_categories(&sketch(table, features, None).await?.collect().await?, features)
+}

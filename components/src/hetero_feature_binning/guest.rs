@@ -1,0 +1,209 @@
+//! The guest: measures its own columns in the clear, and the hosts' by encrypted sums.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tributary_binning::encrypted::{
+    DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, sum_schema,
+};
+use tributary_binning::model::{Binned, MetricsSummary};
+use tributary_binning::{BinCount, CountBins, CountParams, Cuts, FeatureMetrics};
+use tributary_core::computing::{BlobKind, BlobRef};
+use tributary_core::federation::{FederationExt, Slot};
+use tributary_core::kernel::KernelCall;
+use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role};
+use tributary_paillier::{Encrypt, KeyBits, SecretKey};
+
+use super::parameters::anonymous;
+use super::{Binning, Measure, Measuring};
+use crate::output::Metric;
+use crate::task::Task;
+
+/// Most features that a host may speak of; bounds what it can make the guest allocate.
+const MAX_HOST_FEATURES: usize = 100_000;
+
+/// What was measured.
+#[derive(Debug, Default)]
+pub(super) struct Measured {
+    pub own: Option<MetricsSummary>,
+    pub hosts: BTreeMap<String, MetricsSummary>,
+    pub metrics: Vec<Metric>,
+}
+
+/// Measures all columns that are to be measured.
+pub(super) async fn measure(task: &Task, binning: &Binning<'_>) -> Result<Measured> {
+    let hosts = match binning.measure {
+        Measuring::AllColumns => task.others(&Role::host()),
+        _ => Vec::new(),
+    };
+    let Some(label) = binning.label() else {
+        return without_label(task, &hosts).await;
+    };
+    let (mut measured, mut ranking) = (Measured::default(), Vec::new());
+    let key = if hosts.is_empty() { None } else { Some(send_labels(task, binning, label, &hosts).await?) };
+    measured.own = Some(own_columns(task, binning, label, &mut ranking).await?);
+    for host in &hosts {
+        let Some((public, secret)) = &key else { continue };
+        let summary = host_columns(task, binning, host, public, secret, &mut ranking).await?;
+        measured.hosts.insert(host.to_string(), summary);
+    }
+    measured.metrics.push(rank(ranking));
+    Ok(measured)
+}
+
+/// A guest without a label can train on nothing but its own columns' cuts, and predict without metrics.
+async fn without_label(task: &Task, hosts: &[Party]) -> Result<Measured> {
+    if task.stage != crate::definition::Stage::Predict {
+        return Err(Error::invalid(
+            "the guest's table has no label to measure columns by; upload it with --label, or set skip_metrics",
+        ));
+    }
+    task.note("no label, so no metrics");
+    let nothing = Measure { public_key: None };
+    task.federation.push_message(&Slot::new("measure"), hosts, &nothing).await?;
+    Ok(Measured::default())
+}
+
+/// Makes a key and sends its public part and the encrypted label to all hosts.
+async fn send_labels(
+    task: &Task,
+    binning: &Binning<'_>,
+    label: &str,
+    hosts: &[Party],
+) -> Result<(Vec<u8>, BlobRef)> {
+    let bits = KeyBits::try_from(binning.key_length)
+        .map_err(|e| Error::invalid("he_param.key_length must be 1024, 2048 or 3072").because(e))?;
+    if bits.is_weak() {
+        task.note(format!("warning: a key of {} bits is weak; use 2048", binning.key_length));
+    }
+    task.note(format!("making a key of {} bits", binning.key_length));
+    let key = SecretKey::generate(bits, &mut rand::rng()).map_err(|e| Error::bug("make a key").because(e))?;
+    let public = key.public().to_bytes();
+    let measure = Measure { public_key: Some(public.clone()) };
+    task.federation.push_message(&Slot::new("measure"), hosts, &measure).await?;
+
+    let secret = Bytes::copy_from_slice(key.to_bytes().expose());
+    let secret = task.computing.put_blob(secret, BlobKind::Secret).await?;
+    task.note(format!("encrypting {} labels", binning.table.count().await?));
+    let params = EncryptParams { label: label.into(), public_key: public.clone() };
+    let call = KernelCall::map::<EncryptLabels>(&params)?.with_blob(secret.clone());
+    let labels = binning.table.select([label])?.map(call)?.keep().await?;
+    task.federation.push_table(&Slot::new("labels"), hosts, &labels).await?;
+    Ok((public, secret))
+}
+
+async fn own_columns(
+    task: &Task,
+    binning: &Binning<'_>,
+    label: &str,
+    ranking: &mut Vec<Rank>,
+) -> Result<MetricsSummary> {
+    task.note(format!("measuring {} columns", binning.cuts.len()));
+    let columns = binning.bin_columns();
+    let params = CountParams { columns: columns.clone(), label: label.into() };
+    let counts = binning.assigned()?.map(KernelCall::fold::<CountBins>(&params)?)?.collect().await?;
+    let counts = BinCount::read(&counts, &columns)?;
+    let mut summary = MetricsSummary::default();
+    for (i, (counts, column)) in counts.iter().zip(&binning.cuts).enumerate() {
+        let metrics = FeatureMetrics::new(counts, column.cuts.bins(), binning.adjustment_factor)
+            .at(|| format!("measure column {:?}", column.column))?;
+        let binned = if i < binning.binned { Binned::Cut } else { Binned::ByCategory };
+        ranking.push(Rank::new(&task.own, &column.column, column.cuts.bins(), &metrics));
+        summary.insert(&column.column, &metrics, &column.cuts, binned);
+    }
+    Ok(summary)
+}
+
+/// Decrypts a host's sums and measures its columns.
+async fn host_columns(
+    task: &Task,
+    binning: &Binning<'_>,
+    host: &Party,
+    public: &[u8],
+    secret: &BlobRef,
+    ranking: &mut Vec<Rank>,
+) -> Result<MetricsSummary> {
+    let federation = &task.federation;
+    let features: HostFeatures = federation.pull_message(&Slot::new("features"), host).await?;
+    check(host, &features)?;
+    let key = tributary_paillier::PublicKey::from_bytes(public).map_err(|e| Error::bug("read own key").because(e))?;
+    let partitions = task.partitions();
+    let layout = move |_| Ok(Layout::Loose(partitions));
+    let slot = Slot::new("sums");
+    let sums = federation.pull_table(&slot, host, &task.computing, &sum_schema(&key)?, &layout).await?;
+    task.note(format!("measuring {} columns of {host}", features.columns.len()));
+    let call = KernelCall::map::<DecryptCounts>(&DecryptParams { public_key: public.to_vec() })?;
+    let counts = sums.map(call.with_blob(secret.clone()))?.collect().await?;
+    let wrong = |what: &str| Error::new(ErrorKind::Corrupt, format!("{host} sent sums that {what}"));
+    let counts = BinCount::read(&counts, &features.columns).map_err(|e| wrong("do not fit its features").because(e))?;
+
+    let rows = binning.table.count().await?;
+    let mut summary = MetricsSummary::default();
+    for (counts, column) in counts.iter().zip(&features.columns) {
+        if counts.iter().map(|c| c.rows).sum::<u64>() != rows {
+            return Err(wrong(&format!("do not count all {rows} rows of {}", column.column)));
+        }
+        let bins = column.bins as usize - 1;
+        let metrics = FeatureMetrics::new(counts, bins, binning.adjustment_factor)
+            .at(|| format!("measure column {} of {host}", column.column))?;
+        ranking.push(Rank::new(host, &column.column, bins, &metrics));
+        // The guest does not know where the host cuts: bins have numbers only.
+        let numbers = Cuts::new((0..bins).map(|bin| bin as f64).collect())?;
+        summary.insert(&column.column, &metrics, &numbers, Binned::Cut);
+    }
+    Ok(summary)
+}
+
+/// A host's features must be few enough, have bins, and anonymous names in order.
+fn check(host: &Party, features: &HostFeatures) -> Result<()> {
+    let wrong = |what: String| Err(Error::new(ErrorKind::Corrupt, format!("{host} sent {what}")));
+    if features.columns.len() > MAX_HOST_FEATURES {
+        return wrong(format!("{} features, at most {MAX_HOST_FEATURES} are possible", features.columns.len()));
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for column in &features.columns {
+        let position = column.column.strip_prefix(&anonymous(host, 0)[..anonymous(host, 0).len() - 1]);
+        if position.and_then(|p| p.parse::<u32>().ok()).is_none() || !names.insert(&column.column) {
+            return wrong("a feature that has no anonymous name of its own".into());
+        }
+        if column.bins == 0 || column.bins as usize > Cuts::MAX_BINS + 1 {
+            return wrong(format!("feature {} with {} bins", column.column, column.bins));
+        }
+    }
+    Ok(())
+}
+
+/// One column's place among all.
+struct Rank {
+    party: String,
+    column: String,
+    iv: f64,
+    is_monotonic: bool,
+    bins: usize,
+}
+
+impl Rank {
+    fn new(party: &Party, column: &str, bins: usize, metrics: &FeatureMetrics) -> Self {
+        Self {
+            party: party.to_string(),
+            column: column.into(),
+            iv: metrics.iv,
+            is_monotonic: metrics.is_monotonic,
+            bins,
+        }
+    }
+}
+
+/// All columns of all parties, the best predictor first.
+fn rank(mut ranking: Vec<Rank>) -> Metric {
+    ranking.sort_by(|a, b| b.iv.total_cmp(&a.iv).then_with(|| a.column.cmp(&b.column)));
+    let record = |(i, r): (usize, &Rank)| {
+        json!({
+            "rank": i + 1, "party": r.party, "column": r.column, "iv": r.iv,
+            "bins": r.bins, "is_monotonic": r.is_monotonic,
+        })
+    };
+    let records: Vec<Value> = ranking.iter().enumerate().map(record).collect();
+    Metric::one_off("iv_ranking", Some("custom"), Value::Array(records))
+}

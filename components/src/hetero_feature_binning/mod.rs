@@ -1,0 +1,227 @@
+//! `hetero_feature_binning`: cuts every party's columns into bins and measures, at the guest, how well each predicts the
+//! guest's label, without any party showing a row.
+//!
+//! Each party cuts its own columns. For the hosts' columns the guest encrypts its label, a host adds up ciphertexts bin by
+//! bin, and the guest decrypts the sums: it learns rows and events of each bin of each host column, under an anonymous
+//! name. A host learns nothing but that there are labels. Parameters, defaults and definitions follow FATE's component,
+//! except where its published definitions are right and its code is not: rates of empty bins, and the sum over all bins.
+
+mod parameters;
+mod cuts;
+mod guest;
+mod host;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tributary_binning::model::{Method as ModelMethod, Model, ModelParts};
+use tributary_binning::{AssignBins, AssignParams, AssignWoe, BinColumn, CutColumn, WoeColumn, WoeParams};
+use tributary_core::federation::Message;
+use tributary_core::kernel::{KernelCall, Kernels};
+use tributary_core::schema::Purpose;
+use tributary_core::{Error, ErrorKind, Result, Table};
+
+use self::guest::Measured;
+use self::parameters::{Method, PredictParameters, TrainParameters, Transform};
+use crate::Component;
+use crate::definition::{Definition, Stage};
+use crate::output::Outputs;
+use crate::task::Task;
+
+/// The component.
+#[derive(Debug)]
+pub(crate) struct HeteroFeatureBinning(Definition);
+
+impl Default for HeteroFeatureBinning {
+    fn default() -> Self {
+        Self(parameters::definition())
+    }
+}
+
+#[async_trait]
+impl Component for HeteroFeatureBinning {
+    fn definition(&self) -> &Definition {
+        &self.0
+    }
+
+    fn kernels(&self) -> Kernels {
+        tributary_binning::kernels()
+    }
+
+    async fn run(&self, task: &Task) -> Result<Outputs> {
+        match task.stage {
+            Stage::Predict => predict(task).await,
+            _ => train(task).await,
+        }
+    }
+}
+
+/// Guest to hosts: whether columns are to be measured, and under which key the label comes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Measure {
+    /// The public key; nothing if the guest has no label or wants no metrics.
+    public_key: Option<Vec<u8>>,
+}
+
+impl Message for Measure {
+    const NAME: &'static str = "binning.measure";
+}
+
+/// What a model holds besides what was learned: how to use it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Meta {
+    n_bins: u32,
+    local_only: bool,
+    key_length: u32,
+}
+
+/// The columns of one party with their bins, and what to do with them.
+struct Binning<'a> {
+    table: &'a Table,
+    cuts: Vec<CutColumn>,
+    /// How many of `cuts` are cut; the rest are categories.
+    binned: usize,
+    adjustment_factor: f64,
+    key_length: u32,
+    measure: Measuring,
+}
+
+/// What to measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measuring {
+    Nothing,
+    OwnColumns,
+    AllColumns,
+}
+
+impl Measuring {
+    fn of(skip_metrics: bool, local_only: bool) -> Self {
+        match (skip_metrics, local_only) {
+            (true, _) => Self::Nothing,
+            (false, true) => Self::OwnColumns,
+            (false, false) => Self::AllColumns,
+        }
+    }
+}
+
+impl Binning<'_> {
+    /// Columns of bin numbers as [`AssignBins`] makes them, the bin of missing values included.
+    fn bin_columns(&self) -> Vec<BinColumn> {
+        let column = |c: &CutColumn| BinColumn { column: c.column.clone(), bins: c.cuts.bins() as u32 + 1 };
+        self.cuts.iter().map(column).collect()
+    }
+
+    /// The table with bin numbers in place of values.
+    fn assigned(&self) -> Result<Table> {
+        let params = AssignParams { columns: self.cuts.clone() };
+        self.table.map(KernelCall::map::<AssignBins>(&params)?)
+    }
+
+    /// The label's name, if the table has one.
+    fn label(&self) -> Option<&str> {
+        self.table.schema().with_purpose(&Purpose::Label).map(|f| f.name.as_str())
+    }
+
+    async fn measured(&self, task: &Task) -> Result<Measured> {
+        match (self.measure, task.is_guest()) {
+            (Measuring::Nothing, _) | (Measuring::OwnColumns, false) => Ok(Measured::default()),
+            (_, true) => guest::measure(task, self).await,
+            (Measuring::AllColumns, false) => {
+                host::contribute(task, self).await?;
+                Ok(Measured::default())
+            }
+        }
+    }
+
+    /// The table with values as the user wants them.
+    fn transformed(&self, task: &Task, transform: Option<Transform>, model: &Model) -> Result<Table> {
+        let binned = self.cuts[..self.binned].iter();
+        match transform {
+            Some(Transform::BinIdx) => {
+                let params = AssignParams { columns: binned.cloned().collect() };
+                self.table.map(KernelCall::map::<AssignBins>(&params)?)
+            }
+            Some(Transform::Woe) if task.is_guest() => {
+                let columns = binned.map(|CutColumn { column, cuts }| {
+                    Ok(WoeColumn { column: column.clone(), cuts: cuts.clone(), woe: model.woe(column)? })
+                });
+                let params = WoeParams { columns: columns.collect::<Result<_>>()? };
+                self.table.map(KernelCall::map::<AssignWoe>(&params)?)
+            }
+            _ => Ok(self.table.clone()),
+        }
+    }
+}
+
+async fn train(task: &Task) -> Result<Outputs> {
+    let parameters: TrainParameters = task.parameters()?;
+    let table = task.table("train_data")?;
+    let columns = parameters.columns(&task.own, table.schema())?;
+    let binning = Binning {
+        table,
+        cuts: cuts::find(task, table, &parameters, &columns).await?,
+        binned: columns.binned.len(),
+        adjustment_factor: parameters.adjustment_factor,
+        key_length: parameters.he_param.key_length,
+        measure: Measuring::of(parameters.skip_metrics, parameters.local_only),
+    };
+    let measured = binning.measured(task).await?;
+    let model = learned(&binning, &parameters, &measured)?;
+    let transformed = binning.transformed(task, parameters.transform_method, &model)?;
+    let meta = Meta {
+        n_bins: parameters.n_bins,
+        local_only: parameters.local_only,
+        key_length: parameters.he_param.key_length,
+    };
+    let outputs = Outputs::default().table("train_output_data", transformed);
+    let outputs = outputs.model("output_model", json!({"data": model, "meta": meta}));
+    Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
+}
+
+async fn predict(task: &Task) -> Result<Outputs> {
+    let parameters: PredictParameters = task.parameters()?;
+    let (model, meta) = read_model(task.model("input_model")?)?;
+    let table = task.table("test_data")?;
+    let cuts = model.cuts().map(|(column, cuts)| CutColumn { column: column.into(), cuts: cuts.clone() });
+    let cuts: Vec<CutColumn> = cuts.collect();
+    let binning = Binning {
+        table,
+        binned: cuts.len(),
+        cuts,
+        adjustment_factor: model.parts().adjustment_factor,
+        key_length: meta.key_length,
+        measure: Measuring::of(parameters.skip_metrics, meta.local_only),
+    };
+    let measured = binning.measured(task).await?;
+    let transformed = binning.transformed(task, parameters.transform_method, &model)?;
+    let outputs = Outputs::default().table("test_output_data", transformed);
+    Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
+}
+
+fn learned(binning: &Binning<'_>, parameters: &TrainParameters, measured: &Measured) -> Result<Model> {
+    let (binned, categories) = binning.cuts.split_at(binning.binned);
+    let own = measured.own.as_ref();
+    let woe = |c: &CutColumn| Some((c.column.clone(), own?.woe.get(&c.column)?.clone()));
+    Model::new(ModelParts {
+        method: match parameters.method {
+            Method::Quantile => ModelMethod::Quantile,
+            Method::Bucket => ModelMethod::Bucket,
+            Method::Manual => ModelMethod::Manual,
+        },
+        bin_col: binned.iter().map(|c| c.column.clone()).collect(),
+        category_col: categories.iter().map(|c| c.column.clone()).collect(),
+        adjustment_factor: binning.adjustment_factor,
+        split_pt_dict: binned.iter().map(|c| (c.column.clone(), c.cuts.clone())).collect(),
+        bin_count_dict: binned.iter().map(|c| (c.column.clone(), c.cuts.bins())).collect(),
+        woe_dict: binned.iter().filter_map(woe).collect(),
+        metrics_summary: measured.own.clone(),
+        host_metrics_summary: measured.hosts.clone(),
+    })
+}
+
+fn read_model(model: &Value) -> Result<(Model, Meta)> {
+    let wrong = |e| Error::new(ErrorKind::Corrupt, "input_model is not a binning model").because(e);
+    let part = |name: &str| model.get(name).cloned().unwrap_or(Value::Null);
+    let data: ModelParts = serde_json::from_value(part("data")).map_err(wrong)?;
+    Ok((Model::new(data)?, serde_json::from_value(part("meta")).map_err(wrong)?))
+}

@@ -1,0 +1,223 @@
+//! What a user may say about a binning, and what comes of it for one table.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use tributary_core::schema::Purpose;
+use tributary_core::{Error, Field, Party, Result, TableSchema};
+
+use crate::definition::{Artifact, Definition, Kind, Parameter, Stage, above};
+
+/// The published description.
+pub(super) fn definition() -> Definition {
+    let train = [Stage::Train];
+    let both = [Stage::Train, Stage::Predict];
+    Definition::new("hetero_feature_binning")
+        .describe("Cuts columns into bins and tells how well each predicts the guest's label (WOE, IV)")
+        .roles(["guest", "host"])
+        .stages(both)
+        .parameter(
+            Parameter::choice("method", &["quantile", "bucket", "manual"])
+                .default("quantile")
+                .stages(train)
+                .describe("equal numbers of rows, equal widths, or cut points of one's own"),
+        )
+        .parameter(Parameter::int("n_bins", 2..=65_535).default(10).stages(train).describe("bins of each column"))
+        .parameter(
+            Parameter::new("split_pt_dict", Kind::map(Kind::list(Kind::float(..))))
+                .stages(train)
+                .describe("cut points by column, for manual"),
+        )
+        .parameter(
+            Parameter::list("bin_col", Kind::Text)
+                .stages(train)
+                .describe("columns to bin; all numeric ones otherwise"),
+        )
+        .parameter(Parameter::list("bin_idx", Kind::int(0..)).stages(train).describe("the same by position"))
+        .parameter(
+            Parameter::list("category_col", Kind::Text)
+                .stages(train)
+                .describe("integer columns of categories: measured by value, not binned"),
+        )
+        .parameter(
+            Parameter::list("category_idx", Kind::int(0..)).stages(train).describe("the same by position"),
+        )
+        .parameter(
+            Parameter::bool("use_anonymous")
+                .default(false)
+                .stages(train)
+                .describe("column names above are anonymous ones, as host_10000_x0"),
+        )
+        .parameter(
+            Parameter::choice("transform_method", &["woe", "bin_idx"])
+                .stages(both)
+                .describe("what values become; they stay otherwise, and at hosts with woe"),
+        )
+        .parameter(Parameter::bool("skip_metrics").default(false).stages(both).describe("no WOE and IV"))
+        .parameter(
+            Parameter::bool("local_only").default(false).stages(train).describe("no metrics of hosts' columns"),
+        )
+        .parameter(
+            Parameter::float("relative_error", (std::ops::Bound::Excluded(0.0), std::ops::Bound::Included(1.0)))
+                .default(1e-6)
+                .stages(train)
+                .describe("allowed error of quantiles; they are exact here"),
+        )
+        .parameter(
+            Parameter::float("adjustment_factor", above(0.0))
+                .default(0.5)
+                .stages(train)
+                .describe("stands for a count of zero in rates"),
+        )
+        .parameter(
+            Parameter::record(
+                "he_param",
+                [
+                    Parameter::choice("kind", &["paillier"]).default("paillier").describe("the scheme"),
+                    Parameter::int("key_length", 1024..=3072)
+                        .default(2048)
+                        .describe("bits of the modulus: 1024 (weak), 2048 or 3072"),
+                ],
+            )
+            .default(serde_json::json!({"kind": "paillier", "key_length": 2048}))
+            .stages(train)
+            .describe("how labels are encrypted for hosts"),
+        )
+        .input(Artifact::data("train_data").stages(train).describe("aligned rows, from psi"))
+        .input(Artifact::data("test_data").stages([Stage::Predict]).describe("aligned rows, from psi"))
+        .input(Artifact::model("input_model").stages([Stage::Predict]).describe("a trained binning"))
+        .output(Artifact::data("train_output_data").stages(train).describe("the rows, transformed"))
+        .output(Artifact::data("test_output_data").stages([Stage::Predict]).describe("the rows, transformed"))
+        .output(Artifact::model("output_model").stages(train).describe("cut points, counts, WOE and IV"))
+}
+
+/// How cut points are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Method {
+    Quantile,
+    Bucket,
+    Manual,
+}
+
+/// What values become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Transform {
+    Woe,
+    BinIdx,
+}
+
+/// How labels are encrypted.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct HeParam {
+    pub key_length: u32,
+}
+
+/// Parameters of training.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct TrainParameters {
+    pub method: Method,
+    pub n_bins: u32,
+    pub split_pt_dict: Option<BTreeMap<String, Vec<f64>>>,
+    pub bin_col: Option<Vec<String>>,
+    pub bin_idx: Option<Vec<usize>>,
+    pub category_col: Option<Vec<String>>,
+    pub category_idx: Option<Vec<usize>>,
+    pub use_anonymous: bool,
+    pub transform_method: Option<Transform>,
+    pub skip_metrics: bool,
+    pub local_only: bool,
+    pub adjustment_factor: f64,
+    pub he_param: HeParam,
+}
+
+/// Parameters of prediction; the rest is in the model.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct PredictParameters {
+    pub transform_method: Option<Transform>,
+    pub skip_metrics: bool,
+}
+
+/// The columns that a training works on, by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub binned: Vec<String>,
+    pub categories: Vec<String>,
+}
+
+/// Features of a table in order: what positions and anonymous names count.
+pub(super) fn features(schema: &TableSchema) -> impl Iterator<Item = &Field> {
+    schema.fields().iter().filter(|field| field.purpose == Purpose::Value)
+}
+
+/// A column's name for other parties: role, party and position.
+pub(super) fn anonymous(party: &Party, position: usize) -> String {
+    format!("{party}_x{position}")
+}
+
+impl TrainParameters {
+    /// Which columns to bin, and which to measure by value. `InvalidInput` names what is not there.
+    pub(super) fn columns(&self, own: &Party, schema: &TableSchema) -> Result<Columns> {
+        let name = |key: &str, given: &str| self.column(own, schema, key, given);
+        let position = |key: &str, at: usize| {
+            let found = features(schema).nth(at).map(|f| f.name.clone());
+            found.ok_or_else(|| {
+                Error::invalid(format!("{key} {at}: the table has {} features", features(schema).count()))
+            })
+        };
+        let pick = |names: &Option<Vec<String>>, key: &str, positions: &Option<Vec<usize>>, positions_key: &str| {
+            match (names, positions) {
+                (Some(_), Some(_)) => Err(Error::invalid(format!("{key} and {positions_key} are both given"))),
+                (Some(names), None) => names.iter().map(|n| name(key, n)).collect::<Result<Vec<_>>>().map(Some),
+                (None, Some(at)) => at.iter().map(|at| position(positions_key, *at)).collect::<Result<_>>().map(Some),
+                (None, None) => Ok(None),
+            }
+        };
+        let categories =
+            pick(&self.category_col, "category_col", &self.category_idx, "category_idx")?.unwrap_or_default();
+        let chosen = match self.method {
+            Method::Manual => Some(self.manual_columns(own, schema)?),
+            _ => pick(&self.bin_col, "bin_col", &self.bin_idx, "bin_idx")?,
+        };
+        let all = || {
+            let numeric = features(schema).filter(|f| f.data_type.is_numeric());
+            numeric.map(|f| f.name.clone()).filter(|name| !categories.contains(name)).collect()
+        };
+        let columns = Columns { binned: chosen.unwrap_or_else(all), categories: categories.clone() };
+        let mut seen = std::collections::BTreeSet::new();
+        match columns.binned.iter().chain(&columns.categories).find(|name| !seen.insert(name.as_str())) {
+            Some(twice) => Err(Error::invalid(format!("column {twice:?} is named twice"))),
+            None => Ok(columns),
+        }
+    }
+
+    fn column(&self, own: &Party, schema: &TableSchema, key: &str, given: &str) -> Result<String> {
+        let mut known = features(schema).enumerate();
+        let matches = |at: usize, field: &Field| {
+            if self.use_anonymous { anonymous(own, at) == given } else { field.name == given }
+        };
+        let found = known.find(|(at, field)| matches(*at, field)).map(|(_, field)| field.name.clone());
+        found.ok_or_else(|| {
+            let known: Vec<&str> = features(schema).map(|f| f.name.as_str()).collect();
+            let help = tributary_document::suggestion(given, known).map_or(String::new(), |h| format!(" ({h})"));
+            Error::invalid(format!("{key}: no feature {given:?}{help}"))
+        })
+    }
+
+    fn manual_columns(&self, own: &Party, schema: &TableSchema) -> Result<Vec<String>> {
+        let points = self.split_pt_dict.as_ref().filter(|points| !points.is_empty());
+        let points = points.ok_or_else(|| Error::invalid("method manual needs split_pt_dict"))?;
+        points.keys().map(|given| self.column(own, schema, "split_pt_dict", given)).collect()
+    }
+
+    /// The points given for a column, under its name or its anonymous one.
+    pub(super) fn points(&self, own: &Party, schema: &TableSchema, column: &str) -> Option<&Vec<f64>> {
+        let points = self.split_pt_dict.as_ref()?;
+        let anonymous_name = || {
+            let at = features(schema).position(|f| f.name == column)?;
+            points.get(&anonymous(own, at))
+        };
+        if self.use_anonymous { anonymous_name() } else { points.get(column) }
+    }
+}

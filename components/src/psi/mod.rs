@@ -1,0 +1,143 @@
+//! `psi`: the rows that all parties have, in the same order at every party, and nothing more for anybody but the guest.
+//!
+//! One guest and any number of hosts. Ids are hashed to group elements and masked with each side's secret scalar (ECDH
+//! over Ristretto). Only the guest matches: it learns which of its ids each host has; a host learns the final
+//! intersection. The alternative, where both sides match pairwise, shows every host its whole overlap with the guest, and
+//! takes one more transfer.
+//!
+//! ```text
+//! host h:  P = H(own)^h          ──▶ guest        guest:  G = H(own)^g          ──▶ every host
+//! host h:  G^h, in the same order ──▶ guest        guest:  match G^h with P^g, for every host; keep what all have
+//! guest:   for each host its row numbers, in the order of the masked points of the first host
+//! ```
+//!
+//! That order is random to everybody who does not know the secrets, so it tells nothing about any party's file.
+
+mod guest;
+mod host;
+
+use async_trait::async_trait;
+use serde_json::json;
+use tributary_core::computing::BlobKind;
+use tributary_core::kernel::{KernelCall, Kernels};
+use tributary_core::schema::Purpose;
+use tributary_core::{Error, Party, Result, Role, Table};
+use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, Secret};
+
+use crate::Component;
+use crate::definition::{Artifact, Definition, Parameter};
+use crate::output::{Metric, Outputs};
+use crate::task::Task;
+
+/// The component.
+#[derive(Debug)]
+pub(crate) struct Psi(Definition);
+
+impl Default for Psi {
+    fn default() -> Self {
+        Self(
+            Definition::new("psi")
+                .describe("Finds the rows that all parties have, without showing the others")
+                .roles(["guest", "host"])
+                .parameter(
+                    Parameter::choice("protocol", &["ecdh_psi"]).default("ecdh_psi").describe("how ids are compared"),
+                )
+                .parameter(
+                    Parameter::choice("curve_type", &["curve25519"])
+                        .default("curve25519")
+                        .describe("the group: Ristretto over curve25519"),
+                )
+                .input(Artifact::data("input_data").describe("a table with a match id, or else its key, to match on"))
+                .output(Artifact::data("output_data").describe("the common rows, in the same order at every party")),
+        )
+    }
+}
+
+#[async_trait]
+impl Component for Psi {
+    fn definition(&self) -> &Definition {
+        &self.0
+    }
+
+    fn kernels(&self) -> Kernels {
+        tributary_psi::kernels()
+    }
+
+    async fn run(&self, task: &Task) -> Result<Outputs> {
+        let input = task.table("input_data")?;
+        if task.others(&Role::host()).is_empty() && task.is_guest() {
+            return Err(Error::invalid("an intersection needs at least one host"));
+        }
+        let ids = Ids::of(input).await?;
+        let chosen = if task.is_guest() { guest::run(task, &ids).await? } else { host::run(task, &ids).await? };
+        let common = gather(task, input, &chosen).await?;
+        let (all, found) = (ids.count, common.count().await?);
+        task.note(format!("{found} of {all} rows in common"));
+        Ok(Outputs::default().metric(summary(all, found)).table("output_data", common))
+    }
+}
+
+fn summary(all: u64, found: u64) -> Metric {
+    let rate = if all == 0 { 0.0 } else { found as f64 / all as f64 };
+    let data = json!({
+        "input_count": all, "intersect_count": found, "intersect_rate": rate, "method": "curve25519",
+    });
+    Metric::one_off("summary", None, data)
+}
+
+/// Column of the final position of a row. The colon keeps it apart from users' columns.
+const POSITION: &str = ":position";
+/// Column of a row's key while something else is the key.
+const ID: &str = ":id";
+
+/// Column of the numbers of a host's rows in its own table.
+fn row_of(host: &Party) -> String {
+    format!(":row:{host}")
+}
+
+/// What a party matches on: its table's key, and the match id where there is one; held, with numbered rows.
+struct Ids {
+    table: Table,
+    match_id: Option<String>,
+    count: u64,
+}
+
+impl Ids {
+    async fn of(input: &Table) -> Result<Self> {
+        input.schema().expect_key("an intersection")?;
+        let match_id = input.schema().with_purpose(&Purpose::MatchId).map(|f| f.name.clone());
+        let table = input.select(match_id.clone())?.keep_rows().await?;
+        let count = table.count().await?;
+        Ok(Self { table, match_id, count })
+    }
+
+    /// Hashed to the group and masked, one point a row.
+    async fn masked(&self, task: &Task, secret: &Secret) -> Result<Table> {
+        task.note(format!("masking {} ids", self.count));
+        let blob = task.computing.put_blob(secret.to_blob(), BlobKind::Secret).await?;
+        let params = MaskIdsParams { column: self.match_id.clone() };
+        self.table.map(KernelCall::map::<MaskIds>(&params)?.with_blob(blob))?.keep().await
+    }
+}
+
+/// Points of a peer masked again, one a row.
+async fn masked_again(task: &Task, points: &Table, secret: &Secret) -> Result<Table> {
+    task.note(format!("masking {} points of a peer", points.count().await?));
+    let blob = task.computing.put_blob(secret.to_blob(), BlobKind::Secret).await?;
+    points.map(KernelCall::map::<MaskPoints>(&())?.with_blob(blob))?.keep().await
+}
+
+/// The chosen rows of the input in their final order. `chosen`: key of the input → final position.
+async fn gather(task: &Task, input: &Table, chosen: &Table) -> Result<Table> {
+    let rows = chosen.count().await?;
+    let key = input.schema().expect_key("an intersection")?.name.clone();
+    let columns: Vec<String> = input.schema().fields().iter().map(|f| f.name.clone()).collect();
+    input
+        .join(chosen)?
+        .rekey(POSITION, Some(&key))?
+        .by_row_number(task.rows(rows))?
+        .rekey(&key, None)?
+        .select(columns)?
+        .keep()
+        .await
+}

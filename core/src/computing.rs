@@ -1,0 +1,280 @@
+//! The computing contract: an [`Engine`] opens sessions, a session runs plans.
+//!
+//! **Nothing runs until an action** (`keep`, `read`, `save`). An engine runs a plan as given: it neither adds nor drops
+//! exchanges. **Results do not depend on the number of partitions** beyond the layout's own order. **A failure** of one
+//! partition fails the action, cancels the rest and leaves nothing behind; the error names partition and kernel. A kernel
+//! that panics fails the same way. **Dropping the future of an action cancels it**: within 100 ms no thread works for it,
+//! however heavy the kernel (unless a single row takes longer). **Handles own data**: when the last clone of a [`Handle`]
+//! or [`BlobRef`] is dropped, the engine frees what it held. `close` frees the rest; a session that was closed refuses
+//! everything. Futures may be polled by any executor: an engine that needs a runtime brings its own.
+
+use std::fmt;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::ids::SessionId;
+use crate::layout::Layout;
+use crate::placement::{CoreRequest, Placement};
+use crate::plan::Plan;
+use crate::schema::TableSchema;
+use crate::storage::{StoredTable, TableUri, WriteOptions};
+
+/// Batches on their way; dropping it stops the source.
+pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
+
+/// What an engine is and can do.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct EngineInfo {
+    /// As in `service_conf.yaml`: `standalone`.
+    pub name: &'static str,
+    /// Whether sessions may hold more than memory. Without it an action beyond the budget fails with `Exhausted`.
+    pub spills: bool,
+}
+
+impl EngineInfo {
+    /// An engine that keeps everything in memory.
+    pub fn new(name: &'static str) -> Self {
+        Self { name, spills: false }
+    }
+}
+
+/// One computing engine of a site.
+#[async_trait]
+pub trait Engine: fmt::Debug + Send + Sync + 'static {
+    /// Name and capabilities.
+    fn info(&self) -> &EngineInfo;
+    /// What a request for cores becomes here. Pure. `InvalidInput` for options that mean nothing here or do not fit.
+    fn place(&self, request: &CoreRequest) -> Result<Placement>;
+    /// Opens a session bound to exactly the placed cores.
+    async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>>;
+}
+
+/// What a session is for and may use.
+#[derive(Debug, Clone)]
+pub struct SessionSpec {
+    /// Unique; everything the session makes carries it.
+    pub id: SessionId,
+    /// From [`Engine::place`].
+    pub placement: Placement,
+    /// Bytes of tables, exchanges and blobs that the session may hold in memory at once.
+    pub memory_bytes: u64,
+}
+
+/// How a session or a federation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The task is done.
+    Done,
+    /// The task failed or was cancelled; leftovers are worthless.
+    Failed,
+}
+
+/// One task attempt on an engine. Owns what it makes; see the module for the rules.
+#[async_trait]
+pub trait Computing: fmt::Debug + Send + Sync + 'static {
+    /// What the session was opened with.
+    fn spec(&self) -> &SessionSpec;
+    /// The kernels this session can run.
+    fn kernels(&self) -> &crate::kernel::Kernels;
+
+    /// Holds rows from outside. `Loose(n)` cuts them in order into n nearly equal parts, `Keyed(n)` routes and sorts
+    /// (`InvalidInput` with its place for a key twice), `Rows` cuts at its boundaries and checks the total.
+    /// `InvalidInput` if a batch does not fit `schema`.
+    async fn put(&self, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>>;
+    /// Holds a large or secret kernel parameter.
+    async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef>;
+    /// Runs a plan once and holds its rows.
+    async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>>;
+    /// Runs a plan; partitions come in order. The work may be ahead of the reader by a bounded amount.
+    async fn read(&self, plan: &Arc<Plan>) -> Result<RowStream>;
+    /// Runs a plan and stores its rows, one part a partition; the table exists once this returns.
+    async fn save(&self, plan: &Arc<Plan>, to: &TableUri, options: WriteOptions) -> Result<StoredTable>;
+    /// What a stored table holds, for [`crate::plan::Op::Load`].
+    async fn stored(&self, uri: &TableUri) -> Result<StoredTable>;
+    /// Frees everything. A second close does nothing.
+    async fn close(&self, end: End) -> Result<()>;
+}
+
+/// Size of one partition.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartSize {
+    /// Number of rows.
+    pub rows: u64,
+    /// Bytes in memory or on the medium.
+    pub bytes: u64,
+}
+
+/// Frees what a handle or blob stood for; called once, when the last clone is dropped. Must not block.
+pub trait Release: Send + Sync {
+    /// The item with this number is no longer wanted.
+    fn release(&self, number: u64);
+}
+
+/// Rows that a session holds.
+pub struct Handle {
+    session: SessionId,
+    number: u64,
+    schema: TableSchema,
+    layout: Layout,
+    parts: Vec<PartSize>,
+    owner: Arc<dyn Release>,
+}
+
+impl Handle {
+    /// For engines: a handle on item `number` of the session.
+    pub fn new(
+        session: SessionId,
+        number: u64,
+        schema: TableSchema,
+        layout: Layout,
+        parts: Vec<PartSize>,
+        owner: Arc<dyn Release>,
+    ) -> Arc<Self> {
+        Arc::new(Self { session, number, schema, layout, parts, owner })
+    }
+
+    /// The session that holds it; no other may read it.
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// The engine's name for it.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Its columns.
+    pub fn schema(&self) -> &TableSchema {
+        &self.schema
+    }
+
+    /// Where its rows are.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Size of each partition.
+    pub fn parts(&self) -> &[PartSize] {
+        &self.parts
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|p| p.rows).sum()
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}#{} {:?} {:?}, {} rows",
+            self.session,
+            self.number,
+            self.schema,
+            self.layout,
+            self.rows()
+        )
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.owner.release(self.number);
+    }
+}
+
+/// Whether a blob may be seen by whoever can read the engine's store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BlobKind {
+    /// Large, but nothing to hide: bin edges.
+    Plain,
+    /// Keys and masks: sealed wherever it leaves the process, wiped when freed.
+    Secret,
+}
+
+/// A kernel parameter held by a session. Two clones are one blob.
+#[derive(Clone)]
+pub struct BlobRef(Arc<BlobHold>);
+
+struct BlobHold {
+    number: u64,
+    kind: BlobKind,
+    owner: Option<Arc<dyn Release>>,
+}
+
+impl BlobRef {
+    /// For engines: a reference to item `number` of the session.
+    pub fn new(number: u64, kind: BlobKind, owner: Arc<dyn Release>) -> Self {
+        Self(Arc::new(BlobHold { number, kind, owner: Some(owner) }))
+    }
+
+    /// The engine's name for it.
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// Whether it is secret.
+    pub fn kind(&self) -> BlobKind {
+        self.0.kind
+    }
+}
+
+impl Drop for BlobHold {
+    fn drop(&mut self) {
+        if let Some(owner) = &self.owner {
+            owner.release(self.number);
+        }
+    }
+}
+
+impl fmt::Debug for BlobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "blob#{}", self.0.number)
+    }
+}
+
+impl PartialEq for BlobRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.number == other.0.number
+    }
+}
+
+impl Eq for BlobRef {}
+
+/// A decoded reference owns nothing: it names a blob that the sender keeps alive while the action runs.
+impl<'de> Deserialize<'de> for BlobRef {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let (number, kind) = Deserialize::deserialize(from)?;
+        Ok(Self(Arc::new(BlobHold { number, kind, owner: None })))
+    }
+}
+
+impl Serialize for BlobRef {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        (self.0.number, self.0.kind).serialize(to)
+    }
+}
+
+/// A kernel parameter's bytes, as a kernel sees them.
+#[derive(Clone)]
+pub struct Blob {
+    /// The content.
+    pub bytes: Bytes,
+    /// Whether it is secret.
+    pub kind: BlobKind,
+}
+
+/// Never the bytes.
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} blob of {} bytes", self.kind, self.bytes.len())
+    }
+}

@@ -1,0 +1,204 @@
+//! The one error of the contract: what was attempted on what, what was wrong, and whether trying again can help.
+//!
+//! One type for every contract rather than one per trait: callers match on [`ErrorKind`], and an error crosses three
+//! contracts (storage inside computing inside a task) without being wrapped three times. The message never holds rows,
+//! keys or shares: it is logged and shown to peers' operators.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// `Result` with the contract's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The caller gave something that can never work: fix the input.
+    InvalidInput,
+    /// The thing named does not exist.
+    NotFound,
+    /// The thing named exists already, and replacing it was not allowed.
+    AlreadyExists,
+    /// Somebody else changed it in between: read again and decide.
+    Conflict,
+    /// The engine declares that it cannot do this.
+    Unsupported,
+    /// A peer, broker or file broke the rules of a protocol or format.
+    Corrupt,
+    /// A peer or user may not do this, or is not who it says.
+    Denied,
+    /// A service or peer cannot be reached now.
+    Unavailable,
+    /// It took longer than allowed.
+    Timeout,
+    /// The caller went away, or the session was closed.
+    Cancelled,
+    /// A limit on memory, disk, cores or size was reached.
+    Exhausted,
+    /// A kernel failed or panicked.
+    Kernel,
+    /// Reading or writing a medium failed.
+    Io,
+    /// A bug in this program.
+    Bug,
+}
+
+/// Whether the same call may succeed later without any change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// The same call fails again.
+    Useless,
+    /// Worth another try.
+    Useful,
+}
+
+/// An error of any contract; see the module.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operations: Vec<String>,
+    message: String,
+    retry: Retry,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// `message`: lower case, no full stop, expected versus got, how to mend it.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retry = match kind {
+            ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict => Retry::Useful,
+            _ => Retry::Useless,
+        };
+        Self(Box::new(Inner { kind, operations: Vec::new(), message: message.into(), retry, source: None }))
+    }
+
+    /// Shorthand for [`ErrorKind::InvalidInput`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::InvalidInput, message)
+    }
+
+    /// Shorthand for [`ErrorKind::Bug`]: an invariant of this program does not hold.
+    pub fn bug(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Bug, message)
+    }
+
+    /// Adds the operation that failed, outermost last: `read table psi/ids`.
+    #[must_use]
+    pub fn at(mut self, operation: impl Into<String>) -> Self {
+        self.0.operations.push(operation.into());
+        self
+    }
+
+    /// Adds the underlying reason, which says *why* and is not repeated in the message.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Overrides whether another try is useful.
+    #[must_use]
+    pub fn retry(mut self, retry: Retry) -> Self {
+        self.0.retry = retry;
+        self
+    }
+
+    /// The kind, for matching.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retry == Retry::Useful
+    }
+
+    /// The message and every reason below it on one line, for logs and command lines.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut reason = self.source();
+        while let Some(error) = reason {
+            let next = error.to_string();
+            if !text.ends_with(&next) {
+                text.push_str(": ");
+                text.push_str(&next);
+            }
+            reason = error.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for operation in self.0.operations.iter().rev() {
+            write!(f, "{operation}: ")?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.kind, self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|s| s.as_ref() as _)
+    }
+}
+
+impl From<arrow_schema::ArrowError> for Error {
+    fn from(error: arrow_schema::ArrowError) -> Self {
+        Self::new(ErrorKind::InvalidInput, "columns do not fit together").because(error)
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        use std::io::ErrorKind as Io;
+        let kind = match error.kind() {
+            Io::NotFound => ErrorKind::NotFound,
+            Io::AlreadyExists => ErrorKind::AlreadyExists,
+            Io::PermissionDenied => ErrorKind::Denied,
+            Io::StorageFull | Io::OutOfMemory | Io::QuotaExceeded => ErrorKind::Exhausted,
+            Io::TimedOut => ErrorKind::Timeout,
+            _ => ErrorKind::Io,
+        };
+        Self::new(kind, "input or output failed").because(error)
+    }
+}
+
+/// Adds the operation to an error on its way up.
+pub trait ResultExt<T> {
+    /// As [`Error::at`]; the text is built only on failure.
+    fn at<S: Into<String>>(self, operation: impl FnOnce() -> S) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> ResultExt<T> for std::result::Result<T, E> {
+    fn at<S: Into<String>>(self, operation: impl FnOnce() -> S) -> Result<T> {
+        self.map_err(|error| error.into().at(operation()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operations_read_from_the_outside_in_and_the_chain_ends_with_the_reason() {
+        let error = Error::invalid("partition 7 has 3 columns, expected 2")
+            .at("read table psi/ids")
+            .at("task psi_0")
+            .because(std::io::Error::other("short read"));
+        assert_eq!(
+            error.to_string(),
+            "task psi_0: read table psi/ids: partition 7 has 3 columns, expected 2"
+        );
+        assert!(error.chain().ends_with("expected 2: short read"));
+    }
+}

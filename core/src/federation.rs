@@ -1,0 +1,288 @@
+//! The federation contract: one value from one party to another, by the name of its slot.
+//!
+//! A [`Slot`] is used once in each direction between two parties: a second push or pull is refused with `AlreadyExists`.
+//! `push` returns when the value is durable at the transport; it never waits for the receiver, so two parties that push to
+//! each other cannot block. `pull` waits for the value; a value that came early is kept for its pull, in any order of slots.
+//! A peer that is silent for longer than the session's patience is an error that names it (`Timeout`). What a peer sends
+//! is decoded by the schema the receiver expects, is bounded, and never chooses what code runs: anything else is `Corrupt`,
+//! naming peer and slot. Values are bit-identical at all receivers of one push.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::computing::{Computing, End, RowStream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::ids::{Party, SessionId};
+use crate::layout::Layout;
+use crate::plan::{Op, Plan};
+use crate::schema::TableSchema;
+use crate::table::Table;
+
+/// One value's name between parties: a variable and where in the algorithm (`iteration.3`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Slot {
+    /// The variable: `masked_ids`.
+    pub name: String,
+    /// The calling context: `default`, `train.tree.3`.
+    pub tag: String,
+}
+
+impl Slot {
+    /// A slot of an algorithm that uses the name once.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), tag: "default".into() }
+    }
+
+    /// The same name at another place of the algorithm.
+    #[must_use]
+    pub fn tagged(mut self, tag: impl Into<String>) -> Self {
+        self.tag = tag.into();
+        self
+    }
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.name, self.tag)
+    }
+}
+
+/// A small typed value between parties. The name and version travel with it and are compared.
+pub trait Message: Serialize + DeserializeOwned + Send {
+    /// Unique: `psi.hello`.
+    const NAME: &'static str;
+    /// Raised with every change of meaning or fields.
+    const VERSION: u32 = 1;
+}
+
+/// What a slot carries.
+pub enum Body {
+    /// A small typed value, encoded.
+    Message(MessageBody),
+    /// A table.
+    Table(TableBody),
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Message(m) => write!(f, "message {}@{} of {} bytes", m.name, m.version, m.bytes.len()),
+            Self::Table(t) => write!(f, "table {:?} {:?}", t.schema, t.layout),
+        }
+    }
+}
+
+/// An encoded [`Message`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct MessageBody {
+    /// [`Message::NAME`].
+    pub name: String,
+    /// [`Message::VERSION`].
+    pub version: u32,
+    /// The encoding (postcard).
+    pub bytes: Bytes,
+}
+
+/// A table on its way. The rows can be opened again for each receiver, and are the same each time.
+pub struct TableBody {
+    /// Its columns.
+    pub schema: TableSchema,
+    /// Where its rows were at the sender. A receiver may lay them out as it likes.
+    pub layout: Layout,
+    /// Number of rows.
+    pub rows: u64,
+    /// The rows, partitions in order. On the receiving side it can be opened once.
+    pub source: Box<dyn RowSource>,
+}
+
+/// Opens rows.
+#[async_trait]
+pub trait RowSource: Send + Sync {
+    /// The rows, from the first.
+    async fn open(&self) -> Result<RowStream>;
+}
+
+/// A federation session is for one task attempt, and binds who, what and which version.
+#[derive(Debug, Clone)]
+pub struct FederationSpec {
+    /// The same at all parties of the task attempt.
+    pub session: SessionId,
+    /// This party.
+    pub own: Party,
+    /// All other parties of the task.
+    pub peers: Vec<Party>,
+    /// Digest of what all parties agreed to run; parties with another one are refused.
+    pub plan_hash: [u8; 32],
+    /// How long a peer may be silent while somebody waits for it.
+    pub patience: Duration,
+}
+
+/// A transport of a site.
+#[async_trait]
+pub trait Network: fmt::Debug + Send + Sync + 'static {
+    /// As in `service_conf.yaml`: `memory`.
+    fn name(&self) -> &'static str;
+    /// Opens a session. Peers are met when they are first needed.
+    async fn join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>>;
+}
+
+/// One task attempt's exchange of values; see the module for the rules.
+#[async_trait]
+pub trait Federation: fmt::Debug + Send + Sync + 'static {
+    /// Who takes part.
+    fn spec(&self) -> &FederationSpec;
+    /// Sends a value to each of `to`; returns when it is durable.
+    async fn push(&self, slot: &Slot, to: &[Party], body: Body) -> Result<()>;
+    /// Waits for the value of a slot.
+    async fn pull(&self, slot: &Slot, from: &Party) -> Result<Body>;
+    /// What went over the wire so far.
+    fn traffic(&self) -> Traffic;
+    /// Ends the session: removes what it made at the transport. A second close does nothing.
+    async fn close(&self, end: End) -> Result<()>;
+}
+
+/// Bytes and messages of a session, in total and by slot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traffic {
+    /// One entry for each slot and direction, in the order of first use.
+    pub slots: Vec<SlotTraffic>,
+    /// Number of times this party waited for a peer after having sent something: network round trips.
+    pub rounds: u64,
+}
+
+/// What one slot cost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotTraffic {
+    /// Name and tag.
+    pub slot: Slot,
+    /// The other side.
+    pub peer: Party,
+    /// Which way.
+    pub direction: Direction,
+    /// Bytes on the wire, sealed and framed.
+    pub bytes: u64,
+    /// Frames on the wire.
+    pub messages: u64,
+}
+
+/// Which way a value went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// From this party.
+    Sent,
+    /// To this party.
+    Received,
+}
+
+impl Traffic {
+    /// Bytes in one direction.
+    pub fn bytes(&self, direction: Direction) -> u64 {
+        self.slots.iter().filter(|s| s.direction == direction).map(|s| s.bytes).sum()
+    }
+
+    /// Frames in one direction.
+    pub fn messages(&self, direction: Direction) -> u64 {
+        self.slots.iter().filter(|s| s.direction == direction).map(|s| s.messages).sum()
+    }
+}
+
+/// Typed pushes and pulls over any [`Federation`].
+#[async_trait]
+pub trait FederationExt {
+    /// Sends a small value.
+    async fn push_message<M: Message + Sync>(&self, slot: &Slot, to: &[Party], message: &M) -> Result<()>;
+    /// Waits for a small value; `Corrupt` if the peer sent another kind.
+    async fn pull_message<M: Message>(&self, slot: &Slot, from: &Party) -> Result<M>;
+    /// Sends a kept table; `InvalidInput` if it is not kept (its rows could differ between receivers).
+    async fn push_table(&self, slot: &Slot, to: &[Party], table: &Table) -> Result<()>;
+    /// Waits for a table and holds it in `session`. `Corrupt` if its columns are not `expected`. `layout` says how to lay
+    /// it out here, given the sender's number of rows.
+    async fn pull_table(
+        &self,
+        slot: &Slot,
+        from: &Party,
+        session: &Arc<dyn Computing>,
+        expected: &TableSchema,
+        layout: &(dyn for<'a> Fn(u64) -> Result<Layout> + Sync),
+    ) -> Result<Table>;
+}
+
+#[async_trait]
+impl<F: Federation + ?Sized> FederationExt for F {
+    async fn push_message<M: Message + Sync>(&self, slot: &Slot, to: &[Party], message: &M) -> Result<()> {
+        let bytes = postcard::to_stdvec(message)
+            .map_err(|e| Error::bug(format!("encode message {}", M::NAME)).because(e))?;
+        let body = MessageBody { name: M::NAME.into(), version: M::VERSION, bytes: bytes.into() };
+        self.push(slot, to, Body::Message(body)).await
+    }
+
+    async fn pull_message<M: Message>(&self, slot: &Slot, from: &Party) -> Result<M> {
+        let wrong = |got: String| {
+            let expected = format!("message {}@{}", M::NAME, M::VERSION);
+            Error::new(ErrorKind::Corrupt, format!("{from} sent {got} in slot {slot}, expected {expected}"))
+        };
+        match self.pull(slot, from).await? {
+            Body::Message(body) if body.name == M::NAME && body.version == M::VERSION => {
+                let (message, rest) = postcard::take_from_bytes(&body.bytes)
+                    .map_err(|e| wrong("something that does not decode".into()).because(e))?;
+                if rest.is_empty() {
+                    Ok(message)
+                } else {
+                    Err(wrong(format!("{} bytes too many", rest.len())))
+                }
+            }
+            other => Err(wrong(format!("a {other:?}"))),
+        }
+    }
+
+    async fn push_table(&self, slot: &Slot, to: &[Party], table: &Table) -> Result<()> {
+        let Op::Scan(handle, _) = table.plan().op() else {
+            return Err(Error::invalid(format!("push of slot {slot}: keep the table first")));
+        };
+        let rows = match table.plan().layout() {
+            Layout::Rows(ranges) => ranges.all().end - ranges.all().start,
+            _ => handle.rows(),
+        };
+        let source = Box::new(Kept { session: table.session().clone(), plan: table.plan().clone() });
+        let (schema, layout) = (table.schema().clone(), table.plan().layout().clone());
+        self.push(slot, to, Body::Table(TableBody { schema, layout, rows, source })).await
+    }
+
+    async fn pull_table(
+        &self,
+        slot: &Slot,
+        from: &Party,
+        session: &Arc<dyn Computing>,
+        expected: &TableSchema,
+        layout: &(dyn for<'a> Fn(u64) -> Result<Layout> + Sync),
+    ) -> Result<Table> {
+        let body = match self.pull(slot, from).await? {
+            Body::Table(body) if body.schema == *expected => body,
+            other => {
+                let text = format!("{from} sent a {other:?} in slot {slot}, expected a table {expected:?}");
+                return Err(Error::new(ErrorKind::Corrupt, text));
+            }
+        };
+        let rows = body.source.open().await?;
+        let handle = session.put(expected, rows, layout(body.rows)?).await?;
+        Table::of_handle(session.clone(), handle)
+    }
+}
+
+struct Kept {
+    session: Arc<dyn Computing>,
+    plan: Arc<Plan>,
+}
+
+#[async_trait]
+impl RowSource for Kept {
+    async fn open(&self) -> Result<RowStream> {
+        self.session.read(&self.plan).await
+    }
+}

@@ -1,0 +1,240 @@
+//! The storage contract: tables at rest, each a set of parts, one a partition.
+//!
+//! **A table exists from its commit on**, and only then: what `begin` and `write_part` leave before that is invisible and is
+//! removed by `abort`, or by the next clean-up after a crash. Parts are written independently, also by several processes
+//! (a [`Write`] travels), and repeated parts are harmless: the commit names those that count. **A reader sees a snapshot**: a
+//! [`StoredTable`] goes on reading what it was opened on while the table is replaced; after `delete` it may fail with
+//! `NotFound`, never mix. **Reads and writes stream**: memory does not grow with the table. Futures may be polled by any
+//! executor: a store that needs a runtime brings its own.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::computing::{PartSize, RowStream};
+use crate::error::{Error, Result};
+use crate::ids::TableName;
+use crate::layout::Layout;
+use crate::schema::TableSchema;
+
+/// Where a table is: `scheme://…`. Only the store with that scheme understands the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TableUri(String);
+
+impl TableUri {
+    /// `InvalidInput` unless it has a scheme.
+    pub fn new(text: impl Into<String>) -> Result<Self> {
+        let text = text.into();
+        match text.split_once("://") {
+            Some((scheme, rest)) if !scheme.is_empty() && !rest.is_empty() => Ok(Self(text)),
+            _ => Err(Error::invalid(format!("table address {text:?}, expected scheme://place"))),
+        }
+    }
+
+    /// The scheme: `file`.
+    pub fn scheme(&self) -> &str {
+        self.0.split_once("://").map_or("", |(scheme, _)| scheme)
+    }
+
+    /// What follows the scheme.
+    pub fn place(&self) -> &str {
+        self.0.split_once("://").map_or("", |(_, place)| place)
+    }
+
+    /// The whole text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TableUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl TryFrom<String> for TableUri {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self> {
+        Self::new(text)
+    }
+}
+
+impl From<TableUri> for String {
+    fn from(uri: TableUri) -> Self {
+        uri.0
+    }
+}
+
+/// What a store is.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StorageInfo {
+    /// As in `service_conf.yaml`: `file`.
+    pub name: &'static str,
+}
+
+impl StorageInfo {
+    /// A store of this name.
+    pub fn new(name: &'static str) -> Self {
+        Self { name }
+    }
+}
+
+/// What to do when the table exists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IfExists {
+    /// Refuse with `AlreadyExists`; the table stays as it is.
+    #[default]
+    Fail,
+    /// The new table takes its place at the commit.
+    Replace,
+}
+
+/// How to write a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct WriteOptions {
+    /// What to do when the table exists.
+    pub if_exists: IfExists,
+}
+
+impl WriteOptions {
+    /// With another rule for an existing table.
+    #[must_use]
+    pub fn with_if_exists(mut self, if_exists: IfExists) -> Self {
+        self.if_exists = if_exists;
+        self
+    }
+}
+
+/// A table being written. Serializable, so that executors can write parts of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write {
+    /// Where the table will be.
+    pub uri: TableUri,
+    /// Distinguishes this write from any other of the same table.
+    pub attempt: String,
+    /// Columns of every part.
+    pub schema: TableSchema,
+    /// How parts will be laid out.
+    pub layout: Layout,
+    /// How to write.
+    pub options: WriteOptions,
+}
+
+/// One stored partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The store's name for it.
+    pub file: String,
+    /// Rows, and bytes on the medium.
+    pub size: PartSize,
+    /// Digest of the stored bytes, as the store computes it, for `verify`.
+    pub digest: String,
+}
+
+/// A stored table, as it was when opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredTable {
+    /// Where it is.
+    pub uri: TableUri,
+    /// Distinguishes it from earlier and later tables at the same place.
+    pub snapshot: String,
+    /// Its columns.
+    pub schema: TableSchema,
+    /// Where its rows are.
+    pub layout: Layout,
+    /// One for each partition.
+    pub parts: Vec<Part>,
+}
+
+impl StoredTable {
+    /// Number of rows.
+    pub fn rows(&self) -> u64 {
+        self.parts.iter().map(|p| p.size.rows).sum()
+    }
+
+    /// Bytes on the medium.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|p| p.size.bytes).sum()
+    }
+}
+
+/// One store of a site; see the module for the rules.
+#[async_trait]
+pub trait Storage: fmt::Debug + Send + Sync + 'static {
+    /// Name and capabilities.
+    fn info(&self) -> &StorageInfo;
+    /// Where a table of this name is, or would be.
+    fn locate(&self, name: &TableName) -> Result<TableUri>;
+    /// What the table holds. `NotFound`, or `Corrupt` when what is there is not a whole table.
+    async fn open(&self, uri: &TableUri) -> Result<StoredTable>;
+    /// The rows of one partition, in order.
+    async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream>;
+    /// Begins a write. `AlreadyExists` early where the options say so (the commit decides).
+    async fn begin(
+        &self,
+        uri: &TableUri,
+        schema: &TableSchema,
+        layout: &Layout,
+        options: WriteOptions,
+    ) -> Result<Write>;
+    /// Writes one partition, also an empty one. May be repeated; each returned [`Part`] stays until commit or abort.
+    async fn write_part(&self, write: &Write, partition: u32, rows: RowStream) -> Result<Part>;
+    /// Makes the table exist with these parts, one for each partition in order. Atomic.
+    async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable>;
+    /// Removes what a write left. No error if nothing is there.
+    async fn abort(&self, write: Write) -> Result<()>;
+    /// Removes a table. `NotFound` if there is none.
+    async fn delete(&self, uri: &TableUri) -> Result<()>;
+    /// Compares the stored bytes with the manifest: digests, counts, columns. `Corrupt` names the first part that differs.
+    async fn verify(&self, table: &StoredTable) -> Result<()>;
+}
+
+/// No store: everything is `Unsupported`. For programs that only compute.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nowhere;
+
+impl Nowhere {
+    fn refuse<T>(self) -> Result<T> {
+        Err(Error::new(crate::error::ErrorKind::Unsupported, "this site has no storage engine"))
+    }
+}
+
+#[async_trait]
+impl Storage for Nowhere {
+    fn info(&self) -> &StorageInfo {
+        const INFO: StorageInfo = StorageInfo { name: "none" };
+        &INFO
+    }
+    fn locate(&self, _: &TableName) -> Result<TableUri> {
+        self.refuse()
+    }
+    async fn open(&self, _: &TableUri) -> Result<StoredTable> {
+        self.refuse()
+    }
+    async fn scan(&self, _: &StoredTable, _: u32) -> Result<RowStream> {
+        self.refuse()
+    }
+    async fn begin(&self, _: &TableUri, _: &TableSchema, _: &Layout, _: WriteOptions) -> Result<Write> {
+        self.refuse()
+    }
+    async fn write_part(&self, _: &Write, _: u32, _: RowStream) -> Result<Part> {
+        self.refuse()
+    }
+    async fn commit(&self, _: Write, _: Vec<Part>) -> Result<StoredTable> {
+        self.refuse()
+    }
+    async fn abort(&self, _: Write) -> Result<()> {
+        self.refuse()
+    }
+    async fn delete(&self, _: &TableUri) -> Result<()> {
+        self.refuse()
+    }
+    async fn verify(&self, _: &StoredTable) -> Result<()> {
+        self.refuse()
+    }
+}

@@ -1,0 +1,248 @@
+//! Bytes to a tree, within bounds.
+//!
+//! A document may come from a stranger, so its size, depth and number of nodes are bounded before anything is built.
+//! Aliases are followed, because job files saved by Python clients have them wherever one list stands twice; each
+//! copy counts against the same bounds, which is what keeps "billion laughs" small.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
+
+use crate::node::{Entry, Map, Node, Position, Value};
+use crate::problems::Report;
+use crate::scalar;
+use crate::suggest::quoted;
+
+/// Bounds of a document.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of the document; also of the text that aliases repeat.
+    pub bytes: usize,
+    /// Values within values.
+    pub depth: usize,
+    /// Values in all, copies made by aliases counted again.
+    pub nodes: usize,
+    /// Bytes of one key of a map.
+    pub key_bytes: usize,
+}
+
+impl Default for Limits {
+    /// Ample for a job of a thousand tasks.
+    fn default() -> Self {
+        Self { bytes: 4 << 20, depth: 64, nodes: 200_000, key_bytes: 256 }
+    }
+}
+
+/// Reads a document of one YAML (or JSON) value. `None` if it cannot be read at all, which is then in the report; a
+/// tree whose mistakes (a key twice, a value without meaning) are in the report is still given.
+pub fn parse(source: &[u8], limits: &Limits, report: &Report) -> Option<Node> {
+    let top = Position { line: 1, column: 1 };
+    if source.len() > limits.bytes {
+        let message = format!("expected at most {} bytes, got {}", limits.bytes, source.len());
+        report.add(top, "", message, None);
+        return None;
+    }
+    let text = utf8(source, report)?;
+    let mut builder = Builder {
+        parser: Parser::new_from_str(text),
+        limits,
+        report,
+        anchors: HashMap::new(),
+        nodes: 0,
+        copied_bytes: 0,
+    };
+    let node = builder.document().ok()?;
+    if node.value == Value::Null && report.is_clean() {
+        report.add(top, "", "the file is empty", None);
+        return None;
+    }
+    Some(node)
+}
+
+fn utf8<'a>(source: &'a [u8], report: &Report) -> Option<&'a str> {
+    std::str::from_utf8(source)
+        .inspect_err(|error| {
+            let valid = String::from_utf8_lossy(&source[..error.valid_up_to()]);
+            let line = valid.matches('\n').count() + 1;
+            let column = valid.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+            let help = "save the file as UTF-8".to_owned();
+            report.add(Position { line, column }, "", "the file is not UTF-8 text", Some(help));
+        })
+        .ok()
+}
+
+/// Reading stopped; the report says why.
+struct Stop;
+
+struct Builder<'a> {
+    parser: Parser<'a, StrInput<'a>>,
+    limits: &'a Limits,
+    report: &'a Report,
+    /// Anchored values that are complete; within itself an anchor has no value yet.
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    copied_bytes: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn document(&mut self) -> Result<Node, Stop> {
+        let mut document = None;
+        loop {
+            let (event, at) = self.event()?;
+            match event {
+                Event::StreamEnd => break,
+                Event::Nothing | Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
+                _ if document.is_some() => {
+                    return self.stop(at, "a second document begins here", "keep one document in a file");
+                }
+                event => document = Some(self.node(event, at, 1)?),
+            }
+        }
+        Ok(document.unwrap_or(Node { at: Position { line: 1, column: 1 }, value: Value::Null }))
+    }
+
+    fn event(&mut self) -> Result<(Event<'a>, Position), Stop> {
+        match self.parser.next_event() {
+            Some(Ok((event, span))) => Ok((event, position(span.start))),
+            Some(Err(error)) => {
+                self.stop(position(*error.marker()), &format!("not YAML: {}", error.info()), "")
+            }
+            None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
+        }
+    }
+
+    fn stop<T>(&self, at: Position, message: &str, help: &str) -> Result<T, Stop> {
+        self.report.add(at, "", message, (!help.is_empty()).then(|| help.to_owned()));
+        Err(Stop)
+    }
+
+    fn node(&mut self, event: Event<'a>, at: Position, depth: usize) -> Result<Node, Stop> {
+        self.charge(at, depth, (1, 0))?;
+        let (value, anchor) = match event {
+            Event::Alias(anchor) => return self.alias(anchor, at, depth),
+            Event::Scalar(word, style, anchor, tag) => (self.scalar(word, style, tag, at), anchor),
+            Event::SequenceStart(anchor, tag) => {
+                self.refuse_tag(tag, at);
+                (Value::List(self.list(depth)?), anchor)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.refuse_tag(tag, at);
+                (Value::Map(self.map(depth)?), anchor)
+            }
+            _ => return self.stop(at, "expected a value", ""),
+        };
+        let node = Node { at, value };
+        if anchor > 0 {
+            self.charge(at, depth, node.weight())?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    /// Counts nodes and copied bytes that are about to be made at a depth.
+    fn charge(&mut self, at: Position, depth: usize, (nodes, bytes): (usize, usize)) -> Result<(), Stop> {
+        self.nodes += nodes;
+        self.copied_bytes += bytes;
+        if depth > self.limits.depth {
+            return self.stop(at, &format!("nested deeper than {} levels", self.limits.depth), "");
+        }
+        if self.nodes > self.limits.nodes {
+            return self.stop(at, &format!("more than {} values", self.limits.nodes), "");
+        }
+        if self.copied_bytes > self.limits.bytes {
+            return self.stop(at, &format!("aliases repeat more than {} bytes", self.limits.bytes), "");
+        }
+        Ok(())
+    }
+
+    fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Stop> {
+        let Some(node) = self.anchors.get(&anchor).cloned() else {
+            return self.stop(at, "this alias stands inside the value it names", "");
+        };
+        self.charge(at, depth + node.depth() - 1, node.weight())?;
+        Ok(node)
+    }
+
+    fn scalar(
+        &mut self,
+        word: Cow<'a, str>,
+        style: ScalarStyle,
+        tag: Option<Cow<'a, Tag>>,
+        at: Position,
+    ) -> Value {
+        let is_text = tag.as_ref().is_some_and(|tag| tag.is_yaml_core_schema() && tag.suffix == "str");
+        if style != ScalarStyle::Plain || is_text {
+            if !is_text {
+                self.refuse_tag(tag, at);
+            }
+            return Value::Text(word.into_owned());
+        }
+        self.refuse_tag(tag, at);
+        scalar::plain(&word).unwrap_or_else(|message| {
+            self.report.add(at, "", message, None);
+            Value::Null
+        })
+    }
+
+    /// A tag asks the reader to make something of a value, in some languages even to run code.
+    fn refuse_tag(&self, tag: Option<Cow<'_, Tag>>, at: Position) {
+        if let Some(tag) = tag {
+            self.report.add(
+                at,
+                "",
+                format!("tags are not supported, got {}", quoted(&tag.to_string())),
+                None,
+            );
+        }
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Vec<Node>, Stop> {
+        let mut nodes = Vec::new();
+        loop {
+            match self.event()? {
+                (Event::SequenceEnd, _) => return Ok(nodes),
+                (event, at) => nodes.push(self.node(event, at, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Map, Stop> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut seen = HashSet::new();
+        loop {
+            let (event, at) = self.event()?;
+            if event == Event::MappingEnd {
+                return Ok(Map { entries });
+            }
+            let key = self.key(event, at)?;
+            let (event, value_at) = self.event()?;
+            let node = self.node(event, value_at, depth + 1)?;
+            if seen.insert(key.clone()) {
+                entries.push(Entry { key, at, node });
+            } else {
+                let first = entries.iter().find(|entry| entry.key == key).map_or(0, |entry| entry.at.line);
+                self.report.add(at, "", format!("key {} again, first in line {first}", quoted(&key)), None);
+            }
+        }
+    }
+
+    fn key(&mut self, event: Event<'a>, at: Position) -> Result<String, Stop> {
+        match event {
+            Event::Scalar(word, ..) if word.len() <= self.limits.key_bytes => Ok(word.into_owned()),
+            Event::Scalar(..) => {
+                self.stop(at, &format!("a key of more than {} bytes", self.limits.key_bytes), "")
+            }
+            _ => self.stop(
+                at,
+                "expected a key, got a list, a map or an alias",
+                "quote text that begins with * { [",
+            ),
+        }
+    }
+}
+
+fn position(marker: Marker) -> Position {
+    Position { line: marker.line(), column: marker.col() + 1 }
+}

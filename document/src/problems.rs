@@ -1,0 +1,132 @@
+//! What is wrong with a document: every mistake, each with its place, in the order of the file.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::node::Position;
+
+/// Problems beyond this many are counted, not kept: a file this wrong is not a job file.
+const KEPT: usize = 1000;
+
+/// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to mend it)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Problem {
+    /// The file as its reader named it.
+    pub file: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The way to the place from the top of the document, empty at the top: `dag.parties[0].role`.
+    pub path: String,
+    /// What is wrong.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
+}
+
+/// All mistakes of one document, in the order of the file; never empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problems {
+    list: Vec<Problem>,
+    /// How many more there were than are kept.
+    more: usize,
+}
+
+/// Collects the problems of one document while it is read.
+///
+/// Shared by all readers of the document, hence the interior mutability; becomes [`Problems`] at the end.
+#[derive(Debug)]
+pub struct Report {
+    file: String,
+    found: RefCell<Vec<Problem>>,
+    more: std::cell::Cell<usize>,
+}
+
+impl Report {
+    /// An empty report on the document that messages shall call `file`.
+    pub fn new(file: impl Into<String>) -> Self {
+        Self { file: file.into(), found: RefCell::default(), more: 0.into() }
+    }
+
+    /// Adds a problem; the same one again is not a second problem.
+    pub fn add(&self, at: Position, path: &str, message: impl Into<String>, help: Option<String>) {
+        let problem = Problem {
+            file: self.file.clone(),
+            line: at.line,
+            column: at.column,
+            path: path.to_owned(),
+            message: message.into(),
+            help,
+        };
+        let mut found = self.found.borrow_mut();
+        if found.contains(&problem) {
+        } else if found.len() < KEPT {
+            found.push(problem);
+        } else {
+            self.more.set(self.more.get() + 1);
+        }
+    }
+
+    /// Whether nothing is wrong so far.
+    pub fn is_clean(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
+    /// The value if there is one and nothing is wrong, else all that is.
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
+        if value.is_none() && self.is_clean() {
+            self.add(Position { line: 1, column: 1 }, "", "the file cannot be read", None);
+        }
+        let mut list = self.found.into_inner();
+        if let (Some(value), true) = (value, list.is_empty()) {
+            return Ok(value);
+        }
+        list.sort_by_key(|problem| (problem.line, problem.column));
+        Err(Problems { list, more: self.more.get() })
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.found.borrow().len() >= KEPT
+    }
+}
+
+impl Problems {
+    /// The mistakes, in the order of the file.
+    pub fn list(&self) -> &[Problem] {
+        &self.list
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        if !self.path.is_empty() {
+            // keys are the writer's own text: no control character of theirs reaches a terminal
+            write!(out, "{}: ", self.path.escape_debug())?;
+        }
+        out.write_str(&self.message)?;
+        match &self.help {
+            Some(help) => write!(out, " ({help})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.list.iter().enumerate() {
+            let end = if index == 0 { "" } else { "\n" };
+            write!(out, "{end}{problem}")?;
+        }
+        match self.more {
+            0 => Ok(()),
+            more => write!(out, "\nand {more} more problems"),
+        }
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,292 @@
+//! From nodes to typed values: the one way documents are read, so that every reader reports mistakes alike.
+//!
+//! A reader asks for what it knows and gets `None` for whatever is absent, null or wrong; only wrong is a problem. It
+//! therefore never stops, and what it has read at the end counts only if [`Report::finish`] agrees. Explicit null
+//! is absence everywhere, as in the job files this format comes from.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use crate::node::{Entry, Map, Node, Position, Step, Value};
+use crate::problems::Report;
+use crate::suggest::{quoted, suggestion};
+
+/// A place in a document: its path, where it is written, and the value there if any.
+#[derive(Clone, Debug)]
+pub struct Item<'a> {
+    node: Option<&'a Node>,
+    at: Position,
+    path: String,
+    report: &'a Report,
+}
+
+/// The keys of one map, while they are taken one by one; those never asked for are problems.
+#[derive(Debug)]
+pub struct Keys<'a> {
+    item: Item<'a>,
+    map: Option<&'a Map>,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Item<'a> {
+    /// The whole document.
+    pub fn root(node: &'a Node, report: &'a Report) -> Self {
+        Self { node: Some(node), at: node.at, path: String::new(), report }
+    }
+
+    /// Where problems of this item are reported: its key, or for a list's element the element.
+    pub fn at(&self) -> Position {
+        self.at
+    }
+
+    /// The way here from the top of the document.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the key stands in the document, be its value null.
+    pub fn is_written(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether there is a value, of whatever type.
+    pub fn is_given(&self) -> bool {
+        self.given().is_some()
+    }
+
+    /// Reports a problem of this item.
+    pub fn problem(&self, message: impl Into<String>) {
+        self.report.add(self.at, &self.path, message, None);
+    }
+
+    /// Reports a problem and how to mend it.
+    pub fn problem_with(&self, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.report.add(self.at, &self.path, message, help.into());
+    }
+
+    /// Reports a name that is none of the known ones, suggesting the nearest.
+    pub fn unknown<'k>(&self, what: &str, name: &str, known: impl IntoIterator<Item = &'k str>) {
+        let help = if self.report.is_full() { None } else { suggestion(name, known) };
+        self.problem_with(format!("unknown {what} {}", quoted(name)), help);
+    }
+
+    /// The item some steps below; absent, but placed as near as the document allows, if nothing is there.
+    pub fn below(&self, steps: &[Step]) -> Item<'a> {
+        steps.iter().fold(self.clone(), |item, step| {
+            let (at, node) = match (item.node.map(|node| &node.value), step) {
+                (Some(Value::Map(map)), Step::Key(key)) => match map.get(key) {
+                    Some(entry) => (entry.at, Some(&entry.node)),
+                    None => (item.at, None),
+                },
+                (Some(Value::List(nodes)), Step::Index(index)) => match nodes.get(*index) {
+                    Some(node) => (node.at, Some(node)),
+                    None => (item.at, None),
+                },
+                _ => (item.at, None),
+            };
+            Item { node, at, path: step.under(&item.path), report: item.report }
+        })
+    }
+
+    /// Any text.
+    pub fn text(&self) -> Option<&'a str> {
+        match self.given()? {
+            Value::Text(text) => Some(text),
+            Value::Bool(_) | Value::Int(_) | Value::Float(_) => {
+                self.expected_with("text", "put it in quotes");
+                None
+            }
+            _ => self.expected("text"),
+        }
+    }
+
+    /// An id: text, or an integer that lost its quotes.
+    pub fn id(&self) -> Option<String> {
+        match self.given()? {
+            Value::Int(number) => Some(number.to_string()),
+            Value::Text(text) if text.is_empty() => self.expected("an id"),
+            _ => self.text().map(str::to_owned),
+        }
+    }
+
+    /// `true` or `false`.
+    pub fn bool(&self) -> Option<bool> {
+        match self.given()? {
+            Value::Bool(value) => Some(*value),
+            _ => self.expected("true or false"),
+        }
+    }
+
+    /// An integer of a range.
+    pub fn int_in<T>(&self, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: TryFrom<i128> + PartialOrd + Display + Copy,
+    {
+        let number = match self.given()? {
+            Value::Int(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
+            _ => None,
+        };
+        number.or_else(|| self.expected(&format!("an integer from {} to {}", range.start(), range.end())))
+    }
+
+    /// A number of a range; an integer will do.
+    pub fn float_in(&self, range: RangeInclusive<f64>) -> Option<f64> {
+        let number = match self.given()? {
+            Value::Float(number) => Some(*number),
+            Value::Int(number) => Some(*number as f64),
+            _ => None,
+        };
+        number
+            .filter(|number| range.contains(number))
+            .or_else(|| self.expected(&format!("a number from {} to {}", range.start(), range.end())))
+    }
+
+    /// One of some names, and what it stands for.
+    pub fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        let known = || names.iter().map(|(name, _)| *name);
+        let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let list = known().collect::<Vec<_>>().join(", ");
+            let help =
+                crate::suggest::nearest(text, known()).map(|near| format!("did you mean {}?", quoted(near)));
+            self.problem_with(format!("expected one of {list}, got {}", quoted(text)), help);
+        }
+        found
+    }
+
+    /// The elements of a list; none if absent.
+    pub fn list(&self) -> Vec<Item<'a>> {
+        match self.given() {
+            Some(Value::List(nodes)) => {
+                (0..nodes.len()).map(|index| self.below(&[Step::Index(index)])).collect()
+            }
+            Some(_) => self.expected("a list").unwrap_or_default(),
+            None => Vec::new(),
+        }
+    }
+
+    /// The elements of a list that has some; none if absent.
+    pub fn non_empty_list(&self) -> Vec<Item<'a>> {
+        if matches!(self.given(), Some(Value::List(nodes)) if nodes.is_empty()) {
+            self.problem("expected a list of at least one, got an empty one");
+        }
+        self.list()
+    }
+
+    /// The elements of a list, or the value itself as the only one; none if absent.
+    pub fn one_or_many(&self) -> Vec<Item<'a>> {
+        match self.given() {
+            Some(Value::List(_)) => self.list(),
+            Some(_) => vec![self.clone()],
+            None => Vec::new(),
+        }
+    }
+
+    /// The entries of a map whose keys are the writer's own names; none if absent.
+    pub fn entries(&self) -> Vec<(&'a str, Item<'a>)> {
+        let entries = self.as_map().map_or(&[][..], Map::entries);
+        entries.iter().map(|entry| (entry.key.as_str(), self.entry(entry))).collect()
+    }
+
+    /// Reads a map whose keys are known: `read` takes each of them, and those it does not take are problems. An
+    /// absent map reads as one without keys, except that it then lacks nothing it requires.
+    pub fn map<T>(&self, read: impl FnOnce(&mut Keys<'a>) -> T) -> T {
+        let mut keys = Keys { item: self.clone(), map: self.as_map(), asked: Vec::new() };
+        let read = read(&mut keys);
+        keys.finish();
+        read
+    }
+
+    /// The value as JSON, null if absent.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        let Some(node) = self.node else {
+            return Some(serde_json::Value::Null);
+        };
+        let found = node.to_json();
+        if let Err(at) = &found {
+            let help = "put it in quotes if it is an id".to_owned();
+            self.report.add(*at, &self.path, "the integer has more than 64 bits", Some(help));
+        }
+        found.ok()
+    }
+
+    fn given(&self) -> Option<&'a Value> {
+        self.node.map(|node| &node.value).filter(|value| **value != Value::Null)
+    }
+
+    fn as_map(&self) -> Option<&'a Map> {
+        match self.given()? {
+            Value::Map(map) => Some(map),
+            _ => self.expected("a map"),
+        }
+    }
+
+    fn entry(&self, entry: &'a Entry) -> Item<'a> {
+        let path =
+            if self.path.is_empty() { entry.key.clone() } else { format!("{}.{}", self.path, entry.key) };
+        Item { node: Some(&entry.node), at: entry.at, path, report: self.report }
+    }
+
+    fn expected<T>(&self, what: &str) -> Option<T> {
+        self.problem(self.got(what));
+        None
+    }
+
+    fn expected_with(&self, what: &str, help: &str) {
+        self.problem_with(self.got(what), help.to_owned());
+    }
+
+    fn got(&self, expected: &str) -> String {
+        let got = match self.given() {
+            None => "nothing".to_owned(),
+            Some(Value::Null) => "null".to_owned(),
+            Some(Value::Bool(value)) => value.to_string(),
+            Some(Value::Int(value)) => value.to_string(),
+            Some(Value::Float(value)) => value.to_string(),
+            Some(Value::Text(value)) => quoted(value),
+            Some(Value::List(_)) => "a list".to_owned(),
+            Some(Value::Map(_)) => "a map".to_owned(),
+        };
+        format!("expected {expected}, got {got}")
+    }
+}
+
+impl<'a> Keys<'a> {
+    /// The item of a key, which may be absent.
+    pub fn take(&mut self, key: &'static str) -> Item<'a> {
+        self.asked.push(key);
+        match self.map.and_then(|map| map.get(key)) {
+            Some(entry) => self.item.entry(entry),
+            None => {
+                let path = Step::Key(key.to_owned()).under(&self.item.path);
+                Item { node: None, at: self.item.at, path, report: self.item.report }
+            }
+        }
+    }
+
+    /// The item of a key that must be there and not null.
+    pub fn required(&mut self, key: &'static str) -> Item<'a> {
+        let item = self.take(key);
+        if self.map.is_some() && !item.is_given() {
+            item.problem("required, but not given");
+        }
+        item
+    }
+
+    /// The map itself.
+    pub fn item(&self) -> &Item<'a> {
+        &self.item
+    }
+
+    fn finish(self) {
+        let entries = self.map.map_or(&[][..], Map::entries);
+        for entry in entries.iter().filter(|entry| !self.asked.contains(&entry.key.as_str())) {
+            if self.item.report.is_full() {
+                return;
+            }
+            let help = suggestion(&entry.key, self.asked.iter().copied());
+            self.item.entry(entry).problem_with("unknown key", help);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What stands inside a sealed frame: pieces of values, and the end of the session.
+//!
+//! A value is a stream of bytes cut into pieces. The number of its first frame is its name for the pieces that follow, so
+//! several values may be on their way at once without any further bookkeeping. A small value is a single frame.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tributary_core::computing::End;
+use tributary_core::federation::Slot;
+use tributary_core::{Error, Result};
+
+use crate::seal::MAX_PLAIN_BYTES;
+
+/// Longest slot, name and tag together.
+pub(crate) const MAX_SLOT_BYTES: usize = 1024;
+
+/// Most bytes of a value in one frame: what [`MAX_PLAIN_BYTES`] leaves beside a slot and a few numbers.
+pub(crate) const MAX_PIECE_BYTES: usize = MAX_PLAIN_BYTES - MAX_SLOT_BYTES - 64;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Frame {
+    /// The initiator has the keys: its first frame.
+    Ready,
+    /// The first piece of a value, which follows.
+    Begin { slot: Slot, last: Option<Last> },
+    /// A further piece, of the value whose first frame had that number.
+    More { value: u64, last: Option<Last> },
+    /// The session is over for the sender; nothing comes after this.
+    Ended(Ending),
+}
+
+/// Comes with a value's last piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Last {
+    /// That was all, of this length in total.
+    Whole { bytes: u64 },
+    /// The sender could not go on.
+    Broken,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ending {
+    Done,
+    Failed,
+}
+
+impl From<End> for Ending {
+    fn from(end: End) -> Self {
+        match end {
+            End::Done => Self::Done,
+            End::Failed => Self::Failed,
+        }
+    }
+}
+
+impl Frame {
+    pub(crate) fn encode(&self, piece: &[u8]) -> Result<Vec<u8>> {
+        let plain = postcard::to_extend(self, Vec::with_capacity(piece.len() + 64))
+            .map_err(|e| Error::bug("encode a frame").because(e));
+        plain.map(|mut plain| {
+            plain.extend_from_slice(piece);
+            plain
+        })
+    }
+
+    /// The frame and its piece of a value; `None` for what no version of this program sends.
+    pub(crate) fn decode(plain: &Bytes) -> Option<(Self, Bytes)> {
+        let (frame, rest) = postcard::take_from_bytes::<Self>(plain).ok()?;
+        let piece = plain.slice(plain.len() - rest.len()..);
+        let fits = match &frame {
+            Self::Begin { slot, .. } => slot_fits(slot),
+            Self::More { .. } => true,
+            Self::Ready | Self::Ended(_) => piece.is_empty(),
+        };
+        fits.then_some((frame, piece))
+    }
+}
+
+/// Whether a slot is short enough for a frame.
+pub(crate) fn slot_fits(slot: &Slot) -> bool {
+    slot.name.len().saturating_add(slot.tag.len()) <= MAX_SLOT_BYTES
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_frame_survives_its_encoding() {
+        let slot = Slot::new("masked_ids").tagged("tree.3");
+        let frames = [
+            (Frame::Ready, &b""[..]),
+            (Frame::Begin { slot: slot.clone(), last: None }, b"piece"),
+            (Frame::Begin { slot, last: Some(Last::Whole { bytes: 5 }) }, b"piece"),
+            (Frame::More { value: 300, last: Some(Last::Broken) }, b""),
+            (Frame::Ended(Ending::Failed), b""),
+        ];
+        for (frame, piece) in frames {
+            let plain = Bytes::from(frame.encode(piece).unwrap());
+            assert_eq!(Frame::decode(&plain), Some((frame, Bytes::from_static(piece))));
+        }
+    }
+
+    #[test]
+    fn a_full_piece_with_the_longest_slot_fits() {
+        let slot = Slot::new("n".repeat(MAX_SLOT_BYTES - 1)).tagged("t");
+        let frame = Frame::Begin { slot, last: Some(Last::Whole { bytes: u64::MAX }) };
+        assert!(frame.encode(&vec![0; MAX_PIECE_BYTES]).unwrap().len() <= MAX_PLAIN_BYTES);
+    }
+
+    #[test]
+    fn a_slot_that_is_too_long_and_bytes_after_the_end_are_refused() {
+        let long = Frame::Begin { slot: Slot::new("n".repeat(MAX_SLOT_BYTES)), last: None };
+        assert_eq!(Frame::decode(&long.encode(b"").unwrap().into()), None);
+        let ended = Frame::Ended(Ending::Done).encode(b"x").unwrap();
+        assert_eq!(Frame::decode(&ended.into()), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            Frame::decode(&Bytes::from(bytes));
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The handshake: Noise KK, both sides' keys known beforehand. Two messages; the party that sorts first begins.
+//!
+//! The prologue binds protocol version, session, both parties and the plan's digest, so keys only come out equal when all of
+//! these are. The first message could be a replay, so the responder takes the session for open only when a sealed frame
+//! proves that the initiator has the keys too.
+
+use bytes::Bytes;
+use snow::{Builder, HandshakeState};
+use tributary_core::{Error, Party, Result, SessionId};
+
+use crate::hello::VERSION;
+use crate::keys::KeyRing;
+use crate::seal::Transport;
+
+const PATTERN: &str = "Noise_KK_25519_ChaChaPoly_BLAKE2s";
+/// Room for a message without payload: an ephemeral key and a tag are 48.
+const MESSAGE_BYTES: usize = 128;
+
+/// What both sides must agree on.
+#[derive(Debug)]
+pub(crate) struct Terms {
+    pub session: SessionId,
+    pub own: Party,
+    pub peer: Party,
+    pub plan_hash: [u8; 32],
+}
+
+impl Terms {
+    /// Whether this party begins.
+    pub(crate) fn initiates(&self) -> bool {
+        self.own < self.peer
+    }
+
+    fn prologue(&self) -> Result<Vec<u8>> {
+        let (first, second) =
+            if self.initiates() { (&self.own, &self.peer) } else { (&self.peer, &self.own) };
+        postcard::to_stdvec(&("tributary", VERSION, &self.session, first, second, &self.plan_hash))
+            .map_err(|e| Error::bug("encode a handshake's prologue").because(e))
+    }
+
+    fn state(&self, keys: &KeyRing) -> Result<HandshakeState> {
+        let (prologue, peer) = (self.prologue()?, keys.of(&self.peer.id)?);
+        let build = || {
+            let builder = Builder::new(PATTERN.parse()?)
+                .prologue(&prologue)?
+                .local_private_key(keys.own().reveal())?
+                .remote_public_key(peer.as_bytes())?;
+            if self.initiates() { builder.build_initiator() } else { builder.build_responder() }
+        };
+        build().map_err(failed)
+    }
+}
+
+fn failed(error: snow::Error) -> Error {
+    Error::bug("begin a handshake").because(error)
+}
+
+/// For key generation, which needs no more.
+pub(crate) fn builder<'a>() -> Result<Builder<'a>> {
+    Ok(Builder::new(PATTERN.parse().map_err(failed)?))
+}
+
+/// The initiator's first message.
+pub(crate) fn begin(terms: &Terms, keys: &KeyRing) -> Result<(HandshakeState, Bytes)> {
+    let mut state = terms.state(keys)?;
+    let message = write(&mut state)?;
+    Ok((state, message))
+}
+
+/// The responder's second message. `None` if the first was not made by the holder of the peer's key for these terms.
+pub(crate) fn answer(terms: &Terms, keys: &KeyRing, first: &[u8]) -> Result<Option<(Transport, Bytes)>> {
+    let mut state = terms.state(keys)?;
+    if !read(&mut state, first) {
+        return Ok(None);
+    }
+    let message = write(&mut state)?;
+    Ok(Some((transport(state)?, message)))
+}
+
+/// The initiator's end. `None` if the second message was not made by the holder of the peer's key for these terms.
+pub(crate) fn conclude(mut state: HandshakeState, second: &[u8]) -> Result<Option<Transport>> {
+    if !read(&mut state, second) {
+        return Ok(None);
+    }
+    transport(state).map(Some)
+}
+
+fn write(state: &mut HandshakeState) -> Result<Bytes> {
+    let mut message = vec![0; MESSAGE_BYTES];
+    let length = state.write_message(&[], &mut message).map_err(failed)?;
+    message.truncate(length);
+    Ok(message.into())
+}
+
+fn read(state: &mut HandshakeState, message: &[u8]) -> bool {
+    message.len() <= MESSAGE_BYTES && state.read_message(message, &mut [0; MESSAGE_BYTES]) == Ok(0)
+}
+
+fn transport(state: HandshakeState) -> Result<Transport> {
+    Ok(Transport::new(state.into_stateless_transport_mode().map_err(failed)?))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tributary_core::PartyId;
+
+    use super::*;
+    use crate::keys::SecretKey;
+
+    pub(crate) fn terms(own: &str, peer: &str, plan: u8) -> Terms {
+        let party = |text: &str| {
+            let (role, id) = text.split_once('_').unwrap();
+            Party::new(role, id).unwrap()
+        };
+        let session = SessionId::new("job.psi_0.0").unwrap();
+        Terms { session, own: party(own), peer: party(peer), plan_hash: [plan; 32] }
+    }
+
+    pub(crate) fn rings() -> (KeyRing, KeyRing) {
+        let (a, b) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
+        let id = |text: &str| PartyId::new(text).unwrap();
+        let public = (a.public().unwrap(), b.public().unwrap());
+        let ring = |own| KeyRing::new(own).unwrap().with(id("1"), public.0).with(id("2"), public.1);
+        (ring(a), ring(b))
+    }
+
+    /// A handshake between `guest_1` and `host_2`, each with its own terms.
+    pub(crate) fn meet(guest: &Terms, host: &Terms) -> Option<(Transport, Transport)> {
+        let (a, b) = rings();
+        let (state, first) = begin(guest, &a).unwrap();
+        let (host, second) = answer(host, &b, &first).unwrap()?;
+        Some((conclude(state, &second).unwrap()?, host))
+    }
+
+    #[test]
+    fn equal_terms_meet_and_any_difference_does_not() {
+        let guest = terms("guest_1", "host_2", 7);
+        assert!(guest.initiates());
+        assert!(meet(&guest, &terms("host_2", "guest_1", 7)).is_some());
+        assert!(meet(&guest, &terms("host_2", "guest_1", 8)).is_none(), "plan");
+        assert!(meet(&guest, &terms("host_3", "guest_1", 7)).is_none(), "party");
+        let mut other = terms("host_2", "guest_1", 7);
+        other.session = SessionId::new("job.psi_0.1").unwrap();
+        assert!(meet(&guest, &other).is_none(), "session");
+    }
+
+    #[test]
+    fn one_site_meets_itself_in_two_roles() {
+        let (ring, _) = rings();
+        let (state, first) = begin(&terms("arbiter_1", "guest_1", 0), &ring).unwrap();
+        let (_, second) = answer(&terms("guest_1", "arbiter_1", 0), &ring, &first).unwrap().unwrap();
+        assert!(conclude(state, &second).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_message_from_another_key_is_refused() {
+        let ((a, _), (_, b)) = (rings(), rings());
+        let (_, first) = begin(&terms("guest_1", "host_2", 7), &a).unwrap();
+        assert!(answer(&terms("host_2", "guest_1", 7), &b, &first).unwrap().is_none());
+        assert!(answer(&terms("host_2", "guest_1", 7), &b, &[0; 20]).unwrap().is_none());
+        assert!(answer(&terms("host_2", "guest_1", 7), &b, &[0; 20_000]).unwrap().is_none());
+    }
+}

@@ -1,0 +1,118 @@
+//! What comes from one peer, taken as it comes by a task of its own, from the joining of a session to its close. It never
+//! waits for whoever pulls: that is why two parties that push to each other cannot block.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use tributary_core::federation::Direction;
+use tributary_core::{Error, ErrorKind, Result};
+
+use crate::frame::Frame;
+use crate::link::{Link, Stage, State};
+use crate::order::Turn;
+use crate::{hello, seal};
+
+impl Link {
+    pub(crate) async fn run_inbox(self: Arc<Self>) {
+        let Err(error) = self.drain().await;
+        self.fail(&error.at(format!("receive from {}", self.peer())));
+    }
+
+    async fn drain(&self) -> Result<Infallible> {
+        loop {
+            let next = {
+                let receive = self.queue.receive(&self.inbound);
+                let wanted = pin!(self.wanted.notified());
+                match select(receive, wanted).await {
+                    Either::Left((delivery, _)) => Some(delivery),
+                    Either::Right(_) => None,
+                }
+            };
+            match next {
+                None => self.greet().await.map_err(absent)?,
+                Some(delivery) => {
+                    let delivery = delivery.map_err(absent)?;
+                    self.accept(delivery.frame).await?;
+                    self.queue.acknowledge(&self.inbound, delivery.receipt).await?;
+                }
+            }
+        }
+    }
+
+    async fn accept(&self, frame: Bytes) -> Result<()> {
+        match frame.first() {
+            Some(&hello::MARK) => self.hear(&frame).await.map_err(absent),
+            Some(&seal::MARK) => self.unseal(&frame),
+            _ => {
+                self.lock().unauthentic += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn unseal(&self, sealed: &Bytes) -> Result<()> {
+        let transport = self.lock().transport.clone();
+        let opened = transport.as_ref().and_then(|t| t.open(sealed));
+        let (Some(transport), Some((number, plain))) = (transport, opened) else {
+            self.lock().unauthentic += 1;
+            return Ok(());
+        };
+        let mut state = self.lock();
+        if matches!(state.stage, Stage::Answered(_)) {
+            state.stage = Stage::Open;
+        }
+        match state.order.admit(number, sealed) {
+            Turn::Past | Turn::Later => return Ok(()),
+            Turn::Full => {
+                let (next, held) = (state.order.next(), state.order.held());
+                let text = format!("frame {next} is missing, and {held} later ones came");
+                return Err(Error::new(ErrorKind::Corrupt, text));
+            }
+            Turn::Now => self.take_frame(&mut state, number, &plain, sealed)?,
+        }
+        while let Some(sealed) = state.order.release() {
+            let opened = transport.open(&sealed);
+            let (number, plain) = opened.ok_or_else(|| Error::bug("a held frame does not open again"))?;
+            self.take_frame(&mut state, number, &plain, &sealed)?;
+        }
+        state.progress = Some(self.clock.now());
+        drop(state);
+        self.notify();
+        Ok(())
+    }
+
+    /// A frame whose turn it is.
+    fn take_frame(&self, state: &mut State, number: u64, plain: &Bytes, sealed: &Bytes) -> Result<()> {
+        let (frame, piece) = Frame::decode(plain).filter(|_| state.gone.is_none()).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("frame {number} is none of this protocol"))
+        })?;
+        let (value, last) = match frame {
+            Frame::Ready => return Ok(()),
+            Frame::Ended(ending) => {
+                state.gone = Some(ending);
+                return Ok(());
+            }
+            Frame::Begin { slot, last } => {
+                state.store.begin(number, slot)?;
+                (number, last)
+            }
+            Frame::More { value, last } => (value, last),
+        };
+        let slot = state.store.add(value, piece, last, sealed)?;
+        self.ledger.count(&slot, self.peer(), Direction::Received, sealed.len() as u64, 1);
+        Ok(())
+    }
+}
+
+/// A channel that is not there was removed by a peer that ended without having been met.
+fn absent(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => {
+            Error::new(ErrorKind::Cancelled, "it left the session before it was met").because(error)
+        }
+        _ => error,
+    }
+}

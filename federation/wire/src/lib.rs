@@ -1,0 +1,72 @@
+//! Federation, written once over a broker's queue: handshake, sealing, framing, order, once-only.
+//!
+//! A transport implements [`Queue`]; [`Wire`] makes a [`Network`](tributary_core::federation::Network) of it. A value on its
+//! way down: records (a header, then a message or batches of rows) → pieces → sealed, numbered frames → the queue. On its way
+//! up: authenticated, sorted, kept until it is pulled (in memory, then on disk, sealed), decoded by what the header says.
+//!
+//! **Meeting.** `join` makes the channels and starts one task a peer (on the caller's tokio runtime, with time enabled), which
+//! takes whatever comes and answers handshakes; nothing is said until a peer is first needed. A push needs its receivers
+//! *present*: its first one waits, at most for the session's patience, until they have joined and keys are agreed on. It never
+//! waits for a pull. Since the tasks answer whatever the parties do, parties that push to each other cannot block.
+//!
+//! **Leaving.** `close` tells the peers how it ended: pulls from a party that failed fail at once and name it, a push to one
+//! that failed as well, a push to one that was done is dropped. It waits for no peer. Who removes which channel is stated
+//! at [`Queue`].
+//!
+//! **Trust.** The broker sees lengths, times and who talks to whom, and can end a session by losing, damaging or forging
+//! hellos; it can neither read nor change, repeat, reorder or redirect a value unnoticed. A peer that is authenticated may
+//! send anything: all of it is bounded and checked, and what is wrong names the peer. `fuzz/` has a target for each decoder.
+//!
+//! ```
+//! use tributary_wire::{Channel, KeyRing, SecretKey};
+//! # fn main() -> tributary_core::Result<()> {
+//! // Each site makes a key once and gives the public part to the others.
+//! let (bank, shop) = (SecretKey::generate()?, SecretKey::generate()?);
+//! let ring = KeyRing::new(bank)?.with("10000".parse()?, shop.public()?);
+//! assert_eq!(ring.of(&"10000".parse()?)?, &shop.public()?);
+//! # Ok(())
+//! # }
+//! ```
+
+// The face.
+mod keys;
+mod network;
+mod queue;
+
+// A session and its peers.
+mod greeting;
+mod inbox;
+mod link;
+mod outbox;
+mod push;
+mod reader;
+mod session;
+
+// What goes over the wire.
+mod frame;
+mod handshake;
+mod header;
+mod hello;
+mod rows;
+mod seal;
+
+// What they stand on.
+mod clock;
+mod order;
+mod store;
+mod traffic;
+
+#[cfg(feature = "fault")]
+pub mod fault;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
+pub use keys::{KeyRing, PublicKey, SecretKey};
+pub use network::{Options, Wire};
+pub use queue::{Channel, Delivery, Queue, Receipt};
+pub use seal::MAX_FRAME_BYTES;
+
+/// Lower-case hex digits.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,398 @@
+//! One peer of a session: what is known of it, and waiting for it.
+//!
+//! The state stands under one lock that is never held across an await. Whoever waits subscribes to changes first and looks
+//! second, so nothing is missed. The peer's frames come in through [`crate::inbox`], the handshake is [`crate::greeting`].
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use snow::HandshakeState;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tributary_core::computing::End;
+use tributary_core::federation::{Direction, Slot};
+use tributary_core::{Error, ErrorKind, Party, Result};
+
+use crate::clock::{Clock, after};
+use crate::frame::{Ending, Frame, Last};
+use crate::handshake::Terms;
+use crate::hello::Step;
+use crate::keys::KeyRing;
+use crate::order::Order;
+use crate::outbox::Outbox;
+use crate::queue::{Channel, Queue};
+use crate::seal::Transport;
+use crate::store::{Budget, Store};
+use crate::traffic::Ledger;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) terms: Terms,
+    pub(crate) keys: Arc<KeyRing>,
+    pub(crate) queue: Arc<dyn Queue>,
+    pub(crate) inbound: Channel,
+    pub(crate) outbox: Outbox,
+    pub(crate) clock: Clock,
+    pub(crate) patience: Duration,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) wanted: Notify,
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    inbox: OnceLock<AbortHandle>,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub stage: Stage,
+    /// From `Answered` on.
+    pub transport: Option<Arc<Transport>>,
+    /// Whether anything sensible ever came: the peer's session exists, or existed.
+    pub heard: bool,
+    /// The peer's last word.
+    pub gone: Option<Ending>,
+    /// Why nothing more can be had from this link.
+    pub broken: Option<Failure>,
+    pub order: Order,
+    pub store: Store,
+    /// When the last frame came in order.
+    pub progress: Option<Instant>,
+    /// Frames that did not authenticate: damaged, or somebody else's.
+    pub unauthentic: u64,
+    used: HashSet<(Direction, Slot)>,
+}
+
+/// How far the handshake is.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    Fresh,
+    /// The responder asked for the handshake.
+    Knocked,
+    /// The initiator sent the first message.
+    Greeted(Box<HandshakeState>),
+    /// The responder answered that first message; the keys are not proven yet.
+    Answered(Bytes),
+    Open,
+}
+
+/// An error that can be told more than once.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    kind: ErrorKind,
+    text: String,
+}
+
+impl From<&Error> for Failure {
+    fn from(error: &Error) -> Self {
+        Self { kind: error.kind(), text: error.chain() }
+    }
+}
+
+impl Failure {
+    pub(crate) fn error(&self) -> Error {
+        Error::new(self.kind, self.text.clone())
+    }
+}
+
+/// What a link needs from its session.
+pub(crate) struct Setting {
+    pub keys: Arc<KeyRing>,
+    pub queue: Arc<dyn Queue>,
+    pub clock: Clock,
+    pub patience: Duration,
+    pub ledger: Arc<Ledger>,
+    pub budget: Arc<Budget>,
+}
+
+impl Link {
+    pub(crate) fn new(terms: Terms, setting: &Setting) -> Self {
+        let Setting { keys, queue, clock, patience, ledger, budget } = setting;
+        let outbound = Channel::between(&terms.session, &terms.own, &terms.peer);
+        Self {
+            inbound: Channel::between(&terms.session, &terms.peer, &terms.own),
+            outbox: Outbox::new(queue.clone(), outbound),
+            keys: keys.clone(),
+            queue: queue.clone(),
+            clock: clock.clone(),
+            patience: *patience,
+            ledger: ledger.clone(),
+            wanted: Notify::new(),
+            state: Mutex::new(State {
+                stage: Stage::Fresh,
+                transport: None,
+                heard: false,
+                gone: None,
+                broken: None,
+                order: Order::default(),
+                store: Store::new(budget.clone()),
+                progress: None,
+                unauthentic: 0,
+                used: HashSet::new(),
+            }),
+            changed: watch::Sender::new(()),
+            inbox: OnceLock::new(),
+            terms,
+        }
+    }
+
+    /// Makes the channels and begins to take what comes.
+    pub(crate) async fn open(self: &Arc<Self>) -> Result<()> {
+        self.queue.open(&self.inbound).await?;
+        self.queue.open(self.outbox.channel()).await?;
+        self.inbox.get_or_init(|| self.clock.spawn(self.clone().run_inbox()).abort_handle());
+        Ok(())
+    }
+
+    pub(crate) fn peer(&self) -> &Party {
+        &self.terms.peer
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes whoever waits. After the lock is free.
+    pub(crate) fn notify(&self) {
+        self.changed.send_replace(());
+    }
+
+    /// The first failure stays.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.lock().broken.get_or_insert_with(|| error.into());
+        self.notify();
+    }
+
+    /// Takes a slot for one use in one direction; `AlreadyExists` if it had one.
+    pub(crate) fn mark(self: &Arc<Self>, slot: &Slot, direction: Direction) -> Result<Mark> {
+        let entry = (direction, slot.clone());
+        if !self.lock().used.insert(entry.clone()) {
+            let (verb, way) = match direction {
+                Direction::Sent => ("pushed", "to"),
+                Direction::Received => ("pulled", "from"),
+            };
+            let text = format!("slot {slot} was {verb} {way} {} already; use another tag", self.peer());
+            return Err(Error::new(ErrorKind::AlreadyExists, text));
+        }
+        Ok(Mark { link: self.clone(), entry, kept: false })
+    }
+
+    /// Waits until the keys are agreed on; `None` if the peer is done and gone, and so needs nothing any more.
+    pub(crate) async fn meet(&self) -> Result<Option<Arc<Transport>>> {
+        self.want();
+        self.wait(|state| match (&state.stage, state.gone) {
+            _ if state.broken.is_some() => None,
+            (_, Some(Ending::Done)) => Some(Ok(None)),
+            (Stage::Open, None) => Some(Ok(state.transport.clone())),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Makes the inbox begin the handshake if nobody did.
+    pub(crate) fn want(&self) {
+        if matches!(self.lock().stage, Stage::Fresh) {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Waits until `ready` gives something, as long as frames come in order.
+    pub(crate) async fn wait<T>(
+        &self,
+        mut ready: impl FnMut(&mut State) -> Option<Result<T>> + Send,
+    ) -> Result<T> {
+        let mut changed = self.changed.subscribe();
+        let start = self.clock.now();
+        loop {
+            let since = {
+                let mut state = self.lock();
+                if let Some(result) = ready(&mut state) {
+                    return result;
+                }
+                self.check(&state)?;
+                state.progress.map_or(start, |at| at.max(start))
+            };
+            let change = pin!(changed.changed());
+            let late = pin!(self.clock.sleep_until(after(since, self.patience)));
+            if let Either::Right(_) = select(change, late).await {
+                let state = self.lock();
+                if state.progress.is_none_or(|at| at <= since) {
+                    return Err(self.silence(&state));
+                }
+            }
+        }
+    }
+
+    fn check(&self, state: &State) -> Result<()> {
+        if let Some(failure) = &state.broken {
+            return Err(failure.error());
+        }
+        let peer = self.peer();
+        let text = match state.gone {
+            None => return Ok(()),
+            Some(Ending::Done) => format!("{peer} ended its session without sending this"),
+            Some(Ending::Failed) => format!("{peer} failed and left the session; its log says why"),
+        };
+        Err(Error::new(ErrorKind::Cancelled, text))
+    }
+
+    fn silence(&self, state: &State) -> Error {
+        let (peer, patience) = (self.peer(), self.patience);
+        let mut text = match (&state.stage, state.order.held()) {
+            (Stage::Open, 0) => format!("{peer} was silent for {patience:?}"),
+            (Stage::Open, held) => {
+                let next = state.order.next();
+                format!("frame {next} from {peer} is missing for {patience:?}; {held} later ones came")
+            }
+            _ if state.heard => format!("{peer} did not finish the handshake within {patience:?}"),
+            _ => format!("{peer} did not join the session within {patience:?}; see whether its task runs"),
+        };
+        if state.unauthentic > 0 {
+            text.push_str(&format!("; {} frames from {peer} failed authentication", state.unauthentic));
+        }
+        Error::new(ErrorKind::Timeout, text)
+    }
+
+    /// Sends pieces of one value; `value` is its name from the first on.
+    pub(crate) async fn send(
+        &self,
+        slot: &Slot,
+        value: &mut Option<u64>,
+        pieces: &[Bytes],
+        last: Option<Last>,
+    ) -> Result<()> {
+        let Some(transport) = self.meet().await? else { return Ok(()) };
+        let frames = |first: u64| {
+            let frame = |(i, piece): (usize, &Bytes)| {
+                let last = last.filter(|_| i + 1 == pieces.len());
+                let frame = match *value {
+                    Some(value) => Frame::More { value, last },
+                    None => Frame::Begin { slot: slot.clone(), last },
+                };
+                value.get_or_insert(first + i as u64);
+                frame.encode(piece)
+            };
+            pieces.iter().enumerate().map(frame).collect()
+        };
+        match self.outbox.send(&transport, frames).await {
+            Ok(sent) => {
+                self.ledger.count(slot, self.peer(), Direction::Sent, sent.bytes, sent.frames);
+                Ok(())
+            }
+            // The peer removed its channel. It said why before, so that is on its way.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.wait(|state| (state.gone == Some(Ending::Done)).then_some(Ok(()))).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says good-bye and removes the channels that nobody will read. Waits for no peer.
+    pub(crate) async fn leave(&self, end: End) -> Result<()> {
+        if let Some(inbox) = self.inbox.get() {
+            inbox.abort();
+        }
+        let closed = Failure { kind: ErrorKind::Cancelled, text: "the session was closed".into() };
+        let (transport, heard, gone) = {
+            let mut state = self.lock();
+            state.broken = Some(closed);
+            state.store.clear();
+            (state.transport.clone(), state.heard, state.gone.is_some())
+        };
+        self.notify();
+        let said = match transport {
+            _ if gone => Ok(()),
+            Some(transport) => {
+                let ended = |_| Ok(vec![Frame::Ended(end.into()).encode(b"")?]);
+                self.outbox.send(&transport, ended).await.map(drop)
+            }
+            None if heard => self.say(Step::Left).await,
+            None => Ok(()),
+        };
+        let removed = self.queue.remove(&self.inbound).await;
+        let unread = gone || !heard || said.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound);
+        if unread {
+            self.queue.remove(self.outbox.channel()).await?;
+            return removed;
+        }
+        said.and(removed)
+    }
+}
+
+/// A slot in use; given back when dropped, unless it was kept.
+pub(crate) struct Mark {
+    link: Arc<Link>,
+    entry: (Direction, Slot),
+    kept: bool,
+}
+
+impl Mark {
+    /// Something was sent or taken: the slot is used up.
+    pub(crate) fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.link.lock().used.remove(&self.entry);
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use tributary_core::federation::Slot;
+
+    use super::*;
+    use crate::handshake::tests::{rings, terms};
+    use crate::outbox::tests::Slow;
+
+    /// `guest_1`'s link to `host_2`, on a queue that brings nothing.
+    pub(crate) fn alone() -> Arc<Link> {
+        let (memory_used, disk_used) = (AtomicU64::new(0), AtomicU64::new(0));
+        let budget = Budget { memory_bytes: 1 << 20, disk_bytes: 0, folder: None, memory_used, disk_used };
+        let setting = Setting {
+            keys: Arc::new(rings().0),
+            queue: Arc::new(Slow::default()),
+            clock: Clock::current().unwrap(),
+            patience: Duration::MAX,
+            ledger: Arc::new(Ledger::default()),
+            budget: Arc::new(budget),
+        };
+        Arc::new(Link::new(terms("guest_1", "host_2", 7), &setting))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn patience_counts_from_the_last_frame_that_came_in_order() {
+        let mut link = alone();
+        Arc::get_mut(&mut link).unwrap().patience = Duration::from_secs(10);
+        let start = link.clock.now();
+        let waits = link.wait(|state| state.store.claim(&Slot::new("x")).map(Ok));
+        let comes = async {
+            for _ in 0..5 {
+                tokio::time::sleep(Duration::from_secs(9)).await;
+                link.lock().progress = Some(link.clock.now());
+            }
+        };
+        let (waited, ()) = futures::future::join(waits, comes).await;
+        assert_eq!(waited.unwrap_err().kind(), ErrorKind::Timeout);
+        assert_eq!(start.elapsed(), Duration::from_secs(55));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_failure_is_the_one_that_is_told() {
+        let link = alone();
+        link.fail(&Error::new(ErrorKind::Corrupt, "the first"));
+        link.fail(&Error::new(ErrorKind::Io, "the second"));
+        let error = link.meet().await.unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Corrupt, "the first"));
+    }
+}

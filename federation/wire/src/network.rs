@@ -1,0 +1,145 @@
+//! A site's transport: a queue, the site's keys, and limits.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use tributary_core::computing::End;
+use tributary_core::federation::{Federation, FederationSpec, Network};
+use tributary_core::{Error, Result, ResultExt};
+
+use crate::clock::Clock;
+use crate::frame::MAX_PIECE_BYTES;
+use crate::handshake::Terms;
+use crate::keys::KeyRing;
+use crate::link::{Link, Setting};
+use crate::queue::Queue;
+use crate::session::{Session, leave};
+use crate::store::Budget;
+use crate::traffic::Ledger;
+
+/// Limits of one session.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Options {
+    /// Bytes of a value in one frame, 256 to about 62 KiB; sealing adds less than 100.
+    pub piece_bytes: usize,
+    /// What came and was not pulled may take so much memory, over all peers.
+    pub memory_bytes: u64,
+    /// Beyond that it goes to disk, sealed as it came, up to this.
+    pub disk_bytes: u64,
+    /// Where on disk; else the system's place for temporary files.
+    pub folder: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { piece_bytes: 60 << 10, memory_bytes: 256 << 20, disk_bytes: 64 << 30, folder: None }
+    }
+}
+
+impl Options {
+    /// With another length of pieces.
+    #[must_use]
+    pub fn with_piece_bytes(mut self, piece_bytes: usize) -> Self {
+        self.piece_bytes = piece_bytes;
+        self
+    }
+
+    /// With another limit on memory.
+    #[must_use]
+    pub fn with_memory_bytes(mut self, memory_bytes: u64) -> Self {
+        self.memory_bytes = memory_bytes;
+        self
+    }
+
+    /// With another limit on disk.
+    #[must_use]
+    pub fn with_disk_bytes(mut self, disk_bytes: u64) -> Self {
+        self.disk_bytes = disk_bytes;
+        self
+    }
+
+    /// With another folder for what does not fit into memory.
+    #[must_use]
+    pub fn with_folder(mut self, folder: PathBuf) -> Self {
+        self.folder = Some(folder);
+        self
+    }
+}
+
+/// [`Network`] over any [`Queue`].
+#[derive(Debug, Clone)]
+pub struct Wire {
+    queue: Arc<dyn Queue>,
+    keys: Arc<KeyRing>,
+    options: Options,
+}
+
+impl Wire {
+    /// `InvalidInput` for options that cannot work.
+    pub fn new(queue: Arc<dyn Queue>, keys: KeyRing, options: Options) -> Result<Self> {
+        if !(256..=MAX_PIECE_BYTES).contains(&options.piece_bytes) {
+            let given = options.piece_bytes;
+            return Err(Error::invalid(format!(
+                "pieces of {given} bytes, expected 256 to {MAX_PIECE_BYTES}"
+            )));
+        }
+        Ok(Self { queue, keys: Arc::new(keys), options })
+    }
+
+    fn check(&self, spec: &FederationSpec) -> Result<()> {
+        let mut seen = BTreeSet::from([&spec.own]);
+        for peer in &spec.peers {
+            if !seen.insert(peer) {
+                return Err(Error::invalid(format!("{peer} stands twice among the parties")));
+            }
+            self.keys.of(&peer.id)?;
+        }
+        Ok(())
+    }
+
+    fn setting(&self, spec: &FederationSpec) -> Result<Setting> {
+        let (memory_used, disk_used) = (AtomicU64::new(0), AtomicU64::new(0));
+        let Options { memory_bytes, disk_bytes, folder, .. } = self.options.clone();
+        Ok(Setting {
+            keys: self.keys.clone(),
+            queue: self.queue.clone(),
+            clock: Clock::current()?,
+            patience: spec.patience,
+            ledger: Arc::new(Ledger::default()),
+            budget: Arc::new(Budget { memory_bytes, disk_bytes, folder, memory_used, disk_used }),
+        })
+    }
+
+    async fn try_join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>> {
+        self.check(&spec)?;
+        let setting = self.setting(&spec)?;
+        let link = |peer: &tributary_core::Party| {
+            let (session, own, peer) = (spec.session.clone(), spec.own.clone(), peer.clone());
+            Arc::new(Link::new(Terms { session, own, peer, plan_hash: spec.plan_hash }, &setting))
+        };
+        let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect();
+        if let Err(error) = try_join_all(links.iter().map(|link| link.open())).await {
+            // Nothing was said yet; an error in taking it back would only hide this one.
+            drop(leave(&links, End::Failed).await);
+            return Err(error);
+        }
+        Ok(Arc::new(Session::new(spec, self.options.piece_bytes, setting.clock, setting.ledger, links)))
+    }
+}
+
+#[async_trait]
+impl Network for Wire {
+    fn name(&self) -> &'static str {
+        self.queue.name()
+    }
+
+    async fn join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>> {
+        let (session, own) = (spec.session.clone(), spec.own.clone());
+        self.try_join(spec).await.at(|| format!("join session {session} as {own} over {}", self.name()))
+    }
+}

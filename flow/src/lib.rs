@@ -1,0 +1,19 @@
+//! Job control: from a job file to tasks on the sites' engines and their recorded results.
+//!
+//! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`scheduler`] decides what
+//! runs when, `executor` runs one attempt at one task of one party, [`run`] performs a whole job in this process, [`event`]
+//! tells what happens, and [`record`] is what stays. Knows contracts and components, no engine.
+
+pub mod spec;
+pub mod place;
+pub mod scheduler;
+pub mod run;
+pub mod event;
+pub mod record;
+
+mod clock;
+mod executor;
+mod log;
+
+pub use clock::new_job_id;
+pub use run::Job;

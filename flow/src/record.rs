@@ -1,0 +1,255 @@
+//! What a party remembers of its jobs: one folder a job, one a task, and the models by their own name.
+//!
+//! ```text
+//! jobs/<job>/job.json                         the job as resolved, its times and how it ended
+//! jobs/<job>/<role>/<task>/task.json          attempt, times, rows, traffic, error
+//! jobs/<job>/<role>/<task>/{metrics,data}.json
+//! jobs/<job>/<role>/<task>/task.log           what the task said, a line each
+//! models/<model id>/<version>/<role>/<task>/<key>.json
+//! ```
+//!
+//! Every file is whole or absent: written beside its place, then renamed. Names come from jobs, so each is checked before
+//! it becomes part of a path.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tributary_components::Metric;
+use tributary_core::federation::Traffic;
+use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, Role, TableName};
+
+use crate::scheduler::Outcome;
+
+/// A party's records, under its home folder.
+#[derive(Debug, Clone)]
+pub struct Records {
+    home: PathBuf,
+}
+
+/// One task of one party, as recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TaskRecord {
+    /// Name in the job.
+    pub task: String,
+    /// Its component.
+    pub component: String,
+    /// Who ran it.
+    pub party: Party,
+    /// From 0.
+    pub attempt: u32,
+    /// How it ended: `success`, `failed`, `cancelled`.
+    pub status: String,
+    /// Milliseconds since 1970.
+    pub started_ms: u64,
+    /// Milliseconds since 1970.
+    pub ended_ms: u64,
+    /// Rows of all output tables.
+    pub rows: u64,
+    /// What went between the parties.
+    pub traffic: Traffic,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+/// Output tables of a task: by output key.
+pub type DataRecord = Vec<(String, TableName)>;
+
+/// A job of this party, as recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// The job.
+    pub job: JobId,
+    /// Models are registered under this name.
+    pub model_id: String,
+    /// And this version.
+    pub model_version: String,
+    /// `running`, `success`, `failed`, `canceled`.
+    pub status: String,
+    /// Milliseconds since 1970.
+    pub started_ms: u64,
+    /// Milliseconds since 1970.
+    pub ended_ms: Option<u64>,
+    /// The job as all parties agreed on it.
+    pub spec: Value,
+}
+
+impl Outcome {
+    /// As FATE's clients know it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failed => "failed",
+            Self::Cancelled => "canceled",
+        }
+    }
+}
+
+impl Records {
+    /// The records under a party's home.
+    pub fn new(home: impl Into<PathBuf>) -> Self {
+        Self { home: home.into() }
+    }
+
+    /// A job's folder.
+    pub fn job_folder(&self, job: &JobId) -> PathBuf {
+        self.home.join("jobs").join(job.as_str())
+    }
+
+    /// A task's folder.
+    pub fn task_folder(&self, job: &JobId, role: &Role, task: &str) -> Result<PathBuf> {
+        Ok(self.job_folder(job).join(role.as_str()).join(checked(task)?))
+    }
+
+    /// Records a job.
+    pub fn write_job(&self, record: &JobRecord) -> Result<()> {
+        write_json(&self.job_folder(&record.job).join("job.json"), record)
+    }
+
+    /// A recorded job.
+    pub fn job(&self, job: &JobId) -> Result<JobRecord> {
+        read_json(&self.job_folder(job).join("job.json"), || format!("job {job}"))
+    }
+
+    /// All recorded jobs, latest first.
+    pub fn jobs(&self) -> Result<Vec<JobRecord>> {
+        let folder = self.home.join("jobs");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::from(e).at(format!("list {}", folder.display()))),
+        };
+        let names = entries.filter_map(|entry| JobId::new(entry.ok()?.file_name().to_str()?).ok());
+        let mut jobs: Vec<JobRecord> = names.filter_map(|job| self.job(&job).ok()).collect();
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.started_ms));
+        Ok(jobs)
+    }
+
+    /// Records a task of one party.
+    pub fn write_task(&self, job: &JobId, record: &TaskRecord) -> Result<()> {
+        write_json(&self.task_folder(job, &record.party.role, &record.task)?.join("task.json"), record)
+    }
+
+    /// A recorded task.
+    pub fn task(&self, job: &JobId, role: &Role, task: &str) -> Result<TaskRecord> {
+        let file = self.task_folder(job, role, task)?.join("task.json");
+        read_json(&file, || format!("task {task} of {role} in job {job}"))
+    }
+
+    /// Records a task's metrics.
+    pub fn write_metrics(&self, job: &JobId, role: &Role, task: &str, metrics: &[Metric]) -> Result<()> {
+        write_json(&self.task_folder(job, role, task)?.join("metrics.json"), &metrics)
+    }
+
+    /// A task's metrics.
+    pub fn metrics(&self, job: &JobId, role: &Role, task: &str) -> Result<Vec<Metric>> {
+        let file = self.task_folder(job, role, task)?.join("metrics.json");
+        read_json(&file, || format!("metrics of task {task} of {role} in job {job}"))
+    }
+
+    /// Records a task's output tables.
+    pub fn write_data(&self, job: &JobId, role: &Role, task: &str, data: &DataRecord) -> Result<()> {
+        write_json(&self.task_folder(job, role, task)?.join("data.json"), data)
+    }
+
+    /// A task's output tables.
+    pub fn data(&self, job: &JobId, role: &Role, task: &str) -> Result<DataRecord> {
+        let file = self.task_folder(job, role, task)?.join("data.json");
+        read_json(&file, || format!("output tables of task {task} of {role} in job {job}"))
+    }
+
+    fn model_folder(&self, model: (&str, &str), role: &Role, task: &str) -> Result<PathBuf> {
+        let (id, version) = (checked(model.0)?, checked(model.1)?);
+        Ok(self.home.join("models").join(id).join(version).join(role.as_str()).join(checked(task)?))
+    }
+
+    /// Registers a model under (model id, model version).
+    pub fn write_model(
+        &self,
+        model: (&str, &str),
+        role: &Role,
+        task: &str,
+        key: &str,
+        value: &Value,
+    ) -> Result<()> {
+        let file = format!("{}.json", checked(key)?);
+        write_json(&self.model_folder(model, role, task)?.join(file), value)
+    }
+
+    /// A registered model. `NotFound` names what was looked for.
+    pub fn model(&self, model: (&str, &str), role: &Role, task: &str, key: &str) -> Result<Value> {
+        let file = self.model_folder(model, role, task)?.join(format!("{}.json", checked(key)?));
+        read_json(&file, || format!("model {key} of task {task} of {role} under {}#{}", model.0, model.1))
+    }
+
+    /// All models of one task, by output key.
+    pub fn models(&self, model: (&str, &str), role: &Role, task: &str) -> Result<Vec<(String, Value)>> {
+        let folder = self.model_folder(model, role, task)?;
+        let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
+        let names = entries.filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_string()));
+        let mut keys: Vec<String> = names.collect();
+        keys.sort();
+        keys.into_iter().map(|key| Ok((key.clone(), self.model(model, role, task, &key)?))).collect()
+    }
+}
+
+/// A name that becomes part of a path.
+fn checked(name: &str) -> Result<&str> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '#');
+    if name.is_empty() || name.len() > 200 || name.starts_with('.') || !name.chars().all(fits) {
+        return Err(Error::invalid(format!("name {name:?} must be letters, digits, '_', '-', '.' or '#'")));
+    }
+    Ok(name)
+}
+
+fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<()> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::bug("encode a record").because(e))?;
+    let folder = path.parent().ok_or_else(|| Error::bug("a record has a folder"))?;
+    let write = || -> std::io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let beside = path.with_extension("json.new");
+        fs::File::create(&beside)?.write_all(&bytes)?;
+        fs::rename(&beside, path)
+    };
+    write().at(|| format!("write {}", path.display()))
+}
+
+fn read_json<T: DeserializeOwned>(path: &Path, what: impl Fn() -> String) -> Result<T> {
+    let bytes = fs::read(path).map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::new(ErrorKind::NotFound, format!("no {} in {}", what(), path.display()))
+        }
+        _ => Error::from(e).at(format!("read {}", path.display())),
+    })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{} is not {}", path.display(), what())).because(e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_found_under_the_name_it_was_registered_by() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let value = serde_json::json!({"x": [1, 2]});
+        records.write_model(("m", "0"), &Role::host(), "binning_0", "output_model", &value).unwrap();
+        assert_eq!(records.model(("m", "0"), &Role::host(), "binning_0", "output_model").unwrap(), value);
+        let missing = records.model(("m", "1"), &Role::host(), "binning_0", "output_model").unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+        assert!(missing.to_string().contains("m#1"), "{missing}");
+    }
+
+    #[test]
+    fn a_name_that_leaves_the_folder_is_refused() {
+        let records = Records::new("/nowhere");
+        for bad in ["..", "a/b", ""] {
+            assert!(records.model((bad, "0"), &Role::host(), "t", "k").is_err());
+            assert!(records.model(("m", "0"), &Role::host(), bad, "k").is_err());
+        }
+    }
+}

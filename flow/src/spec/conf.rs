@@ -1,0 +1,273 @@
+//! Settings of a job and of its tasks: `dag.conf`, and `conf` wherever a task has one.
+//!
+//! Absent settings stay absent: a site fills them from its own defaults when it places the tasks.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tributary_core::{JobId, PartyId};
+use tributary_document::{Item, quoted};
+
+use super::parties::party_id;
+
+/// Cores, executors, partitions: more than this is a slip of the finger.
+const MOST: u32 = 1_000_000;
+/// A year.
+const LONGEST_SECONDS: u32 = 31_536_000;
+
+/// Settings of a job (`dag.conf`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct JobConf {
+    /// Higher is scheduled first.
+    pub priority: i32,
+    /// Who schedules; the submitting site if absent.
+    pub scheduler_party_id: Option<PartyId>,
+    /// Who submits.
+    pub initiator_party_id: Option<PartyId>,
+    /// Results to take over from an earlier job.
+    pub inheritance: Option<Inheritance>,
+    /// Cores of the job at each party.
+    pub cores: Option<u32>,
+    /// Partitions of tables as they are loaded.
+    pub computing_partitions: Option<u32>,
+    /// How states of tasks reach the scheduler.
+    pub sync_type: SyncType,
+    /// How often a failed task is tried again.
+    pub auto_retries: u32,
+    /// Name under which models are stored; the job's id if absent.
+    pub model_id: Option<String>,
+    /// Version under which models are stored; `0` if absent.
+    pub model_version: Option<String>,
+    /// Where inputs from the model warehouse come from if they do not say.
+    pub model_warehouse: Option<ModelRef>,
+    /// Free.
+    pub extra: Map<String, Value>,
+}
+
+/// Tasks whose results another job has already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Inheritance {
+    /// The other job.
+    pub job_id: JobId,
+    /// Tasks, of the same name in both jobs.
+    pub task_list: Vec<String>,
+}
+
+/// The models of one job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ModelRef {
+    /// Name under which they are stored.
+    pub model_id: String,
+    /// And version.
+    pub model_version: String,
+}
+
+/// How states of tasks reach the scheduler.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncType {
+    /// Parties tell.
+    #[default]
+    Callback,
+    /// The scheduler asks.
+    Poll,
+}
+
+/// What starts a task's process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Launcher {
+    /// The site's engine.
+    #[default]
+    Default,
+    /// DeepSpeed, for models trained on several GPUs.
+    Deepspeed,
+}
+
+/// Who provides a component, as far as the job says: `name:version@device`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+#[non_exhaustive]
+pub struct Provider {
+    /// Its name; the site's default if absent.
+    pub name: Option<String>,
+    /// Its version; the installed one if absent.
+    pub version: Option<String>,
+    /// Where it runs; the site's default if absent.
+    pub device: Option<String>,
+}
+
+/// Settings of a task at one party.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskConf {
+    /// Resources, by the engine's own names; `cores`, `num-executors` and `executor-cores` are integers from 1.
+    pub engine_run: Option<Map<String, Value>>,
+    /// Who provides the component.
+    pub provider: Option<Provider>,
+    /// The task is killed after this long.
+    pub timeout_seconds: Option<u32>,
+    /// What starts its process.
+    pub launcher: Launcher,
+}
+
+/// One `conf` as written. The outer `None` is a key that is not written and leaves alone what is below; a key written
+/// as null puts the site's default back.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TaskConfLayer {
+    engine_run: Option<Option<Map<String, Value>>>,
+    provider: Option<Option<Provider>>,
+    timeout_seconds: Option<Option<u32>>,
+    launcher: Option<Option<Launcher>>,
+}
+
+impl JobConf {
+    /// Reads `dag.conf`; keys that are accepted without effect go to `notes`.
+    pub(super) fn read(conf: &Item<'_>, notes: &mut Vec<String>) -> (Self, TaskConfLayer) {
+        conf.map(|keys| {
+            for name in ["task_parallelism", "federated_status_collect_type", "engine"] {
+                if keys.take(name).is_given() {
+                    notes.push(format!("dag.conf.{name} has no effect"));
+                }
+            }
+            let sync_types = [("callback", SyncType::Callback), ("poll", SyncType::Poll)];
+            let conf = Self {
+                priority: keys.take("priority").int_in(i32::MIN..=i32::MAX).unwrap_or_default(),
+                scheduler_party_id: party_id(&keys.take("scheduler_party_id")),
+                initiator_party_id: party_id(&keys.take("initiator_party_id")),
+                inheritance: inheritance(&keys.take("inheritance")),
+                cores: keys.take("cores").int_in(1..=MOST),
+                computing_partitions: keys.take("computing_partitions").int_in(1..=MOST),
+                sync_type: keys.take("sync_type").choice(&sync_types).unwrap_or_default(),
+                auto_retries: keys.take("auto_retries").int_in(0..=100).unwrap_or_default(),
+                model_id: stored_name(&keys.take("model_id")),
+                model_version: stored_name(&keys.take("model_version")),
+                model_warehouse: keys.take("model_warehouse").map(|keys| {
+                    let model_id = stored_name(&keys.required("model_id"));
+                    let model_version = stored_name(&keys.required("model_version"));
+                    Some(ModelRef { model_id: model_id?, model_version: model_version? })
+                }),
+                extra: free_map(&keys.take("extra")).unwrap_or_default(),
+            };
+            (conf, TaskConfLayer::read(&keys.take("task")))
+        })
+    }
+}
+
+impl TaskConfLayer {
+    pub(super) fn read(conf: &Item<'_>) -> Self {
+        fn written<T>(item: Item<'_>, read: impl FnOnce(&Item<'_>) -> Option<T>) -> Option<Option<T>> {
+            item.is_written().then(|| read(&item))
+        }
+        let launchers = [("default", Launcher::Default), ("deepspeed", Launcher::Deepspeed)];
+        conf.map(|keys| Self {
+            engine_run: written(keys.take("engine_run"), engine_run),
+            provider: written(keys.take("provider"), provider),
+            timeout_seconds: written(keys.take("timeout"), |item| item.int_in(1..=LONGEST_SECONDS)),
+            launcher: written(keys.take("launcher_name"), |item| item.choice(&launchers)),
+        })
+    }
+}
+
+impl TaskConf {
+    /// Later layers replace key by key what earlier ones say, whole values at a time.
+    pub(super) fn of<'a>(layers: impl IntoIterator<Item = &'a TaskConfLayer>) -> Self {
+        let mut conf = Self::default();
+        for layer in layers {
+            if let Some(engine_run) = &layer.engine_run {
+                conf.engine_run.clone_from(engine_run);
+            }
+            if let Some(provider) = &layer.provider {
+                conf.provider.clone_from(provider);
+            }
+            if let Some(timeout_seconds) = layer.timeout_seconds {
+                conf.timeout_seconds = timeout_seconds;
+            }
+            if let Some(launcher) = layer.launcher {
+                conf.launcher = launcher.unwrap_or_default();
+            }
+        }
+        conf
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "*".to_owned());
+        write!(out, "{}:{}@{}", part(&self.name), part(&self.version), part(&self.device))
+    }
+}
+
+impl From<Provider> for String {
+    fn from(provider: Provider) -> String {
+        provider.to_string()
+    }
+}
+
+impl TryFrom<String> for Provider {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let (rest, device) = text.split_once('@').unwrap_or((&text, "*"));
+        let (name, version) = rest.split_once(':').unwrap_or((rest, "*"));
+        let fits = |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || "_-.+*".contains(c));
+        if text.is_empty() || ![name, version, device].into_iter().all(fits) {
+            return Err(format!("expected a provider (name:version@device), got {}", quoted(&text)));
+        }
+        let part = |part: &str| (!matches!(part, "" | "*")).then(|| part.to_owned());
+        Ok(Self { name: part(name), version: part(version), device: part(device) })
+    }
+}
+
+/// A name that ends up in paths and keys of stores: ids of jobs and models.
+pub(super) fn stored_name(item: &Item<'_>) -> Option<String> {
+    job_id(item).map(String::from)
+}
+
+/// An id of a job.
+pub(super) fn job_id(item: &Item<'_>) -> Option<JobId> {
+    let id = item.id()?;
+    let fits = JobId::new(id.as_str()).ok();
+    if fits.is_none() {
+        let message = "expected 1 to 128 letters, digits, '_', '-', '.' or '#', not beginning with '.'";
+        item.problem(format!("{message}, got {}", quoted(&id)));
+    }
+    fits
+}
+
+fn inheritance(item: &Item<'_>) -> Option<Inheritance> {
+    item.map(|keys| {
+        let job_id = job_id(&keys.required("job_id"));
+        let tasks = keys.required("task_list");
+        let task_list: Vec<_> =
+            tasks.non_empty_list().iter().filter_map(|task| task.text().map(str::to_owned)).collect();
+        Some(Inheritance { job_id: job_id?, task_list })
+    })
+}
+
+fn provider(item: &Item<'_>) -> Option<Provider> {
+    let provider = Provider::try_from(item.text()?.to_owned());
+    provider.inspect_err(|message| item.problem(message.as_str())).ok()
+}
+
+fn engine_run(item: &Item<'_>) -> Option<Map<String, Value>> {
+    for (name, value) in item.entries() {
+        if matches!(name, "cores" | "num-executors" | "executor-cores") {
+            value.int_in(1..=MOST);
+        }
+    }
+    free_map(item)
+}
+
+/// A map whose content is for others to judge.
+fn free_map(item: &Item<'_>) -> Option<Map<String, Value>> {
+    let mut map = Map::new();
+    for (name, value) in item.entries() {
+        map.insert(name.to_owned(), value.json()?);
+    }
+    item.is_given().then_some(map)
+}

@@ -1,0 +1,148 @@
+//! A job as written (DAG YAML or JSON, schema 2.x) to a job as resolved: every party's view of every task.
+//!
+//! Everything that can be known to be wrong is told at submit, at once and with its place: the file is read whole into
+//! raw types that remember positions, then resolved against the components' definitions. What can go wrong after that
+//! depends on a site (a table that does not exist, too few cores). Two decisions a reader may question: keys nobody
+//! knows are refused, where the system this format comes from ignores them; and a component that has only the stage
+//! `default` runs in it whatever stage the job names, since no other reading makes sense.
+
+mod canonical;
+mod conf;
+mod graph;
+mod inputs;
+mod parties;
+mod raw;
+mod resolve;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tributary_components::definition::{Catalog, Stage};
+use tributary_core::{JobId, Party, TableName};
+use tributary_document::{Item, Limits, Problems, Report, parse};
+
+pub use conf::{Inheritance, JobConf, Launcher, ModelRef, Provider, SyncType, TaskConf};
+
+/// A job whose every name, type and range has been checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct JobSpec {
+    /// As written; informational.
+    pub schema_version: String,
+    /// All parties, in the order written.
+    pub parties: Vec<Party>,
+    /// Settings of the job.
+    pub conf: JobConf,
+    /// Tasks by name.
+    pub tasks: BTreeMap<String, TaskSpec>,
+    /// Names of tasks: each level depends on earlier ones only; within a level in the order written.
+    pub levels: Vec<Vec<String>>,
+    /// What was accepted but has no effect. No part of the plan.
+    #[serde(skip)]
+    pub notes: Vec<String>,
+}
+
+/// One node of the graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskSpec {
+    /// Its name in the job.
+    pub name: String,
+    /// The component it runs.
+    pub component: String,
+    /// The component's stage.
+    pub stage: Stage,
+    /// Tasks that must be done before it starts anywhere: producers of its inputs at any party, and those it names.
+    pub dependent_tasks: BTreeSet<String>,
+    /// What each party that takes part is to do, in the order of the parties.
+    pub parties: Vec<PartyTask>,
+}
+
+/// A task as one party runs it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PartyTask {
+    /// Who.
+    pub party: Party,
+    /// Checked parameters with defaults filled in; no nulls.
+    pub parameters: Map<String, Value>,
+    /// Resources and limits.
+    pub conf: TaskConf,
+    /// Where each input comes from.
+    pub inputs: Inputs,
+}
+
+/// Sources of inputs by input key; more than one only for inputs that are lists.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Inputs {
+    /// Rows.
+    pub data: BTreeMap<String, Vec<Channel>>,
+    /// Models.
+    pub model: BTreeMap<String, Vec<Channel>>,
+}
+
+/// Where one input comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "source")]
+#[non_exhaustive]
+pub enum Channel {
+    /// An output of this job.
+    TaskOutput {
+        /// The task that makes it.
+        producer_task: String,
+        /// Its output.
+        output_artifact_key: String,
+    },
+    /// A model of an earlier job.
+    ModelWarehouse {
+        /// Which models.
+        #[serde(flatten)]
+        model: ModelRef,
+        /// The task that made it.
+        producer_task: String,
+        /// Its output.
+        output_artifact_key: String,
+    },
+    /// Data of an earlier job.
+    JobOutput {
+        /// Which job.
+        job_id: JobId,
+        /// The task that made it.
+        producer_task: String,
+        /// Its output.
+        output_artifact_key: String,
+    },
+    /// A table of the site.
+    Table(TableName),
+}
+
+impl JobSpec {
+    /// Reads and checks a job. `file` is what messages call the source.
+    pub fn parse(file: &str, source: &[u8], catalog: &Catalog<'_>) -> Result<JobSpec, Problems> {
+        let report = Report::new(file);
+        let mut limits = Limits::default();
+        limits.bytes = 1 << 20;
+        limits.nodes = 50_000;
+        let job = parse(source, &limits, &report)
+            .map(|node| resolve::resolve(raw::read(&Item::root(&node, &report)), catalog));
+        report.finish(job)
+    }
+
+    /// The plan as bytes that are equal wherever the plan is: JSON with sorted keys. What parties hash to see that
+    /// they run the same job.
+    pub fn canonical(&self) -> serde_json::Result<Vec<u8>> {
+        canonical::bytes(self)
+    }
+}
+
+impl TaskSpec {
+    /// The part of one party, if it has one.
+    pub fn party(&self, party: &Party) -> Option<&PartyTask> {
+        self.parties.iter().find(|part| part.party == *party)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! Raw to resolved: names are looked up, defaults and overrides applied, for every party of every task.
+//!
+//! A mistake is told where it is made and only there: whatever depends on something already reported is passed over,
+//! so a misspelt component does not also appear as ten missing outputs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Map;
+use tributary_components::definition::{Catalog, Definition, ParameterProblem, Stage};
+use tributary_core::Party;
+use tributary_document::{Item, Step};
+
+use super::conf::TaskConf;
+use super::graph::{Edge, levels};
+use super::parties::{Parties, at};
+use super::raw;
+use super::{Inputs, JobSpec, PartyTask, TaskSpec, inputs};
+
+/// A task with what its names stand for, as far as they stand for anything.
+pub(super) struct Plan<'a, 'c> {
+    pub(super) task: &'c raw::Task<'a>,
+    pub(super) definition: Option<&'c Definition>,
+    pub(super) stage: Option<Stage>,
+    /// Parties it runs at.
+    pub(super) parties: Vec<Party>,
+    /// Whether those are all.
+    pub(super) complete: bool,
+}
+
+/// Tasks by name.
+pub(super) type Plans<'a, 'c> = BTreeMap<&'a str, Plan<'a, 'c>>;
+
+/// The job; whole only if nothing was reported.
+pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
+    let mut notes: BTreeSet<String> = std::mem::take(&mut job.notes).into_iter().collect();
+    let plans: Plans<'_, '_> = job.tasks.iter().map(|task| (task.name, plan(task, &job, catalog))).collect();
+    check_references(&job, &plans);
+    let mut edges = Vec::new();
+    let mut tasks = BTreeMap::new();
+    for task in &job.tasks {
+        let Some(plan) = plans.get(task.name) else {
+            continue;
+        };
+        let inputs = inputs::resolve(plan, &plans, &job, &mut edges);
+        let dependencies = task.dependent_tasks.iter().filter(|reference| plans.contains_key(reference.name));
+        edges.extend(dependencies.map(|r| Edge { from: r.name, to: task.name, item: r.item.clone() }));
+        let dependent_tasks =
+            edges.iter().filter(|edge| edge.to == task.name).map(|edge| edge.from.to_owned());
+        if let (Some(definition), Some(stage)) = (plan.definition, plan.stage) {
+            let spec = TaskSpec {
+                name: task.name.to_owned(),
+                component: definition.name.to_owned(),
+                stage,
+                dependent_tasks: dependent_tasks.collect(),
+                parties: party_tasks(plan, definition, stage, inputs, &job, &mut notes),
+            };
+            tasks.insert(spec.name.clone(), spec);
+        }
+    }
+    let names: Vec<&str> = job.tasks.iter().map(|task| task.name).collect();
+    JobSpec {
+        levels: levels(&names, &edges),
+        schema_version: job.schema_version.unwrap_or_default(),
+        parties: job.parties.iter().cloned().collect(),
+        conf: job.conf,
+        tasks,
+        notes: notes.into_iter().collect(),
+    }
+}
+
+fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, catalog: &Catalog<'c>) -> Plan<'a, 'c> {
+    let definition = task.component.as_ref().and_then(|component| {
+        let found = catalog.get(component.name);
+        if found.is_none() {
+            component.item.unknown("component", component.name, catalog.names());
+        }
+        found
+    });
+    let named = if task.parties.item.is_given() { &task.parties } else { &job.parties };
+    task.parties.check_members_of(&job.parties);
+    let mut parties: Vec<Party> = named.iter().filter(|party| job.parties.contains(party)).cloned().collect();
+    if let Some(definition) = definition {
+        let runs = |party: &Party| definition.roles.contains(&party.role.as_str());
+        check_roles(task, definition, parties.iter().filter(|party| !runs(party)).cloned().collect());
+        parties.retain(runs);
+    }
+    let stage = definition.and_then(|definition| stage(task, job.stage, definition));
+    Plan { task, definition, stage, parties, complete: named.complete && job.parties.complete }
+}
+
+fn check_roles(task: &raw::Task<'_>, definition: &Definition, others: Vec<Party>) {
+    if others.is_empty() {
+        return;
+    }
+    let names = at(&others, usize::MAX);
+    let message =
+        format!("{} does not run{names}; its roles are {}", definition.name, definition.roles.join(", "));
+    let help = (!task.parties.item.is_given()).then(|| "give the task its own list of parties".to_owned());
+    task.parties.item.problem_with(message, help);
+}
+
+fn stage(task: &raw::Task<'_>, of_job: Option<Stage>, definition: &Definition) -> Option<Stage> {
+    let has = |stage: &Stage| definition.stages.contains(stage);
+    let only_default = definition.stages == [Stage::Default];
+    let stages = || {
+        let names: Vec<_> = definition.stages.iter().map(|stage| stage.as_str()).collect();
+        names.join(", ")
+    };
+    if task.stage_item.is_given() && task.stage.is_none() {
+        return None; // reported when it was read
+    }
+    match (task.stage, of_job) {
+        (Some(stage), _) | (None, Some(stage)) if has(&stage) => Some(stage),
+        (None, _) if only_default => Some(Stage::Default),
+        (Some(stage), _) | (None, Some(stage)) => {
+            let message = format!("{} has no stage {stage}, only {}", definition.name, stages());
+            task.stage_item.problem(message);
+            None
+        }
+        (None, None) => {
+            let message =
+                format!("neither the task nor the job names a stage; {} has {}", definition.name, stages());
+            task.stage_item.problem(message);
+            None
+        }
+    }
+}
+
+/// Names of tasks and parties that stand outside the tasks' inputs.
+fn check_references(job: &raw::Job<'_>, plans: &Plans<'_, '_>) {
+    let dependencies = job.tasks.iter().flat_map(|task| &task.dependent_tasks);
+    for reference in dependencies.chain(&job.inherited_tasks) {
+        check_task(reference, plans);
+    }
+    for entry in &job.party_tasks {
+        entry.parties.check_members_of(&job.parties);
+        for task in entry.tasks.iter().filter(|task| check_task(&task.task, plans)) {
+            check_use(&entry.parties, task, &job.parties, plans);
+        }
+    }
+}
+
+fn check_task(reference: &raw::Reference<'_>, plans: &Plans<'_, '_>) -> bool {
+    let known = plans.contains_key(reference.name);
+    if !known {
+        reference.item.unknown("task", reference.name, plans.keys().copied());
+    }
+    known
+}
+
+/// An entry may name parties that do not run a task, but not only such.
+fn check_use(parties: &Parties<'_>, task: &raw::PartyTask<'_>, job: &Parties<'_>, plans: &Plans<'_, '_>) {
+    let Some(plan) = plans.get(task.task.name) else {
+        return;
+    };
+    let idle = !plan.parties.iter().any(|party| parties.contains(party));
+    let certain = plan.complete && parties.complete && parties.iter().all(|party| job.contains(party));
+    if idle && certain && parties.item.is_given() {
+        task.task.item.problem(format!("none of the parties of this entry runs {}", task.task.name));
+    }
+}
+
+fn party_tasks(
+    plan: &Plan<'_, '_>,
+    definition: &Definition,
+    stage: Stage,
+    mut inputs: BTreeMap<Party, Inputs>,
+    job: &raw::Job<'_>,
+    notes: &mut BTreeSet<String>,
+) -> Vec<PartyTask> {
+    let name = plan.task.name;
+    let mut missing: BTreeMap<ParameterProblem, Vec<Party>> = BTreeMap::new();
+    let mut tasks = Vec::new();
+    for party in &plan.parties {
+        let entries: Vec<_> = job.party_tasks.iter().filter(|entry| entry.parties.contains(party)).collect();
+        let layers =
+            entries.iter().flat_map(|entry| [Some(&entry.conf), entry.of(name).map(|own| &own.conf)]);
+        let conf = TaskConf::of(job.task_conf.iter().chain([&plan.task.conf]).chain(layers.flatten()));
+
+        let overrides = entries.iter().filter_map(|entry| Some(&entry.of(name)?.parameters));
+        let written = overlay([&plan.task.parameters].into_iter().chain(overrides));
+        let values = written.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
+        let parameters = match definition.validate_parameters(stage, &values.collect()) {
+            Ok(checked) => {
+                notes.extend(checked.notes.into_iter().map(|note| format!("task {name}: {note}")));
+                checked.values
+            }
+            Err(problems) => {
+                for problem in problems.into_iter().filter(|problem| !report(problem, &written)) {
+                    missing.entry(problem).or_default().push(party.clone());
+                }
+                Map::new()
+            }
+        };
+        let inputs = inputs.remove(party).unwrap_or_default();
+        tasks.push(PartyTask { party: party.clone(), parameters, conf, inputs });
+    }
+    for (problem, parties) in missing {
+        let place = plan.task.parameters.below(&problem.path);
+        place.problem_with(format!("{}{}", problem.message, at(&parties, plan.parties.len())), problem.help);
+    }
+    tasks
+}
+
+/// Parameters as written, later maps over earlier ones, whole values at a time.
+fn overlay<'a: 'i, 'i>(maps: impl Iterator<Item = &'i Item<'a>>) -> BTreeMap<&'a str, Item<'a>> {
+    maps.flat_map(Item::entries).collect()
+}
+
+/// Reports a problem where the parameter is written; false if it is not written at all.
+fn report(problem: &ParameterProblem, written: &BTreeMap<&str, Item<'_>>) -> bool {
+    let Some((Step::Key(name), below)) = problem.path.split_first() else {
+        return false;
+    };
+    let Some(item) = written.get(name.as_str()) else {
+        return false;
+    };
+    item.below(below).problem_with(problem.message.clone(), problem.help.clone());
+    true
+}

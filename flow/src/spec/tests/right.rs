@@ -1,0 +1,153 @@
+//! Jobs as the published guides and the pipeline client write them.
+
+use serde_json::json;
+
+use super::*;
+
+fn job(source: &str) -> JobSpec {
+    parse(source.as_bytes()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+fn party(role: &str, id: &str) -> Party {
+    Party::new(role, id).unwrap()
+}
+
+fn guest() -> Party {
+    party("guest", "9999")
+}
+
+fn part<'a>(job: &'a JobSpec, task: &str, party: &Party) -> &'a PartyTask {
+    job.tasks[task].party(party).unwrap()
+}
+
+fn output(task: &str, key: &str) -> Channel {
+    Channel::TaskOutput { producer_task: task.to_owned(), output_artifact_key: key.to_owned() }
+}
+
+#[test]
+fn a_training_job_resolves_for_every_party() {
+    let (job, host) = (job(TRAIN), party("host", "10000"));
+    assert_eq!(job.parties, [guest(), host.clone()]);
+    assert_eq!(job.levels, [["reader_0"], ["psi_0"], ["binning_0"], ["sbt_0"], ["eval_0"]]);
+    assert_eq!((job.conf.cores, job.conf.priority, job.conf.auto_retries), (Some(8), 2, 1));
+    assert_eq!(job.tasks["psi_0"].stage, Stage::Default);
+    assert_eq!(job.tasks["binning_0"].stage, Stage::Train);
+    assert_eq!(job.tasks["binning_0"].dependent_tasks, BTreeSet::from(["psi_0".to_owned()]));
+
+    let read = |party: &Party| json!(part(&job, "reader_0", party).parameters);
+    assert_eq!(read(&guest()), json!({"name": "customers_guest", "namespace": "experiment"}));
+    assert_eq!(read(&host), json!({"name": "customers_host", "namespace": "experiment"}));
+
+    let eval = &job.tasks["eval_0"];
+    assert_eq!(eval.parties.len(), 1);
+    let sources = &eval.parties[0].inputs.data["input_datas"];
+    assert_eq!(*sources, [output("sbt_0", "train_output_data"), output("psi_0", "output_data")]);
+    assert_eq!(json!(eval.parties[0].parameters), json!({"metrics": ["auc"]}));
+    assert_eq!(job.notes, ["dag.conf.task_parallelism has no effect"]);
+}
+
+#[test]
+fn parameters_are_replaced_key_by_key_even_by_null_and_then_filled() {
+    let job = job(TRAIN);
+    let binning = |party: &Party| json!(part(&job, "binning_0", party).parameters);
+    assert_eq!(binning(&guest()), json!({"n_bins": 20, "transform_method": "bin_idx"}));
+    assert_eq!(
+        binning(&party("host", "10000")),
+        json!({"n_bins": 10, "transform_method": "bin_idx", "bin_col": ["x0", "x1"]})
+    );
+    let he = &part(&job, "sbt_0", &guest()).parameters["he_param"];
+    assert_eq!(*he, json!({"kind": "paillier", "key_length": 2048}));
+}
+
+#[test]
+fn confs_are_replaced_key_by_key_from_the_job_down_to_the_task_of_a_party() {
+    let job = job(TRAIN);
+    let conf = |task: &str, party: &Party| part(&job, task, party).conf.clone();
+    let cores = |conf: TaskConf| conf.engine_run.unwrap()["cores"].as_u64();
+    assert_eq!(cores(conf("sbt_0", &guest())), Some(2));
+    assert_eq!(cores(conf("sbt_0", &party("host", "10000"))), Some(4));
+    assert_eq!(conf("sbt_0", &guest()).timeout_seconds, None);
+    assert_eq!(conf("psi_0", &guest()).timeout_seconds, Some(3600));
+    assert_eq!(conf("psi_0", &guest()).provider.unwrap().to_string(), "fate:2.2.0@local");
+}
+
+#[test]
+fn a_predict_job_takes_models_from_the_warehouse_and_ignores_training_parameters() {
+    let job = job(PREDICT);
+    let model = |task| match &part(&job, task, &guest()).inputs.model["input_model"][..] {
+        [Channel::ModelWarehouse { model, producer_task, .. }] => {
+            (producer_task.clone(), model.model_id.clone(), model.model_version.clone())
+        }
+        other => panic!("{other:?}"),
+    };
+    let text = |text: &str| text.to_owned();
+    assert_eq!(model("binning_0"), (text("binning_0"), text("202307171452088269870"), text("0")));
+    assert_eq!(model("sbt_0"), (text("sbt_0"), text("other"), text("3")));
+    assert_eq!(job.tasks["psi_0"].stage, Stage::Default, "has no other, whatever the job's stage");
+    assert_eq!(part(&job, "sbt_0", &guest()).parameters.len(), 0);
+    assert!(job.notes.contains(&text("task sbt_0: parameter num_trees has no effect at stage predict")));
+}
+
+#[test]
+fn many_hosts_each_get_their_own_view() {
+    let job = job(MULTI_HOST);
+    let host = |id: &str| party("host", id);
+    let name = |party: &Party| part(&job, "reader_0", party).parameters["name"].clone();
+    assert_eq!(name(&host("10000")), "rows");
+    assert_eq!(job.parties.len(), 5);
+    assert_eq!(part(&job, "reader_0", &host("10001")).parameters["namespace"], "default");
+    assert_eq!(name(&host("10001")), "other_rows");
+    let source = |party: &Party| part(&job, "psi_0", party).inputs.data["input_data"].clone();
+    assert_eq!(source(&host("10001")), [output("reader_0", "output_data")]);
+    assert_eq!(source(&host("10002")), [Channel::Table(TableName::new("archive", "rows_of_10002").unwrap())]);
+    assert_eq!(job.tasks["toy_0"].dependent_tasks, BTreeSet::from(["psi_0".to_owned()]));
+    assert_eq!(job.levels, [["reader_0"], ["psi_0"], ["toy_0"]]);
+    let conf = &part(&job, "toy_0", &guest()).conf;
+    assert_eq!(json!(conf.engine_run), json!({"num-executors": 2, "executor-cores": 2}));
+}
+
+#[test]
+fn a_job_in_json_is_the_same_job() {
+    let yaml = tributary_document::parse(TRAIN.as_bytes(), &Limits::default(), &Report::new("")).unwrap();
+    let source = serde_json::to_string_pretty(&yaml.to_json().unwrap()).unwrap();
+    let (json, yaml) = (job(&source), job(TRAIN));
+    assert_eq!(json.tasks, yaml.tasks);
+    assert_eq!(json.canonical().unwrap(), yaml.canonical().unwrap());
+}
+
+#[test]
+fn a_resolved_job_survives_being_stored() {
+    for source in [TRAIN, PREDICT, MULTI_HOST] {
+        let job = job(source);
+        let stored: JobSpec = serde_json::from_slice(&job.canonical().unwrap()).unwrap();
+        assert_eq!(stored, JobSpec { notes: Vec::new(), ..job });
+    }
+}
+
+#[test]
+fn the_canonical_plan_changes_with_the_plan_and_not_with_its_spelling() {
+    let plan = |source: &str| job(source).canonical().unwrap();
+    let respelt = TRAIN.replace("kind: fate", "").replace("n_bins: 20", "n_bins: 20 # as before");
+    assert_eq!(plan(TRAIN), plan(&respelt));
+    assert_ne!(plan(TRAIN), plan(&TRAIN.replace("n_bins: 20", "n_bins: 21")));
+    let text = String::from_utf8(plan(TRAIN)).unwrap();
+    assert!(
+        text.starts_with("{\"conf\":{\"auto_retries\":1,\"computing_partitions\":null,\"cores\":8,"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_provider_may_leave_pieces_open() {
+    let check = |text: &str, expected| {
+        let provider = Provider::try_from(text.to_owned());
+        assert_eq!(provider.map(|provider| provider.to_string()).ok().as_deref(), expected, "{text}");
+    };
+    check("fate", Some("fate:*@*"));
+    check("fate:2.0.1@local", Some("fate:2.0.1@local"));
+    check("*:2.0.1", Some("*:2.0.1@*"));
+    check("fate@local", Some("fate:*@local"));
+    check("", None);
+    check("fate:2 @x", None);
+    check("a@b@c", None);
+}

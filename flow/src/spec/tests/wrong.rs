@@ -1,0 +1,104 @@
+//! One file with every mistake there is a message for, and small ones for what hides behind others.
+
+use super::*;
+
+fn refusal(source: &str) -> String {
+    parse(source.as_bytes()).unwrap_err().to_string()
+}
+
+/// A job of a guest and a host with these tasks is refused with these lines.
+fn check(tasks: &str, expected: &[&str]) {
+    let parties = "[{role: guest, party_id: [1]}, {role: host, party_id: [2]}]";
+    let source = format!("schema_version: 2\ndag:\n  parties: {parties}\n  tasks:\n{tasks}");
+    assert_eq!(refusal(&source), expected.join("\n"), "{}", refusal(&source));
+}
+
+#[test]
+fn a_file_wrong_in_every_way_is_told_all_of_it_at_once() {
+    let problems = refusal(include_str!("../samples/wrong.yaml"));
+    assert_eq!(problems, include_str!("../samples/wrong.txt").trim_end(), "{problems}");
+}
+
+#[test]
+fn each_circle_is_told_once_with_all_its_tasks() {
+    let toy = |name: &str, after: &str| {
+        format!(
+            "    {name}: {{component_ref: toy_example, parameters: {{data_num: 1, partition: 1}}, dependent_tasks: [{after}]}}\n"
+        )
+    };
+    let tasks =
+        [toy("last", "c"), toy("a", "c"), toy("b", "a"), toy("c", "b"), toy("x", "y"), toy("y", "x, c")];
+    check(
+        &tasks.concat(),
+        &[
+            "job.yaml:6:96: dag.tasks.a.dependent_tasks[0]: tasks wait for each other: a → b → c → a",
+            "job.yaml:10:96: dag.tasks.y.dependent_tasks[0]: tasks wait for each other: y → x → y",
+        ],
+    );
+}
+
+#[test]
+fn what_only_one_party_lacks_names_the_party() {
+    let tasks = "    r: {component_ref: reader, parameters: {namespace: n}, parties: [{role: guest, party_id: [1]}]}
+    p: {component_ref: psi, inputs: {data: {input_data: {task_output_artifact: {producer_task: r, output_artifact_key: output_data}}}}}
+";
+    check(
+        tasks,
+        &[
+            "job.yaml:5:32: dag.tasks.r.parameters.name: required, but not given (text)",
+            "job.yaml:6:45: dag.tasks.p.inputs.data.input_data: required, but no channel applies at host_2",
+        ],
+    );
+    check(
+        "    b: {component_ref: hetero_feature_binning, stage: train}\n",
+        &["job.yaml:5:5: dag.tasks.b.inputs.data.train_data: required, but not given"],
+    );
+}
+
+#[test]
+fn a_table_is_no_dataframe() {
+    let tasks = "    r: {component_ref: reader, parameters: {name: t, namespace: n}}
+    p: {component_ref: psi, inputs: {data: {input_data: {task_output_artifact: {producer_task: r, output_artifact_key: output_data}}}}}
+    t: {component_ref: dataframe_transformer, inputs: {data: {table: {task_output_artifact: {producer_task: p, output_artifact_key: output_data}}}}}
+";
+    let place = "dag.tasks.t.inputs.data.table.task_output_artifact.output_artifact_key";
+    check(tasks, &[&format!("job.yaml:7:112: {place}: output_data is dataframe, but table takes table")]);
+}
+
+#[test]
+fn a_component_with_stages_needs_one() {
+    check(
+        "    b: {component_ref: hetero_feature_binning}\n",
+        &["job.yaml:5:5: dag.tasks.b.stage: neither the task nor the job names a stage; \
+           hetero_feature_binning has train, predict"],
+    );
+    check(
+        "    p: {component_ref: psi, stage: train}\n",
+        &["job.yaml:5:29: dag.tasks.p.stage: psi has no stage train, only default"],
+    );
+}
+
+#[test]
+fn one_mistake_is_told_once() {
+    let check = |source: String, expected: &str| assert_eq!(refusal(&source), expected);
+    check(
+        PREDICT.replace("model_id: 202307171452088269870, ", ""),
+        "job.yaml:5:5: dag.conf.model_warehouse.model_id: required, but not given",
+    );
+    check(
+        TRAIN.replace("component_ref: psi", "component_ref: ps1"),
+        "job.yaml:63:7: dag.tasks.psi_0.component_ref: unknown component \"ps1\" (did you mean \"psi\"?)",
+    );
+    check(
+        TRAIN.replace("  parties:\n  - party_id: ['9999']\n", "  parties:\n  - party_id: ['99/9']\n"),
+        "job.yaml:13:16: dag.parties[0].party_id[0]: \
+         expected a party id of letters, digits, '_' and '-', got \"99/9\"",
+    );
+    check(
+        TRAIN.replace("- output_artifact_key: train_output_data", "- output_artifact: train_output_data"),
+        "job.yaml:47:15: dag.tasks.eval_0.inputs.data.input_datas.task_output_artifact[0].output_artifact_key: \
+         required, but not given\n\
+         job.yaml:47:15: dag.tasks.eval_0.inputs.data.input_datas.task_output_artifact[0].output_artifact: \
+         unknown key (did you mean \"output_artifact_key\"?)",
+    );
+}

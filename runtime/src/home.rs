@@ -1,0 +1,122 @@
+//! Where state lives, and the sites made from it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tributary_core::computing::Engine;
+use tributary_core::kernel::Kernels;
+use tributary_core::meta::StorageMeta;
+use tributary_core::storage::Storage;
+use tributary_core::{Error, PartyId, Result, ResultExt, Site};
+use tributary_standalone::Standalone;
+
+use crate::keys;
+use crate::settings::Settings;
+
+/// `TRIBUTARY_HOME`: configuration, and a folder for each party.
+#[derive(Debug, Clone)]
+pub struct Home {
+    folder: PathBuf,
+    conf: PathBuf,
+}
+
+impl Home {
+    /// The given folder, else `$TRIBUTARY_HOME`, else `~/.tributary`. `conf`: another file than its `service_conf.yaml`, which
+    /// then must exist.
+    pub fn find(folder: Option<PathBuf>, conf: Option<PathBuf>) -> Result<Self> {
+        let from_env = || std::env::var_os("TRIBUTARY_HOME").map(PathBuf::from);
+        let default = || std::env::home_dir().map(|home| home.join(".tributary"));
+        let folder = folder.or_else(from_env).or_else(default).ok_or_else(|| {
+            Error::invalid("no home folder for Tributary's state; set TRIBUTARY_HOME or give --home")
+        })?;
+        let folder = std::path::absolute(folder).at(|| "find the home folder")?;
+        if let Some(file) = conf.as_ref().filter(|file| !file.is_file()) {
+            return Err(Error::invalid(format!("configuration file {} does not exist", file.display())));
+        }
+        Ok(Self { conf: conf.unwrap_or_else(|| folder.join("service_conf.yaml")), folder })
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A party's folder.
+    pub fn party(&self, party: &PartyId) -> PathBuf {
+        self.folder.join("parties").join(party.as_str())
+    }
+
+    /// The configuration of this machine, without any party's own.
+    pub fn settings(&self) -> Result<Settings> {
+        Settings::read(&[&self.conf])
+    }
+
+    /// The configuration of one party.
+    pub fn party_settings(&self, party: &PartyId) -> Result<Settings> {
+        Settings::read(&[&self.conf, &self.party(party).join("service_conf.yaml")])
+    }
+
+    /// A party's tables, without its computing engine and its network.
+    pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
+        let settings = self.party_settings(party)?;
+        let home = self.party(party);
+        Ok((storage(&settings, &home)?, tributary_meta::open(&home.join("meta.db"))?))
+    }
+
+    /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
+    pub fn sites(&self, parties: &[PartyId], kernels: &Kernels) -> Result<BTreeMap<PartyId, Site>> {
+        let networks = tributary_memory::networks(parties)?;
+        let site = |(id, network)| {
+            let settings = self.party_settings(&id)?;
+            let (storage, meta) = self.tables(&id)?;
+            let site = Site {
+                engine: computing(&settings, kernels, &storage)?,
+                storage,
+                meta,
+                network,
+                cores: cores(&settings)?,
+                memory_bytes: memory(&settings)?,
+                patience: settings.duration(keys::PATIENCE)?,
+                home: self.party(&id),
+                id: id.clone(),
+            };
+            Ok((id, site))
+        };
+        networks.into_iter().map(site).collect()
+    }
+}
+
+fn computing(settings: &Settings, kernels: &Kernels, storage: &Arc<dyn Storage>) -> Result<Arc<dyn Engine>> {
+    match settings.text(keys::COMPUTING)? {
+        "standalone" => Ok(Arc::new(Standalone::new(kernels.clone(), storage.clone()))),
+        other => Err(Error::bug(format!("computing engine {other} is declared, but not built"))),
+    }
+}
+
+fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {
+    match settings.text(keys::STORAGE)? {
+        "file" | "standalone" => Ok(tributary_file::storage(&home.join(settings.text(keys::TABLES)?))?),
+        other => Err(Error::bug(format!("storage engine {other} is declared, but not built"))),
+    }
+}
+
+fn cores(settings: &Settings) -> Result<u32> {
+    let machine = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let given = settings.number(keys::CORES)?;
+    Ok(if given == 0 { machine } else { given } as u32)
+}
+
+fn memory(settings: &Settings) -> Result<u64> {
+    const WHEN_UNKNOWN: u64 = 2 << 30;
+    let given = settings.number(keys::MEMORY)?;
+    Ok(if given > 0 { given } else { machine_memory().map_or(WHEN_UNKNOWN, |all| all / 2) })
+}
+
+/// Total memory of the machine, as Linux tells it.
+fn machine_memory() -> Option<u64> {
+    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

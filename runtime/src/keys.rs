@@ -1,0 +1,167 @@
+//! Every key of `service_conf.yaml`, declared once: name, kind, default and what it is for. The reader, the check for
+//! unknown keys, `tributary config` and the reference page all come from here.
+
+/// What a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// An id: text, or a number that lost its quotes.
+    Id,
+    /// A whole number of this range.
+    Int(u64, u64),
+    /// Bytes: `512MiB`, `4GiB`, or a plain number.
+    Bytes,
+    /// Seconds.
+    Seconds,
+    /// The name of an engine of this contract.
+    Engine(Contract),
+}
+
+/// A contract with engines to choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contract {
+    /// Computing.
+    Computing,
+    /// Storage.
+    Storage,
+    /// Federation.
+    Federation,
+}
+
+/// An engine that a configuration may name.
+#[derive(Debug)]
+pub struct Choice {
+    /// Name in `default_engines`.
+    pub name: &'static str,
+    /// Its contract.
+    pub contract: Contract,
+    /// The cargo feature that brings it; none for those always in.
+    pub feature: Option<&'static str>,
+    /// Whether it is in this binary.
+    pub built_in: bool,
+    /// What it is.
+    pub description: &'static str,
+}
+
+/// The engines, by contract. `standalone` is what FATE calls its local store and its in-process federation.
+pub const CHOICES: &[Choice] = &[
+    Choice {
+        name: "standalone",
+        contract: Contract::Computing,
+        feature: None,
+        built_in: true,
+        description: "all cores of this machine, in process",
+    },
+    Choice {
+        name: "file",
+        contract: Contract::Storage,
+        feature: None,
+        built_in: true,
+        description: "Parquet files in a local folder",
+    },
+    Choice {
+        name: "standalone",
+        contract: Contract::Storage,
+        feature: None,
+        built_in: true,
+        description: "another name for file",
+    },
+    Choice {
+        name: "memory",
+        contract: Contract::Federation,
+        feature: None,
+        built_in: true,
+        description: "all parties in one process (`tributary run`)",
+    },
+    Choice {
+        name: "standalone",
+        contract: Contract::Federation,
+        feature: None,
+        built_in: true,
+        description: "another name for memory",
+    },
+];
+
+/// One key.
+#[derive(Debug)]
+pub struct Key {
+    /// Full name, dots between levels.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// Used when the key is not given, as it would be written.
+    pub default: &'static str,
+    /// What it is for, a sentence or two.
+    pub description: &'static str,
+}
+
+/// Id of this site.
+pub const PARTY_ID: &str = "party_id";
+/// Engine for computing.
+pub const COMPUTING: &str = "default_engines.computing";
+/// Engine for storage.
+pub const STORAGE: &str = "default_engines.storage";
+/// Engine for federation.
+pub const FEDERATION: &str = "default_engines.federation";
+/// Cores for jobs.
+pub const CORES: &str = "computing.standalone.cores";
+/// Memory of a task.
+pub const MEMORY: &str = "computing.standalone.memory";
+/// Folder of tables.
+pub const TABLES: &str = "storage.file.path";
+/// How long to wait for a silent peer.
+pub const PATIENCE: &str = "federation.patience";
+
+/// The keys, in the order of the reference page.
+pub const KEYS: &[Key] = &[
+    Key {
+        name: PARTY_ID,
+        kind: Kind::Id,
+        default: "9999",
+        description: "Id of this site; commands that need a party and are given none use it.",
+    },
+    Key {
+        name: COMPUTING,
+        kind: Kind::Engine(Contract::Computing),
+        default: "standalone",
+        description: "Which engine computes.",
+    },
+    Key {
+        name: STORAGE,
+        kind: Kind::Engine(Contract::Storage),
+        default: "file",
+        description: "Which engine keeps tables.",
+    },
+    Key {
+        name: FEDERATION,
+        kind: Kind::Engine(Contract::Federation),
+        default: "memory",
+        description: "How values reach the other parties.",
+    },
+    Key {
+        name: CORES,
+        kind: Kind::Int(0, 4096),
+        default: "0",
+        description: "Cores that this site gives to jobs on the standalone engine; 0 is all of the machine's.",
+    },
+    Key {
+        name: MEMORY,
+        kind: Kind::Bytes,
+        default: "0",
+        description: "Memory that the tables of one task may take on the standalone engine; 0 is half of the machine's. \
+                      A task that needs more fails and says so.",
+    },
+    Key {
+        name: TABLES,
+        kind: Kind::Text,
+        default: "tables",
+        description: "Folder of the tables; a relative path is under the party's home.",
+    },
+    Key {
+        name: PATIENCE,
+        kind: Kind::Seconds,
+        default: "600",
+        description: "How long a task waits for a silent party before it fails and names it.",
+    },
+];

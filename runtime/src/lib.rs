@@ -1,0 +1,14 @@
+//! The composition root: reads `service_conf.yaml` and builds the chosen engines. The only library that names them all.
+//!
+//! A new engine is one line in [`keys::CHOICES`] and one arm of a `match` in [`assemble`](Home::sites).
+
+#![warn(missing_docs)]
+
+pub mod keys;
+pub mod reference;
+pub mod settings;
+
+mod home;
+
+pub use home::Home;
+pub use settings::Settings;

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Installs what the build needs and this machine lacks. Does nothing, and asks for nothing, where all is there.
+set -euo pipefail
+
+missing=()
+need() { command -v "$1" >/dev/null || missing+=("$2"); }
+need cc gcc
+need make make
+need m4 m4       # GMP's build
+need mold mold   # the linker, see .cargo/config.toml
+
+if [ ${#missing[@]} -gt 0 ]; then
+  echo "installing ${missing[*]}"
+  as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  command -v apt-get >/dev/null || { echo "error: install these by hand: ${missing[*]}" >&2; exit 1; }
+  "${as_root[@]}" apt-get update --quiet=2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet=2 "${missing[@]}" >/dev/null
+fi
+
+command -v cargo >/dev/null || { echo "error: no cargo; install Rust first, see https://rustup.rs" >&2; exit 1; }

@@ -1,0 +1,164 @@
+//! What the standard library leaves to do for durable files: folders that survive a crash, uploads that appear whole, and
+//! errors that say which file and how to mend it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use tributary_core::{Error, ErrorKind, Result};
+use tributary_table::UNFINISHED;
+
+/// Tries to write into a folder that others remove, being empty, at the same time.
+const TRIES: usize = 100;
+
+/// A file under a passing name beside its place. Dropped, it is removed.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    root: PathBuf,
+}
+
+impl Unfinished {
+    /// In the folder of `target`, which is made, below `root`, if it does not exist.
+    pub(crate) fn create(root: &Path, target: PathBuf) -> Result<Self> {
+        let folder = parent(&target)?;
+        for _ in 0..TRIES {
+            make_folder(folder)?;
+            let path = folder.join(format!("{UNFINISHED}{:016x}", random()?));
+            match private_file(&path) {
+                Ok(file) => return Ok(Self { file, path, target, root: root.to_owned() }),
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
+                Err(reason) => return Err(failed("create", &path, reason)),
+            }
+        }
+        Err(Error::new(
+            ErrorKind::Conflict,
+            format!("folder {} is removed again and again", folder.display()),
+        ))
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(|e| failed("write", &self.path, e))
+    }
+
+    /// Takes its place, and that of what is there.
+    pub(crate) fn replace(self) -> Result<()> {
+        self.flush()?;
+        fs::rename(&self.path, &self.target).map_err(|e| failed("write", &self.target, e))?;
+        flush_folder(parent(&self.target)?)
+    }
+
+    /// Takes its place, or `AlreadyExists`. A hard link is what local disks have for that.
+    pub(crate) fn link(self) -> Result<()> {
+        self.flush()?;
+        fs::hard_link(&self.path, &self.target).map_err(|e| failed("create", &self.target, e))?;
+        flush_folder(parent(&self.target)?)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.file.sync_data().map_err(|e| failed("flush", &self.path, e))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // after a rename there is nothing; else clean-up tries again
+        if fs::remove_file(&self.path).is_ok() {
+            prune(&self.root, &self.path);
+        }
+    }
+}
+
+fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// With its parents, each durable before the next.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    for _ in 0..TRIES {
+        let above = parent(path)?;
+        make_folder(above)?;
+        match builder.create(path) {
+            Ok(()) => return flush_folder(above),
+            Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => return Ok(()),
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
+            Err(reason) => return Err(failed("create folder", path, reason)),
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("folder {} is removed again and again", path.display())))
+}
+
+/// Makes names in a folder durable. A folder that is gone needs nothing.
+pub(crate) fn flush_folder(path: &Path) -> Result<()> {
+    match File::open(path).and_then(|folder| folder.sync_all()) {
+        Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(failed("flush folder", path, reason)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes the folders above `path` that are empty now, up to the root.
+pub(crate) fn prune(root: &Path, path: &Path) {
+    let above = path.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root));
+    for folder in above {
+        if fs::remove_dir(folder).is_err() {
+            return;
+        }
+    }
+}
+
+pub(crate) fn parent(path: &Path) -> Result<&Path> {
+    path.parent().ok_or_else(|| Error::invalid(format!("{} is in no folder", path.display())))
+}
+
+/// The error of one file: what was attempted, and what helps.
+pub(crate) fn failed(operation: &str, path: &Path, reason: io::Error) -> Error {
+    let kind = Error::from(io::Error::from(reason.kind())).kind();
+    let advice = match (kind, reason.kind()) {
+        (ErrorKind::Exhausted, _) => {
+            "the disk is full; free space there, or move the tables to a larger disk"
+        }
+        (ErrorKind::Denied, _) => "this user may not; give it read and write permission there",
+        (_, io::ErrorKind::ReadOnlyFilesystem) => "the disk is read-only; mount it for writing",
+        (ErrorKind::NotFound, _) => "it does not exist",
+        (ErrorKind::AlreadyExists, _) => "it exists",
+        _ => "the disk refused; see the reason",
+    };
+    Error::new(kind, format!("{operation} {}: {advice}", path.display())).because(reason)
+}
+
+fn random() -> Result<u64> {
+    getrandom::u64().map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_helps() {
+        for (reason, kind, advice) in [
+            (io::ErrorKind::StorageFull, ErrorKind::Exhausted, "free space"),
+            (io::ErrorKind::PermissionDenied, ErrorKind::Denied, "permission"),
+            (io::ErrorKind::ReadOnlyFilesystem, ErrorKind::Io, "read-only"),
+        ] {
+            let error = failed("write", Path::new("/srv/tables/n/t"), reason.into());
+            assert_eq!(error.kind(), kind);
+            assert!(
+                error.to_string().starts_with("write /srv/tables/n/t: ")
+                    && error.to_string().contains(advice)
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! [`ByteStore`] on a folder.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::{Component, Path, PathBuf};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use tributary_core::storage::StorageInfo;
+use tributary_core::{Error, ErrorKind, Result};
+use tributary_table::{ByteStore, Entry, Upload};
+
+use crate::disk::{Unfinished, failed, flush_folder, make_folder, parent, prune};
+
+/// Local files below a root folder.
+#[derive(Debug)]
+pub struct FileStore {
+    info: StorageInfo,
+    root: PathBuf,
+    base: String,
+}
+
+impl FileStore {
+    /// Makes the folder if it does not exist. Its links are resolved here, once.
+    pub fn open(root: &Path) -> Result<Self> {
+        let absolute = std::path::absolute(root).map_err(|e| failed("find", root, e))?;
+        make_folder(&absolute)?;
+        let root = fs::canonicalize(&absolute).map_err(|e| failed("find", &absolute, e))?;
+        let text = root.to_str().ok_or_else(|| {
+            Error::invalid(format!(
+                "folder {}: its name is not UTF-8, which an address needs",
+                root.display()
+            ))
+        })?;
+        Ok(Self {
+            info: StorageInfo::new("file"),
+            base: format!("file://{}", text.trim_end_matches('/')),
+            root,
+        })
+    }
+
+    /// The file of a path. `Denied` when it, or a folder on the way, is a link: it would lead elsewhere.
+    fn path(&self, path: &str) -> Result<PathBuf> {
+        let mut file = self.root.clone();
+        for component in Path::new(path).components() {
+            let Component::Normal(name) = component else {
+                return Err(Error::invalid(format!(
+                    "path {path:?} leaves the folder {}",
+                    self.root.display()
+                )));
+            };
+            file.push(name);
+            if file.is_symlink() {
+                return Err(Error::new(
+                    ErrorKind::Denied,
+                    format!("{} is a symbolic link, which tables do not follow; replace it", file.display()),
+                ));
+            }
+        }
+        Ok(file)
+    }
+
+    /// The same, of a name that may be a link itself.
+    fn name(&self, path: &str) -> Result<PathBuf> {
+        match path.rsplit_once('/') {
+            Some((folder, name)) if !matches!(name, "" | "." | "..") => Ok(self.path(folder)?.join(name)),
+            _ => self.path(path),
+        }
+    }
+
+    fn walk(&self, folder: &Path, found: &mut Vec<Entry>) -> io::Result<()> {
+        let entries = match fs::read_dir(folder) {
+            Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let data = match entry.metadata() {
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound => continue,
+                data => data?,
+            };
+            if data.is_dir() {
+                self.walk(&entry.path(), found)?;
+            } else if data.is_file()
+                && let Some(path) = entry.path().strip_prefix(&self.root).ok().and_then(Path::to_str)
+            {
+                found.push(Entry { path: path.to_owned(), bytes: data.len(), modified: data.modified()? });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    let end = range.end.min(file.metadata()?.len());
+    let wanted = end.saturating_sub(range.start);
+    let mut bytes = Vec::with_capacity(wanted as usize);
+    file.seek(SeekFrom::Start(range.start))?;
+    file.take(wanted).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[async_trait]
+impl ByteStore for FileStore {
+    fn info(&self) -> &StorageInfo {
+        &self.info
+    }
+
+    fn base(&self) -> &str {
+        &self.base
+    }
+
+    async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        let path = self.path(path)?;
+        read(&path, range).map(Bytes::from).map_err(|e| failed("read", &path, e))
+    }
+
+    async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(FileUpload(Unfinished::create(&self.root, self.path(path)?)?)))
+    }
+
+    async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
+        let mut file = Unfinished::create(&self.root, self.path(path)?)?;
+        file.write(&bytes)?;
+        file.link()
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        let mut found = Vec::new();
+        let folder = self.path(folder)?;
+        self.walk(&folder, &mut found).map_err(|e| failed("list", &folder, e))?;
+        Ok(found)
+    }
+
+    async fn delete(&self, paths: &[String]) -> Result<()> {
+        let mut folders: Vec<PathBuf> = Vec::new();
+        for path in paths {
+            let path = self.name(path)?;
+            match fs::remove_file(&path) {
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound => continue,
+                done => done.map_err(|e| failed("remove", &path, e))?,
+            }
+            if folders.last().map(PathBuf::as_path) != path.parent() {
+                folders.push(parent(&path)?.to_owned());
+            }
+        }
+        for folder in &folders {
+            flush_folder(folder)?;
+            prune(&self.root, &folder.join("any"));
+        }
+        Ok(())
+    }
+
+    async fn link(&self, link: &str, folder: &str) {
+        #[cfg(unix)]
+        if let (Ok(link), Ok(folder)) = (self.name(link), self.path(folder)) {
+            drop(relink(&link, &folder));
+        }
+    }
+}
+
+/// Relative, so that a table's folder may be moved; made beside and renamed, so that there is always one.
+#[cfg(unix)]
+fn relink(link: &Path, folder: &Path) -> io::Result<()> {
+    let beside = link.with_file_name(format!("{}link", tributary_table::UNFINISHED));
+    let above = link.parent().unwrap_or(link);
+    let target = folder.strip_prefix(above).unwrap_or(folder);
+    drop(fs::remove_file(&beside));
+    std::os::unix::fs::symlink(target, &beside)?;
+    fs::rename(&beside, link)
+}
+
+struct FileUpload(Unfinished);
+
+#[async_trait]
+impl Upload for FileUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.0.write(&bytes)
+    }
+
+    async fn finish(self: Box<Self>) -> Result<()> {
+        self.0.replace()
+    }
+
+    async fn abort(self: Box<Self>) {}
+}

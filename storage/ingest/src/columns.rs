@@ -1,0 +1,240 @@
+//! The columns a table gets from those of a file: roles by name, in the order sample id, match id, label, weight, the rest.
+
+use std::collections::HashSet;
+
+use tributary_core::schema::Key;
+use tributary_core::{Error, Field, KeyType, Purpose, Result, TableSchema};
+use tributary_document::{quoted, suggestion};
+
+use crate::options::{ColumnOptions, SampleId, UploadOptions};
+use crate::value::ValueType;
+
+/// Name of the key column when ids are made.
+const MADE_ID: &str = "extend_sid";
+
+/// What is made of a file's columns, before their types are known.
+#[derive(Debug, Clone)]
+pub(crate) struct Columns {
+    pub key: KeySource,
+    key_name: String,
+    /// Spellings of a missing id.
+    pub key_nulls: Vec<String>,
+    pub values: Vec<Column>,
+}
+
+/// Where keys come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    /// The values of a column of the file.
+    Column(usize),
+    /// These hex digits and the row's number.
+    Made(String),
+}
+
+/// One column of the table.
+#[derive(Debug, Clone)]
+pub(crate) struct Column {
+    pub name: String,
+    /// Position in the file.
+    pub position: usize,
+    pub purpose: Purpose,
+    /// The type that was given.
+    pub given: Option<ValueType>,
+    pub nulls: Vec<String>,
+}
+
+impl Column {
+    /// Whether a value may be missing: only those of features may.
+    pub fn may_be_missing(&self) -> bool {
+        self.purpose == Purpose::Value
+    }
+}
+
+/// A column whose type is known.
+#[derive(Debug, Clone)]
+pub(crate) struct TypedColumn {
+    pub column: Column,
+    pub value_type: ValueType,
+    pub nullable: bool,
+}
+
+impl Columns {
+    /// Finds the columns that the options name among those of the file. `InvalidInput` for one that is not there, or that
+    /// is to be two things.
+    pub fn resolve(options: &UploadOptions, names: &[String]) -> Result<Self> {
+        let find = |what: &str, name: &str| find(names, what, name);
+        for name in options.columns.keys() {
+            find("options are given for column", name)?;
+        }
+        let skipped = options.skip.iter().map(|name| find("skip", name)).collect::<Result<HashSet<_>>>()?;
+        let id = match &options.sample_id {
+            SampleId::FirstColumn => Some(0),
+            SampleId::Column(name) => Some(find("sample id", name)?),
+            SampleId::Made => None,
+        };
+        let mut taken = Roles { names, skipped: &skipped, taken: id.into_iter().collect() };
+        if let Some(id) = id {
+            taken.check_kept(id)?;
+        }
+        let role = |taken: &mut Roles, what: &str, name: &Option<String>, purpose: Purpose| {
+            let Some(name) = name else { return Ok(None) };
+            let position = find(what, name)?;
+            if purpose == Purpose::MatchId && id == Some(position) {
+                return Ok(None); // the key itself is what parties match on
+            }
+            taken.take(position)?;
+            Ok::<_, Error>(Some(column(options, names, position, purpose)))
+        };
+        let match_id = role(&mut taken, "match id", &options.match_id, Purpose::MatchId)?;
+        let label = role(&mut taken, "label", &options.label, Purpose::Label)?;
+        let weight = role(&mut taken, "weight", &options.weight, Purpose::Weight)?;
+        let rest = (0..names.len()).filter(|i| !taken.taken.contains(i) && !skipped.contains(i));
+        let rest = rest.map(|i| column(options, names, i, Purpose::Value));
+        Ok(Self {
+            key: id.map_or_else(|| made_prefix().map(KeySource::Made), |i| Ok(KeySource::Column(i)))?,
+            key_name: id.map_or(MADE_ID.to_owned(), |i| names[i].clone()),
+            key_nulls: id.map_or(Vec::new(), |i| nulls(options, &names[i])),
+            values: [match_id, label, weight].into_iter().flatten().chain(rest).collect(),
+        })
+    }
+
+    /// The schema, once types are known.
+    pub fn schema(&self, typed: &[TypedColumn]) -> Result<TableSchema> {
+        let key = Key { name: self.key_name.clone(), key_type: KeyType::Utf8 };
+        let fields = typed.iter().map(|typed| Field {
+            name: typed.column.name.clone(),
+            data_type: typed.value_type.data_type(),
+            nullable: typed.nullable,
+            purpose: typed.column.purpose.clone(),
+        });
+        TableSchema::new(Some(key), fields.collect())
+    }
+}
+
+/// Which columns have a role already.
+struct Roles<'a> {
+    names: &'a [String],
+    skipped: &'a HashSet<usize>,
+    taken: HashSet<usize>,
+}
+
+impl Roles<'_> {
+    fn take(&mut self, position: usize) -> Result<()> {
+        self.check_kept(position)?;
+        if !self.taken.insert(position) {
+            let name = quoted(&self.names[position]);
+            return Err(Error::invalid(format!(
+                "column {name} is to be two of sample id, match id, label and weight"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check_kept(&self, position: usize) -> Result<()> {
+        if self.skipped.contains(&position) {
+            let name = quoted(&self.names[position]);
+            return Err(Error::invalid(format!("column {name} is to be skipped, but has a role")));
+        }
+        Ok(())
+    }
+}
+
+fn find(names: &[String], what: &str, name: &str) -> Result<usize> {
+    names.iter().position(|known| known == name).ok_or_else(|| {
+        let help = suggestion(name, names.iter().map(String::as_str));
+        let help = help.map_or(String::new(), |help| format!(" ({help})"));
+        Error::invalid(format!("{what} {}: the file has no such column{help}", quoted(name)))
+    })
+}
+
+fn column(options: &UploadOptions, names: &[String], position: usize, purpose: Purpose) -> Column {
+    let name = &names[position];
+    let own = options.columns.get(name).and_then(|own: &ColumnOptions| own.value_type);
+    let given = match purpose {
+        Purpose::MatchId => Some(ValueType::Text),
+        Purpose::Label => own.or(Some(ValueType::Int32)),
+        Purpose::Weight => own.or(Some(ValueType::Float64)),
+        _ => own.or(options.default_type),
+    };
+    Column { name: name.clone(), position, purpose, given, nulls: nulls(options, name) }
+}
+
+fn nulls(options: &UploadOptions, name: &str) -> Vec<String> {
+    let own = options.columns.get(name).and_then(|own| own.nulls.as_ref());
+    own.unwrap_or(&options.nulls).clone()
+}
+
+/// 16 random bytes as hex: ids of two uploads never meet.
+fn made_prefix() -> Result<String> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| Error::bug(format!("no randomness for sample ids: {e}")))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use tributary_core::TableName;
+
+    use super::*;
+
+    fn resolve(change: impl FnOnce(&mut UploadOptions)) -> Result<Columns> {
+        let mut options = UploadOptions::new(TableName::new("ns", "name").unwrap(), ["file"]);
+        change(&mut options);
+        let names = ["id", "x0", "y", "w", "phone"].map(str::to_owned);
+        Columns::resolve(&options, &names)
+    }
+
+    fn refused(change: impl FnOnce(&mut UploadOptions), reason: &str) {
+        let error = resolve(change).unwrap_err().to_string();
+        assert!(error.contains(reason), "{error}");
+    }
+
+    #[test]
+    fn columns_with_roles_come_first() {
+        let columns = resolve(|options| {
+            options.label = Some("y".into());
+            options.weight = Some("w".into());
+            options.match_id = Some("phone".into());
+        })
+        .unwrap();
+        assert_eq!(columns.key, KeySource::Column(0));
+        let order: Vec<&str> = columns.values.iter().map(|column| column.name.as_str()).collect();
+        assert_eq!(order, ["phone", "y", "w", "x0"]);
+        assert_eq!(columns.values[0].given, Some(ValueType::Text));
+        assert_eq!(columns.values[1].given, Some(ValueType::Int32));
+    }
+
+    #[test]
+    fn a_match_id_that_is_the_sample_id_is_no_second_column() {
+        let columns = resolve(|options| options.match_id = Some("id".into())).unwrap();
+        assert!(columns.values.iter().all(|column| column.purpose == Purpose::Value));
+    }
+
+    #[test]
+    fn made_ids_leave_the_first_column_to_be_a_match_id() {
+        let columns = resolve(|options| {
+            options.sample_id = SampleId::Made;
+            options.match_id = Some("id".into());
+        })
+        .unwrap();
+        assert!(matches!(&columns.key, KeySource::Made(prefix) if prefix.len() == 32));
+        assert_eq!((columns.values[0].name.as_str(), &columns.values[0].purpose), ("id", &Purpose::MatchId));
+    }
+
+    #[test]
+    fn columns_that_are_not_there_or_two_things_are_refused() {
+        refused(
+            |o| o.label = Some("Y".into()),
+            "label \"Y\": the file has no such column (did you mean \"y\"?)",
+        );
+        refused(|o| o.skip = vec!["z".into()], "skip \"z\": the file has no such column");
+        refused(|o| o.columns.entry("x1".into()).or_default().nulls = None, "did you mean \"x0\"?");
+        refused(|o| (o.label, o.weight) = (Some("y".into()), Some("y".into())), "is to be two of");
+        refused(|o| o.label = Some("id".into()), "is to be two of");
+        refused(
+            |o| (o.label, o.skip) = (Some("y".into()), vec!["y".into()]),
+            "is to be skipped, but has a role",
+        );
+        refused(|o| o.skip = vec!["id".into()], "is to be skipped, but has a role");
+    }
+}

@@ -1,0 +1,239 @@
+//! FATE's upload file (`flow data upload -c conf.json`) to options.
+//!
+//! Two departures, both in favour of the data: without a `dtype` types are inferred (FATE makes everything float32), and
+//! `na_values` are applied (FATE stores and forgets them). What has no meaning here (`role`, `party_id`, `match_id_range`,
+//! `tag_value_delimiter`) is accepted and ignored, as FATE does; what would have one that we do not give it is a problem.
+
+use tributary_core::{Error, Layout, Result, TableName};
+use tributary_document::{Item, Keys, Limits, Report, parse};
+
+use crate::options::{Header, SampleId, UploadOptions};
+use crate::value::ValueType;
+
+/// FATE's names of types; it has no dates.
+const TYPES: [(&str, ValueType); 6] = [
+    ("int32", ValueType::Int32),
+    ("int64", ValueType::Int64),
+    ("float32", ValueType::Float32),
+    ("float64", ValueType::Float64),
+    ("bool", ValueType::Bool),
+    ("object", ValueType::Text),
+];
+
+/// Reads an upload file; `name` is what messages call it. The path in it is taken as written.
+///
+/// Errors: `InvalidInput` whose source is a [`tributary_document::Problems`] with every mistake and its place.
+pub fn from_fate(source: &[u8], name: &str) -> Result<UploadOptions> {
+    let report = Report::new(name);
+    let options = parse(source, &Limits::default(), &report)
+        .and_then(|node| Item::root(&node, &report).map(upload_options));
+    let read = report.finish(options);
+    read.map_err(|problems| Error::invalid(format!("upload file {name} cannot be used")).because(problems))
+}
+
+fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
+    // where something is missing a stand-in lets the reading go on, for the report refuses the file anyway
+    let file = keys.required("file").text().unwrap_or_default();
+    let head = keys.required("head").bool();
+    let partitions = keys.take("partitions").int_in(1..=Layout::MAX_PARTITIONS);
+    let made_ids = keys.take("extend_sid").bool() == Some(true);
+    let table = table(keys).or_else(|| TableName::new("unknown", "unknown").ok())?;
+    keys.take("role");
+    keys.take("party_id");
+    let mut options = UploadOptions::new(table, [file]);
+    if head == Some(false) {
+        options.header = Header::Numbered;
+    }
+    if made_ids {
+        options.sample_id = SampleId::Made;
+    }
+    options.partitions = partitions.unwrap_or(options.partitions);
+    keys.required("meta").map(|meta| read_meta(meta, &mut options));
+    Some(options)
+}
+
+fn table(keys: &mut Keys<'_>) -> Option<TableName> {
+    let (namespace, name) = (keys.required("namespace"), keys.required("name"));
+    match TableName::new(namespace.text()?, name.text()?) {
+        Ok(table) => Some(table),
+        Err(error) => {
+            name.problem(error.to_string());
+            None
+        }
+    }
+}
+
+fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
+    let text = |item: Item<'_>| item.text().map(str::to_owned);
+    read_format(keys, options);
+    read_sample_id(&keys.take("sample_id_name"), options);
+    read_match_id(keys, options);
+    options.label = text(keys.take("label_name"));
+    options.weight = text(keys.take("weight_name"));
+    let label_type = keys.take("label_type").choice(&TYPES);
+    let weight_type = keys.take("weight_type").choice(&TYPES);
+    read_types(&keys.take("dtype"), options);
+    for (column, value_type) in [(&options.label, label_type), (&options.weight, weight_type)] {
+        if let (Some(column), Some(_)) = (column, value_type) {
+            options.columns.entry(column.clone()).or_default().value_type = value_type;
+        }
+    }
+    read_nulls(&keys.take("na_values"), options);
+}
+
+fn read_format(keys: &mut Keys<'_>, options: &mut UploadOptions) {
+    let delimiter = keys.take("delimiter");
+    match delimiter.text().map(str::as_bytes) {
+        Some([one]) if one.is_ascii() => options.delimiter = *one,
+        Some(_) => delimiter.problem("expected one ASCII character"),
+        None => {}
+    }
+    keys.take("input_format").choice(&[("dense", ())]);
+    let tags = keys.take("tag_with_value");
+    if tags.bool() == Some(true) {
+        tags.problem("only the dense format is supported");
+    }
+    keys.take("tag_value_delimiter");
+    let header = keys.take("header");
+    if header.is_given() {
+        header.problem("is made from the file; leave it out");
+    }
+}
+
+fn read_sample_id(item: &Item<'_>, options: &mut UploadOptions) {
+    match (item.text(), &options.sample_id) {
+        (None, _) | (Some("extend_sid"), SampleId::Made) => {}
+        (Some(_), SampleId::Made) => item.problem("excludes extend_sid; leave one of them out"),
+        (Some(name), _) => options.sample_id = SampleId::Column(name.to_owned()),
+    }
+}
+
+/// The named one of the candidates is used, the others are left out of the table.
+fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
+    let (named, list) = (keys.take("match_id_name"), keys.take("match_id_list"));
+    keys.take("match_id_range");
+    let candidates: Vec<&str> = list.list().iter().filter_map(Item::text).collect();
+    options.match_id = match (named.text(), candidates.as_slice()) {
+        (Some(name), []) => Some(name.to_owned()),
+        (Some(name), several) if several.contains(&name) => Some(name.to_owned()),
+        (Some(name), several) => {
+            named.unknown("match id", name, several.iter().copied());
+            None
+        }
+        (None, [only]) => Some((*only).to_owned()),
+        (None, []) => None,
+        (None, _) => {
+            list.problem("has several; name one of them as match_id_name");
+            None
+        }
+    };
+    let others = candidates.iter().filter(|name| options.match_id.as_deref() != Some(**name));
+    options.skip = others.map(|name| (*name).to_owned()).collect();
+}
+
+/// `dtype` is a type, or a map from columns to types.
+fn read_types(item: &Item<'_>, options: &mut UploadOptions) {
+    if !is_map(item) {
+        options.default_type = item.choice(&TYPES);
+        return;
+    }
+    for (column, value_type) in item.entries() {
+        options.columns.entry(column.to_owned()).or_default().value_type = value_type.choice(&TYPES);
+    }
+}
+
+/// `na_values` is a spelling or a list of them, or a map from columns to such; all beside the empty one.
+fn read_nulls(item: &Item<'_>, options: &mut UploadOptions) {
+    if !is_map(item) {
+        options.nulls.extend(spellings(item));
+        return;
+    }
+    for (column, own) in item.entries() {
+        let nulls = options.nulls.iter().cloned().chain(spellings(&own)).collect();
+        options.columns.entry(column.to_owned()).or_default().nulls = Some(nulls);
+    }
+}
+
+fn is_map(item: &Item<'_>) -> bool {
+    item.json().is_some_and(|value| value.is_object())
+}
+
+/// Spellings as text; a number stands for the way it is written.
+fn spellings(item: &Item<'_>) -> Vec<String> {
+    let spelling = |item: &Item<'_>| {
+        let value = item.json()?;
+        match value.as_str() {
+            Some(text) => Some(text.to_owned()),
+            None if value.is_number() => Some(value.to_string()),
+            None => {
+                item.problem("expected the spelling of a missing value");
+                None
+            }
+        }
+    };
+    item.one_or_many().iter().filter_map(spelling).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"{ "file": "data/guest.csv", "head": true, "partitions": 16, "extend_sid": true,
+        "meta": { "delimiter": ";", "label_name": "y", "label_type": "int64", "match_id_list": ["id", "phone"],
+                  "match_id_name": "id", "weight_name": null, "dtype": {"x0": "float32", "name": "object"},
+                  "na_values": ["NA", -9999], "input_format": "dense", "tag_with_value": false },
+        "namespace": "experiment", "name": "guest", "role": "guest", "party_id": "9999" }"#;
+
+    #[test]
+    fn a_full_upload_file_becomes_options() {
+        let options = from_fate(FULL.as_bytes(), "upload.json").unwrap();
+        assert_eq!(options.table, TableName::new("experiment", "guest").unwrap());
+        assert_eq!((options.delimiter, options.partitions), (b';', 16));
+        assert_eq!(options.sample_id, SampleId::Made);
+        assert_eq!((options.match_id.as_deref(), options.label.as_deref()), (Some("id"), Some("y")));
+        assert_eq!(options.skip, ["phone"]);
+        assert_eq!(options.nulls, ["", "NA", "-9999"]);
+        let given = |name: &str| options.columns.get(name).and_then(|column| column.value_type);
+        assert_eq!(given("x0"), Some(ValueType::Float32));
+        assert_eq!(given("name"), Some(ValueType::Text));
+        assert_eq!(given("y"), Some(ValueType::Int64));
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_place() {
+        let source = br#"{"file": "a.csv", "hed": true, "partitions": 0,
+            "meta": {"delimiter": "::", "lable_name": "y", "dtype": "float", "match_id_list": ["a", "b"],
+                     "sample_id_name": "id"},
+            "extend_sid": true, "namespace": "ns", "name": "a/b"}"#;
+        let error = from_fate(source, "upload.json").unwrap_err().chain();
+        for expected in [
+            "upload.json:1:19: hed: unknown key (did you mean \"head\"?)",
+            "head: required, but not given",
+            "partitions: expected an integer from 1 to 65536, got 0",
+            "name: table name \"a/b\" must be",
+            "meta.delimiter: expected one ASCII character",
+            "meta.lable_name: unknown key (did you mean \"label_name\"?)",
+            "meta.dtype: expected one of int32",
+            "meta.match_id_list: has several",
+            "meta.sample_id_name: excludes extend_sid",
+        ] {
+            assert!(error.contains(expected), "{expected}\nin\n{error}");
+        }
+    }
+
+    #[test]
+    fn a_match_id_is_one_of_its_list_and_missing_values_may_differ_by_column() {
+        let source = |meta: &str| {
+            format!(r#"{{"file": "a", "head": false, "namespace": "n", "name": "n", "meta": {{{meta}}}}}"#)
+        };
+        let read = |meta: &str| from_fate(source(meta).as_bytes(), "upload.json");
+        let error = read(r#""match_id_name": "c", "match_id_list": ["a", "b"]"#).unwrap_err().chain();
+        assert!(error.contains("unknown match id \"c\""), "{error}");
+        let options = read(r#""match_id_list": ["a"], "na_values": {"x": "-"}"#).unwrap();
+        assert_eq!((options.match_id.as_deref(), options.header), (Some("a"), Header::Numbered));
+        assert_eq!(options.columns["x"].nulls, Some(vec![String::new(), "-".into()]));
+        assert!(
+            read(r#""header": "a,b""#).unwrap_err().chain().contains("meta.header: is made from the file")
+        );
+    }
+}

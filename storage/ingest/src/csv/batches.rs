@@ -1,0 +1,214 @@
+//! The second pass: rows of known types to batches, for one partition. Every partition reads for itself from the nearest mark
+//! on, so that several are written at once and each can be written again.
+
+use std::sync::{Arc, Mutex};
+
+use arrow_array::builder::StringBuilder;
+use arrow_array::{ArrayRef, RecordBatch};
+use tributary_core::layout::RowRanges;
+use tributary_core::{Result, TableSchema};
+
+use crate::columns::{KeySource, TypedColumn};
+use crate::csv::builder::{ColumnBuilder, builder};
+use crate::csv::source::{Mark, Rows, Source};
+use crate::csv::survey::is_null;
+use crate::duplicates::Dropped;
+use crate::progress::Meter;
+use crate::summary::Extent;
+use crate::value::kind_of;
+
+/// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
+const BATCH_ROWS: u64 = 65_536;
+const BATCH_BYTES: u64 = 4 << 20;
+/// Letters of a cell kept for display.
+const PREVIEW_LETTERS: usize = 200;
+
+/// Everything the second pass knows. Shared by all partitions.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    pub source: Arc<Source>,
+    pub marks: Vec<Mark>,
+    pub dropped: Dropped,
+    /// The rows that stay, by partition.
+    pub ranges: RowRanges,
+    pub schema: TableSchema,
+    pub key: KeySource,
+    pub columns: Vec<TypedColumn>,
+    /// Of each column, over what was written so far.
+    pub extents: Extents,
+}
+
+/// Least and greatest value of each column, collected from all partitions.
+#[derive(Debug)]
+pub(crate) struct Extents(Mutex<Vec<Option<Extent>>>);
+
+impl Extents {
+    pub fn new(columns: usize) -> Self {
+        Self(Mutex::new(vec![None; columns]))
+    }
+
+    pub fn get(&self) -> Vec<Option<Extent>> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
+    }
+
+    fn merge(&self, found: impl Iterator<Item = Option<Extent>>) {
+        let mut all = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        for (all, found) in all.iter_mut().zip(found) {
+            *all = match (*all, found) {
+                (Some(a), Some(b)) => Some(a.with(b)),
+                (a, b) => a.or(b),
+            };
+        }
+    }
+}
+
+impl Cells {
+    /// Goes to the first row that stays of those numbered `kept` and on. The caller advances from there.
+    fn rows_at(&self, kept: u64, meter: &Meter) -> Result<Rows> {
+        let first = self.dropped.row_of(kept);
+        let after = self.marks.partition_point(|mark| mark.row <= first);
+        let mut rows = self.source.rows(after.checked_sub(1).map(|i| self.marks[i]))?;
+        let skip = first - after.checked_sub(1).map_or(0, |i| self.marks[i].row);
+        for i in 0..skip {
+            if i % 4096 == 0 {
+                meter.check()?;
+            }
+            rows.advance()?;
+        }
+        Ok(rows)
+    }
+
+    /// Goes to the next row that stays.
+    fn advance(&self, rows: &mut Rows) -> Result<()> {
+        loop {
+            if !rows.advance()? {
+                return Err(rows.changed());
+            }
+            if self.dropped.is_empty() || !self.dropped.contains(rows.number()) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The key of the current row, where it is made.
+    fn made_key(prefix: &str, rows: &Rows) -> String {
+        format!("{prefix}{}", rows.number())
+    }
+}
+
+/// The first rows as text, key first, for display.
+pub(crate) fn preview(cells: &Cells, limit: usize, meter: &Meter) -> Result<Vec<Vec<Option<String>>>> {
+    let limit = cells.ranges.all().end.min(limit as u64);
+    let mut rows = cells.rows_at(0, meter)?;
+    let mut shown = Vec::new();
+    for _ in 0..limit {
+        cells.advance(&mut rows)?;
+        let key = match &cells.key {
+            KeySource::Column(position) => shortened(rows.get(*position)),
+            KeySource::Made(prefix) => Cells::made_key(prefix, &rows),
+        };
+        let values = cells.columns.iter().map(|typed| {
+            let cell = rows.get(typed.column.position);
+            (!is_null(cell, &typed.column.nulls)).then(|| shortened(cell))
+        });
+        shown.push(std::iter::once(Some(key)).chain(values).collect());
+    }
+    Ok(shown)
+}
+
+fn shortened(cell: &str) -> String {
+    match cell.char_indices().nth(PREVIEW_LETTERS) {
+        Some((end, _)) => format!("{}…", &cell[..end]),
+        None => cell.to_owned(),
+    }
+}
+
+/// The batches of one partition.
+#[derive(Debug)]
+pub(crate) struct Batches {
+    cells: Arc<Cells>,
+    meter: Arc<Meter>,
+    /// Numbers, among the rows that stay, of those yet to come.
+    left: std::ops::Range<u64>,
+    /// Opened with the first batch, for a stream that is never read costs nothing.
+    rows: Option<Rows>,
+    key: StringBuilder,
+    builders: Vec<Box<dyn ColumnBuilder>>,
+}
+
+impl Batches {
+    pub fn new(cells: &Arc<Cells>, partition: u32, meter: &Arc<Meter>) -> Self {
+        Self {
+            left: cells.ranges.range(partition),
+            rows: None,
+            key: StringBuilder::new(),
+            builders: cells.columns.iter().map(|typed| builder(typed.value_type)).collect(),
+            cells: cells.clone(),
+            meter: meter.clone(),
+        }
+    }
+
+    fn batch(&mut self) -> Result<RecordBatch> {
+        let mut rows = match self.rows.take() {
+            Some(rows) => rows,
+            None => self.cells.rows_at(self.left.start, &self.meter)?,
+        };
+        let begin = self.left.start;
+        let begin_bytes = rows.bytes();
+        let mut bytes = 0;
+        while !self.left.is_empty() && self.left.start - begin < BATCH_ROWS && bytes < BATCH_BYTES {
+            self.cells.advance(&mut rows)?;
+            self.push(&rows)?;
+            self.left.start += 1;
+            bytes = rows.bytes() - begin_bytes;
+        }
+        self.meter.add(self.left.start - begin, bytes)?;
+        self.rows = Some(rows);
+        self.finish()
+    }
+
+    #[inline]
+    fn push(&mut self, rows: &Rows) -> Result<()> {
+        match &self.cells.key {
+            KeySource::Column(position) => self.key.append_value(rows.get(*position)),
+            KeySource::Made(prefix) => self.key.append_value(Cells::made_key(prefix, rows)),
+        }
+        for (typed, builder) in self.cells.columns.iter().zip(&mut self.builders) {
+            let cell = rows.get(typed.column.position);
+            if is_null(cell, &typed.column.nulls) {
+                builder.push_null();
+            } else if !builder.push(cell) {
+                return Err(misfit(rows, typed, cell));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<RecordBatch> {
+        self.cells.extents.merge(self.builders.iter().map(|builder| builder.extent()));
+        let key = Arc::new(self.key.finish()) as ArrayRef;
+        let values = self.builders.iter_mut().map(|builder| builder.finish());
+        self.cells.schema.batch(std::iter::once(key).chain(values).collect())
+    }
+}
+
+impl Iterator for Batches {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.left.is_empty() {
+            return None;
+        }
+        let batch = self.batch();
+        if batch.is_err() {
+            self.left.end = self.left.start; // nothing comes after an error
+        }
+        Some(batch)
+    }
+}
+
+/// What is wrong with a cell, without showing it.
+fn misfit(rows: &Rows, typed: &TypedColumn, cell: &str) -> tributary_core::Error {
+    let reason = format!("{}, expected {}", kind_of(cell).described(), typed.value_type.form());
+    rows.fault(Some(typed.column.position), &reason)
+}

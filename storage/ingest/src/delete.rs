@@ -1,0 +1,41 @@
+//! Taking a table away.
+
+use std::sync::Arc;
+
+use tributary_core::meta::StorageMeta;
+use tributary_core::storage::Storage;
+use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
+
+/// Removes a table's rows, then its record.
+///
+/// In this order because the record is what a failed deletion is found and repeated by: rows that are gone already are no
+/// error while there is a record. Rows without one, which an upload cut short leaves, go too. Errors: `NotFound` if there is
+/// neither; `InvalidInput` if another store has the rows; `Conflict` if the record changes meanwhile.
+pub async fn delete(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    table: &TableName,
+) -> Result<()> {
+    remove(storage, meta, table).await.at(|| format!("delete table {table}"))
+}
+
+async fn remove(storage: &Arc<dyn Storage>, meta: &Arc<dyn StorageMeta>, table: &TableName) -> Result<()> {
+    let known = meta.get(table).await?;
+    let uri = match &known {
+        None => storage.locate(table)?,
+        Some((_, record)) if record.engine == storage.info().name => record.uri.clone(),
+        Some((_, record)) => {
+            let (expected, got) = (&record.engine, storage.info().name);
+            return Err(Error::invalid(format!("its rows are in the store {expected:?}, not in {got:?}")));
+        }
+    };
+    let gone = match storage.delete(&uri).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        other => other.map(|()| true)?,
+    };
+    match known {
+        Some((version, _)) => meta.remove(table, version).await,
+        None if gone => Ok(()),
+        None => Err(Error::new(ErrorKind::NotFound, "there is no such table")),
+    }
+}

@@ -1,0 +1,47 @@
+//! Files in: [`upload`] turns CSV files into a stored table and the site's record of it; [`delete`] takes both away.
+//!
+//! The file is read twice. The first pass looks at every row: it finds what each column is, counts rows and missing
+//! values, and checks widths and ids, so that row nine million does not surprise a table that is half written. The second
+//! writes the partitions, several at once, each worker starting at a mark that the first pass left; only there are cells of a
+//! *given* type parsed, and a misfit takes the write back. Both stream: memory does not grow with the file, except for
+//! 16 bytes a row while ids are compared.
+//!
+//! What values may be:
+//! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not
+//! - numbers are finite: `NaN` and `inf` are refused, with their place, unless they are given as null spellings
+//! - a column of integers is `Int64`, of numbers `Float64`; integers beyond 64 bits are refused rather than rounded
+//! - `true`/`false` in any case, ISO dates, and ISO times with or without a zone have types of their own
+//! - all else is text, exactly as written; so are ids
+//!
+//! ```
+//! use tributary_core::TableName;
+//! use tributary_ingest::{UploadOptions, ValueType};
+//!
+//! # fn main() -> tributary_core::Result<()> {
+//! let mut options = UploadOptions::new(TableName::new("experiment", "breast_guest")?, ["guest.csv"]);
+//! options.label = Some("y".into());
+//! options.columns.entry("stage".into()).or_default().value_type = Some(ValueType::Text);
+//! # Ok(())
+//! # }
+//! ```
+
+#![warn(missing_docs)]
+
+mod columns;
+mod conf;
+mod csv;
+mod delete;
+mod duplicates;
+mod options;
+mod progress;
+mod summary;
+mod upload;
+mod value;
+
+pub use conf::from_fate;
+pub use delete::delete;
+pub use options::{ColumnOptions, Duplicates, Header, Quoting, SampleId, UploadOptions};
+pub use progress::{Progress, Stage};
+pub use summary::{ColumnSummary, Extent, Summary};
+pub use upload::upload;
+pub use value::ValueType;

@@ -1,0 +1,129 @@
+//! What a user says about an upload: where the rows are, how they are written, what their columns mean.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use tributary_core::storage::IfExists;
+use tributary_core::{TableName, meta::TableRecord};
+
+use crate::value::ValueType;
+
+/// An upload. [`UploadOptions::new`] has the defaults; change what differs.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UploadOptions {
+    /// The table to make.
+    pub table: TableName,
+    /// The files, one after another; all have the same columns.
+    pub files: Vec<PathBuf>,
+    /// Between the values of a row: `,`.
+    pub delimiter: u8,
+    /// What `"` means.
+    pub quoting: Quoting,
+    /// Where the names of the columns are.
+    pub header: Header,
+    /// Where a row's id is.
+    pub sample_id: SampleId,
+    /// The column on which parties match, if that is not the sample id.
+    pub match_id: Option<String>,
+    /// The column to be predicted: `Int32` unless [`UploadOptions::columns`] says otherwise. Never missing.
+    pub label: Option<String>,
+    /// The column of row weights: `Float64` unless [`UploadOptions::columns`] says otherwise. Never missing or negative.
+    pub weight: Option<String>,
+    /// Columns to leave out.
+    pub skip: Vec<String>,
+    /// What is known of single columns.
+    pub columns: BTreeMap<String, ColumnOptions>,
+    /// The type of every value column that [`UploadOptions::columns`] does not know; inferred if there is none.
+    pub default_type: Option<ValueType>,
+    /// Spellings of a missing value: the empty one.
+    pub nulls: Vec<String>,
+    /// How many parts the table is cut into, in file order: 4.
+    pub partitions: u32,
+    /// What to do when the table exists: fail.
+    pub if_exists: IfExists,
+    /// What to do with a sample id that stands twice: fail.
+    pub duplicates: Duplicates,
+    /// Rows kept in the site's record for display, at most and by default 100. They are private data: 0 keeps none.
+    pub preview_rows: usize,
+}
+
+/// What is known of one column.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ColumnOptions {
+    /// Its type; inferred if there is none.
+    pub value_type: Option<ValueType>,
+    /// Its spellings of a missing value, if they differ from those of the upload.
+    pub nulls: Option<Vec<String>>,
+}
+
+/// What `"` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Quoting {
+    /// As RFC 4180 has it: `"` around a value, `""` for one within; anything else is an error.
+    #[default]
+    Rfc4180,
+    /// A letter like any other.
+    None,
+}
+
+/// Where the names of the columns are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Header {
+    /// In the first line of each file.
+    #[default]
+    FirstLine,
+    /// Here; the files have rows only.
+    Names(Vec<String>),
+    /// Nowhere: x0, x1, … by position.
+    Numbered,
+}
+
+/// Where a row's id is. Ids are text, and unique.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum SampleId {
+    /// In the first column.
+    #[default]
+    FirstColumn,
+    /// In this column.
+    Column(String),
+    /// Nowhere: made in a new column `extend_sid`, of 32 random hex digits for the upload and the row's number from 0.
+    Made,
+}
+
+/// What to do with a sample id that stands twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Refuse the upload, naming the first two places.
+    #[default]
+    Fail,
+    /// Keep the first row.
+    First,
+    /// Keep the last row.
+    Last,
+}
+
+impl UploadOptions {
+    /// Uploads these files as this table: comma separated, with a header, ids in the first column.
+    pub fn new<F: Into<PathBuf>>(table: TableName, files: impl IntoIterator<Item = F>) -> Self {
+        Self {
+            table,
+            files: files.into_iter().map(Into::into).collect(),
+            delimiter: b',',
+            quoting: Quoting::default(),
+            header: Header::default(),
+            sample_id: SampleId::default(),
+            match_id: None,
+            label: None,
+            weight: None,
+            skip: Vec::new(),
+            columns: BTreeMap::new(),
+            default_type: None,
+            nulls: vec![String::new()],
+            partitions: 4,
+            if_exists: IfExists::default(),
+            duplicates: Duplicates::default(),
+            preview_rows: TableRecord::MAX_PREVIEW_ROWS,
+        }
+    }
+}

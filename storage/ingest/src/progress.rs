@@ -1,0 +1,87 @@
+//! How far an upload is, and whether anybody still wants it. One object does both, because both are asked at the same
+//! places: every few thousand rows.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use tributary_core::{Error, ErrorKind, Result};
+
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Which pass.
+    pub stage: Stage,
+    /// Rows done in this pass.
+    pub rows: u64,
+    /// Bytes of the files done in this pass.
+    pub bytes: u64,
+    /// Bytes of the files.
+    pub total_bytes: u64,
+}
+
+/// The passes over the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stage {
+    /// Finding out what is there.
+    Check,
+    /// Writing the table.
+    Write,
+}
+
+/// Collects progress of all workers.
+pub(crate) struct Meter {
+    state: Mutex<Progress>,
+    stopped: AtomicBool,
+    report: Box<dyn Fn(Progress) + Send + Sync>,
+}
+
+impl Meter {
+    pub fn new(report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
+        let start = Progress { stage: Stage::Check, rows: 0, bytes: 0, total_bytes: 0 };
+        Self { state: Mutex::new(start), stopped: AtomicBool::new(false), report: Box::new(report) }
+    }
+
+    /// Begins a pass over that many bytes.
+    pub fn begin(&self, stage: Stage, total_bytes: u64) {
+        self.change(|progress| *progress = Progress { stage, rows: 0, bytes: 0, total_bytes });
+    }
+
+    /// Counts rows and bytes done. `Cancelled` once somebody asked to stop.
+    pub fn add(&self, rows: u64, bytes: u64) -> Result<()> {
+        self.check()?;
+        self.change(|progress| {
+            progress.rows += rows;
+            progress.bytes += bytes;
+        });
+        Ok(())
+    }
+
+    /// `Cancelled` once somebody asked to stop.
+    pub fn check(&self) -> Result<()> {
+        match self.stopped.load(Ordering::Relaxed) {
+            true => Err(Error::new(ErrorKind::Cancelled, "the upload was stopped")),
+            false => Ok(()),
+        }
+    }
+
+    /// Asks all workers to stop.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        let mut state = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        change(&mut state);
+        (self.report)(*state); // within the lock, so that reports come in order
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("state", &self.state).finish_non_exhaustive()
+    }
+}

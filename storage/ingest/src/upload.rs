@@ -1,0 +1,275 @@
+//! An upload from beginning to end.
+//!
+//! The table is committed first, the site's record of it written after. **The store decides what a table holds, the
+//! record only describes it**, so a crash between the two leaves a usable state: after a replacement the old record
+//! names the new table, whose columns and rows every reader takes from the store; a new table without a record is found by
+//! the next upload of that name, which may replace it, and [`crate::delete`] removes it.
+//!
+//! All of it runs on threads of its own: reading, parsing and compressing are heavy, and the caller's executor may have
+//! only one. Dropping the future stops them within a few thousand rows; what was written is taken away.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use futures::channel::oneshot;
+use futures::executor::block_on;
+use futures::{StreamExt, stream};
+use tributary_core::layout::{Layout, RowRanges};
+use tributary_core::meta::{Expect, StorageMeta, TableRecord};
+use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
+
+use crate::columns::{Columns, KeySource, TypedColumn};
+use crate::csv::{Batches, Cells, Extents, Source, Survey, preview, survey};
+use crate::duplicates::{self, Dropped};
+use crate::options::UploadOptions;
+use crate::progress::{Meter, Progress, Stage};
+use crate::summary::{ColumnSummary, Summary};
+
+/// How often a record is written anew after somebody else wrote it in between.
+const RECORD_TRIES: usize = 8;
+
+/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it.
+///
+/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `AlreadyExists`; `Conflict` when a
+/// file or the table changes meanwhile. After an error nothing is stored, unless the message says so.
+///
+/// `progress` is called on the upload's threads, one call at a time.
+///
+/// Cost: the files are read twice (a third time if ids seem to stand twice); 16 bytes a row of memory for the ids,
+/// twice that while their list grows.
+pub async fn upload(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    options: UploadOptions,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+) -> Result<Summary> {
+    let what = format!("upload {}", options.table);
+    let meter = Arc::new(Meter::new(progress));
+    let _stop = StopOnDrop(meter.clone());
+    let upload = Upload { storage: storage.clone(), meta: meta.clone(), options, meter };
+    let (send, result) = oneshot::channel();
+    let work = move || drop(send.send(upload.run())); // in vain if nobody waits any more
+    thread::Builder::new().name("upload".into()).spawn(work).at(|| what.clone())?;
+    result.await.map_err(|_| Error::bug("its thread ended without a result")).flatten().at(|| what)
+}
+
+struct StopOnDrop(Arc<Meter>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+struct Upload {
+    storage: Arc<dyn Storage>,
+    meta: Arc<dyn StorageMeta>,
+    options: UploadOptions,
+    meter: Arc<Meter>,
+}
+
+impl Upload {
+    fn run(&self) -> Result<Summary> {
+        Layout::Loose(self.options.partitions).check()?;
+        let uri = self.storage.locate(&self.options.table)?;
+        self.check_absent(&uri)?;
+        let source = Arc::new(Source::open(&self.options)?);
+        let columns = Columns::resolve(&self.options, source.names())?;
+        let mut survey = survey(&source, &columns, &self.meter)?;
+        if survey.rows == 0 {
+            return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
+        }
+        let dropped = self.find_duplicates(&mut survey, &source, &columns)?;
+        let (typed, mut described) = decide(&survey, &columns, &source)?;
+        let cells = Arc::new(Cells {
+            ranges: RowRanges::even(survey.rows - dropped.len(), self.options.partitions),
+            schema: columns.schema(&typed)?,
+            key: columns.key,
+            extents: Extents::new(typed.len()),
+            columns: typed,
+            marks: survey.marks,
+            source,
+            dropped,
+        });
+        let shown =
+            preview(&cells, self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS), &self.meter)?;
+        let stored = self.store(&uri, &cells)?;
+        self.record(&stored, &cells.source, shown)?;
+        for (column, extent) in described.iter_mut().zip(cells.extents.get()) {
+            column.extent = extent;
+        }
+        Ok(Summary {
+            table: self.options.table.clone(),
+            rows: stored.rows(),
+            partitions: stored.layout.partitions(),
+            bytes: stored.bytes(),
+            uri: stored.uri,
+            duplicates_dropped: cells.dropped.len(),
+            columns: described,
+        })
+    }
+
+    /// Refuses before the long reading what the commit would refuse after it.
+    fn check_absent(&self, uri: &TableUri) -> Result<()> {
+        if self.options.if_exists == IfExists::Replace {
+            return Ok(());
+        }
+        let exists = |what| Err(Error::new(ErrorKind::AlreadyExists, what));
+        if block_on(self.meta.get(&self.options.table))?.is_some() {
+            return exists("the table exists; replace it, delete it, or take another name");
+        }
+        match block_on(self.storage.open(uri)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => exists(
+                "a table without a record, left by an upload cut short, is in its place; replace or delete it",
+            ),
+        }
+    }
+
+    fn find_duplicates(
+        &self,
+        survey: &mut Survey,
+        source: &Arc<Source>,
+        columns: &Columns,
+    ) -> Result<Dropped> {
+        match columns.key {
+            KeySource::Made(_) => Ok(Dropped::default()),
+            KeySource::Column(position) => {
+                let ids = std::mem::take(&mut survey.ids);
+                duplicates::find(ids, self.options.duplicates, source, position, &self.meter)
+            }
+        }
+    }
+
+    fn store(&self, uri: &TableUri, cells: &Arc<Cells>) -> Result<StoredTable> {
+        self.meter.begin(Stage::Write, cells.source.bytes());
+        let layout = Layout::Loose(self.options.partitions);
+        let options = WriteOptions::default().with_if_exists(self.options.if_exists);
+        let write = block_on(self.storage.begin(uri, &cells.schema, &layout, options))?;
+        let parts = self.write_parts(&write, cells);
+        let stored = parts.and_then(|parts| block_on(self.storage.commit(write.clone(), parts)));
+        stored.map_err(|error| match block_on(self.storage.abort(write)) {
+            Ok(()) => error,
+            Err(left) => error.at(format!("what was written stays until the next clean-up ({left})")),
+        })
+    }
+
+    /// All parts in order. The first error stops the other workers.
+    fn write_parts(&self, write: &Write, cells: &Arc<Cells>) -> Result<Vec<Part>> {
+        let partitions = self.options.partitions;
+        let workers = thread::available_parallelism().map_or(1, NonZero::get).min(partitions as usize);
+        let (next, done) = (AtomicU32::new(0), Mutex::new(Ok(Vec::new())));
+        let work = || {
+            loop {
+                let partition = next.fetch_add(1, Ordering::Relaxed);
+                if partition >= partitions {
+                    break;
+                }
+                let part = self.write_part(write, cells, partition);
+                let failed = part.is_err();
+                keep(&mut done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), partition, part);
+                if failed {
+                    self.meter.stop();
+                }
+            }
+        };
+        thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
+        let mut parts = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
+        self.meter.check()?;
+        parts.sort_unstable_by_key(|(partition, _)| *partition);
+        Ok(parts.into_iter().map(|(_, part)| part).collect())
+    }
+
+    fn write_part(&self, write: &Write, cells: &Arc<Cells>, partition: u32) -> Result<Part> {
+        let rows = stream::iter(Batches::new(cells, partition, &self.meter)).boxed();
+        let part = block_on(self.storage.write_part(write, partition, rows))?;
+        let range = cells.ranges.range(partition);
+        if part.size.rows != range.end - range.start {
+            let rows = range.end - range.start;
+            return Err(Error::bug(format!("part {partition} has {} rows, expected {rows}", part.size.rows)));
+        }
+        Ok(part)
+    }
+
+    fn record(&self, stored: &StoredTable, source: &Source, preview: Vec<Vec<Option<String>>>) -> Result<()> {
+        let now = now_ms();
+        let record = TableRecord {
+            table: self.options.table.clone(),
+            engine: self.storage.info().name.to_owned(),
+            uri: stored.uri.clone(),
+            schema: stored.schema.clone(),
+            layout: stored.layout.clone(),
+            rows: stored.rows(),
+            bytes: stored.bytes(),
+            preview,
+            origin: BTreeMap::from([
+                ("made_by".to_owned(), "upload".to_owned()),
+                ("file".to_owned(), source.describe()),
+            ]),
+            created_ms: now,
+            updated_ms: now,
+        };
+        let written = match self.options.if_exists {
+            IfExists::Fail => block_on(self.meta.set(&record, Expect::Absent)).map(|_| ()),
+            IfExists::Replace => self.overwrite(&record, stored),
+        };
+        written
+            .at(|| format!("the table is stored at {}, but not recorded; replace or delete it", stored.uri))
+    }
+
+    /// Writes the record over whatever is there, as long as the table is the one just stored.
+    fn overwrite(&self, record: &TableRecord, stored: &StoredTable) -> Result<()> {
+        for _ in 0..RECORD_TRIES {
+            let known = block_on(self.meta.get(&record.table))?;
+            let expect = known.map_or(Expect::Absent, |(version, _)| Expect::At(version));
+            match block_on(self.meta.set(record, expect)) {
+                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
+                other => return other.map(|_| ()),
+            }
+            if block_on(self.storage.open(&stored.uri))?.snapshot != stored.snapshot {
+                break;
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, "somebody else replaces the same table"))
+    }
+}
+
+/// Collects parts until the first error, which then stays.
+fn keep(done: &mut Result<Vec<(u32, Part)>>, partition: u32, part: Result<Part>) {
+    match (done.as_mut(), part) {
+        (Ok(parts), Ok(part)) => parts.push((partition, part)),
+        (Ok(_), Err(error)) => *done = Err(error),
+        (Err(_), _) => {}
+    }
+}
+
+/// The type of each column, and what to tell of it.
+fn decide(
+    survey: &Survey,
+    columns: &Columns,
+    source: &Source,
+) -> Result<(Vec<TypedColumn>, Vec<ColumnSummary>)> {
+    let decided = columns.values.iter().zip(&survey.columns).map(|(column, seen)| {
+        let (typed, note) = seen.decide(column, source)?;
+        let summary = ColumnSummary {
+            name: column.name.clone(),
+            data_type: typed.value_type.data_type(),
+            purpose: column.purpose.clone(),
+            nulls: seen.nulls,
+            extent: None,
+            note,
+        };
+        Ok((typed, summary))
+    });
+    decided.collect()
+}
+
+fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,8 @@
+//! Uploads from outside, against a store and records in memory that can be told to fail.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
+mod demo_data;
+mod site;
+mod uploads;
+mod values;

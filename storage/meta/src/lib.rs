@@ -1,0 +1,26 @@
+//! What the site knows of each table, in one SQLite file.
+//!
+//! **A version is a row number that SQLite never gives twice** (`AUTOINCREMENT`), so that compare-and-set also notices a
+//! record that was removed and made again: a change is "delete the row with this number, insert another" in one transaction.
+//!
+//! **Durable when a call returns**: write-ahead log, `synchronous=FULL`. `NORMAL` would spare a flush a change and lose the
+//! last changes in a power cut; there are a handful of changes a job. Any number of processes may have the file open;
+//! one writes at a time and the others wait for up to ten seconds. Not for network mounts: SQLite's locks do not work there.
+//!
+//! Opening is done by the first call (and takes under a millisecond when the file exists), so that a program that asks for
+//! nothing pays nothing. The file is 0600: previews are rows.
+//!
+//! ```
+//! # use tributary_core::{TableName, meta::StorageMeta};
+//! # let home = tempfile::tempdir().unwrap();
+//! # futures::executor::block_on(async {
+//! let meta = tributary_meta::open(&home.path().join("meta.db"))?;
+//! assert!(meta.get(&TableName::new("experiment", "breast_guest")?).await?.is_none());
+//! # Ok::<(), tributary_core::Error>(())
+//! # }).unwrap();
+//! ```
+
+mod database;
+mod store;
+
+pub use store::{Meta, open};

@@ -1,0 +1,67 @@
+//! What a medium must do to hold tables: five operations on named bytes.
+//!
+//! Made for the least able medium. There is no rename and no append (object stores have neither), no folders (a path is
+//! a name with slashes), and the only condition is "if absent", which local files, S3, GCS, Azure and HDFS all have.
+//!
+//! Paths are relative to [`ByteStore::base`], with `/` between components; [`crate::Tables`] makes them all, from checked
+//! names, and no component is empty, `.` or `..`. A store of local files still refuses those.
+
+use std::fmt;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use tributary_core::Result;
+use tributary_core::storage::StorageInfo;
+
+/// Start of the file names that a store may use for uploads that are not finished; `list` may show what a crash left.
+pub const UNFINISHED: &str = ".unfinished-";
+
+/// Named bytes on a medium.
+///
+/// **What `put`, `put_if_absent` and `delete` did is durable** when they return. **An upload appears whole or not at
+/// all**, taking the place of what had its name. Reading after writing sees what was written.
+#[async_trait]
+pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
+    /// Name and capabilities of the storage that it makes.
+    fn info(&self) -> &StorageInfo;
+    /// The address of a path is `{base}/{path}`: `file:///srv/tables`, `s3://bucket/tables`.
+    fn base(&self) -> &str;
+    /// The bytes in a range, fewer where they end before it. `NotFound`.
+    async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes>;
+    /// Begins an upload.
+    async fn put(&self, path: &str) -> Result<Box<dyn Upload>>;
+    /// A small upload that fails with `AlreadyExists`, and changes nothing, when the name is taken.
+    async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()>;
+    /// Everything below a folder (`""`: all there is), at any depth, in any order. Empty if there is nothing.
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
+    /// Removes names, in this order; those that do not exist are no error.
+    async fn delete(&self, paths: &[String]) -> Result<()>;
+    /// Makes `link` lead to `folder`, where the medium has links. For people and their tools: we never read it, so that
+    /// failing is no error. `delete` removes it.
+    async fn link(&self, _link: &str, _folder: &str) {}
+}
+
+/// An upload under way. Dropped or aborted, it leaves nothing, or what clean-up finds.
+#[async_trait]
+pub trait Upload: Send {
+    /// Appends. All calls but the last bring at least 8 MiB, so that they can be the parts of a multipart upload.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+    /// Makes it appear under its name.
+    async fn finish(self: Box<Self>) -> Result<()>;
+    /// Gives it up.
+    async fn abort(self: Box<Self>);
+}
+
+/// One name in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Relative to the base.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written.
+    pub modified: SystemTime,
+}

@@ -1,0 +1,308 @@
+//! [`Storage`] over a byte store: who may see which file, and when. What a manifest and a part contain is elsewhere.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+
+use tributary_core::computing::RowStream;
+use tributary_core::storage::{
+    IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
+};
+use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
+
+use crate::bytestore::ByteStore;
+use crate::decode::PartFile;
+use crate::encode::{check_schema, write_rows};
+use crate::manifest::{self, Manifest, check_rows};
+use crate::place::{Attempt, Place, check_part_file, fresh_part_file};
+
+/// The tables of a byte store. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    pub(crate) store: Arc<dyn ByteStore>,
+}
+
+impl Tables {
+    /// All tables below the store's base.
+    pub fn new(store: Arc<dyn ByteStore>) -> Self {
+        Self { store }
+    }
+
+    fn place(&self, uri: &TableUri) -> Result<Place> {
+        Place::of_uri(self.store.base(), uri)
+    }
+
+    pub(crate) async fn manifest(&self, place: &Place) -> Result<Option<Manifest>> {
+        let text = match self.store.get(&place.manifest(), 0..manifest::MAX_BYTES + 1).await {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let path = || format!("manifest {}/{}", self.store.base(), place.manifest());
+        Manifest::decode(&text).at(path).map(Some)
+    }
+
+    /// Parts of the write as they lie there must be those named; others of the same write go.
+    async fn settle_parts(&self, folder: &str, parts: &[Part]) -> Result<()> {
+        let mut extra = Vec::new();
+        let mut missing: HashMap<String, u64> =
+            parts.iter().map(|part| (format!("{folder}/{}", part.file), part.size.bytes)).collect();
+        for entry in self.store.list(folder).await? {
+            match missing.remove(&entry.path) {
+                Some(bytes) if bytes == entry.bytes => {}
+                Some(bytes) => {
+                    return Err(Error::new(
+                        ErrorKind::Conflict,
+                        format!(
+                            "part {} has {} bytes, expected {bytes}; write it again",
+                            entry.path, entry.bytes
+                        ),
+                    ));
+                }
+                None => extra.push(entry.path),
+            }
+        }
+        if let Some(path) = missing.keys().min() {
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("part {path} is gone: the write was aborted, or idle so long that clean-up took it"),
+            ));
+        }
+        self.store.delete(&extra).await
+    }
+
+    pub(crate) async fn remove_folder(&self, folder: &str) -> Result<()> {
+        let paths: Vec<String> = self.store.list(folder).await?.into_iter().map(|entry| entry.path).collect();
+        self.store.delete(&paths).await
+    }
+
+    async fn publish(&self, place: &Place, manifest: &Manifest, if_exists: IfExists) -> Result<()> {
+        let text = Bytes::from(manifest.encode()?);
+        match if_exists {
+            IfExists::Replace => {
+                let mut upload = self.store.put(&place.manifest()).await?;
+                upload.write(text).await?;
+                upload.finish().await?;
+            }
+            IfExists::Fail => self.publish_first(place, manifest, text).await?,
+        }
+        self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await;
+        Ok(())
+    }
+
+    /// A store may lose the answer to a `put_if_absent` that it did, and be asked again: then the name is taken by us.
+    async fn publish_first(&self, place: &Place, manifest: &Manifest, text: Bytes) -> Result<()> {
+        match self.store.put_if_absent(&place.manifest(), text).await {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.manifest(place).await {
+                Ok(Some(there)) if there == *manifest => Ok(()),
+                _ => Err(already_exists()),
+            },
+            done => done,
+        }
+    }
+
+    fn part_file(&self, table: &StoredTable, partition: u32) -> Result<PartFile> {
+        let place = self.place(&table.uri)?;
+        let part = table.parts.get(partition as usize).ok_or_else(|| {
+            Error::invalid(format!("partition {partition}, the table has {}", table.parts.len()))
+        })?;
+        check_part_file(&part.file, partition)?;
+        let path = place.part(&Attempt::parse(&table.snapshot)?, &part.file);
+        Ok(PartFile { store: self.store.clone(), path, part: part.clone() })
+    }
+
+    /// A part that is not there means one thing while the manifest names it, and another once it does not.
+    async fn explain(&self, table: &StoredTable, error: Error) -> Error {
+        if error.kind() != ErrorKind::NotFound {
+            return error;
+        }
+        let manifest = match self.place(&table.uri) {
+            Ok(place) => self.manifest(&place).await,
+            Err(_) => Ok(None),
+        };
+        match manifest {
+            Ok(Some(manifest)) if manifest.is_of(&table.snapshot) => Error::new(
+                ErrorKind::Corrupt,
+                "a part that the manifest names is missing; restore the file, or write the table again",
+            )
+            .because(error),
+            _ => Error::new(
+                ErrorKind::NotFound,
+                "the table was deleted, or replaced twice, since it was opened; open it again",
+            )
+            .because(error),
+        }
+    }
+
+    async fn write_one(&self, write: &Write, partition: u32, rows: RowStream) -> Result<Part> {
+        let (place, attempt) = (self.place(&write.uri)?, Attempt::parse(&write.attempt)?);
+        write.layout.check()?;
+        if partition >= write.layout.partitions() {
+            return Err(Error::invalid(format!("the table has {} partitions", write.layout.partitions())));
+        }
+        let file = fresh_part_file(partition)?;
+        let mut upload = self.store.put(&place.part(&attempt, &file)).await?;
+        let written = write_rows(&write.schema, rows, &mut *upload)
+            .await
+            .and_then(|written| check_rows(&write.layout, partition, written.size.rows).map(|()| written));
+        match written {
+            Ok(written) => {
+                upload.finish().await?;
+                Ok(Part { file, size: written.size, digest: written.digest })
+            }
+            Err(error) => {
+                upload.abort().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn commit_parts(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
+        let (place, uri, if_exists) = (self.place(&write.uri)?, write.uri.clone(), write.options.if_exists);
+        let there = match self.manifest(&place).await {
+            // whatever it was, it is to be replaced
+            Err(error) if error.kind() == ErrorKind::Corrupt && if_exists == IfExists::Replace => None,
+            there => there?,
+        };
+        match there {
+            Some(there) if there.is_of(&write.attempt) => return there.committed_again(uri, &parts),
+            Some(_) if if_exists == IfExists::Fail => return Err(already_exists()),
+            _ => {}
+        }
+        let (current, before) = there.map(|m| (m.snapshot, m.previous)).unzip();
+        let new = Manifest::new(write, parts, current)?;
+        self.settle_parts(&place.snapshot(&new.snapshot), new.parts()).await?;
+        if let Some(before) = before.flatten() {
+            self.remove_folder(&place.snapshot(&before)).await?;
+        }
+        self.publish(&place, &new, if_exists).await?;
+        Ok(new.into_table(uri))
+    }
+}
+
+fn already_exists() -> Error {
+    Error::new(ErrorKind::AlreadyExists, "the table exists; choose another name, or replace it")
+}
+
+#[async_trait]
+impl Storage for Tables {
+    fn info(&self) -> &StorageInfo {
+        self.store.info()
+    }
+
+    fn locate(&self, name: &TableName) -> Result<TableUri> {
+        Place::of_name(name)?.uri(self.store.base())
+    }
+
+    async fn open(&self, uri: &TableUri) -> Result<StoredTable> {
+        let at = || format!("open table {uri}");
+        let manifest = self.manifest(&self.place(uri).at(at)?).await.at(at)?;
+        let manifest = manifest.ok_or_else(|| not_found(uri))?;
+        Ok(manifest.into_table(uri.clone()))
+    }
+
+    async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
+        let at = format!("read partition {partition} of table {}", table.uri);
+        let file = self.part_file(table, partition).at(|| at.as_str())?;
+        let rows = match file.rows(&table.schema).await {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.explain(table, error).await.at(at)),
+        };
+        let scan = Arc::new((self.clone(), table.clone(), at));
+        let explained = rows.or_else(move |error| {
+            let scan = scan.clone();
+            async move {
+                let (tables, table, at) = &*scan;
+                Err(tables.explain(table, error).await.at(at.as_str()))
+            }
+        });
+        Ok(explained.boxed())
+    }
+
+    async fn begin(
+        &self,
+        uri: &TableUri,
+        schema: &TableSchema,
+        layout: &Layout,
+        options: WriteOptions,
+    ) -> Result<Write> {
+        let at = || format!("begin table {uri}");
+        let place = self.place(uri).at(at)?;
+        layout.check().at(at)?;
+        check_schema(schema).at(at)?;
+        if matches!(layout, Layout::Keyed(_)) {
+            schema.expect_key("a keyed layout").at(at)?;
+        }
+        if options.if_exists == IfExists::Fail {
+            match self.manifest(&place).await {
+                Ok(None) => {}
+                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error.at(at())),
+                _ => return Err(already_exists().at(at())),
+            }
+        }
+        Ok(Write {
+            uri: uri.clone(),
+            attempt: Attempt::fresh()?.into(),
+            schema: schema.clone(),
+            layout: layout.clone(),
+            options,
+        })
+    }
+
+    async fn write_part(&self, write: &Write, partition: u32, rows: RowStream) -> Result<Part> {
+        self.write_one(write, partition, rows)
+            .await
+            .at(|| format!("write partition {partition} of table {}", write.uri))
+    }
+
+    async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
+        let uri = write.uri.clone();
+        self.commit_parts(write, parts).await.at(|| format!("commit table {uri}"))
+    }
+
+    async fn abort(&self, write: Write) -> Result<()> {
+        let at = || format!("abort table {}", write.uri);
+        let (place, attempt) = (self.place(&write.uri).at(at)?, Attempt::parse(&write.attempt).at(at)?);
+        // a commit whose answer was lost is a commit
+        if let Some(manifest) = self.manifest(&place).await.at(at)?
+            && (manifest.snapshot == attempt || manifest.previous.as_ref() == Some(&attempt))
+        {
+            return Ok(());
+        }
+        self.remove_folder(&place.snapshot(&attempt)).await.at(at)
+    }
+
+    async fn delete(&self, uri: &TableUri) -> Result<()> {
+        let at = || format!("delete table {uri}");
+        let place = self.place(uri).at(at)?;
+        let snapshots = match self.manifest(&place).await {
+            Ok(Some(manifest)) => [Some(manifest.snapshot), manifest.previous],
+            Ok(None) => return Err(not_found(uri).at(at())),
+            // its parts are not known; clean-up finds them
+            Err(error) if error.kind() == ErrorKind::Corrupt => [None, None],
+            Err(error) => return Err(error.at(at())),
+        };
+        self.store.delete(&[place.manifest(), place.current()]).await.at(at)?;
+        for snapshot in snapshots.into_iter().flatten() {
+            self.remove_folder(&place.snapshot(&snapshot)).await.at(at)?;
+        }
+        Ok(())
+    }
+
+    async fn verify(&self, table: &StoredTable) -> Result<()> {
+        for partition in 0..table.layout.partitions() {
+            let at = || format!("verify partition {partition} of table {}", table.uri);
+            if let Err(error) = self.part_file(table, partition).at(at)?.verify(&table.schema).await {
+                return Err(self.explain(table, error).await.at(at()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_found(uri: &TableUri) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no table at {uri}"))
+}

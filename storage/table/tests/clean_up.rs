@@ -1,0 +1,127 @@
+//! What clean-up takes, and above all what it leaves.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a failed expectation panics"
+)]
+
+use std::sync::Arc;
+
+use arrow_array::UInt64Array;
+use futures::executor::block_on;
+use futures::{StreamExt, stream};
+
+use tributary_core::storage::{IfExists, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_core::{ErrorKind, KeyType, Layout, TableName, TableSchema};
+use tributary_table::{Tables, UNFINISHED};
+
+use support::{Memory, hour};
+
+mod support;
+
+struct Fixture {
+    memory: Memory,
+    tables: Tables,
+    place: TableUri,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let memory = Memory::new();
+        let tables = Tables::new(Arc::new(memory.clone()));
+        let place = tables.locate(&TableName::new("n", "t").unwrap()).unwrap();
+        Self { memory, tables, place }
+    }
+
+    /// A write with its one part, at this hour.
+    async fn part(&self, at: u64) -> (Write, tributary_core::storage::Part) {
+        self.memory.set_time(hour(at));
+        let schema = TableSchema::keyed("id", KeyType::UInt64, vec![]).unwrap();
+        let options = WriteOptions::default().with_if_exists(IfExists::Replace);
+        let write = self.tables.begin(&self.place, &schema, &Layout::Loose(1), options).await.unwrap();
+        let rows = schema.batch(vec![Arc::new(UInt64Array::from(vec![at, 7]))]).unwrap();
+        let part = self.tables.write_part(&write, 0, stream::iter([Ok(rows)]).boxed()).await.unwrap();
+        (write, part)
+    }
+
+    async fn replace(&self, at: u64) -> StoredTable {
+        let (write, part) = self.part(at).await;
+        self.tables.commit(write, vec![part]).await.unwrap()
+    }
+
+    async fn sweep(&self, before: u64) -> u64 {
+        let swept = self.tables.sweep(hour(before)).await.unwrap();
+        assert!(swept.failed.is_empty(), "{swept:?}");
+        swept.files
+    }
+}
+
+#[test]
+fn a_replaced_snapshot_counts_from_its_replacement() {
+    block_on(async {
+        let f = Fixture::new();
+        let old = f.replace(1).await;
+        let new = f.replace(10).await;
+        assert_eq!(f.sweep(10).await, 0);
+        f.tables.verify(&old).await.unwrap();
+        assert_eq!(f.sweep(11).await, 1);
+        assert_eq!(f.tables.verify(&old).await.unwrap_err().kind(), ErrorKind::NotFound);
+        f.tables.verify(&new).await.unwrap();
+        assert_eq!(f.sweep(1000).await, 0);
+        f.tables.verify(&new).await.unwrap();
+    });
+}
+
+#[test]
+fn a_write_under_way_stays_until_it_is_idle_for_long() {
+    block_on(async {
+        let f = Fixture::new();
+        let table = f.replace(1).await;
+        let (write, part) = f.part(5).await;
+        assert_eq!(f.sweep(5).await, 0);
+        f.tables.write_part(&write, 0, stream::empty().boxed()).await.unwrap();
+        assert_eq!(f.sweep(6).await, 2);
+        // the writer is told; the table is as it was
+        let error = f.tables.commit(write, vec![part]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert_eq!(f.tables.open(&f.place).await.unwrap(), table);
+    });
+}
+
+#[test]
+fn what_a_killed_upload_left_goes_and_what_is_not_ours_stays() {
+    block_on(async {
+        let f = Fixture::new();
+        f.replace(1).await;
+        f.memory.set(&format!("n/t/{UNFINISHED}1"), "half a manifest");
+        for foreign in
+            ["readme.txt", "n/notes.txt", "n/t/notes.txt", "n/t/_snapshots/mine/x.parquet", "n/t/_x/a/b"]
+        {
+            f.memory.set(foreign, "not ours");
+        }
+        let before = f.memory.paths().len();
+        assert_eq!(f.sweep(2).await, 1);
+        assert_eq!(f.memory.paths().len(), before - 1);
+    });
+}
+
+#[test]
+fn a_table_with_an_unreadable_manifest_is_left_and_reported() {
+    block_on(async {
+        let f = Fixture::new();
+        f.replace(1).await;
+        f.memory.set("n/t/_manifest.json", "{}");
+        let paths = f.memory.paths();
+        let swept = f.tables.sweep(hour(1000)).await.unwrap();
+        assert_eq!(swept.failed.len(), 1);
+        assert!(swept.failed[0].to_string().contains("n/t"), "{}", swept.failed[0]);
+        assert_eq!(f.memory.paths(), paths);
+        // its user may replace or delete it; then its parts are leftovers
+        f.tables.delete(&f.place).await.unwrap();
+        assert_eq!(f.tables.open(&f.place).await.unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(f.sweep(1000).await, 1);
+        assert!(f.memory.paths().is_empty());
+    });
+}

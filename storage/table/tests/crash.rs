@@ -1,0 +1,204 @@
+//! Breaks the store at every step of every operation: what is there afterwards is the table before or the table after, whole,
+//! and clean-up leaves that table's files and no other.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a failed expectation panics"
+)]
+
+use std::sync::Arc;
+
+use arrow_array::{RecordBatch, UInt64Array};
+use futures::executor::block_on;
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
+
+use tributary_core::storage::{IfExists, Storage, StoredTable, TableUri, WriteOptions};
+use tributary_core::{ErrorKind, KeyType, Layout, Result, TableName, TableSchema};
+use tributary_table::Tables;
+
+use support::{Break, Breaking, Memory, hour};
+
+mod support;
+
+const WAYS: [Break; 4] = [Break::Before, Break::After, Break::OnceBefore, Break::OnceAfter];
+
+fn schema() -> TableSchema {
+    TableSchema::keyed("id", KeyType::UInt64, vec![]).unwrap()
+}
+
+fn tables(memory: &Memory) -> Tables {
+    Tables::new(Arc::new(memory.clone()))
+}
+
+fn place() -> TableUri {
+    tables(&Memory::new()).locate(&TableName::new("n", "t").unwrap()).unwrap()
+}
+
+fn numbers(range: std::ops::Range<u64>) -> RecordBatch {
+    schema().batch(vec![Arc::new(UInt64Array::from_iter_values(range))]).unwrap()
+}
+
+/// Rows 0..n in two parts, the first of them written twice; aborted when something fails, as engines do.
+async fn write(tables: &Tables, n: u64, if_exists: IfExists) -> Result<StoredTable> {
+    let options = WriteOptions::default().with_if_exists(if_exists);
+    let write = tables.begin(&place(), &schema(), &Layout::Loose(2), options).await?;
+    let done = async {
+        let mut parts = Vec::new();
+        for (partition, rows) in [(0, 0..n / 3), (0, 0..n / 2), (1, n / 2..n)] {
+            let rows = stream::iter([Ok(numbers(rows))]).boxed();
+            parts.push(tables.write_part(&write, partition, rows).await?);
+        }
+        tables.commit(write.clone(), parts.split_off(1)).await
+    };
+    match done.await {
+        Ok(table) => Ok(table),
+        Err(error) => {
+            // the abort may fail as well: then clean-up has to do
+            drop(tables.abort(write).await);
+            Err(error)
+        }
+    }
+}
+
+/// The number of rows, all of them checked; `None` if there is no table.
+async fn rows(tables: &Tables) -> Option<u64> {
+    let table = match tables.open(&place()).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        table => table.unwrap(),
+    };
+    tables.verify(&table).await.unwrap();
+    let mut batches: Vec<RecordBatch> = Vec::new();
+    for partition in 0..2 {
+        batches.extend(tables.scan(&table, partition).await.unwrap().try_collect::<Vec<_>>().await.unwrap());
+    }
+    let values: Vec<u64> = batches
+        .iter()
+        .flat_map(|batch| batch.column(0).to_data().buffers()[0].typed_data::<u64>().to_vec())
+        .collect();
+    assert_eq!(values, (0..table.rows()).collect::<Vec<_>>());
+    Some(table.rows())
+}
+
+/// Runs an operation on copies of a store, broken at every step in every way; `expected` are the tables that may be there.
+async fn check<F: AsyncFn(Tables) -> Result<()>>(before: &Memory, operation: F, expected: [Option<u64>; 2]) {
+    for how in WAYS {
+        let mut seen = Vec::new();
+        for at in 0.. {
+            let memory = before.copy();
+            let breaking = Breaking::new(memory.clone(), at, how);
+            let result = operation(Tables::new(Arc::new(breaking.clone()))).await;
+            let found = rows(&tables(&memory)).await;
+            assert!(expected.contains(&found), "{how:?} at step {at}: {found:?} rows");
+            if result.is_ok() {
+                assert_eq!(found, expected[1], "{how:?} at step {at} claims to have worked");
+            }
+            seen.push(found);
+            check_clean_up(&memory, found).await;
+            if !breaking.broke() {
+                assert!(seen.contains(&expected[0]) && seen.contains(&expected[1]));
+                break;
+            }
+            assert!(at < 1000);
+        }
+    }
+}
+
+async fn check_clean_up(memory: &Memory, found: Option<u64>) {
+    let swept = tables(memory).sweep(hour(1)).await.unwrap();
+    assert!(swept.failed.is_empty());
+    assert_eq!(rows(&tables(memory)).await, found);
+    let files = if found.is_some() { 3 } else { 0 };
+    assert_eq!(memory.paths().len(), files, "{:?}", memory.paths());
+}
+
+#[test]
+fn a_first_write_that_breaks_leaves_no_table_or_the_whole_one() {
+    block_on(async {
+        let first = async |tables: Tables| write(&tables, 30, IfExists::Fail).await.map(drop);
+        check(&Memory::new(), first, [None, Some(30)]).await;
+    });
+}
+
+#[test]
+fn a_replacement_that_breaks_leaves_the_old_table_or_the_new_one() {
+    block_on(async {
+        let memory = Memory::new();
+        write(&tables(&memory), 10, IfExists::Fail).await.unwrap();
+        write(&tables(&memory), 20, IfExists::Replace).await.unwrap();
+        let replace = async |tables: Tables| write(&tables, 40, IfExists::Replace).await.map(drop);
+        check(&memory, replace, [Some(20), Some(40)]).await;
+    });
+}
+
+#[test]
+fn a_removal_that_breaks_leaves_the_table_or_nothing() {
+    block_on(async {
+        let memory = Memory::new();
+        write(&tables(&memory), 10, IfExists::Fail).await.unwrap();
+        write(&tables(&memory), 20, IfExists::Replace).await.unwrap();
+        let delete = async |tables: Tables| tables.delete(&place()).await;
+        check(&memory, delete, [Some(20), None]).await;
+    });
+}
+
+#[test]
+fn clean_up_that_breaks_harms_nothing() {
+    block_on(async {
+        let memory = Memory::new();
+        for n in [10, 20, 30] {
+            write(&tables(&memory), n, IfExists::Replace).await.unwrap();
+        }
+        memory.set("n/t/_snapshots/00112233445566778899aabbccddeeff/part", "left");
+        let sweep = async |tables: Tables| tables.sweep(hour(1)).await.map(drop);
+        check(&memory, sweep, [Some(30), Some(30)]).await;
+    });
+}
+
+#[test]
+fn a_commit_asked_for_again_answers_as_the_first() {
+    block_on(async {
+        for if_exists in [IfExists::Fail, IfExists::Replace] {
+            let tables = tables(&Memory::new());
+            let options = WriteOptions::default().with_if_exists(if_exists);
+            let write = tables.begin(&place(), &schema(), &Layout::Loose(1), options).await.unwrap();
+            let rows = || stream::iter([Ok(numbers(0..5))]).boxed();
+            let part = tables.write_part(&write, 0, rows()).await.unwrap();
+            let table = tables.commit(write.clone(), vec![part.clone()]).await.unwrap();
+            assert_eq!(tables.commit(write.clone(), vec![part]).await.unwrap(), table);
+            let other = tables.write_part(&write, 0, rows()).await.unwrap();
+            assert_eq!(
+                tables.commit(write.clone(), vec![other]).await.unwrap_err().kind(),
+                ErrorKind::Conflict
+            );
+            tables.abort(write).await.unwrap();
+            tables.verify(&table).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_store_that_asks_twice_does_not_lose_against_itself() {
+    block_on(async {
+        let memory = Memory::new();
+        let asking_twice = Breaking::new(memory.clone(), usize::MAX >> 1, Break::AskedTwice);
+        write(&Tables::new(Arc::new(asking_twice)), 30, IfExists::Fail).await.unwrap();
+        assert_eq!(rows(&tables(&memory)).await, Some(30));
+    });
+}
+
+/// The store and the source never wait, so that only the write itself can let its executor stop it.
+#[test]
+fn a_long_write_yields_between_slices() {
+    let tables = tables(&Memory::new());
+    let write =
+        block_on(tables.begin(&place(), &schema(), &Layout::Loose(1), WriteOptions::default())).unwrap();
+    let rows = stream::iter([Ok(numbers(0..200_000))]).boxed();
+    let mut part = tables.write_part(&write, 0, rows);
+    let mut polls = 0;
+    while part.as_mut().now_or_never().is_none() {
+        polls += 1;
+    }
+    assert!(polls >= 10, "{polls} polls for 200000 rows");
+}

@@ -1,0 +1,253 @@
+//! Byte stores for tests: one in memory, with a clock that tests set, and one that breaks at a chosen step.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use tributary_core::storage::StorageInfo;
+use tributary_core::{Error, ErrorKind, Result};
+use tributary_table::{ByteStore, Entry, UNFINISHED, Upload};
+
+const BASE: &str = "memory://tables";
+
+/// Hours since the tests' beginning of time.
+pub fn hour(hours: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600)
+}
+
+#[derive(Debug, Clone)]
+pub struct Memory {
+    info: StorageInfo,
+    names: Arc<Mutex<BTreeMap<String, (Bytes, SystemTime)>>>,
+    now: Arc<Mutex<SystemTime>>,
+}
+
+impl Memory {
+    pub fn new() -> Self {
+        Self { info: StorageInfo::new("memory"), names: Arc::default(), now: Arc::new(Mutex::new(hour(0))) }
+    }
+
+    /// With what this one holds now.
+    pub fn copy(&self) -> Self {
+        let names = self.names().clone();
+        Self { names: Arc::new(Mutex::new(names)), ..Self::new() }
+    }
+
+    pub fn set_time(&self, now: SystemTime) {
+        *self.now.lock().unwrap() = now;
+    }
+
+    pub fn paths(&self) -> Vec<String> {
+        self.names().keys().cloned().collect()
+    }
+
+    pub fn bytes(&self, path: &str) -> Bytes {
+        self.names()[path].0.clone()
+    }
+
+    pub fn set(&self, path: &str, bytes: impl Into<Bytes>) {
+        let now = *self.now.lock().unwrap();
+        self.names().insert(path.to_owned(), (bytes.into(), now));
+    }
+
+    pub fn remove(&self, path: &str) -> Option<Bytes> {
+        self.names().remove(path).map(|(bytes, _)| bytes)
+    }
+
+    fn names(&self) -> MutexGuard<'_, BTreeMap<String, (Bytes, SystemTime)>> {
+        self.names.lock().unwrap()
+    }
+}
+
+#[async_trait]
+impl ByteStore for Memory {
+    fn info(&self) -> &StorageInfo {
+        &self.info
+    }
+
+    fn base(&self) -> &str {
+        BASE
+    }
+
+    async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        let names = self.names();
+        let (bytes, _) = names.get(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path))?;
+        let end = range.end.min(bytes.len() as u64);
+        Ok(bytes.slice(range.start.min(end) as usize..end as usize))
+    }
+
+    async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
+        let (folder, name) = path.rsplit_once('/').unwrap();
+        let unfinished = format!("{folder}/{UNFINISHED}{name}");
+        self.set(&unfinished, Bytes::new());
+        Ok(Box::new(MemoryUpload { store: self.clone(), path: path.to_owned(), unfinished }))
+    }
+
+    async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
+        if self.names().contains_key(path) {
+            return Err(Error::new(ErrorKind::AlreadyExists, path));
+        }
+        self.set(path, bytes);
+        Ok(())
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        let inside = |path: &str| folder.is_empty() || path.starts_with(&format!("{folder}/"));
+        let names = self.names();
+        let entry = |(path, (bytes, modified)): (&String, &(Bytes, SystemTime))| Entry {
+            path: path.clone(),
+            bytes: bytes.len() as u64,
+            modified: *modified,
+        };
+        Ok(names.iter().filter(|(path, _)| inside(path)).map(entry).collect())
+    }
+
+    async fn delete(&self, paths: &[String]) -> Result<()> {
+        for path in paths {
+            self.remove(path);
+        }
+        Ok(())
+    }
+}
+
+/// Dropped, it leaves its unfinished name, as a crash does.
+struct MemoryUpload {
+    store: Memory,
+    path: String,
+    unfinished: String,
+}
+
+#[async_trait]
+impl Upload for MemoryUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        let so_far = self.store.bytes(&self.unfinished);
+        self.store.set(&self.unfinished, [so_far, bytes].concat());
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<()> {
+        let bytes = self.store.remove(&self.unfinished).unwrap();
+        self.store.set(&self.path, bytes);
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) {
+        self.store.remove(&self.unfinished);
+    }
+}
+
+/// How a step breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Break {
+    /// The step is not done, nor any after it: the process was killed.
+    Before,
+    /// The step is done, its answer is lost, and no later one is done.
+    After,
+    /// The step is not done; later ones work again.
+    OnceBefore,
+    /// The step is done, its answer is lost; later ones work again.
+    OnceAfter,
+    /// Nothing breaks, but the medium's client asks twice: its first `put_if_absent` is in the way of its second.
+    AskedTwice,
+}
+
+/// Counts steps (each name of a `delete` is one) and breaks at one of them.
+#[derive(Debug, Clone)]
+pub struct Breaking {
+    inner: Memory,
+    how: Break,
+    left: Arc<Mutex<i64>>,
+}
+
+impl Breaking {
+    pub fn new(inner: Memory, at: usize, how: Break) -> Self {
+        Self { inner, how, left: Arc::new(Mutex::new(at as i64)) }
+    }
+
+    pub fn broke(&self) -> bool {
+        *self.left.lock().unwrap() < 0
+    }
+
+    async fn step<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let left = {
+            let mut left = self.left.lock().unwrap();
+            *left -= 1;
+            *left
+        };
+        let lost = || Error::new(ErrorKind::Unavailable, "the store is gone");
+        match (left, self.how) {
+            (0.., _) | (..=-2, Break::OnceBefore | Break::OnceAfter) => work.await,
+            (-1, Break::After | Break::OnceAfter) => work.await.and(Err(lost())),
+            _ => Err(lost()),
+        }
+    }
+}
+
+#[async_trait]
+impl ByteStore for Breaking {
+    fn info(&self) -> &StorageInfo {
+        self.inner.info()
+    }
+
+    fn base(&self) -> &str {
+        self.inner.base()
+    }
+
+    async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        self.step(self.inner.get(path, range)).await
+    }
+
+    async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
+        let inner = self.step(self.inner.put(path)).await?;
+        Ok(Box::new(BreakingUpload { store: self.clone(), inner }))
+    }
+
+    async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
+        if self.how == Break::AskedTwice {
+            self.inner.put_if_absent(path, bytes.clone()).await?;
+        }
+        self.step(self.inner.put_if_absent(path, bytes)).await
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        self.step(self.inner.list(folder)).await
+    }
+
+    async fn delete(&self, paths: &[String]) -> Result<()> {
+        for path in paths {
+            self.step(self.inner.delete(std::slice::from_ref(path))).await?;
+        }
+        Ok(())
+    }
+}
+
+struct BreakingUpload {
+    store: Breaking,
+    inner: Box<dyn Upload>,
+}
+
+#[async_trait]
+impl Upload for BreakingUpload {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.store.step(self.inner.write(bytes)).await
+    }
+
+    async fn finish(self: Box<Self>) -> Result<()> {
+        self.store.step(self.inner.finish()).await
+    }
+
+    async fn abort(self: Box<Self>) {
+        let Self { store, inner } = *self;
+        let done = async {
+            inner.abort().await;
+            Ok(())
+        };
+        drop(store.step(done).await);
+    }
+}

@@ -1,0 +1,130 @@
+//! Drives the `tributary` binary as a user does: a home folder of its own for each test, commands in, output and exit code out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code: a failed expectation panics")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::Value;
+
+/// The binary, built as this test is.
+pub fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let profile = test.parent().unwrap().parent().unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "tributary-cli"]);
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        let target = profile.parent().unwrap();
+        let built = build.env("CARGO_TARGET_DIR", target).current_dir(top()).output().unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        profile.join("tributary")
+    })
+}
+
+/// The repository.
+pub fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// A file of the examples.
+pub fn example(name: &str) -> PathBuf {
+    top().join("examples").join(name)
+}
+
+/// A home folder and the parties' states in it.
+pub struct Site {
+    folder: tempfile::TempDir,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+}
+
+impl Site {
+    /// The home folder.
+    pub fn home(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The command with this home.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command.args(arguments).env("TRIBUTARY_HOME", self.home()).current_dir(top()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must succeed, and gives its standard output.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let shown = format!("{arguments:?}\n{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(0), "{shown}");
+        text(&output.stdout)
+    }
+
+    /// As [`Site::ok`], read as JSON.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.ok(arguments)).unwrap()
+    }
+
+    /// Runs a command that must end with `code`, and gives all it said.
+    pub fn fails(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let shown = format!("{}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}\n{shown}");
+        shown
+    }
+
+    /// Uploads a file of the breast example.
+    pub fn upload(&self, party: &str, name: &str, more: &[&str]) {
+        let file = example("breast").join(name.trim_start_matches("breast_")).with_extension("csv");
+        let file = file.display().to_string();
+        let mut arguments = vec!["data", "upload", "--party", party, "--namespace", "experiment", "--name", name];
+        arguments.extend(["--file", &file]);
+        arguments.extend(more);
+        self.ok(&arguments);
+    }
+
+    /// A site with the tables of the breast example.
+    pub fn with_breast_tables() -> Self {
+        let site = Self::default();
+        site.upload("9999", "breast_guest", &["--label", "y"]);
+        site.upload("10000", "breast_host", &[]);
+        site
+    }
+
+    /// Writes a file into the home folder and gives its path.
+    pub fn write(&self, name: &str, content: &str) -> String {
+        let path = self.home().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    }
+
+    /// Metrics of a task of the latest job.
+    pub fn metrics(&self, party: &str, role: &str, task: &str) -> Vec<Value> {
+        let answer = self.json(&["output", "metric", "-p", party, "-r", role, "-tn", task]);
+        answer["data"].as_array().unwrap().clone()
+    }
+
+    /// The model of a task of the latest job.
+    pub fn model(&self, party: &str, role: &str, task: &str) -> Value {
+        self.json(&["output", "model", "-p", party, "-r", role, "-tn", task])["data"]["output_model"].clone()
+    }
+}
+
+/// What a command wrote.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,130 @@
+//! Jobs as users meet them: secure addition, mistakes, failures, time-outs, Ctrl-C.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tributary_e2e::{Site, example, text};
+
+fn toy() -> String {
+    example("toy/job.yaml").display().to_string()
+}
+
+#[test]
+fn secure_addition_finds_the_sum_and_tells_what_it_cost() {
+    let site = Site::default();
+    let summary = site.ok(&["run", &toy()]);
+    assert!(summary.contains("toy_0") && summary.contains("done in"), "{summary}");
+    let result = &site.metrics("9999", "guest", "toy_0")[0]["data"];
+    assert_eq!(result["secure_sum"], result["expected"]);
+    let cost = site.json(&["output", "cost", "-p", "9999", "-tn", "toy_0"]);
+    let slots: Vec<&str> =
+        cost["traffic"]["slots"].as_array().unwrap().iter().map(|s| s["slot"]["name"].as_str().unwrap()).collect();
+    assert!(slots.contains(&"shares") && slots.contains(&"share_sum"), "{slots:?}");
+}
+
+#[test]
+fn events_come_as_json_lines_and_the_report_is_the_last() {
+    let site = Site::default();
+    let output = site.ok(&["run", "--json", &toy()]);
+    let events: Vec<Value> = output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(events[0]["event"], "job_started");
+    assert_eq!(events.last().unwrap()["event"], "job_ended");
+    assert_eq!(events.last().unwrap()["outcome"], "success");
+}
+
+#[test]
+fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
+    let site = Site::default();
+    let job = site.write(
+        "job.yaml",
+        "dag:\n  parties:\n  - {role: guest, party_id: ['9999']}\n  - {role: host, party_id: ['10000']}\n  tasks:\n    \
+         toy_0:\n      component_ref: toy_exmple\n    toy_1:\n      component_ref: toy_example\n      parameters: {data_nun: 5, partition: none}\n\
+         schema_version: 2.2.0\n",
+    );
+    let message = site.fails(2, &["run", &job]);
+    for expected in ["job.yaml:7:7", "did you mean \"toy_example\"?", "did you mean \"data_num\"?", "partition", "problems to mend"] {
+        assert!(message.contains(expected), "{expected} in {message}");
+    }
+    assert!(!site.home().join("parties").exists(), "nothing ran");
+}
+
+#[test]
+fn a_failure_names_task_party_cause_and_log() {
+    let site = Site::default();
+    site.upload("9999", "breast_guest", &["--label", "y"]);
+    let message = site.fails(1, &["run", &example("breast/job.yaml").display().to_string()]);
+    for expected in ["reader_0 of host_10000", "party 10000 has no table experiment/breast_host", "data upload"] {
+        assert!(message.contains(expected), "{expected} in {message}");
+    }
+    let log = message.lines().find_map(|l| l.trim().strip_prefix("log ")).unwrap().trim();
+    assert!(std::fs::read_to_string(log).unwrap().contains("has no table"));
+    let jobs = site.json(&["job", "list", "-p", "9999", "--json"]);
+    assert_eq!(jobs[0]["status"], "failed");
+}
+
+/// A job that takes much longer than any test waits: shares of a hundred million values.
+fn long_job(site: &Site, conf: &str) -> String {
+    let text = std::fs::read_to_string(toy()).unwrap();
+    let text = text.replace("data_num: 1000", "data_num: 60000000").replacen("dag:\n", &format!("dag:\n  conf: {conf}\n"), 1);
+    site.write("long.yaml", &text)
+}
+
+#[test]
+fn a_time_out_is_honoured_and_tried_again_as_often_as_allowed() {
+    let site = Site::default();
+    let job = long_job(&site, "{auto_retries: 1, task: {timeout: 1}}");
+    let began = Instant::now();
+    let message = site.fails(1, &["run", &job]);
+    assert!(message.contains("not done after 1 s"), "{message}");
+    assert!(message.contains("attempt 1 follows"), "{message}");
+    assert!(began.elapsed() < Duration::from_secs(30));
+    assert_eq!(site.json(&["output", "cost", "-p", "9999", "-tn", "toy_0"])["attempt"], 1);
+}
+
+#[test]
+fn ctrl_c_ends_a_job_cleanly() {
+    let site = Site::default();
+    let job = long_job(&site, "{}");
+    let child = site.command(&["run", &job]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let records = site.home().join("parties/9999/jobs");
+    let began = Instant::now();
+    while !records.exists() && began.elapsed() < Duration::from_secs(20) {
+        std::thread::yield_now();
+    }
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    let stopped = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    assert!(stopped.elapsed() < Duration::from_secs(10), "{:?}", stopped.elapsed());
+    assert_eq!(site.json(&["job", "list", "-p", "9999", "--json"])[0]["status"], "canceled");
+    let tables = site.json(&["table", "list", "-p", "9999", "--json"]);
+    assert_eq!(tables.as_array().unwrap().len(), 0, "a stopped job leaves no table");
+}
+
+#[test]
+fn explain_shows_what_each_task_gets_and_why() {
+    let site = Site::default();
+    site.write("service_conf.yaml", "computing: {standalone: {cores: 8}}\n");
+    let text = std::fs::read_to_string(toy()).unwrap();
+    let job = text.replacen("dag:\n", "dag:\n  conf: {cores: 6, task: {engine_run: {cores: 3}}}\n", 1);
+    let job = site.write("job.yaml", &job);
+    let placed = site.json(&["explain", "--json", &job]);
+    assert_eq!(placed["tasks"][0]["placement"]["cores"], 3);
+    assert_eq!(placed["job_cores"]["guest_9999"], 6);
+    assert!(site.ok(&["explain", &job]).contains("standalone"));
+    let text = text.replacen("dag:\n", "dag:\n  conf: {task: {engine_run: {num-executors: 3}}}\n", 1);
+    let message = site.fails(2, &["explain", &site.write("job.yaml", &text)]);
+    assert!(message.contains("num-executors") && message.contains("toy_0"), "{message}");
+}
+
+#[test]
+fn a_wrong_configuration_is_told_before_anything_runs() {
+    let site = Site::default();
+    site.write("parties/10000/service_conf.yaml", "default_engines: {computing: balista}\n");
+    let message = site.fails(2, &["run", &toy()]);
+    assert!(message.contains("service_conf.yaml:1:"), "{message}");
+    assert!(message.contains("balista"), "{message}");
+}

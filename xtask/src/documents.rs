@@ -1,0 +1,37 @@
+//! The generated page, and paths that documents name.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+const REFERENCE: &str = "docs/service_conf.md";
+
+/// Writes the reference page of `service_conf.yaml`.
+pub(crate) fn write_reference(root: &Path) -> Result<()> {
+    fs::write(root.join(REFERENCE), tributary_runtime::reference::page()).context(REFERENCE)
+}
+
+/// The page as committed differs from the one generated; a document links to what does not exist.
+pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
+    let mut problems = Vec::new();
+    let committed = fs::read_to_string(root.join(REFERENCE)).unwrap_or_default();
+    if committed != tributary_runtime::reference::page() {
+        problems.push(format!("{REFERENCE}: differs from the code; run `cargo xtask reference`"));
+    }
+    for document in ["README.md", "ARCHITECTURE.md", "SECURITY.md"] {
+        let text = fs::read_to_string(root.join(document)).with_context(|| document)?;
+        for (number, line) in text.lines().enumerate() {
+            for target in links(line).filter(|target| !root.join(target).exists()) {
+                problems.push(format!("{document}:{}: {target} does not exist", number + 1));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+/// Relative targets of Markdown links.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    let targets = line.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains("://"))
+}

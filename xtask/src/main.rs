@@ -1,0 +1,35 @@
+//! Checks that keep the architecture true, and what is generated from code.
+//!
+//! `cargo xtask tidy` checks; `cargo xtask reference` writes the generated page.
+
+mod arrows;
+mod documents;
+mod sources;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+fn main() -> Result<()> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let root = root.parent().context("xtask lies in the workspace")?;
+    match std::env::args().nth(1).as_deref() {
+        Some("tidy") => tidy(root),
+        Some("reference") => documents::write_reference(root),
+        other => bail!("unknown task {other:?}, expected tidy or reference"),
+    }
+}
+
+fn tidy(root: &std::path::Path) -> Result<()> {
+    let mut problems = Vec::new();
+    problems.extend(arrows::check(root)?);
+    problems.extend(sources::check(root)?);
+    problems.extend(documents::check(root)?);
+    if problems.is_empty() {
+        return Ok(());
+    }
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    bail!("{} problems", problems.len())
+}
