@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
 RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 
-.PHONY: help setup build demo test check bench fuzz
+.PHONY: help setup build demo test check bench
 
 help:
 	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
@@ -20,18 +20,18 @@ setup:
 	@scripts/setup.sh
 
 build: setup
-	cargo build --release --package tributary-cli
+	cargo build --locked --release --package tributary-cli
 
 demo: build
 	@scripts/demo.sh $(RELEASE)
 
 check: setup
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --workspace --all-targets -- --deny warnings
 	cargo xtask tidy
 
 test: check
-	cargo test --workspace --no-fail-fast
+	cargo test --locked --workspace --no-fail-fast
 
 bench: build
 	@scripts/bench.sh $(RELEASE)

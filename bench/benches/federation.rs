@@ -47,7 +47,7 @@ fn batches(schema: &TableSchema) -> Vec<RecordBatch> {
 async fn pair(session: &str) -> Result<(Arc<dyn Federation>, Arc<dyn Federation>)> {
     let (guest, host) = (Party::new("guest", "9999")?, Party::new("host", "10000")?);
     let networks = tributary_memory::networks(&[guest.id.clone(), host.id.clone()])?;
-    let spec = |own: &Party, peer: &Party| {
+    let spec = |own: &Party, peer: &Party| -> Result<FederationSpec> {
         let (own, peers) = (own.clone(), vec![peer.clone()]);
         Ok(FederationSpec {
             session: SessionId::new(session)?,

@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     pub home: Option<PathBuf>,
     /// Another configuration file than service_conf.yaml in the home folder.
     #[arg(long, global = true, value_name = "FILE")]
-    pub conf: Option<PathBuf>,
+    pub service_conf: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -319,7 +319,9 @@ mod tests {
     fn the_options_of_the_flow_client_work() {
         let given = ["tributary", "output", "metric", "-j", "7", "-r", "guest", "-p", "9999", "-tn", "psi_0"];
         let arguments = Arguments::parse_from(given.map(|a| long_form(a.into())));
-        let Command::Output(Output::Metric { task, .. }) = arguments.command else { panic!("another command") };
+        let Command::Output(Output::Metric { task, .. }) = arguments.command else {
+            panic!("another command")
+        };
         assert_eq!((task.job_id.as_str(), task.task_name.as_str()), ("7", "psi_0"));
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn run(command: &Component) -> Result<ExitCode, Failure> {
                 let (roles, stages) = (definition.roles.join(" "), stages.join(" "));
                 vec![definition.name.to_string(), roles, stages, definition.description.to_string()]
             };
-            render::table(&["component", "roles", "stages", "what it does"], &all.iter().map(row).collect::<Vec<_>>())?;
+            render::table(
+                &["component", "roles", "stages", "what it does"],
+                &all.iter().map(row).collect::<Vec<_>>(),
+            )?;
         }
         Component::Describe { name, json } => {
             let component = job::component(name)?;

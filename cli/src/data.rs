@@ -125,7 +125,9 @@ fn progress(json: bool) -> impl Fn(Progress) + Send + Sync + 'static {
     let bar = visible.then(|| {
         let bar = ProgressBar::new(0);
         let template = "{msg:<6} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         bar
     });
     let stage = Mutex::new(None);
@@ -153,12 +155,23 @@ fn show(summary: &Summary) -> Result<()> {
         let extent = c.extent.map_or(("".into(), "".into()), |e| e.texts());
         let purpose = format!("{:?}", c.purpose).to_lowercase();
         let note = c.note.clone().unwrap_or_default();
-        vec![c.name.clone(), c.data_type.to_string(), purpose, render::count(c.nulls), extent.0, extent.1, note]
+        vec![
+            c.name.clone(),
+            c.data_type.to_string(),
+            purpose,
+            render::count(c.nulls),
+            extent.0,
+            extent.1,
+            note,
+        ]
     };
     let header = ["column", "type", "purpose", "missing", "least", "greatest", "note"];
     render::table(&header, &summary.columns.iter().map(row).collect::<Vec<_>>())?;
     if summary.duplicates_dropped > 0 {
-        render::line(format!("\n{} rows left out: their id stands twice", render::count(summary.duplicates_dropped)))?;
+        render::line(format!(
+            "\n{} rows left out: their id stands twice",
+            render::count(summary.duplicates_dropped)
+        ))?;
     }
     render::line(format!(
         "\nstored {}: {} rows in {} partitions, {}",

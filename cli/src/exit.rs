@@ -5,13 +5,15 @@ use std::process::ExitCode;
 use tributary_core::{Error, ErrorKind};
 use tributary_document::Problems;
 
+use crate::render;
+
 /// What `--help` says of them.
 pub(crate) const HELP: &str = "\
 Exit codes: 0 done · 1 failed · 2 wrong input or arguments · 3 not found · 4 exists already · 5 try again later \
 (a party or service was not there, a limit was reached) · 130 stopped by Ctrl-C";
 
-/// A job or command failed.
-pub(crate) const FAILED: u8 = 1;
+/// Anything else.
+const FAILED: u8 = 1;
 /// Ctrl-C.
 pub(crate) const STOPPED: u8 = 130;
 
@@ -41,20 +43,21 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Error(error) => {
-                eprintln!("error: {}", error.chain());
+                render::note(format!("error: {}", error.chain()));
                 ExitCode::from(code(error.kind()))
             }
             Self::Problems(problems) => {
-                eprintln!("{problems}");
+                render::note(problems.to_string());
                 let count = problems.list().len();
-                eprintln!("error: {count} problem{} to mend", if count == 1 { "" } else { "s" });
+                render::note(format!("error: {count} problem{} to mend", if count == 1 { "" } else { "s" }));
                 ExitCode::from(code(ErrorKind::InvalidInput))
             }
         }
     }
 }
 
-fn code(kind: ErrorKind) -> u8 {
+/// The exit code of a failure.
+pub(crate) fn code(kind: ErrorKind) -> u8 {
     match kind {
         ErrorKind::InvalidInput | ErrorKind::Unsupported => 2,
         ErrorKind::NotFound => 3,

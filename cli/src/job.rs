@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tributary_components::Component;
 use tributary_components::definition::Catalog;
 use tributary_core::{Error, JobId, PartyId, ResultExt};
@@ -14,8 +15,11 @@ use tributary_flow::spec::JobSpec;
 use tributary_runtime::Home;
 
 use crate::args;
-use crate::exit::{FAILED, Failure, STOPPED};
-use crate::{render, table, watch};
+use crate::exit::{Failure, STOPPED, code};
+use crate::{output, render, table, watch};
+
+/// Longest job id of one's own: it becomes part of sessions' and tables' names.
+const MAX_ID: usize = 40;
 
 fn read(path: &Path) -> Result<JobSpec, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
@@ -33,34 +37,48 @@ fn parties(spec: &JobSpec) -> Vec<PartyId> {
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let spec = read(&run.job)?;
-    for note in spec.notes.iter().filter(|_| !run.json) {
-        eprintln!("note: {note}");
-    }
+    spec.notes.iter().for_each(|note| render::note(format!("note: {note}")));
     let id = match &run.job_id {
+        Some(id) if id.as_str() == output::LATEST || id.len() > MAX_ID => {
+            let text =
+                format!("--job-id {id:?}, expected at most {MAX_ID} characters and not {:?}", output::LATEST);
+            return Err(Error::invalid(text).into());
+        }
         Some(id) => JobId::new(id.as_str())?,
         None => tributary_flow::new_job_id()?,
     };
     let sites = home.sites(&parties(&spec), &tributary_components::kernels())?;
     let job = Job { id, spec, sites, components: tributary_components::all() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("tributary")
         .worker_threads(2)
         .enable_all()
         .build()
         .at(|| "start the runtime")?;
-    let stopped = async {
-        if tokio::signal::ctrl_c().await.is_err() {
-            // Without the signal the job can still be killed, but must not stop by itself.
-            std::future::pending::<()>().await;
-        }
-    };
-    let report = runtime.block_on(job.run(watch::watcher(run.json, run.quiet), stopped))?;
+    let report = runtime.block_on(async {
+        let stopped = stop_signal().at(|| "listen to signals")?;
+        job.run(watch::watcher(run.json, run.quiet), stopped).await
+    })?;
     if !run.json {
         watch::summary(&report)?;
     }
     Ok(match report.outcome {
         Outcome::Success => ExitCode::SUCCESS,
-        Outcome::Failed => ExitCode::from(FAILED),
+        Outcome::Failed => ExitCode::from(report.failure.map_or(1, |failure| code(failure.kind))),
         Outcome::Cancelled => ExitCode::from(STOPPED),
+    })
+}
+
+/// Ready at the first Ctrl-C or SIGTERM; at the second the program ends at once. Listens from now on.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+        render::note("stopping; once more to end at once");
+        tokio::spawn(async move {
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            std::process::exit(i32::from(STOPPED));
+        });
     })
 }
 
@@ -110,7 +128,12 @@ pub(crate) fn list(home: &Home, command: &args::JobCommand) -> Result<ExitCode, 
     let row = |job: &tributary_flow::record::JobRecord| {
         let elapsed = job.ended_ms.map(|end| end.saturating_sub(job.started_ms));
         let seconds = elapsed.map_or(String::new(), |ms| format!("{:.3}", ms as f64 / 1000.0));
-        vec![job.job.to_string(), job.status.clone(), seconds, format!("{}#{}", job.model_id, job.model_version)]
+        vec![
+            job.job.to_string(),
+            job.status.clone(),
+            seconds,
+            format!("{}#{}", job.model_id, job.model_version),
+        ]
     };
     render::table(&["job", "status", "seconds", "models"], &jobs.iter().map(row).collect::<Vec<_>>())?;
     Ok(ExitCode::SUCCESS)
@@ -122,7 +145,8 @@ pub(crate) fn component(name: &str) -> Result<std::sync::Arc<dyn Component>, Err
     let found = all.iter().find(|c| c.definition().name == name).cloned();
     found.ok_or_else(|| {
         let known = all.iter().map(|c| c.definition().name);
-        let help = tributary_document::suggestion(name, known).map_or(String::new(), |help| format!(" ({help})"));
+        let help =
+            tributary_document::suggestion(name, known).map_or(String::new(), |help| format!(" ({help})"));
         Error::new(tributary_core::ErrorKind::NotFound, format!("no component {name:?}{help}"))
     })
 }

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let home = || tributary_runtime::Home::find(arguments.home.clone(), arguments.conf.clone());
+    let home = || tributary_runtime::Home::find(arguments.home.clone(), arguments.service_conf.clone());
     match arguments.command {
         Command::Run(run) => job::run(&home()?, &run),
         Command::Explain(explain) => job::explain(&home()?, &explain),

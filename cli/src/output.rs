@@ -13,6 +13,9 @@ use crate::args::{Output, TaskArg};
 use crate::exit::Failure;
 use crate::{render, table};
 
+/// Stands for the latest job of a party.
+pub(crate) const LATEST: &str = "latest";
+
 /// A task that was looked up.
 struct Found {
     records: Records,
@@ -27,16 +30,22 @@ fn find(home: &Home, arg: &TaskArg) -> Result<Found, Failure> {
     let records = Records::new(home.party(&party));
     let role = Role::new(arg.role.as_str())?;
     let job = match arg.job_id.as_str() {
-        "latest" => {
+        LATEST => {
             let latest = records.jobs()?.into_iter().next();
             let none = || Error::new(ErrorKind::NotFound, format!("party {party} has no jobs"));
             latest.ok_or_else(none)?.job
         }
         id => JobId::new(id)?,
     };
-    // The task itself is looked up first: its absence is the clearest message.
-    records.job(&job)?;
-    records.task(&job, &role, &arg.task_name)?;
+    let spec = records.job(&job)?.spec;
+    let tasks = spec["tasks"].as_object().map(|tasks| tasks.keys().map(String::as_str).collect::<Vec<_>>());
+    let tasks = tasks.unwrap_or_default();
+    if !tasks.contains(&arg.task_name.as_str()) {
+        let help = tributary_document::suggestion(&arg.task_name, tasks)
+            .map_or(String::new(), |h| format!(" ({h})"));
+        let text = format!("job {job} has no task {:?}{help}", arg.task_name);
+        return Err(Error::new(ErrorKind::NotFound, text).into());
+    }
     Ok(Found { records, job, role, task: arg.task_name.clone(), party })
 }
 
@@ -80,7 +89,8 @@ fn metric_table(metric: &Metric) -> tributary_core::Result<()> {
             render::table(&header, &records.iter().map(row).collect::<Vec<_>>())?;
         }
         Value::Object(record) => {
-            let rows: Vec<Vec<String>> = record.iter().map(|(k, v)| vec![k.clone(), render::cell(v)]).collect();
+            let rows: Vec<Vec<String>> =
+                record.iter().map(|(k, v)| vec![k.clone(), render::cell(v)]).collect();
             render::table(&["name", "value"], &rows)?;
         }
         other => render::line(render::cell(other))?,

@@ -6,13 +6,22 @@ use serde::Serialize;
 use serde_json::Value;
 use tributary_core::{Error, Result, ResultExt};
 
-/// Writes a line to standard output; a reader that went away (`| head`) ends the program quietly.
+/// Writes a line to standard output. A reader that went away (`| head`) is no error: a job goes on without it.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
-    let written = writeln!(std::io::stdout(), "{}", text.as_ref());
-    match written {
-        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
+    match writeln!(std::io::stdout(), "{}", text.as_ref()) {
+        Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.at(|| "write to standard output"),
     }
+}
+
+/// Writes a line to standard error, if anybody reads it.
+pub(crate) fn note(text: impl AsRef<str>) {
+    drop(writeln!(std::io::stderr(), "{}", plain(text.as_ref())));
+}
+
+/// Without control characters: names and messages may come from a file or a peer, and must not drive the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Writes indented JSON.
@@ -33,13 +42,15 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<()> {
     };
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let is_number = |column: usize| {
-        let mut cells = rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty()).peekable();
+        let mut cells =
+            rows.iter().filter_map(|row| row.get(column)).filter(|cell| !cell.is_empty()).peekable();
         cells.peek().is_some() && cells.all(|cell| cell.replace([',', '_'], "").parse::<f64>().is_ok())
     };
     let right: Vec<bool> = (0..header.len()).map(is_number).collect();
     let show = |cells: &[&str]| {
         let padded = cells.iter().zip(&widths).zip(&right).map(|((cell, width), right)| {
             let space = " ".repeat(width - cell.chars().count().min(*width));
+            let cell = plain(&cell.replace('\n', " "));
             if *right { format!("{space}{cell}") } else { format!("{cell}{space}") }
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_string()

@@ -21,10 +21,22 @@ pub(crate) fn party(home: &Home, arg: &PartyArg) -> Result<PartyId> {
     }
 }
 
+/// As [`party`], which must have tables or jobs already: looking at a mistyped one must not make it.
+pub(crate) fn known_party(home: &Home, arg: &PartyArg) -> Result<PartyId> {
+    let id = party(home, arg)?;
+    if home.party(&id).is_dir() {
+        return Ok(id);
+    }
+    Err(Error::new(
+        ErrorKind::NotFound,
+        format!("no party {id} in {}; upload a table for it first", home.folder().display()),
+    ))
+}
+
 pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failure> {
     match command {
         TableCommand::List { party: arg, namespace, json } => {
-            let (_, meta) = home.tables(&party(home, arg)?)?;
+            let (_, meta) = home.tables(&known_party(home, arg)?)?;
             list(&meta, namespace.as_deref(), *json)?;
         }
         TableCommand::Query(arg) => query(home, arg)?,
@@ -36,7 +48,7 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
             }
         }
         TableCommand::Delete(arg) => {
-            let id = party(home, &arg.party)?;
+            let id = known_party(home, &arg.party)?;
             let (storage, meta) = home.tables(&id)?;
             let name = TableName::new(arg.namespace.as_str(), arg.name.as_str())?;
             block_on(tributary_ingest::delete(&storage, &meta, &name))?;
@@ -65,7 +77,7 @@ fn list(meta: &Arc<dyn StorageMeta>, namespace: Option<&str>, as_json: bool) -> 
 }
 
 fn record(home: &Home, arg: &TableArg) -> Result<(Version, TableRecord)> {
-    let id = party(home, &arg.party)?;
+    let id = known_party(home, &arg.party)?;
     let (_, meta) = home.tables(&id)?;
     let name = TableName::new(arg.namespace.as_str(), arg.name.as_str())?;
     if let Some(found) = block_on(meta.get(&name))? {
@@ -73,8 +85,11 @@ fn record(home: &Home, arg: &TableArg) -> Result<(Version, TableRecord)> {
     }
     let known = block_on(meta.list(None))?;
     let known: Vec<String> = known.iter().map(|(_, r)| r.table.to_string()).collect();
-    let help = tributary_document::suggestion(&name.to_string(), known.iter().map(String::as_str));
-    let help = help.map_or("it has none; see `tributary data upload --help`".to_string(), |help| help);
+    let help = match known.is_empty() {
+        true => Some("it has none; see `tributary data upload --help`".into()),
+        false => tributary_document::suggestion(&name.to_string(), known.iter().map(String::as_str)),
+    };
+    let help = help.unwrap_or_else(|| "see `tributary table list`".into());
     Err(Error::new(ErrorKind::NotFound, format!("party {id} has no table {name} ({help})")))
 }
 
@@ -93,7 +108,8 @@ fn query(home: &Home, arg: &TableArg) -> Result<()> {
         render::line(format!("{key:<10} {value}"))?;
     }
     render::line("")?;
-    let key = record.schema.key().map(|k| vec![k.name.clone(), k.key_type.data_type().to_string(), "key".into()]);
+    let key =
+        record.schema.key().map(|k| vec![k.name.clone(), k.key_type.data_type().to_string(), "key".into()]);
     let fields = record.schema.fields().iter().map(|f| {
         let null = if f.nullable { ", may be missing" } else { "" };
         vec![f.name.clone(), f.data_type.to_string(), format!("{:?}{null}", f.purpose).to_lowercase()]
@@ -104,7 +120,8 @@ fn query(home: &Home, arg: &TableArg) -> Result<()> {
 /// The first rows of a table.
 pub(crate) fn rows(record: &TableRecord, count: usize) -> Result<()> {
     let key = record.schema.key().map(|k| k.name.as_str());
-    let header: Vec<&str> = key.into_iter().chain(record.schema.fields().iter().map(|f| f.name.as_str())).collect();
+    let header: Vec<&str> =
+        key.into_iter().chain(record.schema.fields().iter().map(|f| f.name.as_str())).collect();
     let row = |row: &Vec<Option<String>>| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect();
     render::table(&header, &record.preview.iter().take(count).map(row).collect::<Vec<_>>())
 }

@@ -30,16 +30,23 @@ fn plain(event: &Event) {
     match event {
         Event::JobStarted { job, tasks } => {
             let names: Vec<&str> = tasks.iter().map(|(name, _, _)| name.as_str()).collect();
-            eprintln!("job {job}: {}", names.join(", "));
+            render::note(format!("job {job}: {}", names.join(", ")));
         }
-        Event::TaskWaiting { task, reason } => eprintln!("{task} {reason}"),
+        Event::TaskWaiting { task, reason } => render::note(format!("{task} {reason}")),
         Event::TaskStarted { task, party, attempt, placement } => {
             let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
-            eprintln!("{task} {party}: started on {} cores, {} partitions{again}", placement.cores, placement.partitions);
+            render::note(format!(
+                "{task} {party}: started on {} cores, {} partitions{again}",
+                placement.cores, placement.partitions
+            ));
         }
-        Event::TaskNote { task, party, text } => eprintln!("{task} {party}: {text}"),
-        Event::TaskEnded(report) => eprintln!("{} {}: {}", report.task, report.party, ending(report)),
-        Event::TaskRetried { task, attempt, error } => eprintln!("{task}: attempt {attempt} follows, because {error}"),
+        Event::TaskNote { task, party, text } => render::note(format!("{task} {party}: {text}")),
+        Event::TaskEnded(report) => {
+            render::note(format!("{} {}: {}", report.task, report.party, ending(report)))
+        }
+        Event::TaskRetried { task, attempt, error } => {
+            render::note(format!("{task}: attempt {attempt} follows, because {error}"))
+        }
         Event::JobEnded(_) => {}
     }
 }
@@ -58,34 +65,42 @@ fn bars() -> Watcher {
     let lines: Mutex<HashMap<String, ProgressBar>> = Mutex::default();
     Arc::new(move |event| {
         let Ok(mut lines) = lines.lock() else { return };
-        let mut line = |task: &str, party: &str| {
-            let name = format!("{task} {party}");
-            let new = || {
-                let bar = all.add(ProgressBar::new_spinner());
-                let style = ProgressStyle::with_template("{spinner} {prefix:<32} {elapsed:>5} {wide_msg}");
-                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-                bar.set_prefix(name.clone());
-                bar.enable_steady_tick(Duration::from_millis(100));
-                bar
-            };
-            lines.entry(name.clone()).or_insert_with(new).clone()
+        let mut line = |name: String, text: String| {
+            let bar = lines.entry(name.clone()).or_insert_with(|| spinner(&all, name));
+            bar.set_message(render::plain(&text));
+            bar.clone()
         };
+        let of = |task: &str, party: &dyn std::fmt::Display| format!("{task} {party}");
         match event {
-            Event::TaskWaiting { task, reason } => line(task, "").set_message(reason.clone()),
-            Event::TaskStarted { task, party, placement, .. } => {
-                line(task, "").finish_and_clear();
-                let text = format!("{} cores, {} partitions", placement.cores, placement.partitions);
-                line(task, &party.to_string()).set_message(text);
+            Event::TaskWaiting { task, reason } => drop(line(task.clone(), reason.clone())),
+            Event::TaskStarted { task, party, attempt, placement } => {
+                let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
+                let text = format!("{} cores, {} partitions{again}", placement.cores, placement.partitions);
+                line(of(task, party), text).reset();
+                if let Some(waiting) = lines.remove(task) {
+                    waiting.finish_and_clear();
+                }
             }
-            Event::TaskNote { task, party, text } => line(task, &party.to_string()).set_message(text.clone()),
-            Event::TaskEnded(report) => {
-                line(&report.task, &report.party.to_string()).finish_with_message(ending(report));
+            Event::TaskNote { task, party, text } => drop(line(of(task, party), text.clone())),
+            Event::TaskEnded(report) => line(of(&report.task, &report.party), ending(report)).abandon(),
+            Event::TaskRetried { task, error, .. } => {
+                drop(line(task.clone(), format!("again, because {error}")))
             }
-            Event::TaskRetried { task, error, .. } => line(task, "").set_message(format!("again, because {error}")),
             Event::JobStarted { .. } => {}
-            Event::JobEnded(_) => lines.values().for_each(ProgressBar::abandon),
+            Event::JobEnded(_) => {
+                lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear)
+            }
         }
     })
+}
+
+fn spinner(all: &MultiProgress, name: String) -> ProgressBar {
+    let bar = all.add(ProgressBar::new_spinner());
+    let style = ProgressStyle::with_template("{spinner} {prefix:<32} {elapsed:>5} {wide_msg}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    bar.set_prefix(name);
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// What a person wants to know at the end.
@@ -112,8 +127,9 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
         }
         (_, Some(failure)) => {
             render::line(format!("\njob {} failed after {time}", report.job))?;
-            render::line(format!("  task  {} of {}", failure.task, failure.party))?;
-            render::line(format!("  cause {}", failure.cause))?;
+            let party = failure.party.as_ref().map_or(String::new(), |party| format!(" of {party}"));
+            render::line(format!("  task  {}{party}", failure.task))?;
+            render::line(format!("  cause {}", render::plain(&failure.cause)))?;
             render::line(format!("  log   {}", failure.log))
         }
         (_, None) => render::line(format!("\njob {} {} after {time}", report.job, report.outcome.as_str())),

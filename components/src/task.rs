@@ -56,15 +56,16 @@ impl fmt::Debug for Task {
 impl Task {
     /// The parameters as the component's own type. They were checked before, so a mismatch is a bug in its definition.
     pub fn parameters<P: DeserializeOwned>(&self) -> Result<P> {
-        serde_json::from_value(Value::Object(self.parameters.clone()))
-            .map_err(|e| Error::bug(format!("parameters of task {} do not fit its component", self.name)).because(e))
+        serde_json::from_value(Value::Object(self.parameters.clone())).map_err(|e| {
+            Error::bug(format!("parameters of task {} do not fit its component", self.name)).because(e)
+        })
     }
 
     /// The one table under an input key.
     pub fn table(&self, key: &str) -> Result<&Table> {
         match self.inputs.get(key).map(Vec::as_slice) {
             Some([Input::Table(table)]) => Ok(table),
-            other => Err(Error::invalid(format!("input {key} is {other:?}, expected one table"))),
+            _ => Err(Error::invalid(format!("input {key} is not one table"))),
         }
     }
 
@@ -101,7 +102,11 @@ impl Task {
     }
 
     /// As [`Task::rows`], for a table on its way in; refuses another number of rows than expected.
-    pub fn exactly(&self, from: &Party, expected: RowRanges) -> impl Fn(u64) -> Result<Layout> + Sync + use<> {
+    pub fn exactly(
+        &self,
+        from: &Party,
+        expected: RowRanges,
+    ) -> impl Fn(u64) -> Result<Layout> + Sync + use<> {
         let from = from.clone();
         move |rows| {
             let wanted = expected.all().end - expected.all().start;
@@ -128,10 +133,12 @@ impl Task {
         if self.meta.get(table).await?.is_some() {
             return Ok(());
         }
-        let known: Vec<String> = self.meta.list(None).await?.iter().map(|(_, r)| r.table.to_string()).collect();
+        let known: Vec<String> =
+            self.meta.list(None).await?.iter().map(|(_, r)| r.table.to_string()).collect();
         let help = match known.len() {
             0 => "this party has no tables yet; upload one with `tributary data upload`".to_string(),
-            _ => format!("it has {}", known.join(", ")),
+            _ => tributary_document::suggestion(&table.to_string(), known.iter().map(String::as_str))
+                .unwrap_or_else(|| "see `tributary table list`".into()),
         };
         Err(Error::new(ErrorKind::NotFound, format!("party {} has no table {table}: {help}", self.own.id)))
     }

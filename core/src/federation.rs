@@ -49,7 +49,9 @@ impl Slot {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.tag)
+        // A peer may have chosen these: no escape sequence reaches a terminal, no megabyte a log.
+        let shown = |text: &str| text.chars().take(100).flat_map(char::escape_debug).collect::<String>();
+        write!(f, "{}@{}", shown(&self.name), shown(&self.tag))
     }
 }
 
@@ -59,6 +61,8 @@ pub trait Message: Serialize + DeserializeOwned + Send {
     const NAME: &'static str;
     /// Raised with every change of meaning or fields.
     const VERSION: u32 = 1;
+    /// A longer encoding is refused before it is decoded.
+    const MAX_BYTES: usize = 64 << 10;
 }
 
 /// What a slot carries.
@@ -72,7 +76,10 @@ pub enum Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message(m) => write!(f, "message {}@{} of {} bytes", m.name, m.version, m.bytes.len()),
+            Self::Message(m) => {
+                let name: String = m.name.chars().take(100).flat_map(char::escape_debug).collect();
+                write!(f, "message {name}@{} of {} bytes", m.version, m.bytes.len())
+            }
             Self::Table(t) => write!(f, "table {:?} {:?}", t.schema, t.layout),
         }
     }
@@ -228,6 +235,9 @@ impl<F: Federation + ?Sized> FederationExt for F {
             Error::new(ErrorKind::Corrupt, format!("{from} sent {got} in slot {slot}, expected {expected}"))
         };
         match self.pull(slot, from).await? {
+            Body::Message(body) if body.bytes.len() > M::MAX_BYTES => {
+                Err(wrong(format!("a message of {} bytes, at most {}", body.bytes.len(), M::MAX_BYTES)))
+            }
             Body::Message(body) if body.name == M::NAME && body.version == M::VERSION => {
                 let (message, rest) = postcard::take_from_bytes(&body.bytes)
                     .map_err(|e| wrong("something that does not decode".into()).because(e))?;
@@ -250,7 +260,8 @@ impl<F: Federation + ?Sized> FederationExt for F {
             _ => handle.rows(),
         };
         let source = Box::new(Kept { session: table.session().clone(), plan: table.plan().clone() });
-        let (schema, layout) = (table.schema().clone(), table.plan().layout().clone());
+        // Where rows lie here (how many partitions, how many rows each) is no business of the receiver.
+        let (schema, layout) = (table.schema().clone(), Layout::Loose(1));
         self.push(slot, to, Body::Table(TableBody { schema, layout, rows, source })).await
     }
 

@@ -141,11 +141,25 @@ impl fmt::Display for Party {
 
 /// A table as users name it. Unique within a site.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked")]
 pub struct TableName {
     /// Groups tables: `experiment`.
     pub namespace: String,
     /// Within the namespace: `breast_guest`.
     pub name: String,
+}
+
+#[derive(Deserialize)]
+struct Unchecked {
+    namespace: String,
+    name: String,
+}
+
+impl TryFrom<Unchecked> for TableName {
+    type Error = Error;
+    fn try_from(table: Unchecked) -> Result<Self> {
+        Self::new(table.namespace, table.name)
+    }
 }
 
 impl TableName {

@@ -29,9 +29,10 @@ pub enum Keeps {
     Nothing,
     /// A subsequence of the input's rows, with their keys: `Keyed` survives, row numbers do not.
     Keys,
-    /// One row for each, in order, other keys: `Rows` survives, `Keyed` does not.
+    /// One row for each, in order, other keys: `Rows` survives, `Keyed` does not. Works row by row: an engine may start
+    /// several steps in one partition, each on a stretch of its rows.
     Rows,
-    /// One row for each, in order, with its key: every layout survives.
+    /// One row for each, in order, with its key: every layout survives. Row by row, as `Rows`.
     Both,
     /// One row for each run of equal keys that stand beside each other, in order: `Keyed` survives, and keys are unique.
     Groups,

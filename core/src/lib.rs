@@ -66,6 +66,6 @@ pub mod site;
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use ids::{JobId, Party, PartyId, Role, SessionId, TableName};
 pub use layout::Layout;
-pub use site::Site;
 pub use schema::{Field, KeyType, Purpose, TableSchema};
+pub use site::Site;
 pub use table::Table;

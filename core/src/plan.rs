@@ -117,7 +117,11 @@ impl Plan {
             _ => RowRanges::from_counts(handle.parts().iter().map(|p| p.rows)),
         };
         let ranges = match &rows {
-            Some(wanted) if wanted.start < all.all().start || wanted.end > all.all().end => {
+            Some(wanted)
+                if wanted.start > wanted.end
+                    || wanted.start < all.all().start
+                    || wanted.end > all.all().end =>
+            {
                 return Err(Error::invalid(format!("rows {wanted:?} of a table that has {:?}", all.all())));
             }
             Some(wanted) => all.slice(wanted),
@@ -306,7 +310,8 @@ fn wide(
     let mut fields: Vec<Field> = left.fields().iter().map(&change).collect();
     for field in right.fields() {
         let mut field = change(field);
-        while fields.iter().any(|taken| taken.name == field.name) {
+        let is_key = |name: &str| left.key().is_some_and(|key| key.name == name);
+        while is_key(&field.name) || fields.iter().any(|taken| taken.name == field.name) {
             field.name.push_str(":right");
         }
         fields.push(field);

@@ -289,11 +289,22 @@ impl From<TableSchema> for Parts {
     }
 }
 
+/// Fields that a message shows.
+const SHOWN_FIELDS: usize = 40;
+
+/// A name as messages show it: a peer or a file may have chosen it.
+fn shown(name: &str) -> String {
+    name.chars().take(100).flat_map(char::escape_debug).collect()
+}
+
 impl fmt::Debug for TableSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.key().map(|k| format!("[{}: {:?}]", k.name, k.key_type));
-        let rest = self.fields().iter().map(|x| format!("{}: {}", x.name, x.data_type));
-        write!(f, "({})", key.into_iter().chain(rest).collect::<Vec<_>>().join(", "))
+        let key = self.key().map(|k| format!("[{}: {:?}]", shown(&k.name), k.key_type));
+        let rest = self.fields().iter().map(|x| format!("{}: {}", shown(&x.name), x.data_type));
+        let more = self.fields().len().saturating_sub(SHOWN_FIELDS);
+        let more = (more > 0).then(|| format!("{more} more"));
+        let all = key.into_iter().chain(rest.take(SHOWN_FIELDS)).chain(more);
+        write!(f, "({})", all.collect::<Vec<_>>().join(", "))
     }
 }
 

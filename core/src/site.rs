@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ids::PartyId;
 use crate::computing::Engine;
 use crate::federation::Network;
+use crate::ids::PartyId;
 use crate::meta::StorageMeta;
 use crate::storage::Storage;
 

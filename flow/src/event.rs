@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tributary_core::placement::Placement;
-use tributary_core::{JobId, Party};
+use tributary_core::{ErrorKind, JobId, Party};
 
 use crate::scheduler::Outcome;
 
@@ -118,10 +118,13 @@ pub struct Report {
 pub struct Failure {
     /// Which task.
     pub task: String,
-    /// Who failed first.
-    pub party: Party,
+    /// Who failed first; nobody if the task could not even start.
+    pub party: Option<Party>,
     /// Why, down to the last reason.
     pub cause: String,
+    /// What kind of failure.
+    #[serde(skip)]
+    pub kind: ErrorKind,
     /// Path of the task's log.
     pub log: String,
 }

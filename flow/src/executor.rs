@@ -1,138 +1,230 @@
-//! The task executor: one attempt at one task of one party, from its resolved description to recorded outputs.
+//! The task executor: one attempt at one task of one party, from its resolved description to stored outputs.
 //!
-//! Engines are opened for the attempt and closed with it, whatever happens; a failure leaves no table behind and tells the
-//! other parties at once, so that they need not wait for their patience to end.
+//! Engines are opened for the attempt and closed with it, whatever happens: done, failed, timed out or stopped. Closing a
+//! federation after a failure tells the other parties at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::watch;
+use tributary_components::definition::Stage;
 use tributary_components::task::Input;
-use tributary_components::{Component, DataOutput, Outputs, Task};
+use tributary_components::{Component, DataOutput, Metric, Outputs, Task};
 use tributary_core::computing::{Computing, End, SessionSpec};
 use tributary_core::federation::{Federation, FederationSpec, Traffic};
 use tributary_core::meta::{Expect, TableRecord};
 use tributary_core::placement::Placement;
-use tributary_core::storage::{StoredTable, WriteOptions};
+use tributary_core::storage::{StoredTable, TableUri, WriteOptions};
 use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, Table, TableName};
 
 use crate::clock::now_ms;
+use crate::log::TaskLog;
 use crate::record::{DataRecord, Records};
 use crate::spec::{Channel, PartyTask};
-use tributary_components::definition::Stage;
 
-/// One attempt at one task of one party, ready to run.
-pub(crate) struct Attempt {
+/// Closing sessions after a failure may take this long.
+const CLOSING: Duration = Duration::from_secs(10);
+
+/// What all parties of an attempt share.
+#[derive(Clone)]
+pub(crate) struct Shared {
     pub job: JobId,
-    /// The model name that the job's own models get.
+    /// The name that the job's own models get.
     pub model: (String, String),
     pub name: String,
     pub stage: Stage,
-    pub task: PartyTask,
+    pub component: Arc<dyn Component>,
     pub parties: Vec<Party>,
     pub attempt: u32,
-    pub component: Arc<dyn Component>,
+    pub plan_hash: [u8; 32],
+}
+
+/// One party's part of an attempt, ready to run.
+pub(crate) struct PartyAttempt {
+    pub shared: Shared,
+    pub task: PartyTask,
     pub site: Site,
     pub placement: Placement,
-    pub plan_hash: [u8; 32],
     pub timeout: Duration,
+    pub log: TaskLog,
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+    pub stop: watch::Receiver<bool>,
 }
 
-/// What an attempt gave.
-#[derive(Debug, Default)]
-pub(crate) struct Given {
+/// What a party's part of an attempt came to.
+pub(crate) struct PartyEnd {
+    pub outcome: Result<()>,
     pub rows: u64,
     pub traffic: Traffic,
+    shared: Shared,
+    party: Party,
+    site: Site,
+    log: TaskLog,
+    /// Tables stored, or begun to be.
+    stored: Vec<(TableName, TableUri)>,
+    data: DataRecord,
+    models: Vec<(String, Value)>,
+    metrics: Vec<Metric>,
 }
 
-impl Attempt {
-    /// Runs to the end, within the time-out.
-    pub(crate) async fn run(self) -> (Result<()>, Given) {
-        let mut given = Given::default();
-        let session = match self.session() {
-            Ok(session) => session,
-            Err(error) => return (Err(error), given),
-        };
-        let outcome = match self.open(&session).await {
-            Ok((computing, federation)) => self.run_open(computing, federation, &mut given).await,
-            Err(error) => Err(error),
-        };
-        (outcome, given)
+impl PartyEnd {
+    /// The same, ended by an error.
+    pub(crate) fn failed(self, error: Error) -> Self {
+        Self { outcome: Err(error), ..self }
     }
 
-    async fn run_open(
-        &self,
-        computing: Arc<dyn Computing>,
-        federation: Arc<dyn Federation>,
-        given: &mut Given,
-    ) -> Result<()> {
-        let work = self.work(&computing, &federation, &mut given.rows);
-        let outcome = match tokio::time::timeout(self.timeout, work).await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                let text = format!("not done after {} s; raise timeout in the job's conf", self.timeout.as_secs());
-                Err(Error::new(ErrorKind::Timeout, text))
+    /// Registers models, and records metrics and the names of output tables.
+    pub(crate) fn record(&self) -> Result<()> {
+        let (records, role, task) = (Records::new(&self.site.home), &self.party.role, &self.shared.name);
+        let model = (self.shared.model.0.as_str(), self.shared.model.1.as_str());
+        for (key, value) in &self.models {
+            records.write_model(model, role, task, key, value)?;
+        }
+        records.write_metrics(&self.shared.job, role, task, &self.metrics)?;
+        records.write_data(&self.shared.job, role, task, &self.data)
+    }
+
+    /// Removes the tables that were stored. What cannot be removed is named in the log: the failure itself counts more.
+    pub(crate) async fn discard(&self) {
+        for (name, uri) in &self.stored {
+            if let Err(error) = self.remove(name, uri).await {
+                self.log.line(&format!("table {name} was not removed: {}", error.chain()));
+            }
+        }
+    }
+
+    async fn remove(&self, name: &TableName, uri: &TableUri) -> Result<()> {
+        match self.site.storage.delete(uri).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match self.site.meta.get(name).await? {
+            Some((version, record)) if record.uri == *uri => self.site.meta.remove(name, version).await,
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Sessions opened so far.
+#[derive(Default)]
+struct Sessions {
+    computing: Option<Arc<dyn Computing>>,
+    federation: Option<Arc<dyn Federation>>,
+}
+
+impl Sessions {
+    async fn close(&self, end: End) -> Result<()> {
+        let federation = async {
+            match &self.federation {
+                Some(federation) => {
+                    federation.close(end).await.at(|| "close the federation session").map(drop)
+                }
+                None => Ok(()),
             }
         };
-        let end = if outcome.is_ok() { End::Done } else { End::Failed };
+        let computing = async {
+            match &self.computing {
+                Some(computing) => computing.close(end).await.at(|| "close the computing session"),
+                None => Ok(()),
+            }
+        };
+        let (left, closed) = futures::join!(federation, computing);
+        left.and(closed)
+    }
+}
+
+impl PartyAttempt {
+    /// Who.
+    pub(crate) fn party(&self) -> &Party {
+        &self.task.party
+    }
+
+    /// An end that nothing came to yet.
+    pub(crate) fn not_begun(&self) -> PartyEnd {
+        PartyEnd {
+            outcome: Ok(()),
+            rows: 0,
+            traffic: Traffic::default(),
+            shared: self.shared.clone(),
+            party: self.task.party.clone(),
+            site: self.site.clone(),
+            log: self.log.clone(),
+            stored: Vec::new(),
+            data: Vec::new(),
+            models: Vec::new(),
+            metrics: Vec::new(),
+        }
+    }
+
+    /// Runs to the end, the time-out, or until it is stopped; then closes what it opened.
+    pub(crate) async fn run(self) -> PartyEnd {
+        let (mut end, mut sessions, mut stop) = (self.not_begun(), Sessions::default(), self.stop.clone());
+        let outcome = tokio::select! {
+            done = self.work(&mut sessions, &mut end) => done,
+            () = tokio::time::sleep(self.timeout) => {
+                let seconds = self.timeout.as_secs();
+                Err(Error::new(ErrorKind::Timeout, format!("not done after {seconds} s; raise timeout in the job's conf")))
+            }
+            // An error means that nobody is left who could stop it.
+            Ok(_) = stop.wait_for(|stop| *stop) => Err(Error::new(ErrorKind::Cancelled, "stopped")),
+        };
+        let state = if outcome.is_ok() { End::Done } else { End::Failed };
+        let closed = match tokio::time::timeout(CLOSING, sessions.close(state)).await {
+            Ok(closed) => closed,
+            Err(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!("sessions not closed after {} s", CLOSING.as_secs()),
+            )),
+        };
+        end.traffic = sessions.federation.as_ref().map(|f| f.traffic()).unwrap_or_default();
         // The task's own failure counts before one of the clean-up.
-        let (left, closed) = futures::join!(federation.close(end), computing.close(end));
-        given.traffic = federation.traffic();
-        outcome.and(left.at(|| "close the federation session")).and(closed.at(|| "close the computing session"))
+        end.outcome = outcome.and(closed);
+        let text =
+            end.outcome.as_ref().err().map_or("done".to_string(), |e| format!("failed: {}", e.chain()));
+        self.log.line(&text);
+        end
     }
 
-    fn session(&self) -> Result<SessionId> {
-        SessionId::new(format!("{}_{}_{}", self.job, self.name, self.attempt))
+    async fn work(&self, sessions: &mut Sessions, end: &mut PartyEnd) -> Result<()> {
+        let (computing, federation) = self.open(sessions).await?;
+        let task = Task {
+            name: self.shared.name.clone(),
+            stage: self.shared.stage,
+            own: self.task.party.clone(),
+            parties: self.shared.parties.clone(),
+            parameters: self.task.parameters.clone(),
+            inputs: self.inputs(&computing).await?,
+            computing,
+            federation,
+            meta: self.site.meta.clone(),
+            progress: self.progress.clone(),
+        };
+        let outputs = self.shared.component.run(&task).await?;
+        self.store(outputs, end).await
     }
 
-    async fn open(&self, session: &SessionId) -> Result<(Arc<dyn Computing>, Arc<dyn Federation>)> {
-        let site = &self.site;
+    async fn open(&self, sessions: &mut Sessions) -> Result<(Arc<dyn Computing>, Arc<dyn Federation>)> {
+        let (site, shared) = (&self.site, &self.shared);
+        let session = SessionId::new(format!("{}_{}_{}", shared.job, shared.name, shared.attempt))?;
         let spec = SessionSpec {
             id: session.clone(),
             placement: self.placement.clone(),
             memory_bytes: site.memory_bytes,
         };
-        let peers = self.parties.iter().filter(|p| **p != self.task.party).cloned().collect();
+        let computing = site.engine.open(spec).await.at(|| "open a computing session")?;
+        sessions.computing = Some(computing.clone());
         let federation = FederationSpec {
-            session: session.clone(),
+            session,
             own: self.task.party.clone(),
-            peers,
-            plan_hash: self.plan_hash,
+            peers: shared.parties.iter().filter(|p| **p != self.task.party).cloned().collect(),
+            plan_hash: shared.plan_hash,
             patience: site.patience,
         };
-        let computing = site.engine.open(spec).await.at(|| "open a computing session")?;
-        match site.network.join(federation).await {
-            Ok(federation) => Ok((computing, federation)),
-            Err(error) => {
-                computing.close(End::Failed).await?;
-                Err(error.at("join the other parties"))
-            }
-        }
-    }
-
-    async fn work(
-        &self,
-        computing: &Arc<dyn Computing>,
-        federation: &Arc<dyn Federation>,
-        rows: &mut u64,
-    ) -> Result<()> {
-        let task = Task {
-            name: self.name.clone(),
-            stage: self.stage,
-            own: self.task.party.clone(),
-            parties: self.parties.clone(),
-            parameters: self.task.parameters.clone(),
-            inputs: self.inputs(computing).await?,
-            computing: computing.clone(),
-            federation: federation.clone(),
-            meta: self.site.meta.clone(),
-            progress: self.progress.clone(),
-        };
-        let outputs = self.component.run(&task).await?;
-        *rows = self.store(outputs).await?;
-        Ok(())
+        let federation = site.network.join(federation).await.at(|| "join the other parties")?;
+        sessions.federation = Some(federation.clone());
+        Ok((computing, federation))
     }
 
     async fn inputs(&self, computing: &Arc<dyn Computing>) -> Result<BTreeMap<String, Vec<Input>>> {
@@ -155,7 +247,7 @@ impl Attempt {
     async fn table(&self, channel: &Channel, computing: &Arc<dyn Computing>) -> Result<Table> {
         let name = match channel {
             Channel::TaskOutput { producer_task, output_artifact_key } => {
-                self.output_of(&self.job, producer_task, output_artifact_key)?
+                self.output_of(&self.shared.job, producer_task, output_artifact_key)?
             }
             Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
                 self.output_of(job_id, producer_task, output_artifact_key)?
@@ -170,7 +262,7 @@ impl Attempt {
     }
 
     fn output_of(&self, job: &JobId, task: &str, output: &str) -> Result<TableName> {
-        let data = self.records().data(job, &self.task.party.role, task)?;
+        let data = Records::new(&self.site.home).data(job, &self.task.party.role, task)?;
         let found = data.into_iter().find(|(key, _)| key == output);
         found.map(|(_, name)| name).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("task {task} of job {job} gave no output {output} here"))
@@ -178,88 +270,93 @@ impl Attempt {
     }
 
     fn input_model(&self, channel: &Channel) -> Result<Value> {
-        let role = &self.task.party.role;
+        let (records, role) = (Records::new(&self.site.home), &self.task.party.role);
         match channel {
             Channel::TaskOutput { producer_task, output_artifact_key } => {
-                let model = (self.model.0.as_str(), self.model.1.as_str());
-                self.records().model(model, role, producer_task, output_artifact_key)
+                let model = (self.shared.model.0.as_str(), self.shared.model.1.as_str());
+                records.model(model, role, producer_task, output_artifact_key)
             }
             Channel::ModelWarehouse { model, producer_task, output_artifact_key } => {
                 let model = (model.model_id.as_str(), model.model_version.as_str());
-                self.records().model(model, role, producer_task, output_artifact_key)
+                records.model(model, role, producer_task, output_artifact_key)
             }
             _ => Err(Error::bug("a table where a model is expected")),
         }
     }
 
-    fn records(&self) -> Records {
-        Records::new(&self.site.home)
-    }
-
-    /// Stores tables, models and metrics; on a failure removes the tables stored so far.
-    async fn store(&self, outputs: Outputs) -> Result<u64> {
-        let (mut data, mut rows, mut stored) = (DataRecord::new(), 0, Vec::new());
+    /// Stores tables; the rest waits until all parties are done.
+    async fn store(&self, outputs: Outputs, end: &mut PartyEnd) -> Result<()> {
         for (key, output) in outputs.data {
             let name = match output {
-                DataOutput::Existing(name) => name,
-                DataOutput::Table(table) => match self.store_table(&key, &table).await {
-                    Ok((name, table)) => {
-                        rows += table.rows();
-                        stored.push(table.uri);
-                        name
-                    }
-                    Err(error) => {
-                        for uri in stored {
-                            self.site.storage.delete(&uri).await?;
-                        }
-                        return Err(error.at(format!("store output {key}")));
-                    }
-                },
+                DataOutput::Existing(name) => {
+                    end.rows += self.site.meta.get(&name).await?.map_or(0, |(_, record)| record.rows);
+                    name
+                }
+                DataOutput::Table(table) => {
+                    let stored = self.store_table(&key, &table, &mut end.stored).await;
+                    let (name, table) = stored.at(|| format!("store output {key}"))?;
+                    end.rows += table.rows();
+                    name
+                }
             };
-            data.push((key, name));
+            end.data.push((key, name));
         }
-        let (records, role, task) = (self.records(), &self.task.party.role, &self.name);
-        for (key, model) in &outputs.models {
-            records.write_model((&self.model.0, &self.model.1), role, task, key, model)?;
-        }
-        records.write_metrics(&self.job, role, task, &outputs.metrics)?;
-        records.write_data(&self.job, role, task, &data)?;
-        Ok(rows)
+        end.models = outputs.models;
+        end.metrics = outputs.metrics;
+        Ok(())
     }
 
-    async fn store_table(&self, key: &str, table: &Table) -> Result<(TableName, StoredTable)> {
-        let namespace = format!("{}_{}", self.job, self.name);
-        let name = TableName::new(namespace, format!("{}_{key}_{}", self.task.party.role, self.attempt))?;
+    async fn store_table(
+        &self,
+        key: &str,
+        table: &Table,
+        stored: &mut Vec<(TableName, TableUri)>,
+    ) -> Result<(TableName, StoredTable)> {
+        let shared = &self.shared;
+        let name = format!("{}_{key}_{}", self.task.party.role, shared.attempt);
+        let name = TableName::new(format!("{}_{}", shared.job, shared.name), name)?;
         let uri = self.site.storage.locate(&name)?;
         let table = table.keep().await?;
-        let stored = table.save(&uri, WriteOptions::default()).await?;
+        // Before it exists, so that a stop in between leaves nothing; not ours if it existed already.
+        stored.push((name.clone(), uri.clone()));
+        let saved = table.save(&uri, WriteOptions::default()).await.inspect_err(|error| {
+            if error.kind() == ErrorKind::AlreadyExists {
+                stored.pop();
+            }
+        })?;
+        let preview = TableRecord::preview_of(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
+        let record = self.record(key, &name, &saved, preview);
+        self.site.meta.set(&record, Expect::Absent).await?;
+        Ok((name, saved))
+    }
+
+    fn record(
+        &self,
+        key: &str,
+        name: &TableName,
+        saved: &StoredTable,
+        preview: Vec<Vec<Option<String>>>,
+    ) -> TableRecord {
         let origin = [
-            ("job", self.job.to_string()),
-            ("task", self.name.clone()),
-            ("component", self.component.definition().name.to_string()),
+            ("job", self.shared.job.to_string()),
+            ("task", self.shared.name.clone()),
+            ("component", self.shared.component.definition().name.to_string()),
             ("party", self.task.party.to_string()),
             ("output", key.to_string()),
         ];
         let now = now_ms();
-        let record = TableRecord {
+        TableRecord {
             table: name.clone(),
             engine: self.site.storage.info().name.into(),
-            uri,
-            schema: stored.schema.clone(),
-            layout: stored.layout.clone(),
-            rows: stored.rows(),
-            bytes: stored.bytes(),
-            preview: preview(&table).await?,
+            uri: saved.uri.clone(),
+            schema: saved.schema.clone(),
+            layout: saved.layout.clone(),
+            rows: saved.rows(),
+            bytes: saved.bytes(),
+            preview,
             origin: origin.into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
             created_ms: now,
             updated_ms: now,
-        };
-        self.site.meta.set(&record, Expect::Absent).await?;
-        Ok((name, stored))
+        }
     }
-}
-
-/// The first rows as text.
-async fn preview(table: &Table) -> Result<Vec<Vec<Option<String>>>> {
-    TableRecord::preview_of(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)
 }

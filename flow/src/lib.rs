@@ -1,7 +1,7 @@
 //! Job control: from a job file to tasks on the sites' engines and their recorded results.
 //!
 //! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`scheduler`] decides what
-//! runs when, `executor` runs one attempt at one task of one party, [`run`] performs a whole job in this process, [`event`]
+//! runs when, `executor` runs one attempt at one task of one party and `attempt` all of its parties, [`run`] performs a whole job in this process, [`event`]
 //! tells what happens, and [`record`] is what stays. Knows contracts and components, no engine.
 
 pub mod spec;
@@ -11,6 +11,7 @@ pub mod run;
 pub mod event;
 pub mod record;
 
+mod attempt;
 mod clock;
 mod executor;
 mod log;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 use tributary_core::placement::{CoreRequest, Placement};
-use tributary_core::{Error, ErrorKind, Party, PartyId, Result, ResultExt, Site};
+use tributary_core::{Error, ErrorKind, Party, PartyId, Result, Site};
 
 use crate::spec::{JobSpec, PartyTask};
 
@@ -39,14 +39,20 @@ impl Placed {
     }
 }
 
-/// Places every task; the error names the first task and party whose wish cannot be met.
+/// Places every task; the error names every task and party whose wish cannot be met.
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
-    let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
+    let (mut placed, mut wrong) = (Placed { job_cores: BTreeMap::new(), tasks: Vec::new() }, Vec::new());
     for name in spec.levels.iter().flatten() {
         for part in &spec.tasks[name].parties {
             let site = site(sites, &part.party.id)?;
             let request = request(spec, part, site);
-            let placement = site.engine.place(&request).at(|| format!("place task {name} at {}", part.party))?;
+            let placement = match site.engine.place(&request) {
+                Ok(placement) => placement,
+                Err(error) => {
+                    wrong.push(format!("place task {name} at {}: {error}", part.party));
+                    continue;
+                }
+            };
             let job = placed.job_cores.entry(part.party.to_string()).or_default();
             *job = (*job).max(placement.job_booked);
             placed.tasks.push(PlacedTask {
@@ -57,7 +63,7 @@ pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> 
             });
         }
     }
-    Ok(placed)
+    if wrong.is_empty() { Ok(placed) } else { Err(Error::invalid(wrong.join("\n"))) }
 }
 
 pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> Result<&'a Site> {

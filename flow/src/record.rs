@@ -13,6 +13,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -22,6 +23,7 @@ use tributary_components::Metric;
 use tributary_core::federation::Traffic;
 use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, Role, TableName};
 
+use crate::event::TaskReport;
 use crate::scheduler::Outcome;
 
 /// A party's records, under its home folder.
@@ -41,7 +43,7 @@ pub struct TaskRecord {
     pub party: Party,
     /// From 0.
     pub attempt: u32,
-    /// How it ended: `success`, `failed`, `cancelled`.
+    /// How it ended: `success`, `failed`, `canceled`.
     pub status: String,
     /// Milliseconds since 1970.
     pub started_ms: u64,
@@ -77,6 +79,24 @@ pub struct JobRecord {
     pub spec: Value,
 }
 
+impl TaskRecord {
+    /// The record of a report, made at `ended_ms`.
+    pub(crate) fn of(report: &TaskReport, traffic: Traffic, ended_ms: u64) -> Self {
+        Self {
+            task: report.task.clone(),
+            component: report.component.clone(),
+            party: report.party.clone(),
+            attempt: report.attempt,
+            status: report.status.into(),
+            started_ms: ended_ms.saturating_sub(report.elapsed.as_millis() as u64),
+            ended_ms,
+            rows: report.rows,
+            traffic,
+            error: report.error.clone(),
+        }
+    }
+}
+
 impl Outcome {
     /// As FATE's clients know it.
     pub fn as_str(self) -> &'static str {
@@ -104,6 +124,29 @@ impl Records {
         Ok(self.job_folder(job).join(role.as_str()).join(checked(task)?))
     }
 
+    /// Takes a job's folder and the name of its models for it. `AlreadyExists` if another job has either.
+    pub fn claim(&self, job: &JobId, model: (&str, &str)) -> Result<()> {
+        let folder = self.job_folder(job);
+        private_folder(&self.home.join("jobs")).at(|| format!("create {}", folder.display()))?;
+        let exists = |what: String| Error::new(ErrorKind::AlreadyExists, what);
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return Err(exists(format!("job {job} exists; choose another id")));
+            }
+            other => other.at(|| format!("create {}", folder.display()))?,
+        }
+        let owner = self.home.join("models").join(checked(model.0)?).join(checked(model.1)?).join("job.json");
+        match read_json::<JobId>(&owner, || "the job of a model".into()) {
+            Ok(other) if other != *job => Err(exists(format!(
+                "models {}#{} are those of job {other}; choose another model_version",
+                model.0, model.1
+            ))),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => write_json(&owner, job),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Records a job.
     pub fn write_job(&self, record: &JobRecord) -> Result<()> {
         write_json(&self.job_folder(&record.job).join("job.json"), record)
@@ -123,7 +166,11 @@ impl Records {
             Err(e) => return Err(Error::from(e).at(format!("list {}", folder.display()))),
         };
         let names = entries.filter_map(|entry| JobId::new(entry.ok()?.file_name().to_str()?).ok());
-        let mut jobs: Vec<JobRecord> = names.filter_map(|job| self.job(&job).ok()).collect();
+        // A folder without a record is a job that is just beginning.
+        let found = names
+            .map(|job| self.job(&job))
+            .filter(|r| r.as_ref().err().map(Error::kind) != Some(ErrorKind::NotFound));
+        let mut jobs: Vec<JobRecord> = found.collect::<Result<_>>()?;
         jobs.sort_by_key(|job| std::cmp::Reverse(job.started_ms));
         Ok(jobs)
     }
@@ -189,7 +236,8 @@ impl Records {
     pub fn models(&self, model: (&str, &str), role: &Role, task: &str) -> Result<Vec<(String, Value)>> {
         let folder = self.model_folder(model, role, task)?;
         let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
-        let names = entries.filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_string()));
+        let names =
+            entries.filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_string()));
         let mut keys: Vec<String> = names.collect();
         keys.sort();
         keys.into_iter().map(|key| Ok((key.clone(), self.model(model, role, task, &key)?))).collect()
@@ -205,13 +253,21 @@ fn checked(name: &str) -> Result<&str> {
     Ok(name)
 }
 
+/// Makes a folder that only its owner can read.
+pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<()> {
     let bytes = serde_json::to_vec_pretty(value).map_err(|e| Error::bug("encode a record").because(e))?;
     let folder = path.parent().ok_or_else(|| Error::bug("a record has a folder"))?;
     let write = || -> std::io::Result<()> {
-        fs::create_dir_all(folder)?;
+        private_folder(folder)?;
         let beside = path.with_extension("json.new");
-        fs::File::create(&beside)?.write_all(&bytes)?;
+        let mut file =
+            fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(&bytes)?;
+        file.sync_data()?;
         fs::rename(&beside, path)
     };
     write().at(|| format!("write {}", path.display()))
@@ -224,8 +280,9 @@ fn read_json<T: DeserializeOwned>(path: &Path, what: impl Fn() -> String) -> Res
         }
         _ => Error::from(e).at(format!("read {}", path.display())),
     })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|e| Error::new(ErrorKind::Corrupt, format!("{} is not {}", path.display(), what())).because(e))
+    serde_json::from_slice(&bytes).map_err(|e| {
+        Error::new(ErrorKind::Corrupt, format!("{} is not {}", path.display(), what())).because(e)
+    })
 }
 
 #[cfg(test)]

@@ -6,33 +6,28 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
-use tokio::sync::mpsc;
-use tokio::task::AbortHandle;
+use tokio::sync::{mpsc, watch};
 use tributary_components::Component;
-use tributary_core::federation::{Direction, Traffic};
-use tributary_core::placement::Placement;
+use tributary_core::federation::Direction;
 use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site};
 
+use crate::attempt::{Attempt, AttemptEnd};
 use crate::clock::now_ms;
 use crate::event::{Event, Failure, Report, TaskReport, Watcher};
-use crate::executor::{Attempt, Given};
+use crate::executor::{PartyAttempt, PartyEnd, Shared};
 use crate::log::TaskLog;
 use crate::place::{Placed, place, site};
 use crate::record::{JobRecord, Records, TaskRecord};
 use crate::scheduler::{Action, Event as Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{JobSpec, TaskSpec};
+use crate::spec::{Channel, JobSpec, PartyTask, TaskSpec};
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(259_200);
 
-/// Once one party has failed, the others hear of it over the federation and end by themselves; a party that is busy, or that
-/// never met the one that failed, is stopped after this.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// A job ready to run.
 #[derive(Debug)]
 pub struct Job {
-    /// Its id.
+    /// Its id; one that a party has a record of already is refused.
     pub id: JobId,
     /// What to run.
     pub spec: JobSpec,
@@ -51,33 +46,16 @@ impl Job {
         let mut cancel = std::pin::pin!(cancel);
         let mut change = Change::Begin;
         loop {
-            if let Some(outcome) = runner.perform(change)? {
-                return runner.end(outcome);
+            if let Some(outcome) = runner.perform(change) {
+                return runner.end(outcome).await;
             }
+            // Only waiting can be interrupted: what follows an end is done in any case.
             change = tokio::select! {
-                ended = runner.next() => ended?,
+                Some((task, end)) = runner.ends.1.recv() => runner.ended(task, end),
                 () = &mut cancel => Change::Cancel,
             };
         }
     }
-}
-
-/// One party's end of one attempt.
-struct PartyEnd {
-    task: usize,
-    attempt: u32,
-    party: Party,
-    outcome: Result<()>,
-    given: Given,
-    elapsed: Duration,
-    log: TaskLog,
-}
-
-/// An attempt of all parties that runs.
-struct Running {
-    waiting: HashMap<Party, (AbortHandle, Instant, TaskLog)>,
-    failures: Vec<(Party, Error, TaskLog)>,
-    stop_at: Option<Instant>,
 }
 
 struct Runner {
@@ -86,8 +64,9 @@ struct Runner {
     placed: Placed,
     scheduler: Scheduler,
     watcher: Watcher,
-    running: HashMap<usize, Running>,
-    ends: (mpsc::UnboundedSender<PartyEnd>, mpsc::UnboundedReceiver<PartyEnd>),
+    /// By task: its attempt, and how to stop it.
+    running: HashMap<usize, (u32, watch::Sender<bool>)>,
+    ends: Ends<(usize, AttemptEnd)>,
     model: (String, String),
     plan_hash: [u8; 32],
     began: Instant,
@@ -107,7 +86,7 @@ impl Runner {
         let model_id = conf.model_id.clone().unwrap_or_else(|| job.id.to_string());
         let model_version = conf.model_version.clone().unwrap_or_else(|| "0".into());
         Ok(Self {
-            plan_hash: Sha256::digest(&canonical).into(),
+            plan_hash: plan_hash(&canonical),
             model: (model_id, model_version),
             names,
             placed,
@@ -129,6 +108,13 @@ impl Runner {
             let text = "dag.conf.inheritance is not supported yet; run the job without it";
             return Err(Error::new(ErrorKind::Unsupported, text));
         }
+        self.check_models()?;
+        for site in self.job.sites.values() {
+            let records = Records::new(&site.home);
+            records
+                .claim(&self.job.id, (&self.model.0, &self.model.1))
+                .at(|| format!("party {}", site.id))?;
+        }
         self.record_job("running", None)?;
         let task = |name: &String| {
             let spec = &self.job.spec.tasks[name];
@@ -140,18 +126,49 @@ impl Runner {
         Ok(())
     }
 
+    /// Models of other jobs must be there before anything runs; all that are missing are named at once.
+    fn check_models(&self) -> Result<()> {
+        let mut missing = Vec::new();
+        for (name, part) in
+            self.job.spec.tasks.iter().flat_map(|(n, t)| t.parties.iter().map(move |p| (n, p)))
+        {
+            let records = Records::new(&site(&self.job.sites, &part.party.id)?.home);
+            for channel in part.inputs.model.values().flatten() {
+                let Channel::ModelWarehouse { model, producer_task, output_artifact_key } = channel else {
+                    continue;
+                };
+                let id = (model.model_id.as_str(), model.model_version.as_str());
+                if let Err(error) = records.model(id, &part.party.role, producer_task, output_artifact_key) {
+                    missing.push(format!("task {name} of {}: {error}", part.party));
+                }
+            }
+        }
+        if missing.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, missing.join("\n"))) }
+    }
+
     /// Lets the scheduler decide and does what it says.
-    fn perform(&mut self, change: Change) -> Result<Option<Outcome>> {
-        let mut outcome = None;
-        for action in self.scheduler.on(change) {
-            match action {
-                Action::Start { task, attempt } => self.start(task, attempt)?,
-                Action::Stop(task) => self.stop(task),
-                Action::End(end) => outcome = Some(end),
+    fn perform(&mut self, change: Change) -> Option<Outcome> {
+        let (mut outcome, mut changes) = (None, vec![change]);
+        while let Some(change) = changes.pop() {
+            for action in self.scheduler.on(change) {
+                match action {
+                    Action::Start { task, attempt } => {
+                        if let Err(error) = self.start(task, attempt) {
+                            self.fail(task, None, &error, "");
+                            changes.push(Change::Failed { task, retryable: false });
+                        }
+                    }
+                    Action::Stop(task) => {
+                        if let Some((_, stop)) = self.running.get(&task) {
+                            stop.send_replace(true);
+                        }
+                    }
+                    Action::End(end) => outcome = Some(end),
+                }
             }
         }
         self.tell_waiting();
-        Ok(outcome)
+        outcome
     }
 
     /// Tells why tasks wait, each reason once.
@@ -160,218 +177,160 @@ impl Runner {
             let TaskState::Waiting(reason) = state else { continue };
             let reason = reason.to_string();
             if self.told.get(&task) != Some(&reason) {
-                (self.watcher)(&Event::TaskWaiting { task: self.names[task].clone(), reason: reason.clone() });
+                (self.watcher)(&Event::TaskWaiting {
+                    task: self.names[task].clone(),
+                    reason: reason.clone(),
+                });
                 self.told.insert(task, reason);
             }
         }
     }
 
     fn start(&mut self, task: usize, attempt: u32) -> Result<()> {
-        let name = self.names[task].clone();
-        let spec = self.job.spec.tasks[&name].clone();
-        let mut running = Running { waiting: HashMap::new(), failures: Vec::new(), stop_at: None };
-        for part in &spec.parties {
-            let site = site(&self.job.sites, &part.party.id)?;
-            let folder = Records::new(&site.home).task_folder(&self.job.id, &part.party.role, &name)?;
-            let log = TaskLog::open(&folder)?;
-            let placement = self.placed.get(&name, &part.party)?.clone();
-            self.tell_started(&name, &part.party, attempt, &placement, &log);
-            let work = self.attempt(&spec, part, attempt, placement, log.clone())?;
-            let handle = self.spawn(task, attempt, part.party.clone(), work, log.clone());
-            running.waiting.insert(part.party.clone(), (handle, Instant::now(), log));
-        }
-        self.running.insert(task, running);
-        Ok(())
-    }
-
-    fn tell_started(&self, task: &str, party: &Party, attempt: u32, placement: &Placement, log: &TaskLog) {
-        log.line(&format!("attempt {attempt} of {task} at {party}"));
-        placement.reasons.iter().for_each(|reason| log.line(reason));
-        (self.watcher)(&Event::TaskStarted {
-            task: task.into(),
-            party: party.clone(),
-            attempt,
-            placement: placement.clone(),
-        });
-    }
-
-    fn attempt(
-        &self,
-        spec: &TaskSpec,
-        part: &crate::spec::PartyTask,
-        attempt: u32,
-        placement: Placement,
-        log: TaskLog,
-    ) -> Result<Attempt> {
+        let spec = &self.job.spec.tasks[&self.names[task]];
         let component = self.job.components.iter().find(|c| c.definition().name == spec.component);
         let component = component.ok_or_else(|| Error::bug(format!("no component {}", spec.component)))?;
-        let (watcher, name, party) = (self.watcher.clone(), spec.name.clone(), part.party.clone());
-        let note = log.clone();
-        let progress = Arc::new(move |text: &str| {
-            note.line(text);
-            watcher(&Event::TaskNote { task: name.clone(), party: party.clone(), text: text.into() });
-        });
-        let timeout = part.conf.timeout_seconds.map_or(DEFAULT_TIMEOUT, |s| Duration::from_secs(u64::from(s)));
-        Ok(Attempt {
+        let shared = Shared {
             job: self.job.id.clone(),
             model: self.model.clone(),
             name: spec.name.clone(),
             stage: spec.stage,
-            task: part.clone(),
+            component: component.clone(),
             parties: spec.parties.iter().map(|p| p.party.clone()).collect(),
             attempt,
-            component: component.clone(),
-            site: site(&self.job.sites, &part.party.id)?.clone(),
-            placement,
             plan_hash: self.plan_hash,
-            timeout,
-            progress,
-        })
-    }
-
-    fn spawn(&self, task: usize, attempt: u32, party: Party, work: Attempt, log: TaskLog) -> AbortHandle {
-        let ends = self.ends.0.clone();
-        let began = Instant::now();
-        let work = tokio::spawn(work.run());
-        let handle = work.abort_handle();
-        tokio::spawn(async move {
-            let (outcome, given) = match work.await {
-                Ok(done) => done,
-                Err(stopped) if stopped.is_cancelled() => return,
-                Err(_) => (Err(Error::bug("the task panicked")), Given::default()),
-            };
-            let end = PartyEnd { task, attempt, party, outcome, given, elapsed: began.elapsed(), log };
-            // Nobody listens any more once the job is over.
-            drop(ends.send(end));
-        });
-        handle
-    }
-
-    /// The next change of the job's state: waits for parties until an attempt has ended at all of them.
-    async fn next(&mut self) -> Result<Change> {
-        loop {
-            let first_stop = self.running.iter().filter_map(|(task, r)| Some((r.stop_at?, *task))).min();
-            let end = match first_stop {
-                None => self.ends.1.recv().await,
-                Some((at, task)) => match tokio::time::timeout_at(at.into(), self.ends.1.recv()).await {
-                    Ok(end) => end,
-                    Err(_) => {
-                        self.stop_parties(task);
-                        return self.ended(task);
-                    }
-                },
-            };
-            let end = end.ok_or_else(|| Error::bug("no task is left to end"))?;
-            let Some(running) = self.running.get_mut(&end.task) else { continue };
-            running.waiting.remove(&end.party);
-            let task = end.task;
-            self.report(end)?;
-            let done = self.running.get(&task).is_some_and(|r| r.waiting.is_empty());
-            if done {
-                return self.ended(task);
-            }
-        }
-    }
-
-    fn report(&mut self, end: PartyEnd) -> Result<()> {
-        let status = match &end.outcome {
-            Ok(()) => "success",
-            Err(_) => "failed",
         };
-        let error = end.outcome.as_ref().err().map(Error::chain);
-        end.log.line(&error.clone().map_or("done".to_string(), |e| format!("failed: {e}")));
-        self.record_task(end.task, end.attempt, &end.party, status, end.elapsed, &end.given, error)?;
-        if let (Err(error), Some(running)) = (end.outcome, self.running.get_mut(&end.task)) {
-            running.failures.push((end.party, error, end.log));
-            running.stop_at.get_or_insert_with(|| Instant::now() + GRACE);
-        }
+        let stop = watch::Sender::new(false);
+        let parties = spec.parties.iter().map(|part| self.party(spec, part, &shared, stop.subscribe()));
+        let attempt_of_all = Attempt { parties: parties.collect::<Result<_>>()?, stop: stop.clone() };
+        let ends = self.ends.0.clone();
+        tokio::spawn(async move {
+            // The runner lives until every attempt has ended.
+            drop(ends.send((task, attempt_of_all.run().await)));
+        });
+        self.running.insert(task, (attempt, stop));
         Ok(())
     }
 
-    #[allow(clippy::too_many_arguments, reason = "the columns of one record")]
-    fn record_task(
+    fn party(
+        &self,
+        spec: &TaskSpec,
+        part: &PartyTask,
+        shared: &Shared,
+        stop: watch::Receiver<bool>,
+    ) -> Result<PartyAttempt> {
+        let site = site(&self.job.sites, &part.party.id)?.clone();
+        let folder = Records::new(&site.home).task_folder(&self.job.id, &part.party.role, &spec.name)?;
+        let log = TaskLog::open(&folder)?;
+        let placement = self.placed.get(&spec.name, &part.party)?.clone();
+        log.line(&format!("attempt {} of {} at {}", shared.attempt, spec.name, part.party));
+        placement.reasons.iter().for_each(|reason| log.line(reason));
+        let (task, party) = (spec.name.clone(), part.party.clone());
+        (self.watcher)(&Event::TaskStarted {
+            task: task.clone(),
+            party: party.clone(),
+            attempt: shared.attempt,
+            placement: placement.clone(),
+        });
+        let (watcher, note) = (self.watcher.clone(), log.clone());
+        let progress = Arc::new(move |text: &str| {
+            note.line(text);
+            watcher(&Event::TaskNote { task: task.clone(), party: party.clone(), text: text.into() });
+        });
+        let timeout =
+            part.conf.timeout_seconds.map_or(DEFAULT_TIMEOUT, |s| Duration::from_secs(u64::from(s)));
+        Ok(PartyAttempt {
+            shared: shared.clone(),
+            task: part.clone(),
+            site,
+            placement,
+            timeout,
+            log,
+            progress,
+            stop,
+        })
+    }
+
+    /// Reports an attempt's end.
+    fn ended(&mut self, task: usize, end: AttemptEnd) -> Change {
+        let attempt = self.running.remove(&task).map_or(0, |(attempt, _)| attempt);
+        for (party, end, elapsed) in &end.parties {
+            if let Err(error) = self.report(task, attempt, party, end, *elapsed) {
+                self.fail(task, Some(party), &error, "");
+            }
+        }
+        let Some((party, error)) = end.failure else {
+            return if self.failure.is_some() {
+                Change::Failed { task, retryable: false }
+            } else {
+                Change::Succeeded(task)
+            };
+        };
+        let retryable = error.is_retryable() || error.kind() == ErrorKind::Io;
+        if retryable && attempt < self.job.spec.conf.auto_retries {
+            let name = self.names[task].clone();
+            (self.watcher)(&Event::TaskRetried { task: name, attempt: attempt + 1, error: error.chain() });
+        } else {
+            let log = site(&self.job.sites, &party.id)
+                .and_then(|site| {
+                    Records::new(&site.home).task_folder(&self.job.id, &party.role, &self.names[task])
+                })
+                .map_or(String::new(), |folder| TaskLog::path_in(&folder).display().to_string());
+            self.fail(task, Some(&party), &error, &log);
+        }
+        Change::Failed { task, retryable }
+    }
+
+    /// Remembers the first failure: it is the one that ends the job.
+    fn fail(&mut self, task: usize, party: Option<&Party>, error: &Error, log: &str) {
+        let failure = || Failure {
+            task: self.names[task].clone(),
+            party: party.cloned(),
+            cause: error.chain(),
+            kind: error.kind(),
+            log: log.into(),
+        };
+        if self.failure.is_none() {
+            self.failure = Some(failure());
+        }
+    }
+
+    fn report(
         &mut self,
         task: usize,
         attempt: u32,
         party: &Party,
-        status: &'static str,
+        end: &PartyEnd,
         elapsed: Duration,
-        given: &Given,
-        error: Option<String>,
     ) -> Result<()> {
-        let name = &self.names[task];
-        let component = self.job.spec.tasks[name].component.clone();
-        let now = now_ms();
-        let record = TaskRecord {
-            task: name.clone(),
-            component: component.clone(),
-            party: party.clone(),
-            attempt,
-            status: status.into(),
-            started_ms: now - (elapsed.as_millis() as u64).min(now),
-            ended_ms: now,
-            rows: given.rows,
-            traffic: given.traffic.clone(),
-            error: error.clone(),
-        };
-        let home = &site(&self.job.sites, &party.id)?.home;
-        Records::new(home).write_task(&self.job.id, &record)?;
+        let (task, error) = (self.names[task].clone(), end.outcome.as_ref().err());
         let report = TaskReport {
-            task: name.clone(),
-            component,
+            component: self.job.spec.tasks[&task].component.clone(),
+            task,
             party: party.clone(),
             attempt,
-            status,
+            status: match error.map(Error::kind) {
+                None => "success",
+                Some(ErrorKind::Cancelled) => "canceled",
+                Some(_) => "failed",
+            },
             elapsed,
-            rows: given.rows,
-            bytes_sent: given.traffic.bytes(Direction::Sent),
-            bytes_received: given.traffic.bytes(Direction::Received),
-            rounds: given.traffic.rounds,
-            error,
+            rows: end.rows,
+            bytes_sent: end.traffic.bytes(Direction::Sent),
+            bytes_received: end.traffic.bytes(Direction::Received),
+            rounds: end.traffic.rounds,
+            error: error.map(Error::chain),
         };
         (self.watcher)(&Event::TaskEnded(report.clone()));
+        let record = TaskRecord::of(&report, end.traffic.clone(), now_ms());
         self.reports.push(report);
-        Ok(())
-    }
-
-    fn ended(&mut self, task: usize) -> Result<Change> {
-        let running = self.running.remove(&task).ok_or_else(|| Error::bug("an attempt ends once"))?;
-        let Some((party, error, log)) = first_cause(running.failures) else {
-            return Ok(Change::Succeeded(task));
-        };
-        let retryable = worth_retrying(&error);
-        let attempts = self.reports.iter().filter(|r| r.task == self.names[task] && r.party == party).count();
-        if retryable && attempts <= self.job.spec.conf.auto_retries as usize {
-            let (task, error) = (self.names[task].clone(), error.chain());
-            (self.watcher)(&Event::TaskRetried { task, attempt: attempts as u32, error });
-        } else {
-            let (task, cause) = (self.names[task].clone(), error.chain());
-            self.failure = Some(Failure { task, party, cause, log: log.path().display().to_string() });
-        }
-        Ok(Change::Failed { task, retryable })
-    }
-
-    fn stop(&mut self, task: usize) {
-        self.stop_parties(task);
-        self.running.remove(&task);
-    }
-
-    /// Stops what runs of a task: dropping an action cancels it, and engines free what a dropped session held.
-    fn stop_parties(&mut self, task: usize) {
-        let Some(running) = self.running.get_mut(&task) else { return };
-        for (party, (handle, began, log)) in std::mem::take(&mut running.waiting) {
-            handle.abort();
-            log.line("stopped");
-            let nothing = Given { rows: 0, traffic: Traffic::default() };
-            let recorded = self.record_task(task, 0, &party, "canceled", began.elapsed(), &nothing, None);
-            if let Err(error) = recorded {
-                log.line(&format!("not recorded: {}", error.chain()));
-            }
-        }
+        let home = &site(&self.job.sites, &party.id)?.home;
+        Records::new(home).write_task(&self.job.id, &record)
     }
 
     fn record_job(&self, status: &str, ended_ms: Option<u64>) -> Result<()> {
-        let spec = serde_json::to_value(&self.job.spec).map_err(|e| Error::bug("encode the job").because(e))?;
+        let spec =
+            serde_json::to_value(&self.job.spec).map_err(|e| Error::bug("encode the job").because(e))?;
         for site in self.job.sites.values() {
             let record = JobRecord {
                 job: self.job.id.clone(),
@@ -382,13 +341,22 @@ impl Runner {
                 ended_ms,
                 spec: spec.clone(),
             };
-            Records::new(&site.home).write_job(&record).at(|| format!("record the job at party {}", site.id))?;
+            Records::new(&site.home)
+                .write_job(&record)
+                .at(|| format!("record the job at party {}", site.id))?;
         }
         Ok(())
     }
 
-    fn end(self, outcome: Outcome) -> Result<Report> {
-        self.record_job(outcome.as_str(), Some(now_ms()))?;
+    /// Waits until nothing runs any more, then reports.
+    async fn end(mut self, outcome: Outcome) -> Result<Report> {
+        while !self.running.is_empty() {
+            let Some((task, end)) = self.ends.1.recv().await else { break };
+            self.ended(task, end);
+        }
+        let recorded = self.record_job(outcome.as_str(), Some(now_ms()));
+        let position = |report: &TaskReport| self.names.iter().position(|name| *name == report.task);
+        self.reports.sort_by_cached_key(|r| (position(r), r.attempt, r.party.clone()));
         let report = Report {
             job: self.job.id,
             outcome,
@@ -396,24 +364,20 @@ impl Runner {
             model_version: self.model.1,
             elapsed: self.began.elapsed(),
             tasks: self.reports,
-            failure: self.failure,
+            failure: self.failure.filter(|_| outcome == Outcome::Failed),
         };
         (self.watcher)(&Event::JobEnded(report.clone()));
-        Ok(report)
+        recorded.map(|()| report)
     }
 }
 
-/// The failure that brought down the others: a party that only says that another failed is not it.
-fn first_cause(failures: Vec<(Party, Error, TaskLog)>) -> Option<(Party, Error, TaskLog)> {
-    let (caused, own): (Vec<_>, Vec<_>) = failures.into_iter().partition(|f| f.1.kind() == ErrorKind::Cancelled);
-    own.into_iter().chain(caused).next()
+/// What parties must agree on: the job, and the versions of all kernels that compute it.
+fn plan_hash(canonical: &[u8]) -> [u8; 32] {
+    let kernels = tributary_components::kernels().fingerprint();
+    Sha256::new().chain_update(canonical).chain_update(kernels.to_le_bytes()).finalize().into()
 }
 
-/// Whether the same attempt may go better next time. Wrong input stays wrong.
-fn worth_retrying(error: &Error) -> bool {
-    use ErrorKind as K;
-    !matches!(error.kind(), K::InvalidInput | K::NotFound | K::AlreadyExists | K::Unsupported | K::Denied)
-}
+type Ends<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);
 
 fn scheduler(spec: &JobSpec, names: &[String], placed: &Placed) -> Result<Scheduler> {
     let index: HashMap<&String, usize> = names.iter().enumerate().map(|(i, name)| (name, i)).collect();

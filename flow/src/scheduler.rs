@@ -240,8 +240,12 @@ mod tests {
 
     #[test]
     fn a_diamond_runs_its_middle_side_by_side() {
-        let tasks =
-            vec![node("a", &[], 2, 0), node("b", &[0], 2, 0), node("c", &[0], 2, 0), node("d", &[1, 2], 2, 0)];
+        let tasks = vec![
+            node("a", &[], 2, 0),
+            node("b", &[0], 2, 0),
+            node("c", &[0], 2, 0),
+            node("d", &[1, 2], 2, 0),
+        ];
         let mut job = scheduler(tasks, 4);
         assert_eq!(job.on(Event::Begin), [start(0, 0)]);
         assert_eq!(job.states()[3], TaskState::Waiting(Reason::Tasks(vec!["b".into(), "c".into()])));
@@ -257,7 +261,10 @@ mod tests {
         let mut job = scheduler(tasks, 4);
         assert_eq!(job.on(Event::Begin), [start(0, 0), start(2, 0)]);
         let TaskState::Waiting(reason) = &job.states()[1] else { panic!("b runs") };
-        assert_eq!(reason.to_string(), "waits for 3 cores at guest_9999, 1 of the job's cores are free there");
+        assert_eq!(
+            reason.to_string(),
+            "waits for 3 cores at guest_9999, 1 of the job's cores are free there"
+        );
         assert_eq!(job.on(Event::Succeeded(0)), [start(1, 0)]);
     }
 

@@ -66,6 +66,14 @@ impl Home {
 
     /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
     pub fn sites(&self, parties: &[PartyId], kernels: &Kernels) -> Result<BTreeMap<PartyId, Site>> {
+        for party in parties {
+            match self.party_settings(party)?.text(keys::FEDERATION)? {
+                "memory" | "standalone" => {}
+                other => {
+                    return Err(Error::bug(format!("federation engine {other} is declared, but not built")));
+                }
+            }
+        }
         let networks = tributary_memory::networks(parties)?;
         let site = |(id, network)| {
             let settings = self.party_settings(&id)?;
@@ -76,7 +84,7 @@ impl Home {
                 meta,
                 network,
                 cores: cores(&settings)?,
-                memory_bytes: memory(&settings)?,
+                memory_bytes: memory(&settings, parties.len())?,
                 patience: settings.duration(keys::PATIENCE)?,
                 home: self.party(&id),
                 id: id.clone(),
@@ -107,10 +115,12 @@ fn cores(settings: &Settings) -> Result<u32> {
     Ok(if given == 0 { machine } else { given } as u32)
 }
 
-fn memory(settings: &Settings) -> Result<u64> {
+/// What one task may hold. By default the parties of this process share half of the machine.
+fn memory(settings: &Settings, parties: usize) -> Result<u64> {
     const WHEN_UNKNOWN: u64 = 2 << 30;
     let given = settings.number(keys::MEMORY)?;
-    Ok(if given > 0 { given } else { machine_memory().map_or(WHEN_UNKNOWN, |all| all / 2) })
+    let share = |all: u64| all / 2 / parties.max(1) as u64;
+    Ok(if given > 0 { given } else { machine_memory().map_or(WHEN_UNKNOWN, share) })
 }
 
 /// Total memory of the machine, as Linux tells it.

@@ -149,7 +149,7 @@ pub const KEYS: &[Key] = &[
         name: MEMORY,
         kind: Kind::Bytes,
         default: "0",
-        description: "Memory that the tables of one task may take on the standalone engine; 0 is half of the machine's. \
+        description: "Memory that the tables of one task may take on the standalone engine; 0 is half of the machine's, shared by the parties of a process. \
                       A task that needs more fails and says so.",
     },
     Key {
@@ -161,7 +161,8 @@ pub const KEYS: &[Key] = &[
     Key {
         name: PATIENCE,
         kind: Kind::Seconds,
-        default: "600",
-        description: "How long a task waits for a silent party before it fails and names it.",
+        default: "3600",
+        description: "How long a task waits for a silent party before it fails and names it. A party that computes for longer \
+                      between two messages counts as silent.",
     },
 ];

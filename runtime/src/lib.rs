@@ -1,6 +1,6 @@
 //! The composition root: reads `service_conf.yaml` and builds the chosen engines. The only library that names them all.
 //!
-//! A new engine is one line in [`keys::CHOICES`] and one arm of a `match` in [`assemble`](Home::sites).
+//! A new engine is one line in [`keys::CHOICES`] and one arm of a `match` in `home`.
 
 #![warn(missing_docs)]
 

@@ -32,7 +32,11 @@ fn write_key(page: &mut String, key: &Key) {
         Kind::Engine(_) => "name of an engine, see below".to_string(),
     };
     // Writing to a String cannot fail.
-    let _ = writeln!(page, "## {}\n\n{}\n\n- Type: {kind}\n- Default: `{}`\n", key.name, key.description, key.default);
+    let _ = writeln!(
+        page,
+        "## {}\n\n{}\n\n- Type: {kind}\n- Default: `{}`\n",
+        key.name, key.description, key.default
+    );
 }
 
 fn write_engines(page: &mut String, contract: Contract) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use tributary_core::{Error, PartyId, Result, ResultExt};
-use tributary_document::{Item, Limits, Report, Step, parse, suggestion};
+use tributary_document::{Item, Limits, Report, parse, suggestion};
 
 use crate::keys::{CHOICES, Contract, KEYS, Key, Kind};
 
@@ -73,7 +73,9 @@ impl Settings {
 
     /// A whole number, bytes included.
     pub fn number(&self, name: &'static str) -> Result<u64> {
-        self.text(name)?.parse().map_err(|e| Error::bug(format!("key {name} was read as a number")).because(e))
+        self.text(name)?
+            .parse()
+            .map_err(|e| Error::bug(format!("key {name} was read as a number")).because(e))
     }
 
     /// A duration.
@@ -89,7 +91,8 @@ impl Settings {
 
 /// Reads the keys below `prefix`; each level knows its names, so that a wrong one gets the nearest right one.
 fn read_level(item: &Item<'_>, prefix: &str, found: &mut Vec<(&'static str, String)>) {
-    let below = |key: &&Key| prefix.is_empty() || key.name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
+    let below =
+        |key: &&Key| prefix.is_empty() || key.name.strip_prefix(prefix).is_some_and(|r| r.starts_with('.'));
     let rest = |key: &Key| key.name[prefix.len()..].trim_start_matches('.').to_string();
     let known: Vec<(String, &'static Key)> = KEYS.iter().filter(below).map(|key| (rest(key), key)).collect();
     for (name, value) in item.entries() {
@@ -156,11 +159,6 @@ fn read_engine(item: &Item<'_>, contract: Contract) -> Option<String> {
             None
         }
     }
-}
-
-/// The path of a key as steps, for messages of others.
-pub fn steps(name: &str) -> Vec<Step> {
-    name.split('.').map(|part| Step::Key(part.into())).collect()
 }
 
 #[cfg(test)]

@@ -61,7 +61,10 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
             }
             let confined = CONFINED.iter().find(|(library, _)| library == dependency);
             if confined.is_some_and(|(_, places)| !places.contains(&name)) {
-                problems.push(format!("{file}: {dependency} stays in {:?}", confined.map(|c| c.1).unwrap_or(&[])));
+                problems.push(format!(
+                    "{file}: {dependency} stays in {:?}",
+                    confined.map(|c| c.1).unwrap_or(&[])
+                ));
             }
         }
     }
@@ -77,16 +80,27 @@ struct Package {
 /// crates.io's answers for it.
 fn packages(root: &Path) -> Result<BTreeMap<String, Package>> {
     let manifest = std::fs::read_to_string(root.join("Cargo.toml"))?;
-    let members = manifest.lines().skip_while(|l| !l.starts_with("members")).skip(1).take_while(|l| !l.starts_with(']'));
+    let members = manifest
+        .lines()
+        .skip_while(|l| !l.starts_with("members"))
+        .skip(1)
+        .take_while(|l| !l.starts_with(']'));
     let folders = members.map(|line| line.trim().trim_matches([',', '"']).to_string());
     let read = |folder: String| {
-        let text = std::fs::read_to_string(root.join(&folder).join("Cargo.toml")).with_context(|| folder.clone())?;
+        let text =
+            std::fs::read_to_string(root.join(&folder).join("Cargo.toml")).with_context(|| folder.clone())?;
         let section = |header: &str| {
             let lines = text.lines().skip_while(|l| *l != header).skip(1);
-            lines.take_while(|l| !l.starts_with('[')).map(str::trim).filter(|l| !l.is_empty() && !l.starts_with('#'))
-                .map(str::to_string).collect::<Vec<_>>()
+            lines
+                .take_while(|l| !l.starts_with('['))
+                .map(str::trim)
+                .filter(|l| !l.is_empty() && !l.starts_with('#'))
+                .map(str::to_string)
+                .collect::<Vec<_>>()
         };
-        let name = section("[package]").iter().find_map(|l| Some(l.strip_prefix("name = ")?.trim_matches('"').to_string()));
+        let name = section("[package]")
+            .iter()
+            .find_map(|l| Some(l.strip_prefix("name = ")?.trim_matches('"').to_string()));
         let key = |line: &String| line.split(['.', ' ', '=']).next().unwrap_or_default().to_string();
         let normal = section("[dependencies]").iter().map(key).collect();
         Ok((folder, Package { name: name.context("a package has a name")?, normal }))

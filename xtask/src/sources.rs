@@ -24,7 +24,8 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         }
         let lines = text.lines().count();
         if lines > MAX_LINES {
-            problems.push(format!("{shown}: {lines} lines, more than {MAX_LINES}; look for the second concept"));
+            problems
+                .push(format!("{shown}: {lines} lines, more than {MAX_LINES}; look for the second concept"));
         }
         let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or_default();
         if EMPTY_NAMES.contains(&stem) {

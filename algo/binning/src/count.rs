@@ -40,8 +40,11 @@ impl BinCount {
                 let place = place.ok_or_else(|| {
                     Error::new(ErrorKind::Corrupt, "the count of a bin that does not exist")
                 })?;
-                place.rows += rows;
-                place.events += events;
+                let add = |a: u64, b: u64| {
+                    a.checked_add(b).ok_or_else(|| Error::new(ErrorKind::Corrupt, "a count leaves 64 bits"))
+                };
+                place.rows = add(place.rows, *rows)?;
+                place.events = add(place.events, *events)?;
             }
         }
         Ok(all)

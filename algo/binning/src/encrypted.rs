@@ -37,6 +37,7 @@ pub struct HostFeatures {
 
 impl Message for HostFeatures {
     const NAME: &'static str = "binning.host_features";
+    const MAX_BYTES: usize = 8 << 20;
 }
 
 /// The columns of encrypted labels under a key: [`LABEL`], and no key column.

@@ -28,6 +28,10 @@ impl Memory {
         self.used.load(Ordering::Acquire)
     }
 
+    pub(crate) fn left(&self) -> u64 {
+        self.budget.saturating_sub(self.used())
+    }
+
     /// A share of nothing yet.
     pub(crate) fn hold(self: &Arc<Self>) -> Hold {
         Hold { memory: self.clone(), bytes: 0 }

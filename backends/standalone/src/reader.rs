@@ -22,9 +22,8 @@ const MOST_AHEAD_BYTES: u64 = 64 << 20;
 
 /// The rows of a prepared run, slice by slice.
 pub(crate) fn read(run: Arc<Run>, slices: Vec<Slice>, guard: Guard) -> RowStream {
-    let spec = &run.host.spec;
-    let cores = spec.placement.cores;
-    let ahead_bytes = MOST_AHEAD_BYTES.min(spec.memory_bytes / (4 * u64::from(cores)));
+    let cores = run.host.spec.placement.cores;
+    let ahead_bytes = MOST_AHEAD_BYTES.min(run.host.memory.left() / (4 * u64::from(cores)));
     let (cores, slices) = (cores as usize, slices.into());
     let mut reader = Reader { run, _guard: guard, ahead_bytes, cores, slices, flows: VecDeque::new() };
     stream::poll_fn(move |context| reader.poll(context)).boxed()

@@ -34,11 +34,14 @@ impl Sources {
             firsts.push(first);
             first += batch.num_rows() as u64;
         }
-        let addressable = u32::MAX as usize;
-        if batches.len() >= addressable || batches.iter().any(|batch| batch.num_rows() > addressable) {
+        // Batches and rows are numbered in 32 bits each, so that an entry of a sort is 16 bytes.
+        if u32::try_from(first).is_err() {
             return Err(Error::new(
                 ErrorKind::Exhausted,
-                format!("an exchange of more than {addressable} rows in one batch"),
+                format!(
+                    "an exchange moves {first} rows, at most {} are possible; filter or split them",
+                    u32::MAX
+                ),
             ));
         }
         Ok((Self { batches, firsts, partitions }, hold))

@@ -1,6 +1,8 @@
 //! Every operation against a model in a few lines: random rows, all types of key, 1 to 7 partitions, empty ones and skewed
 //! ones among them.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails should say where")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};

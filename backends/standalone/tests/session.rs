@@ -1,5 +1,7 @@
 //! What a session promises beside its results: cancelling, failures by name, the budget, threads, cleaning up.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails should say where")]
+
 mod support;
 
 use std::future::Future;
@@ -188,6 +190,9 @@ fn a_partition_alone_keeps_all_threads_busy_and_no_more() {
     assert_eq!(counts(&kept), [600]);
     let expected = numbers(600).iter().map(|(k, v)| (*k, v + 1)).collect::<Vec<_>>();
     assert_eq!(read(&session, &Plan::scan(kept).unwrap()), support::expected(UInt64, &expected));
+    let plan = Plan::map(&slow, add(1, 9), &kernels()).unwrap();
+    assert_eq!(read(&session, &plan), support::expected(UInt64, &expected));
+    assert_eq!(threads_of(9), 3);
 }
 
 #[test]

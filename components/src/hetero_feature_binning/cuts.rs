@@ -1,8 +1,8 @@
 //! Finding cut points of one party's own columns.
 
 use tributary_binning::{
-    CutColumn, Cuts, FindRanges, Focus, MergeParams, MergeSketches, Quantiles, Range, RangeParams, SketchFeatures,
-    SketchParams,
+    CutColumn, Cuts, FindRanges, Focus, MergeParams, MergeSketches, Quantiles, Range, RangeParams,
+    SketchFeatures, SketchParams,
 };
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Result, ResultExt, Table};
@@ -23,7 +23,8 @@ pub(super) async fn find(
         Method::Bucket => equal_widths(table, &columns.binned, parameters.n_bins).await?,
         Method::Manual => {
             let given = columns.binned.iter().map(|column| {
-                let points = parameters.points(&task.own, table.schema(), column).cloned().unwrap_or_default();
+                let points =
+                    parameters.points(&task.own, table.schema(), column).cloned().unwrap_or_default();
                 Cuts::new(points).at(|| format!("split_pt_dict of {column}"))
             });
             given.collect::<Result<_>>()?
@@ -31,7 +32,10 @@ pub(super) async fn find(
     };
     let categories = categories(table, &columns.categories).await?;
     let names = columns.binned.iter().chain(&columns.categories).cloned();
-    Ok(names.zip(cuts.into_iter().chain(categories)).map(|(column, cuts)| CutColumn { column, cuts }).collect())
+    Ok(names
+        .zip(cuts.into_iter().chain(categories))
+        .map(|(column, cuts)| CutColumn { column, cuts })
+        .collect())
 }
 
 async fn sketch(table: &Table, features: &[String], focus: Option<Focus>) -> Result<Table> {
@@ -43,7 +47,8 @@ async fn quantiles(table: &Table, features: &[String], bins: u32) -> Result<Vec<
     let merge = KernelCall::fold::<MergeSketches>(&MergeParams { parts: bins })?;
     let mut focus = None;
     loop {
-        let merged = sketch(table, features, focus).await?.gather_by_key(table.partitions())?.map(merge.clone())?;
+        let merged =
+            sketch(table, features, focus).await?.gather_by_key(table.partitions())?.map(merge.clone())?;
         let quantiles = Quantiles::read(&merged.collect().await?, features.len())?;
         focus = Focus::on(&quantiles);
         if focus.is_none() {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tributary_binning::encrypted::{
     DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, sum_schema,
 };
@@ -12,6 +12,7 @@ use tributary_binning::{BinCount, CountBins, CountParams, Cuts, FeatureMetrics};
 use tributary_core::computing::{BlobKind, BlobRef};
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
+use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role};
 use tributary_paillier::{Encrypt, KeyBits, SecretKey};
 
@@ -20,8 +21,8 @@ use super::{Binning, Measure, Measuring};
 use crate::output::Metric;
 use crate::task::Task;
 
-/// Most features that a host may speak of; bounds what it can make the guest allocate.
-const MAX_HOST_FEATURES: usize = 100_000;
+/// Most bins that a host may have in all its features together; bounds what it can make the guest allocate.
+const MAX_HOST_BINS: u64 = 1 << 20;
 
 /// What was measured.
 #[derive(Debug, Default)]
@@ -43,9 +44,10 @@ pub(super) async fn measure(task: &Task, binning: &Binning<'_>) -> Result<Measur
     let (mut measured, mut ranking) = (Measured::default(), Vec::new());
     let key = if hosts.is_empty() { None } else { Some(send_labels(task, binning, label, &hosts).await?) };
     measured.own = Some(own_columns(task, binning, label, &mut ranking).await?);
+    let events = count_events(binning, label).await?;
     for host in &hosts {
         let Some((public, secret)) = &key else { continue };
-        let summary = host_columns(task, binning, host, public, secret, &mut ranking).await?;
+        let summary = host_columns(task, binning, host, public, secret, events, &mut ranking).await?;
         measured.hosts.insert(host.to_string(), summary);
     }
     measured.metrics.push(rank(ranking));
@@ -115,6 +117,19 @@ async fn own_columns(
     Ok(summary)
 }
 
+/// Rows and events of all bins; nothing if they exceed 64 bits.
+fn total(counts: &[BinCount]) -> Option<(u64, u64)> {
+    counts.iter().try_fold((0u64, 0u64), |(rows, events), c| {
+        Some((rows.checked_add(c.rows)?, events.checked_add(c.events)?))
+    })
+}
+
+/// Number of rows with label 1.
+async fn count_events(binning: &Binning<'_>, label: &str) -> Result<u64> {
+    let ones = Predicate { column: label.into(), comparison: Comparison::Eq, value: Value::Int(1) };
+    binning.table.select([label])?.filter(&ones)?.count().await
+}
+
 /// Decrypts a host's sums and measures its columns.
 async fn host_columns(
     task: &Task,
@@ -122,27 +137,34 @@ async fn host_columns(
     host: &Party,
     public: &[u8],
     secret: &BlobRef,
+    events: u64,
     ranking: &mut Vec<Rank>,
 ) -> Result<MetricsSummary> {
     let federation = &task.federation;
     let features: HostFeatures = federation.pull_message(&Slot::new("features"), host).await?;
     check(host, &features)?;
-    let key = tributary_paillier::PublicKey::from_bytes(public).map_err(|e| Error::bug("read own key").because(e))?;
+    let key = tributary_paillier::PublicKey::from_bytes(public)
+        .map_err(|e| Error::bug("read own key").because(e))?;
     let partitions = task.partitions();
-    let layout = move |_| Ok(Layout::Loose(partitions));
+    let (most, from) = (cells(&features), host.clone());
+    let layout = move |rows| match rows <= most {
+        true => Ok(Layout::Loose(partitions)),
+        false => Err(Error::new(ErrorKind::Corrupt, format!("{from} sent {rows} sums for {most} bins"))),
+    };
     let slot = Slot::new("sums");
     let sums = federation.pull_table(&slot, host, &task.computing, &sum_schema(&key)?, &layout).await?;
     task.note(format!("measuring {} columns of {host}", features.columns.len()));
     let call = KernelCall::map::<DecryptCounts>(&DecryptParams { public_key: public.to_vec() })?;
     let counts = sums.map(call.with_blob(secret.clone()))?.collect().await?;
     let wrong = |what: &str| Error::new(ErrorKind::Corrupt, format!("{host} sent sums that {what}"));
-    let counts = BinCount::read(&counts, &features.columns).map_err(|e| wrong("do not fit its features").because(e))?;
+    let counts = BinCount::read(&counts, &features.columns)
+        .map_err(|e| wrong("do not fit its features").because(e))?;
 
     let rows = binning.table.count().await?;
     let mut summary = MetricsSummary::default();
     for (counts, column) in counts.iter().zip(&features.columns) {
-        if counts.iter().map(|c| c.rows).sum::<u64>() != rows {
-            return Err(wrong(&format!("do not count all {rows} rows of {}", column.column)));
+        if total(counts) != Some((rows, events)) {
+            return Err(wrong(&format!("do not count every row and every event of {}", column.column)));
         }
         let bins = column.bins as usize - 1;
         let metrics = FeatureMetrics::new(counts, bins, binning.adjustment_factor)
@@ -155,11 +177,18 @@ async fn host_columns(
     Ok(summary)
 }
 
+fn cells(features: &HostFeatures) -> u64 {
+    features.columns.iter().map(|column| u64::from(column.bins)).sum()
+}
+
 /// A host's features must be few enough, have bins, and anonymous names in order.
 fn check(host: &Party, features: &HostFeatures) -> Result<()> {
     let wrong = |what: String| Err(Error::new(ErrorKind::Corrupt, format!("{host} sent {what}")));
-    if features.columns.len() > MAX_HOST_FEATURES {
-        return wrong(format!("{} features, at most {MAX_HOST_FEATURES} are possible", features.columns.len()));
+    if cells(features) > MAX_HOST_BINS {
+        return wrong(format!(
+            "features with {} bins, at most {MAX_HOST_BINS} are possible",
+            cells(features)
+        ));
     }
     let mut names = std::collections::BTreeSet::new();
     for column in &features.columns {
@@ -204,6 +233,6 @@ fn rank(mut ranking: Vec<Rank>) -> Metric {
             "bins": r.bins, "is_monotonic": r.is_monotonic,
         })
     };
-    let records: Vec<Value> = ranking.iter().enumerate().map(record).collect();
-    Metric::one_off("iv_ranking", Some("custom"), Value::Array(records))
+    let records: Vec<serde_json::Value> = ranking.iter().enumerate().map(record).collect();
+    Metric::one_off("iv_ranking", Some("custom"), records.into())
 }

@@ -1,7 +1,9 @@
 //! A host: adds up the guest's encrypted label by the bins of its own columns.
 
 use tributary_binning::BinColumn;
-use tributary_binning::encrypted::{AddEncrypted, AddParams, HostFeatures, LABEL, SumEncrypted, SumParams, label_schema};
+use tributary_binning::encrypted::{
+    AddEncrypted, AddParams, HostFeatures, LABEL, SumEncrypted, SumParams, label_schema,
+};
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Layout, Result};
@@ -16,8 +18,14 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     let (federation, guest) = (&task.federation, task.guest()?);
     let measure: Measure = federation.pull_message(&Slot::new("measure"), &guest).await?;
     let Some(public_key) = measure.public_key else { return Ok(()) };
-    let unusable = |e| Error::new(ErrorKind::Corrupt, format!("{guest} sent a key that is not usable")).because(e);
+    let unusable =
+        |e| Error::new(ErrorKind::Corrupt, format!("{guest} sent a key that is not usable")).because(e);
     let key = PublicKey::from_bytes(&public_key).map_err(unusable)?;
+    if key.size().bits() != binning.key_length {
+        let text =
+            format!("{guest} sent a key of {} bits, the job says {}", key.size().bits(), binning.key_length);
+        return Err(Error::new(ErrorKind::Denied, text));
+    }
     let Layout::Rows(rows) = binning.table.layout().clone() else {
         return Err(Error::invalid("columns are measured on aligned rows; take them from psi"));
     };
@@ -25,7 +33,11 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     let slot = Slot::new("labels");
     let labels = federation.pull_table(&slot, &guest, &task.computing, &label_schema(&key)?, &layout).await?;
 
-    let columns = binning.bin_columns();
+    // By position: any other order would tell of names, or of which columns are categories.
+    let position =
+        |name: &str| features(binning.table.schema()).position(|f| f.name == name).unwrap_or_default();
+    let mut columns = binning.bin_columns();
+    columns.sort_by_key(|column| position(&column.column));
     task.note(format!("adding up labels of {} columns", columns.len()));
     let names: Vec<&str> = columns.iter().map(|c| c.column.as_str()).collect();
     let params = SumParams { columns: columns.clone(), label: LABEL.into(), public_key: public_key.clone() };
@@ -34,18 +46,15 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
         .select(names)?
         .zip(&labels)?
         .map(KernelCall::fold::<SumEncrypted>(&params)?)?
-        .gather_by_key(1)?
+        .gather_by_key(task.partitions())?
         .map(KernelCall::fold::<AddEncrypted>(&AddParams { public_key })?)?
         .keep()
         .await?;
     let to = [guest];
-    federation.push_message(&Slot::new("features"), &to, &anonymized(task, binning, &columns)).await?;
+    let anonymized = columns
+        .iter()
+        .map(|c| BinColumn { column: anonymous(&task.own, position(&c.column)), bins: c.bins })
+        .collect();
+    federation.push_message(&Slot::new("features"), &to, &HostFeatures { columns: anonymized }).await?;
     federation.push_table(&Slot::new("sums"), &to, &sums).await
-}
-
-/// The features under the names that others may see.
-fn anonymized(task: &Task, binning: &Binning<'_>, columns: &[BinColumn]) -> HostFeatures {
-    let position = |name: &str| features(binning.table.schema()).position(|f| f.name == name).unwrap_or_default();
-    let column = |c: &BinColumn| BinColumn { column: anonymous(&task.own, position(&c.column)), bins: c.bins };
-    HostFeatures { columns: columns.iter().map(column).collect() }
 }

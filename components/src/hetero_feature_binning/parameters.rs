@@ -22,7 +22,9 @@ pub(super) fn definition() -> Definition {
                 .stages(train)
                 .describe("equal numbers of rows, equal widths, or cut points of one's own"),
         )
-        .parameter(Parameter::int("n_bins", 2..=65_535).default(10).stages(train).describe("bins of each column"))
+        .parameter(
+            Parameter::int("n_bins", 2..=65_535).default(10).stages(train).describe("bins of each column"),
+        )
         .parameter(
             Parameter::new("split_pt_dict", Kind::map(Kind::list(Kind::float(..))))
                 .stages(train)
@@ -55,13 +57,19 @@ pub(super) fn definition() -> Definition {
         )
         .parameter(Parameter::bool("skip_metrics").default(false).stages(both).describe("no WOE and IV"))
         .parameter(
-            Parameter::bool("local_only").default(false).stages(train).describe("no metrics of hosts' columns"),
+            Parameter::bool("local_only")
+                .default(false)
+                .stages(train)
+                .describe("no metrics of hosts' columns"),
         )
         .parameter(
-            Parameter::float("relative_error", (std::ops::Bound::Excluded(0.0), std::ops::Bound::Included(1.0)))
-                .default(1e-6)
-                .stages(train)
-                .describe("allowed error of quantiles; they are exact here"),
+            Parameter::float(
+                "relative_error",
+                (std::ops::Bound::Excluded(0.0), std::ops::Bound::Included(1.0)),
+            )
+            .default(1e-6)
+            .stages(train)
+            .describe("allowed error of quantiles; they are exact here"),
         )
         .parameter(
             Parameter::float("adjustment_factor", above(0.0))
@@ -166,14 +174,21 @@ impl TrainParameters {
                 Error::invalid(format!("{key} {at}: the table has {} features", features(schema).count()))
             })
         };
-        let pick = |names: &Option<Vec<String>>, key: &str, positions: &Option<Vec<usize>>, positions_key: &str| {
-            match (names, positions) {
-                (Some(_), Some(_)) => Err(Error::invalid(format!("{key} and {positions_key} are both given"))),
-                (Some(names), None) => names.iter().map(|n| name(key, n)).collect::<Result<Vec<_>>>().map(Some),
-                (None, Some(at)) => at.iter().map(|at| position(positions_key, *at)).collect::<Result<_>>().map(Some),
-                (None, None) => Ok(None),
-            }
-        };
+        let pick =
+            |names: &Option<Vec<String>>, key: &str, positions: &Option<Vec<usize>>, positions_key: &str| {
+                match (names, positions) {
+                    (Some(_), Some(_)) => {
+                        Err(Error::invalid(format!("{key} and {positions_key} are both given")))
+                    }
+                    (Some(names), None) => {
+                        names.iter().map(|n| name(key, n)).collect::<Result<Vec<_>>>().map(Some)
+                    }
+                    (None, Some(at)) => {
+                        at.iter().map(|at| position(positions_key, *at)).collect::<Result<_>>().map(Some)
+                    }
+                    (None, None) => Ok(None),
+                }
+            };
         let categories =
             pick(&self.category_col, "category_col", &self.category_idx, "category_idx")?.unwrap_or_default();
         let chosen = match self.method {
@@ -200,7 +215,8 @@ impl TrainParameters {
         let found = known.find(|(at, field)| matches(*at, field)).map(|(_, field)| field.name.clone());
         found.ok_or_else(|| {
             let known: Vec<&str> = features(schema).map(|f| f.name.as_str()).collect();
-            let help = tributary_document::suggestion(given, known).map_or(String::new(), |h| format!(" ({h})"));
+            let help =
+                tributary_document::suggestion(given, known).map_or(String::new(), |h| format!(" ({h})"));
             Error::invalid(format!("{key}: no feature {given:?}{help}"))
         })
     }

@@ -5,19 +5,17 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Layout, Party, Result, Role, Table};
 use tributary_psi::{POINT, Secret, points_schema};
 
-use super::{ID, Ids, POSITION, masked_again, row_of};
+use super::{ID, Masked, POSITION, masked_again, row_of};
 use crate::task::Task;
 
 /// Gives the guest's own rows: key → final position.
-pub(super) async fn run(task: &Task, ids: &Ids) -> Result<Table> {
+pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Table> {
     let hosts = task.others(&Role::host());
-    let secret = Secret::random()?;
-    let own = ids.masked(task, &secret).await?;
-    task.federation.push_table(&Slot::new("guest_points"), &hosts, &own).await?;
+    task.federation.push_table(&Slot::new("guest_points"), &hosts, &own.points().await?).await?;
 
     let mut common: Option<Table> = None;
     for (i, host) in hosts.iter().enumerate() {
-        let pairs = match_host(task, ids, &secret, host).await?;
+        let pairs = match_host(task, own, secret, host).await?;
         common = Some(match common {
             None => pairs,
             // From the second host on by the guest's key: points differ from host to host.
@@ -38,22 +36,22 @@ pub(super) async fn run(task: &Task, ids: &Ids) -> Result<Table> {
     common.select([ID])?.number_rows(POSITION)?.rekey(ID, None)?.keep().await
 }
 
-/// Which of the guest's rows one host has: key = point, columns = the guest's key and the host's row number.
-async fn match_host(task: &Task, ids: &Ids, secret: &Secret, host: &Party) -> Result<Table> {
+/// Which of the guest's rows one host has: key = point, columns = the guest's key and the position in the host's points.
+async fn match_host(task: &Task, own: &Masked, secret: &Secret, host: &Party) -> Result<Table> {
     let (federation, computing, schema) = (&task.federation, &task.computing, points_schema()?);
     let partitions = task.partitions();
     let any = move |rows| Ok(Layout::Rows(RowRanges::even(rows, partitions)));
     let theirs = federation.pull_table(&Slot::new("host_points"), host, computing, &schema, &any).await?;
     let theirs = masked_again(task, &theirs, secret).await?.number_rows(&row_of(host))?.rekey(POINT, None)?;
 
-    let ranges = match ids.table.layout() {
+    let ranges = match own.table.layout() {
         Layout::Rows(ranges) => ranges.clone(),
-        _ => task.rows(ids.count),
+        _ => task.rows(own.count),
     };
     let as_sent = task.exactly(host, ranges);
-    let own = federation.pull_table(&Slot::new("guest_points_masked"), host, computing, &schema, &as_sent).await?;
-    let own = ids.table.select(Vec::<String>::new())?.zip(&own)?.rekey(POINT, Some(ID))?;
-    own.join(&theirs)?.keep().await
+    let back =
+        federation.pull_table(&Slot::new("guest_points_masked"), host, computing, &schema, &as_sent).await?;
+    own.ids()?.zip(&back)?.rekey(POINT, Some(ID))?.join(&theirs)?.keep().await
 }
 
 /// By the points of the first host, rows numbered.

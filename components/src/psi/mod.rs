@@ -8,10 +8,11 @@
 //! ```text
 //! host h:  P = H(own)^h          ──▶ guest        guest:  G = H(own)^g          ──▶ every host
 //! host h:  G^h, in the same order ──▶ guest        guest:  match G^h with P^g, for every host; keep what all have
-//! guest:   for each host its row numbers, in the order of the masked points of the first host
+//! guest:   for each host the positions in its P, in the order of the doubly masked points of the first host
 //! ```
 //!
-//! That order is random to everybody who does not know the secrets, so it tells nothing about any party's file.
+//! P and G are in the order of their points' hashes. These orders are random to everybody who does not know the secrets, so
+//! they tell nothing about any party's file.
 
 mod guest;
 mod host;
@@ -22,7 +23,7 @@ use tributary_core::computing::BlobKind;
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, Party, Result, Role, Table};
-use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, Secret};
+use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, POINT, PointsOfKeys, Secret};
 
 use crate::Component;
 use crate::definition::{Artifact, Definition, Parameter};
@@ -40,15 +41,23 @@ impl Default for Psi {
                 .describe("Finds the rows that all parties have, without showing the others")
                 .roles(["guest", "host"])
                 .parameter(
-                    Parameter::choice("protocol", &["ecdh_psi"]).default("ecdh_psi").describe("how ids are compared"),
+                    Parameter::choice("protocol", &["ecdh_psi"])
+                        .default("ecdh_psi")
+                        .describe("how ids are compared"),
                 )
                 .parameter(
                     Parameter::choice("curve_type", &["curve25519"])
                         .default("curve25519")
                         .describe("the group: Ristretto over curve25519"),
                 )
-                .input(Artifact::data("input_data").describe("a table with a match id, or else its key, to match on"))
-                .output(Artifact::data("output_data").describe("the common rows, in the same order at every party")),
+                .input(
+                    Artifact::data("input_data")
+                        .describe("a table with a match id, or else its key, to match on"),
+                )
+                .output(
+                    Artifact::data("output_data")
+                        .describe("the common rows, in the same order at every party"),
+                ),
         )
     }
 }
@@ -68,10 +77,14 @@ impl Component for Psi {
         if task.others(&Role::host()).is_empty() && task.is_guest() {
             return Err(Error::invalid("an intersection needs at least one host"));
         }
-        let ids = Ids::of(input).await?;
-        let chosen = if task.is_guest() { guest::run(task, &ids).await? } else { host::run(task, &ids).await? };
+        let secret = Secret::random()?;
+        let own = Masked::of(task, input, &secret).await?;
+        let chosen = match task.is_guest() {
+            true => guest::run(task, &own, &secret).await?,
+            false => host::run(task, &own, &secret).await?,
+        };
         let common = gather(task, input, &chosen).await?;
-        let (all, found) = (ids.count, common.count().await?);
+        let (all, found) = (own.count, common.count().await?);
         task.note(format!("{found} of {all} rows in common"));
         Ok(Outputs::default().metric(summary(all, found)).table("output_data", common))
     }
@@ -90,33 +103,41 @@ const POSITION: &str = ":position";
 /// Column of a row's key while something else is the key.
 const ID: &str = ":id";
 
-/// Column of the numbers of a host's rows in its own table.
+/// Column of positions in a host's points.
 fn row_of(host: &Party) -> String {
     format!(":row:{host}")
 }
 
-/// What a party matches on: its table's key, and the match id where there is one; held, with numbered rows.
-struct Ids {
+/// A party's ids as others see them: masked points, in the order of their hashes. That order is what leaves: a party's
+/// own would show how many of its ids lie between two that are known.
+struct Masked {
+    /// Key: the point. Column [`ID`]: the key of the party's row. Rows are numbered.
     table: Table,
-    match_id: Option<String>,
     count: u64,
 }
 
-impl Ids {
-    async fn of(input: &Table) -> Result<Self> {
+impl Masked {
+    async fn of(task: &Task, input: &Table, secret: &Secret) -> Result<Self> {
         input.schema().expect_key("an intersection")?;
-        let match_id = input.schema().with_purpose(&Purpose::MatchId).map(|f| f.name.clone());
-        let table = input.select(match_id.clone())?.keep_rows().await?;
-        let count = table.count().await?;
-        Ok(Self { table, match_id, count })
+        let column = input.schema().with_purpose(&Purpose::MatchId).map(|f| f.name.clone());
+        let ids = input.select(column.clone())?.keep_rows().await?;
+        task.note(format!("masking {} ids", ids.count().await?));
+        let blob = task.computing.put_blob(secret.to_blob(), BlobKind::Secret).await?;
+        let call = KernelCall::map::<MaskIds>(&MaskIdsParams { column })?.with_blob(blob);
+        let points = ids.select(Vec::<String>::new())?.zip(&ids.map(call)?)?.rekey(POINT, Some(ID))?;
+        let table = points.keyed(task.partitions())?.keep_rows().await;
+        let table = table.map_err(|e| e.at("ids to match on, which must be unique"))?;
+        Ok(Self { count: table.count().await?, table })
     }
 
-    /// Hashed to the group and masked, one point a row.
-    async fn masked(&self, task: &Task, secret: &Secret) -> Result<Table> {
-        task.note(format!("masking {} ids", self.count));
-        let blob = task.computing.put_blob(secret.to_blob(), BlobKind::Secret).await?;
-        let params = MaskIdsParams { column: self.match_id.clone() };
-        self.table.map(KernelCall::map::<MaskIds>(&params)?.with_blob(blob))?.keep().await
+    /// The points alone, as they leave.
+    async fn points(&self) -> Result<Table> {
+        self.table.map(KernelCall::map::<PointsOfKeys>(&PointsOfKeys)?)?.keep().await
+    }
+
+    /// Keys of the party's rows, in the order of the points.
+    fn ids(&self) -> Result<Table> {
+        self.table.rekey(ID, None)
     }
 }
 

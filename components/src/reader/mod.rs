@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tributary_core::{Result, TableName};
 
+use crate::Component;
 use crate::definition::{Artifact, Definition, Parameter};
 use crate::output::{DataOutput, Outputs};
 use crate::task::Task;
-use crate::Component;
 
 /// The component.
 #[derive(Debug)]

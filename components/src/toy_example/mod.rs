@@ -37,9 +37,17 @@ impl Default for ToyExample {
                 .parameter(
                     Parameter::int("data_num", 1..=100_000_000).required().describe("values of each party"),
                 )
-                .parameter(Parameter::int("partition", 1..=4096).required().describe("partitions of the values"))
-                .output(Artifact::data("output_data").describe("the sum of the shares of each value that this party got"))
-                .output(Artifact::model("json_model_output").describe("the total and what was expected, at the guest")),
+                .parameter(
+                    Parameter::int("partition", 1..=4096).required().describe("partitions of the values"),
+                )
+                .output(
+                    Artifact::data("output_data")
+                        .describe("the shares of each value that this party got, a column for each party"),
+                )
+                .output(
+                    Artifact::model("json_model_output")
+                        .describe("the total and what was expected, at the guest"),
+                ),
         )
     }
 }
@@ -88,10 +96,15 @@ impl Component for ToyExample {
         }
         let expected = parameters.data_num * task.parties.len() as u64;
         if total != expected {
-            return Err(Error::new(ErrorKind::Corrupt, format!("the secure sum is {total}, expected {expected}")));
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("the secure sum is {total}, expected {expected}"),
+            ));
         }
         let result = json!({"secure_sum": total, "expected": expected, "parties": task.parties.len()});
-        Ok(outputs.metric(Metric::one_off("summary", None, result.clone())).model("json_model_output", result))
+        Ok(outputs
+            .metric(Metric::one_off("summary", None, result.clone()))
+            .model("json_model_output", result))
     }
 }
 

@@ -4,6 +4,7 @@
 //! rows sorted by key. Integer sums are exact and checked, so they are equal for every number of partitions; float sums are
 //! equal up to rounding, since partitions are added up in another order.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -15,6 +16,7 @@ use arrow_buffer::NullBuffer;
 use arrow_schema::DataType;
 use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::computing::Blob;
 use crate::error::{Error, ErrorKind, Result};
@@ -304,6 +306,7 @@ impl GroupKeys {
 pub struct Groups {
     keys: Option<GroupKeys>,
     index: HashTable<u32>,
+    seed: u64,
     hashes: Vec<u64>,
     accumulators: Vec<Accumulator>,
     rows: u64,
@@ -331,6 +334,7 @@ impl Opened {
         Ok(Groups {
             keys,
             index: HashTable::new(),
+            seed: RandomState::new().build_hasher().finish(),
             hashes: Vec::new(),
             accumulators: measures
                 .map(|(m, f)| Accumulator::new(m, &self.input, f))
@@ -364,7 +368,14 @@ impl Groups {
                 if sorted {
                     find_runs(own, &keys, &mut self.row_groups);
                 } else {
-                    find_groups(own, &mut self.index, &mut self.hashes, &keys, &mut self.row_groups);
+                    find_groups(
+                        self.seed,
+                        own,
+                        &mut self.index,
+                        &mut self.hashes,
+                        &keys,
+                        &mut self.row_groups,
+                    );
                 }
                 own.len()
             }
@@ -384,7 +395,17 @@ fn find_runs(own: &mut GroupKeys, keys: &Keys<'_>, row_groups: &mut Vec<u32>) {
     }
 }
 
+/// Not the hash of layouts: a peer can choose keys that collide there, and a table of them would be searched for ever.
+fn seeded_hash(keys: &Keys<'_>, row: usize, seed: u64) -> u64 {
+    match keys {
+        Keys::UInt64(keys) => xxh3_64_with_seed(&keys[row].to_le_bytes(), seed),
+        Keys::Utf8(keys) => xxh3_64_with_seed(keys.value(row).as_bytes(), seed),
+        Keys::Binary(keys) => xxh3_64_with_seed(keys.value(row), seed),
+    }
+}
+
 fn find_groups(
+    seed: u64,
     own: &mut GroupKeys,
     index: &mut HashTable<u32>,
     hashes: &mut Vec<u64>,
@@ -392,7 +413,7 @@ fn find_groups(
     row_groups: &mut Vec<u32>,
 ) {
     for row in 0..keys.len() {
-        let hash = keys.hash(row);
+        let hash = seeded_hash(keys, row, seed);
         let found = index.find(hash, |g| hashes[*g as usize] == hash && own.equals(*g as usize, keys, row));
         let group = match found {
             Some(group) => *group,

@@ -91,7 +91,7 @@ impl MapKernel for Filter {
         };
         let value = arrow_cast::cast(&value, target)?;
         // A cast cuts fractions off, and x < 0.5 is not x < 0.
-        if value.null_count() > 0 || (is_fraction && !target.is_floating()) {
+        if value.null_count() > 0 || (is_fraction && target.is_integer()) {
             return Err(Error::invalid(format!("the value to compare with does not fit type {target}")));
         }
         Ok(Self { column, comparison: params.comparison, value: Scalar::new(value) })

@@ -168,7 +168,6 @@ fn a_wide_row_names_every_column_once() {
 }
 
 #[test]
-#[ignore = "wide() in plan.rs compares a right column's name with the left's columns and not with its key"]
 fn a_right_column_may_have_the_name_of_the_left_key() {
     let known = kernels();
     let fields = vec![Field::new("id", DataType::Int64)];
@@ -198,7 +197,6 @@ fn held_rows_are_numbered_whatever_their_layout() {
 }
 
 #[test]
-#[ignore = "scan_rows() in plan.rs takes a range that ends before it starts"]
 fn a_range_of_rows_that_ends_before_it_starts_is_refused() {
     let handle = handle_of(schema(KeyType::UInt64, &[]), Layout::Loose(1), &[10]);
     let (from, to) = (9, 6);

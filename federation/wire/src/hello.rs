@@ -53,13 +53,9 @@ pub(crate) enum Heard {
 
 impl Hello {
     pub(crate) fn encode(&self) -> tributary_core::Result<Bytes> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&VERSION.to_le_bytes());
-        let mut bytes = postcard::to_extend(self, bytes)
-            .map_err(|e| tributary_core::Error::bug("encode a hello").because(e))?;
-        let checksum = checksum(&bytes);
-        bytes.extend_from_slice(&checksum);
-        Ok(bytes.into())
+        let said =
+            postcard::to_stdvec(self).map_err(|e| tributary_core::Error::bug("encode a hello").because(e))?;
+        Ok(envelope(VERSION, &said))
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Heard {
@@ -82,6 +78,16 @@ impl Hello {
         let (hello, rest) = postcard::take_from_bytes(rest).ok()?;
         rest.is_empty().then_some(Heard::Hello(hello))
     }
+}
+
+/// What stays in every version of the protocol.
+pub(crate) fn envelope(version: u16, said: &[u8]) -> Bytes {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(&version.to_le_bytes());
+    bytes.extend_from_slice(said);
+    let checksum = checksum(&bytes);
+    bytes.extend_from_slice(&checksum);
+    bytes.into()
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
@@ -112,11 +118,7 @@ mod tests {
 
     #[test]
     fn another_version_is_recognised_whatever_follows() {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend_from_slice(&7u16.to_le_bytes());
-        bytes.extend_from_slice(b"what version 7 says");
-        let sum = checksum(&bytes);
-        bytes.extend_from_slice(&sum);
+        let bytes = envelope(7, b"what version 7 says");
         assert_eq!(Hello::decode(&bytes), Heard::Foreign(7));
     }
 
@@ -135,12 +137,7 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_without_a_panic(said in proptest::collection::vec(any::<u8>(), 0..200)) {
             Hello::decode(&said);
-            let mut bytes = MAGIC.to_vec();
-            bytes.extend_from_slice(&VERSION.to_le_bytes());
-            bytes.extend_from_slice(&said);
-            let sum = checksum(&bytes);
-            bytes.extend_from_slice(&sum);
-            Hello::decode(&bytes);
+            Hello::decode(&envelope(VERSION, &said));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Rows into one Parquet file, streaming: memory holds one row group, whatever the length of the part.
 //!
-//! A row group ends at 256 Ki rows or 32 MiB, whichever comes first: large enough for tools that skip by statistics,
+//! A row group ends at 256 Ki rows or 16 MiB, whichever comes first: large enough for tools that skip by statistics,
 //! small enough that sixteen parts written at once take half a gigabyte. Settings per column are in [`properties`].
 
 use std::future::poll_fn;
@@ -24,7 +24,7 @@ use tributary_core::{Error, Result, TableSchema};
 use crate::bytestore::Upload;
 
 const ROW_GROUP_ROWS: usize = 256 << 10;
-const ROW_GROUP_BYTES: usize = 32 << 20;
+const ROW_GROUP_BYTES: usize = 16 << 20;
 /// Bytes handed to the store at once; see [`Upload::write`].
 const CHUNK_BYTES: usize = 8 << 20;
 /// Bytes of rows encoded between two yields: about 10 ms, so that a cancelled action stops in time.

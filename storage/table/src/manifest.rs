@@ -181,7 +181,8 @@ fn sum(parts: &[Part], of: impl Fn(&Part) -> u64) -> Result<u64> {
     total.ok_or_else(|| Error::invalid("the sizes of the parts do not add up"))
 }
 
-fn corrupt(message: impl Into<String>) -> Error {
+fn corrupt(what: impl Into<String>) -> Error {
+    let message = format!("{}; restore it from a backup, or replace or delete the table", what.into());
     Error::new(ErrorKind::Corrupt, message)
 }
 

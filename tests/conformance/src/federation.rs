@@ -226,7 +226,9 @@ fn column(data_type: &DataType, count: u64, missing: bool) -> ArrayRef {
     let all = move || (0..count).map(move |i| there(&i).then_some(i));
     let text = |i: u64| format!("wert-{i}-ä");
     let array: ArrayRef = match data_type {
-        DataType::Boolean => Arc::new(all().map(|v| v.map(|i| i.is_multiple_of(2))).collect::<BooleanArray>()),
+        DataType::Boolean => {
+            Arc::new(all().map(|v| v.map(|i| i.is_multiple_of(2))).collect::<BooleanArray>())
+        }
         DataType::Int32 => Arc::new(all().map(|v| v.map(|i| -(i as i32))).collect::<Int32Array>()),
         DataType::Int64 => Arc::new(all().map(|v| v.map(|i| -(i as i64))).collect::<Int64Array>()),
         DataType::UInt8 => Arc::new(all().map(|v| v.map(|i| i as u8)).collect::<UInt8Array>()),

@@ -3,7 +3,12 @@
 //! A case is a plain `async fn` over the trait; a macro turns a factory into one `#[test]` per case, so that a failure names
 //! engine and case. A bug found in one engine first becomes a case here.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code: a failed expectation panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a failed expectation panics"
+)]
 
 pub mod computing;
 pub mod federation;

@@ -1,6 +1,11 @@
 //! Drives the `tributary` binary as a user does: a home folder of its own for each test, commands in, output and exit code out.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code: a failed expectation panics")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a failed expectation panics"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -90,7 +95,8 @@ impl Site {
     pub fn upload(&self, party: &str, name: &str, more: &[&str]) {
         let file = example("breast").join(name.trim_start_matches("breast_")).with_extension("csv");
         let file = file.display().to_string();
-        let mut arguments = vec!["data", "upload", "--party", party, "--namespace", "experiment", "--name", name];
+        let mut arguments =
+            vec!["data", "upload", "--party", party, "--namespace", "experiment", "--name", name];
         arguments.extend(["--file", &file]);
         arguments.extend(more);
         self.ok(&arguments);

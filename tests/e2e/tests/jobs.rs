@@ -20,8 +20,12 @@ fn secure_addition_finds_the_sum_and_tells_what_it_cost() {
     let result = &site.metrics("9999", "guest", "toy_0")[0]["data"];
     assert_eq!(result["secure_sum"], result["expected"]);
     let cost = site.json(&["output", "cost", "-p", "9999", "-tn", "toy_0"]);
-    let slots: Vec<&str> =
-        cost["traffic"]["slots"].as_array().unwrap().iter().map(|s| s["slot"]["name"].as_str().unwrap()).collect();
+    let slots: Vec<&str> = cost["traffic"]["slots"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| s["slot"]["name"].as_str().unwrap())
+        .collect();
     assert!(slots.contains(&"shares") && slots.contains(&"share_sum"), "{slots:?}");
 }
 
@@ -45,7 +49,13 @@ fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
          schema_version: 2.2.0\n",
     );
     let message = site.fails(2, &["run", &job]);
-    for expected in ["job.yaml:7:7", "did you mean \"toy_example\"?", "did you mean \"data_num\"?", "partition", "problems to mend"] {
+    for expected in [
+        "job.yaml:7:7",
+        "did you mean \"toy_example\"?",
+        "did you mean \"data_num\"?",
+        "partition",
+        "problems to mend",
+    ] {
         assert!(message.contains(expected), "{expected} in {message}");
     }
     assert!(!site.home().join("parties").exists(), "nothing ran");
@@ -55,8 +65,10 @@ fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
 fn a_failure_names_task_party_cause_and_log() {
     let site = Site::default();
     site.upload("9999", "breast_guest", &["--label", "y"]);
-    let message = site.fails(1, &["run", &example("breast/job.yaml").display().to_string()]);
-    for expected in ["reader_0 of host_10000", "party 10000 has no table experiment/breast_host", "data upload"] {
+    let message = site.fails(3, &["run", &example("breast/job.yaml").display().to_string()]);
+    for expected in
+        ["reader_0 of host_10000", "party 10000 has no table experiment/breast_host", "data upload"]
+    {
         assert!(message.contains(expected), "{expected} in {message}");
     }
     let log = message.lines().find_map(|l| l.trim().strip_prefix("log ")).unwrap().trim();
@@ -68,7 +80,11 @@ fn a_failure_names_task_party_cause_and_log() {
 /// A job that takes much longer than any test waits: shares of a hundred million values.
 fn long_job(site: &Site, conf: &str) -> String {
     let text = std::fs::read_to_string(toy()).unwrap();
-    let text = text.replace("data_num: 1000", "data_num: 60000000").replacen("dag:\n", &format!("dag:\n  conf: {conf}\n"), 1);
+    let text = text.replace("data_num: 1000", "data_num: 60000000").replacen(
+        "dag:\n",
+        &format!("dag:\n  conf: {conf}\n"),
+        1,
+    );
     site.write("long.yaml", &text)
 }
 
@@ -77,7 +93,7 @@ fn a_time_out_is_honoured_and_tried_again_as_often_as_allowed() {
     let site = Site::default();
     let job = long_job(&site, "{auto_retries: 1, task: {timeout: 1}}");
     let began = Instant::now();
-    let message = site.fails(1, &["run", &job]);
+    let message = site.fails(5, &["run", &job]);
     assert!(message.contains("not done after 1 s"), "{message}");
     assert!(message.contains("attempt 1 follows"), "{message}");
     assert!(began.elapsed() < Duration::from_secs(30));
@@ -102,6 +118,31 @@ fn ctrl_c_ends_a_job_cleanly() {
     assert_eq!(site.json(&["job", "list", "-p", "9999", "--json"])[0]["status"], "canceled");
     let tables = site.json(&["table", "list", "-p", "9999", "--json"]);
     assert_eq!(tables.as_array().unwrap().len(), 0, "a stopped job leaves no table");
+}
+
+#[test]
+fn a_job_id_is_used_once_and_the_first_job_keeps_its_tables() {
+    let site = Site::default();
+    site.ok(&["run", "--quiet", "--job-id", "mine", &toy()]);
+    let before = site.json(&["table", "list", "-p", "9999", "--json"]);
+    assert!(site.fails(4, &["run", "--job-id", "mine", &toy()]).contains("job mine exists"));
+    assert_eq!(site.json(&["table", "list", "-p", "9999", "--json"]), before);
+    assert_eq!(site.json(&["job", "list", "-p", "9999", "--json"])[0]["status"], "success");
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_stop_the_job() {
+    let site = Site::default();
+    let mut child = site
+        .command(&["run", "--json", &toy()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    drop(child.stderr.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(site.json(&["job", "list", "-p", "9999", "--json"])[0]["status"], "success");
 }
 
 #[test]

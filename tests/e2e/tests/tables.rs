@@ -19,7 +19,8 @@ fn a_table_is_uploaded_listed_looked_at_and_deleted() {
     assert!(site.ok(&on_table(&["table", "query"], &[])).contains("label"));
     let preview = site.json(&on_table(&["table", "preview"], &["--json", "--rows", "3"]));
     assert_eq!(preview.as_array().unwrap().len(), 3);
-    let first = std::fs::read_to_string(example("breast/guest.csv")).unwrap().lines().nth(1).unwrap().to_string();
+    let first =
+        std::fs::read_to_string(example("breast/guest.csv")).unwrap().lines().nth(1).unwrap().to_string();
     assert!(first.starts_with(preview[0][0].as_str().unwrap()), "rows come in the file's order");
     site.ok(&on_table(&["table", "delete"], &[]));
     site.fails(3, &on_table(&["table", "query"], &[]));
@@ -35,7 +36,8 @@ fn an_existing_table_is_replaced_only_when_told() {
     let message = site.fails(4, &again);
     assert!(message.contains("experiment/breast_guest"), "{message}");
     site.ok(&[&again[..], &["--if-exists", "replace"]].concat());
-    let columns = site.json(&on_table(&["table", "query"], &["--json"]))["schema"]["fields"].as_array().unwrap().len();
+    let columns =
+        site.json(&on_table(&["table", "query"], &["--json"]))["schema"]["fields"].as_array().unwrap().len();
     assert_eq!(columns, 20);
 }
 

@@ -15,7 +15,7 @@ use tributary_core::computing::Blob;
 use tributary_core::kernel::{Emit, FoldKernel, Keeps, PartContext, Repeats};
 use tributary_core::schema::CipherKeyId;
 use tributary_core::{Error, Purpose, Result, TableSchema};
-use tributary_paillier::{Additive, Ciphertext, Encrypt, PublicKey, Sums};
+use tributary_paillier::{Additive, Ciphertext, PublicKey, Sums};
 
 use super::{corrupt, public_key, sum_schema};
 use crate::cells::{BinColumn, Cells};
@@ -167,7 +167,8 @@ pub struct Adding(Option<(u64, u64, Ciphertext)>);
 impl AddEncrypted {
     fn close(&self, adding: &mut Adding, output: &mut Output<'_>, out: &mut dyn Emit) -> Result<()> {
         let Some((cell, rows, mut sum)) = adding.0.take() else { return Ok(()) };
-        self.key.rerandomize(&mut sum, &mut rand::rng());
+        // Uniform, not short: the sum goes to the key's owner, who could take logarithms of a short blinding.
+        self.key.rerandomize_uniform(&mut sum, &mut rand::rng());
         output.push(cell, rows, &sum, out)
     }
 }
