@@ -273,7 +273,8 @@ impl Bench {
     fn put(&self, rows: &[RecordBatch], layout: Layout) -> Node {
         let text = *rows[0].column(0).data_type() == DataType::Utf8;
         let schema = schema_of(if text { KeyType::Utf8 } else { KeyType::UInt64 });
-        let rows = stream::iter(rows.to_vec().into_iter().map(Ok)).boxed();
+        let rows = rows.to_vec();
+        let rows = stream::iter(rows.into_iter().map(Ok)).boxed();
         self.scan(block_on(self.session.put(&schema, rows, layout)).expect("rows"))
     }
 

@@ -179,7 +179,7 @@ mod tests {
         assert_eq!(settings.number(CORES).unwrap(), 3);
         assert_eq!(settings.number(MEMORY).unwrap(), 2 << 30);
         assert_eq!(settings.text(STORAGE).unwrap(), "file");
-        assert_eq!(settings.duration(PATIENCE).unwrap(), Duration::from_secs(600));
+        assert_eq!(settings.duration(PATIENCE).unwrap(), Duration::from_secs(3600));
     }
 
     #[test]

@@ -7,6 +7,17 @@ use anyhow::{Context, Result};
 
 const REFERENCE: &str = "docs/service_conf.md";
 
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "SECURITY.md",
+    "docs/run.md",
+    "docs/configure.md",
+    "docs/component.md",
+    "docs/engine.md",
+    "examples/breast/README.md",
+];
+
 /// Writes the reference page of `service_conf.yaml`.
 pub(crate) fn write_reference(root: &Path) -> Result<()> {
     fs::write(root.join(REFERENCE), tributary_runtime::reference::page()).context(REFERENCE)
@@ -19,10 +30,12 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     if committed != tributary_runtime::reference::page() {
         problems.push(format!("{REFERENCE}: differs from the code; run `cargo xtask reference`"));
     }
-    for document in ["README.md", "ARCHITECTURE.md", "SECURITY.md"] {
-        let text = fs::read_to_string(root.join(document)).with_context(|| document)?;
+    for document in DOCUMENTS {
+        let path = root.join(document);
+        let folder = path.parent().unwrap_or(root);
+        let text = fs::read_to_string(&path).with_context(|| document.to_string())?;
         for (number, line) in text.lines().enumerate() {
-            for target in links(line).filter(|target| !root.join(target).exists()) {
+            for target in links(line).filter(|target| !folder.join(target).exists()) {
                 problems.push(format!("{document}:{}: {target} does not exist", number + 1));
             }
         }

@@ -47,7 +47,7 @@ fn bins_may_be_read_in_any_order() {
     let points: Vec<f64> = (0..12).map(f64::from).collect();
     model["split_pt_dict"]["x"] = json!(points);
     model["bin_count_dict"]["x"] = json!(12);
-    model["woe_dict"]["x"] = (0..12).map(|bin| (bin.to_string(), json!(f64::from(bin)))).collect();
+    model["woe_dict"]["x"] = (0..12).rev().map(|bin| (bin.to_string(), json!(f64::from(bin)))).collect();
     let text = model.to_string();
     assert!(text.find("\"10\":").unwrap() < text.find("\"2\":").unwrap());
     assert_eq!(load(model).unwrap().woe("x").unwrap(), points);

@@ -77,6 +77,7 @@ struct Note(Vec<u64>);
 
 impl Message for Note {
     const NAME: &'static str = "suite.note";
+    const MAX_BYTES: usize = 8 << 20;
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -406,6 +407,11 @@ pub async fn another_kind_of_value_is_corrupt_and_names_peer_and_slot(factory: i
         let error = host.pull_message::<Note>(&slot(name), &own(guest)).await.unwrap_err();
         check_error(error, ErrorKind::Corrupt, &["guest_9999", &format!("{name}@default"), "suite.note"]);
     }
+    let long =
+        MessageBody { name: Other::NAME.into(), version: Other::VERSION, bytes: vec![0; 70_000].into() };
+    guest.push(&slot("long"), &to, Body::Message(long)).await.unwrap();
+    let error = host.pull_message::<Other>(&slot("long"), &own(guest)).await.unwrap_err();
+    check_error(error, ErrorKind::Corrupt, &["guest_9999", "long@default", "70000 bytes"]);
     leave(&all).await;
 }
 
