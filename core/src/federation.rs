@@ -1,8 +1,8 @@
 //! The federation contract: one value from one party to another, by the name of its slot.
 //!
 //! A [`Slot`] is used once in each direction between two parties: a second push or pull is refused with `AlreadyExists`.
-//! `push` returns when the value is durable at the transport; it never waits for the receiver, so two parties that push to
-//! each other cannot block. `pull` waits for the value; a value that came early is kept for its pull, in any order of slots.
+//! `push` returns when the value is durable at the transport; it waits for the receiver to be there, once and within the
+//! session's patience, but never for its pull, so two parties that push to each other cannot block. `pull` waits for the value; a value that came early is kept for its pull, in any order of slots.
 //! A peer that is silent for longer than the session's patience is an error that names it (`Timeout`). What a peer sends
 //! is decoded by the schema the receiver expects, is bounded, and never chooses what code runs: anything else is `Corrupt`,
 //! naming peer and slot. Values are bit-identical at all receivers of one push.
@@ -159,7 +159,7 @@ pub trait Federation: fmt::Debug + Send + Sync + 'static {
 pub struct Traffic {
     /// One entry for each slot and direction, in the order of first use.
     pub slots: Vec<SlotTraffic>,
-    /// Number of times this party waited for a peer after having sent something: network round trips.
+    /// Number of pulls that follow a push: the round trips of the algorithm, whatever the network's timing.
     pub rounds: u64,
 }
 
@@ -225,6 +225,10 @@ impl<F: Federation + ?Sized> FederationExt for F {
     async fn push_message<M: Message + Sync>(&self, slot: &Slot, to: &[Party], message: &M) -> Result<()> {
         let bytes = postcard::to_stdvec(message)
             .map_err(|e| Error::bug(format!("encode message {}", M::NAME)).because(e))?;
+        if bytes.len() > M::MAX_BYTES {
+            let text = format!("a message {} of {} bytes, at most {}", M::NAME, bytes.len(), M::MAX_BYTES);
+            return Err(Error::invalid(text).at(format!("push of slot {slot}")));
+        }
         let body = MessageBody { name: M::NAME.into(), version: M::VERSION, bytes: bytes.into() };
         self.push(slot, to, Body::Message(body)).await
     }

@@ -29,10 +29,9 @@ pub enum Keeps {
     Nothing,
     /// A subsequence of the input's rows, with their keys: `Keyed` survives, row numbers do not.
     Keys,
-    /// One row for each, in order, other keys: `Rows` survives, `Keyed` does not. Works row by row: an engine may start
-    /// several steps in one partition, each on a stretch of its rows.
+    /// One row for each, in order, other keys: `Rows` survives, `Keyed` does not.
     Rows,
-    /// One row for each, in order, with its key: every layout survives. Row by row, as `Rows`.
+    /// One row for each, in order, with its key: every layout survives.
     Both,
     /// One row for each run of equal keys that stand beside each other, in order: `Keyed` survives, and keys are unique.
     Groups,
@@ -149,6 +148,11 @@ pub trait KernelType: fmt::Debug + Send + Sync + 'static {
     fn repeats(&self) -> Repeats {
         Repeats::Same
     }
+    /// Whether each row's result depends on that row alone, so that an engine may start several steps in one partition, each
+    /// on a stretch of its rows. Only with [`Keeps::Rows`] or [`Keeps::Both`].
+    fn is_row_wise(&self) -> bool {
+        false
+    }
     /// The schema that comes out of `input`; errors: `InvalidInput` if the kernel cannot work on it.
     fn output(&self, call: &KernelCall, input: &TableSchema) -> Result<TableSchema>;
     /// Decodes parameters and sets up what all partitions share, once a process.
@@ -169,7 +173,7 @@ pub trait Step: Send {
     fn finish(self: Box<Self>, out: &mut dyn Emit) -> Result<()>;
 }
 
-/// Batch in, batch out: what most authors write. `Self` is the opened kernel.
+/// Batch in, batch out, with nothing remembered in between: what most authors write. `Self` is the opened kernel.
 pub trait MapKernel: Sized + Send + Sync + 'static {
     /// What travels. Often `Self`.
     type Params: Serialize + DeserializeOwned;
@@ -243,6 +247,9 @@ impl<K: MapKernel> KernelType for MapType<K> {
     }
     fn repeats(&self) -> Repeats {
         K::REPEATS
+    }
+    fn is_row_wise(&self) -> bool {
+        matches!(K::KEEPS, Keeps::Rows | Keeps::Both)
     }
     fn output(&self, call: &KernelCall, input: &TableSchema) -> Result<TableSchema> {
         K::output(&call.decode()?, input)

@@ -1,6 +1,8 @@
 //! Where state lives, and the sites made from it.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +11,7 @@ use tributary_core::kernel::Kernels;
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::Storage;
 use tributary_core::{Error, PartyId, Result, ResultExt, Site};
+use tributary_memory::Options;
 use tributary_standalone::Standalone;
 
 use crate::keys;
@@ -74,7 +77,13 @@ impl Home {
                 }
             }
         }
-        let networks = tributary_memory::networks(parties)?;
+        let spill = self.folder.join("spill");
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&spill)
+            .at(|| format!("create {}", spill.display()))?;
+        let networks = tributary_memory::networks_with(parties, &Options::default().with_folder(spill))?;
         let site = |(id, network)| {
             let settings = self.party_settings(&id)?;
             let (storage, meta) = self.tables(&id)?;

@@ -4,8 +4,8 @@
 //! action pulls each partition through all its operations at once (`pipeline`, `map`, `join`); pipelines break only at
 //! exchanges (`exchange`, `sort`) and at nodes that stand twice in a plan (`stages`).
 //!
-//! A kernel that keeps `Rows` or `Both` works row by row, so one partition may be computed by several threads, each with a
-//! step of its own: that is how one partition's encryption uses all cores. Where rows with equal keys stand beside each
+//! A kernel that says it works row by row may be split: several threads compute one partition, each with a
+//! step of its own. That is how the encryption of one partition uses all cores. Where rows with equal keys stand beside each
 //! other, what is kept or saved is `Loose`: a `Keyed` table promises that no key stands twice.
 //!
 //! ```

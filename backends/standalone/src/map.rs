@@ -25,6 +25,7 @@ use crate::sort::in_order;
 pub(crate) struct Opened {
     name: &'static str,
     pub(crate) keeps: Keeps,
+    pub(crate) is_row_wise: bool,
     kernel: Option<Arc<dyn Kernel>>,
 }
 
@@ -33,9 +34,9 @@ impl Opened {
         kernel_type: &dyn KernelType,
         open: impl FnOnce() -> Result<Arc<dyn Kernel>>,
     ) -> Result<Self> {
-        let (name, keeps) = (kernel_type.name(), kernel_type.keeps());
+        let (name, keeps, is_row_wise) = (kernel_type.name(), kernel_type.keeps(), kernel_type.is_row_wise());
         let kernel = guarded(|| format!("kernel {name}"), open)?;
-        Ok(Self { name, keeps, kernel: Some(kernel) })
+        Ok(Self { name, keeps, is_row_wise, kernel: Some(kernel) })
     }
 
     fn start(&self, part: PartContext) -> Result<Box<dyn Step>> {

@@ -8,7 +8,7 @@ use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use tributary_core::computing::Handle;
 use tributary_core::error::{Error, ErrorKind, Result};
-use tributary_core::kernel::{Keeps, KernelCall, PartContext};
+use tributary_core::kernel::{KernelCall, PartContext};
 use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::plan::{Node, Op};
 
@@ -204,8 +204,7 @@ impl Run {
         while let Op::Map(input, _) = node.op()
             && self.held(node).is_none()
         {
-            let keeps = self.opened.get(&NodeId::of(node))?.keeps;
-            if !matches!(keeps, Keeps::Rows | Keeps::Both) {
+            if !self.opened.get(&NodeId::of(node))?.is_row_wise {
                 return None;
             }
             node = input;

@@ -16,6 +16,9 @@ use crate::link::Link;
 use crate::rows;
 use crate::store::Taken;
 
+/// The longest message of any kind; each kind has a limit of its own, which is checked before it is decoded.
+const MAX_MESSAGE_BYTES: usize = 16 << 20;
+
 /// Longest record: a message, or the rows of one batch.
 pub(crate) const MAX_RECORD_BYTES: usize = 256 << 20;
 
@@ -40,7 +43,7 @@ impl Reader {
         let header = Header::decode(&header).map_err(|why| self.corrupt(&format!("a header with {why}")))?;
         match header {
             Header::Message { name, version } => {
-                let bytes = Bytes::copy_from_slice(&self.expect_record(MAX_RECORD_BYTES).await?);
+                let bytes = Bytes::copy_from_slice(&self.expect_record(MAX_MESSAGE_BYTES).await?);
                 if self.record(0).await?.is_some() {
                     return Err(self.corrupt("more than one message"));
                 }
@@ -239,7 +242,8 @@ mod tests {
             ([&header[..], &[9, 0]].concat(), "cut in the middle"),
             ([header.clone(), record(b"a"), record(b"")].concat(), "more than one"),
             ([&header[..], &u32::MAX.to_le_bytes()].concat(), "a record of 4294967295 bytes"),
-            ([&header[..], &(200u32 << 20).to_le_bytes()].concat(), "cut in the middle"),
+            ([&header[..], &(10u32 << 20).to_le_bytes()].concat(), "cut in the middle"),
+            ([&header[..], &(200u32 << 20).to_le_bytes()].concat(), "a record of 209715200 bytes"),
             (record(&[9; 20]), "a header with"),
             (record(&[]), "a header with"),
             (table(13, &[5, 7]), "lacks 1 rows"),

@@ -126,6 +126,7 @@ pub(crate) fn decode(record: &Buffer, schema: &TableSchema) -> Result<RecordBatc
         .map_err(|e: ArrowError| e.to_string())?;
     schema.check(&rows).map_err(|e| e.to_string())?;
     check_items(&rows)?;
+    check_slack(&rows, record.len())?;
     Ok(rows)
 }
 
@@ -155,6 +156,17 @@ fn check_ranges(batch: &arrow_ipc::RecordBatch<'_>, body_bytes: usize) -> Result
         return Err(format!("a column of {} values in {body_bytes} bytes", node.length()));
     }
     Ok(())
+}
+
+/// Rows keep their whole record in memory and are charged for what they show, so a record must not hold much else.
+fn check_slack(rows: &RecordBatch, record_bytes: usize) -> Result<(), String> {
+    const PADDING_OF_A_COLUMN: usize = 1 << 10;
+    let shown: usize = rows.columns().iter().map(bytes_of).sum();
+    let most = 2 * shown + (64 << 10) + rows.num_columns() * PADDING_OF_A_COLUMN;
+    if record_bytes <= most {
+        return Ok(());
+    }
+    Err(format!("a record of {record_bytes} bytes for rows of {shown}"))
 }
 
 /// Arrow does not look for nulls among a list's items.

@@ -164,7 +164,7 @@ impl Store {
                 Piece::Memory(piece) => {
                     self.budget.memory_used.fetch_sub(cost(&piece), Ordering::Relaxed);
                 }
-                Piece::Disk(place) => self.spill.free(place, &self.budget),
+                Piece::Disk(_) => self.spill.free(&self.budget),
             }
         }
         value.abandoned = true;
@@ -232,15 +232,16 @@ impl Spill {
         let mut frame = vec![0; place.bytes as usize];
         self.file()?.seek(SeekFrom::Start(place.at)).at(|| "read a temporary file")?;
         self.file()?.read_exact(&mut frame).at(|| "read a temporary file")?;
-        self.free(place, budget);
+        self.free(budget);
         Ok(frame.into())
     }
 
-    /// The frame is not wanted any more. Once none is, the file is dropped and with it its place on the disk.
-    fn free(&mut self, place: Place, budget: &Budget) {
-        budget.disk_used.fetch_sub(u64::from(place.bytes), Ordering::Relaxed);
+    /// A frame is not wanted any more. Once none is, the file is dropped and with it its place on the disk: until then
+    /// all that was ever written to it counts, because the file does not shrink.
+    fn free(&mut self, budget: &Budget) {
         self.frames -= 1;
         if self.frames == 0 {
+            budget.disk_used.fetch_sub(self.end, Ordering::Relaxed);
             *self = Self::default();
         }
     }
