@@ -11,7 +11,7 @@ use tributary_flow::Job;
 use tributary_flow::place::place;
 use tributary_flow::record::Records;
 use tributary_flow::scheduler::Outcome;
-use tributary_flow::spec::JobSpec;
+use tributary_flow::spec::{JobSpec, SyncType};
 use tributary_runtime::Home;
 
 use crate::args;
@@ -25,7 +25,21 @@ fn read(path: &Path) -> Result<JobSpec, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
     let components = tributary_components::all();
     let catalog: Catalog<'_> = components.iter().map(|c| c.definition()).collect();
-    Ok(JobSpec::parse(&path.display().to_string(), &source, &catalog)?)
+    let spec = JobSpec::parse(&path.display().to_string(), &source, &catalog)?;
+    spec.notes.iter().for_each(|note| render::note(format!("note: {note}")));
+    for key in ["priority", "sync_type", "scheduler_party_id"].iter().filter(|key| is_set(&spec, key)) {
+        render::note(format!("note: dag.conf.{key} has no effect where all parties run in one process"));
+    }
+    Ok(spec)
+}
+
+/// Whether the job says something else than the default of a key that only a server heeds.
+fn is_set(spec: &JobSpec, key: &str) -> bool {
+    match key {
+        "priority" => spec.conf.priority != 0,
+        "sync_type" => spec.conf.sync_type != SyncType::default(),
+        _ => spec.conf.scheduler_party_id.is_some(),
+    }
 }
 
 fn parties(spec: &JobSpec) -> Vec<PartyId> {
@@ -37,7 +51,6 @@ fn parties(spec: &JobSpec) -> Vec<PartyId> {
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let spec = read(&run.job)?;
-    spec.notes.iter().for_each(|note| render::note(format!("note: {note}")));
     let id = match &run.job_id {
         Some(id) if id.as_str() == output::LATEST || id.len() > MAX_ID => {
             let text =

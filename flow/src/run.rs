@@ -19,7 +19,7 @@ use crate::log::TaskLog;
 use crate::place::{Placed, place, site};
 use crate::record::{JobRecord, Records, TaskRecord};
 use crate::scheduler::{Action, Event as Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{Channel, JobSpec, PartyTask, TaskSpec};
+use crate::spec::{Channel, JobSpec, Launcher, PartyTask, TaskSpec};
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(259_200);
@@ -104,10 +104,7 @@ impl Runner {
     }
 
     fn begin(&self) -> Result<()> {
-        if self.job.spec.conf.inheritance.is_some() {
-            let text = "dag.conf.inheritance is not supported yet; run the job without it";
-            return Err(Error::new(ErrorKind::Unsupported, text));
-        }
+        refuse_unsupported(&self.job.spec)?;
         self.check_models()?;
         for site in self.job.sites.values() {
             let records = Records::new(&site.home);
@@ -369,6 +366,21 @@ impl Runner {
         (self.watcher)(&Event::JobEnded(report.clone()));
         recorded.map(|()| report)
     }
+}
+
+/// What a job asks for and this release cannot do: told, never passed over.
+fn refuse_unsupported(spec: &JobSpec) -> Result<()> {
+    let parts =
+        || spec.tasks.iter().flat_map(|(name, task)| task.parties.iter().map(move |part| (name, part)));
+    let deepspeed = parts().find(|(_, part)| part.conf.launcher != Launcher::Default);
+    let text = match (&spec.conf.inheritance, deepspeed) {
+        (Some(_), _) => "dag.conf.inheritance is not supported yet; run the job without it".to_string(),
+        (_, Some((name, part))) => {
+            format!("task {name} of {}: launcher deepspeed is not supported", part.party)
+        }
+        (None, None) => return Ok(()),
+    };
+    Err(Error::new(ErrorKind::Unsupported, text))
 }
 
 /// What parties must agree on: the job, and the versions of all kernels that compute it.

@@ -228,6 +228,13 @@ mod tests {
     }
 
     #[test]
+    fn a_record_with_much_more_than_its_rows_is_refused() {
+        let mut bytes = encoded(&rows(2));
+        bytes.resize(bytes.len() + (1 << 20), 0);
+        assert!(decode(&Buffer::from(bytes), &schema()).unwrap_err().contains("for rows of"));
+    }
+
+    #[test]
     fn rows_survive_their_encoding_also_when_sliced() {
         let all = rows(100);
         for part in [all.clone(), all.slice(0, 0), all.slice(13, 50), all.slice(99, 1)] {
