@@ -167,6 +167,11 @@ fn show(summary: &Summary) -> Result<()> {
     };
     let header = ["column", "type", "purpose", "missing", "least", "greatest", "note"];
     render::table(&header, &summary.columns.iter().map(row).collect::<Vec<_>>())?;
+    if summary.columns.is_empty() {
+        render::note(
+            "note: the table has ids only; if the file has more columns, --delimiter says what stands between them",
+        );
+    }
     if summary.duplicates_dropped > 0 {
         render::line(format!(
             "\n{} rows left out: their id stands twice",

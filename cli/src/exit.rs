@@ -10,7 +10,7 @@ use crate::render;
 /// What `--help` says of them.
 pub(crate) const HELP: &str = "\
 Exit codes: 0 done · 1 failed · 2 wrong input or arguments · 3 not found · 4 exists already · 5 try again later \
-(a party or service was not there, a limit was reached) · 130 stopped by Ctrl-C";
+(a party or service was not there, or too slow) · 130 stopped by a signal";
 
 /// Anything else.
 const FAILED: u8 = 1;
@@ -62,7 +62,7 @@ pub(crate) fn code(kind: ErrorKind) -> u8 {
         ErrorKind::InvalidInput | ErrorKind::Unsupported => 2,
         ErrorKind::NotFound => 3,
         ErrorKind::AlreadyExists => 4,
-        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict | ErrorKind::Exhausted => 5,
+        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict => 5,
         ErrorKind::Cancelled => STOPPED,
         _ => FAILED,
     }

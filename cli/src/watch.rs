@@ -20,7 +20,10 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
                 drop(render::line(text));
             }
         }),
-        (false, true) => Arc::new(|_| {}),
+        (false, true) => Arc::new(|event| match event {
+            Event::TaskNote { text, .. } if text.starts_with("warning:") => plain(event),
+            _ => {}
+        }),
         (false, false) if std::io::stderr().is_terminal() => bars(),
         (false, false) => Arc::new(plain),
     }

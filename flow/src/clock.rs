@@ -22,7 +22,8 @@ pub fn new_job_id() -> Result<JobId> {
     // Two jobs of one process within a microsecond get following numbers.
     let next = |last: u64| Some(micros.max(last + 1));
     let last = LAST.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).unwrap_or(micros);
-    JobId::new(format!("{}0", digits(micros.max(last + 1))))
+    // Processes that start at once differ in their number.
+    JobId::new(format!("{}{:03}0", digits(micros.max(last + 1)), std::process::id() % 1000))
 }
 
 /// `YYYYMMDDhhmmssuuuuuu`.

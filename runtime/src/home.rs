@@ -28,7 +28,8 @@ impl Home {
     /// The given folder, else `$TRIBUTARY_HOME`, else `~/.tributary`. `conf`: another file than its `service_conf.yaml`, which
     /// then must exist.
     pub fn find(folder: Option<PathBuf>, conf: Option<PathBuf>) -> Result<Self> {
-        let from_env = || std::env::var_os("TRIBUTARY_HOME").map(PathBuf::from);
+        let from_env =
+            || std::env::var_os("TRIBUTARY_HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
         let default = || std::env::home_dir().map(|home| home.join(".tributary"));
         let folder = folder.or_else(from_env).or_else(default).ok_or_else(|| {
             Error::invalid("no home folder for Tributary's state; set TRIBUTARY_HOME or give --home")

@@ -1,6 +1,6 @@
 //! `service_conf.yaml`, read against the declared keys: all mistakes at once, with places and the nearest right name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -47,6 +47,10 @@ impl Settings {
 
     /// Takes over what one file says.
     pub fn overlay(&mut self, file: &str, bytes: &[u8]) -> Result<()> {
+        let is_blank = |line: &[u8]| line.trim_ascii().is_empty() || line.trim_ascii().starts_with(b"#");
+        if bytes.split(|byte| *byte == b'\n').all(is_blank) {
+            return Ok(()); // every key is optional
+        }
         let report = Report::new(file);
         let mut found = Vec::new();
         if let Some(node) = parse(bytes, &Limits::default(), &report) {
@@ -105,7 +109,8 @@ fn read_level(item: &Item<'_>, prefix: &str, found: &mut Vec<(&'static str, Stri
                 read_level(&value, &inner, found);
             }
             None => {
-                let names = known.iter().filter_map(|(rest, _)| rest.split('.').next());
+                let names: BTreeSet<&str> =
+                    known.iter().filter_map(|(rest, _)| rest.split('.').next()).collect();
                 value.problem_with("unknown key", suggestion(name, names));
             }
         }
@@ -193,6 +198,13 @@ mod tests {
             "service_conf.yaml:7:3: default_engines.storage: unknown engine \"fil\" (did you mean \"file\"?)",
         ] {
             assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_comments_says_nothing() {
+        for text in ["", "\n\n", "# all defaults\n  # really\n"] {
+            assert_eq!(read(text).unwrap(), Settings::default(), "{text:?}");
         }
     }
 

@@ -138,7 +138,7 @@ pub(crate) fn events(rows: &RecordBatch, label: usize) -> Result<Vec<bool>> {
             },
         );
         return Err(Error::invalid(format!(
-            "the label has {other} values other than 0 and 1 and {missing} missing ones in a batch of {}; binning metrics need two classes",
+            "the label must be 0 or 1: of {} rows looked at, {other} have another value and {missing} have none",
             labels.len()
         )));
     }

@@ -147,7 +147,7 @@ fn labels_other_than_0_and_1_are_refused_with_their_number() {
     let y = vec![Some(0.0), Some(1.0), Some(2.0), None, Some(-1.0)];
     let error = counts(&Parts::of_numbers(&[("x", x), ("y", y)], 1, 9)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("2 values other than 0 and 1 and 1 missing ones"), "{error}");
+    assert!(error.to_string().contains("2 have another value and 1 have none"), "{error}");
 }
 
 #[test]

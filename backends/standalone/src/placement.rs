@@ -112,7 +112,7 @@ fn default_cores(request: &CoreRequest) -> u32 {
 fn fits_site(request: &CoreRequest, cores: u32) -> Result<()> {
     match request.site_cores {
         Some(site) if u64::from(cores) > site => Err(Error::invalid(format!(
-            "the job asks for {cores} cores and this site's standalone engine has at most {site}; lower task_cores, \
+            "the job asks for {cores} cores and this site's standalone engine has at most {site}; lower the task's cores (engine_run.cores or task_cores), \
              task_parallelism or the job's cores, or raise cores of the engine in service_conf.yaml"
         ))),
         _ => Ok(()),
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn more_than_the_site_has_names_the_maximum_and_what_to_change() {
-        refused("cores=9 site=8", "at most 8; lower task_cores");
+        refused("cores=9 site=8", "at most 8; lower the task's cores");
         refused("task=4 parallel=3 site=8", "asks for 12 cores");
     }
 

@@ -42,8 +42,9 @@ pub(super) async fn measure(task: &Task, binning: &Binning<'_>) -> Result<Measur
         return without_label(task, &hosts).await;
     };
     let (mut measured, mut ranking) = (Measured::default(), Vec::new());
-    let key = if hosts.is_empty() { None } else { Some(send_labels(task, binning, label, &hosts).await?) };
+    // Own columns first: a label that cannot be used is found before anything is sent.
     measured.own = Some(own_columns(task, binning, label, &mut ranking).await?);
+    let key = if hosts.is_empty() { None } else { Some(send_labels(task, binning, label, &hosts).await?) };
     let events = count_events(binning, label).await?;
     for host in &hosts {
         let Some((public, secret)) = &key else { continue };

@@ -9,8 +9,8 @@ use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Layout, Result};
 use tributary_paillier::PublicKey;
 
-use super::parameters::{anonymous, features};
-use super::{Binning, Measure};
+use super::parameters::features;
+use super::{Binning, Measure, anonymous_name};
 use crate::task::Task;
 
 /// Sends the guest what it needs to measure this host's columns, if it wants to.
@@ -53,7 +53,7 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     let to = [guest];
     let anonymized = columns
         .iter()
-        .map(|c| BinColumn { column: anonymous(&task.own, position(&c.column)), bins: c.bins })
+        .map(|c| BinColumn { column: anonymous_name(task, binning.table, &c.column), bins: c.bins })
         .collect();
     federation.push_message(&Slot::new("features"), &to, &HostFeatures { columns: anonymized }).await?;
     federation.push_table(&Slot::new("sums"), &to, &sums).await

@@ -11,6 +11,8 @@ mod cuts;
 mod guest;
 mod host;
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -73,6 +75,9 @@ struct Meta {
     n_bins: u32,
     local_only: bool,
     key_length: u32,
+    /// What others call this party's columns.
+    #[serde(default)]
+    anonymous: BTreeMap<String, String>,
 }
 
 /// The columns of one party with their bins, and what to do with them.
@@ -172,6 +177,11 @@ async fn train(task: &Task) -> Result<Outputs> {
         n_bins: parameters.n_bins,
         local_only: parameters.local_only,
         key_length: parameters.he_param.key_length,
+        anonymous: binning
+            .cuts
+            .iter()
+            .map(|c| (anonymous_name(task, table, &c.column), c.column.clone()))
+            .collect(),
     };
     let outputs = Outputs::default().table("train_output_data", transformed);
     let outputs = outputs.model("output_model", json!({"data": model, "meta": meta}));
@@ -196,6 +206,12 @@ async fn predict(task: &Task) -> Result<Outputs> {
     let transformed = binning.transformed(task, parameters.transform_method, &model)?;
     let outputs = Outputs::default().table("test_output_data", transformed);
     Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
+}
+
+/// What others call a column of this party.
+fn anonymous_name(task: &Task, table: &Table, column: &str) -> String {
+    let position = parameters::features(table.schema()).position(|f| f.name == column);
+    parameters::anonymous(&task.own, position.unwrap_or_default())
 }
 
 fn learned(binning: &Binning<'_>, parameters: &TrainParameters, measured: &Measured) -> Result<Model> {

@@ -85,6 +85,12 @@ impl Component for Psi {
         };
         let common = gather(task, input, &chosen).await?;
         let (all, found) = (own.count, common.count().await?);
+        if found == 0 {
+            return Err(Error::invalid(
+                "no id is in common; check that all parties write ids alike, and which column they match on \
+                 (`tributary table query`, `data upload --match-id`)",
+            ));
+        }
         task.note(format!("{found} of {all} rows in common"));
         Ok(Outputs::default().metric(summary(all, found)).table("output_data", common))
     }

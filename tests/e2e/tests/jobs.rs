@@ -77,6 +77,17 @@ fn a_failure_names_task_party_cause_and_log() {
     assert_eq!(jobs[0]["status"], "failed");
 }
 
+#[test]
+fn ids_that_have_nothing_in_common_are_told_at_once() {
+    let site = Site::default();
+    site.upload("9999", "breast_guest", &["--label", "y"]);
+    let other = std::fs::read_to_string(example("breast/host.csv")).unwrap().replace("\np", "\nq");
+    let file = site.write("host.csv", &other);
+    site.ok(&["data", "upload", "-p", "10000", "-ns", "experiment", "-n", "breast_host", "--file", &file]);
+    let message = site.fails(2, &["run", "--quiet", &example("breast/job.yaml").display().to_string()]);
+    assert!(message.contains("no id is in common") && message.contains("psi_0"), "{message}");
+}
+
 /// A job that takes much longer than any test waits: shares of a hundred million values.
 fn long_job(site: &Site, conf: &str) -> String {
     let text = std::fs::read_to_string(toy()).unwrap();
