@@ -31,6 +31,7 @@ check: setup
 	cargo xtask tidy
 
 test: check
+	cargo test --locked --package tributary-runtime --no-default-features --lib
 	cargo test --locked --workspace --no-fail-fast
 
 bench: build

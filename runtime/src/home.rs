@@ -10,9 +10,8 @@ use tributary_core::computing::Engine;
 use tributary_core::kernel::Kernels;
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::Storage;
-use tributary_core::{Error, PartyId, Result, ResultExt, Site};
+use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Site};
 use tributary_memory::Options;
-use tributary_standalone::Standalone;
 
 use crate::keys;
 use crate::settings::Settings;
@@ -105,10 +104,15 @@ impl Home {
     }
 }
 
+#[cfg_attr(not(feature = "standalone"), allow(unused_variables, reason = "no engine takes them"))]
 fn computing(settings: &Settings, kernels: &Kernels, storage: &Arc<dyn Storage>) -> Result<Arc<dyn Engine>> {
     match settings.text(keys::COMPUTING)? {
-        "standalone" => Ok(Arc::new(Standalone::new(kernels.clone(), storage.clone()))),
-        other => Err(Error::bug(format!("computing engine {other} is declared, but not built"))),
+        #[cfg(feature = "standalone")]
+        "standalone" => Ok(Arc::new(tributary_standalone::Standalone::new(kernels.clone(), storage.clone()))),
+        other => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("computing engine {other} is not in this binary; name another in service_conf.yaml"),
+        )),
     }
 }
 

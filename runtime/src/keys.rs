@@ -49,8 +49,8 @@ pub const CHOICES: &[Choice] = &[
     Choice {
         name: "standalone",
         contract: Contract::Computing,
-        feature: None,
-        built_in: true,
+        feature: Some("standalone"),
+        built_in: cfg!(feature = "standalone"),
         description: "all cores of this machine, in process",
     },
     Choice {

@@ -155,7 +155,9 @@ fn read_engine(item: &Item<'_>, contract: Contract) -> Option<String> {
             let feature = choice.feature.unwrap_or_default();
             item.problem_with(
                 format!("engine {name} is not in this binary"),
-                Some(format!("build it with `cargo build --release --features {feature}`")),
+                Some(format!(
+                    "build it with `cargo build --release --package tributary-cli --features {feature}`"
+                )),
             );
             None
         }
@@ -202,6 +204,14 @@ mod tests {
     }
 
     #[test]
+    #[cfg(not(feature = "standalone"))]
+    fn an_engine_that_is_not_built_in_says_which_feature_builds_it() {
+        let message = read("default_engines: {computing: standalone}").unwrap_err().to_string();
+        assert!(message.contains("engine standalone is not in this binary"), "{message}");
+        assert!(message.contains("--features standalone"), "{message}");
+    }
+
+    #[test]
     fn a_file_of_comments_says_nothing() {
         for text in ["", "\n\n", "# all defaults\n  # really\n"] {
             assert_eq!(read(text).unwrap(), Settings::default(), "{text:?}");
@@ -209,6 +219,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "standalone")]
     fn every_default_is_a_value_that_would_be_accepted() {
         for key in KEYS {
             let text = key.name.split('.').rev().fold(key.default.to_string(), |inner, part| {
