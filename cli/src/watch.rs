@@ -91,7 +91,9 @@ fn bars() -> Watcher {
             }
             Event::JobStarted { .. } => {}
             Event::JobEnded(_) => {
-                lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear)
+                lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);
+                // Bars leave the cursor at the end of the last of them.
+                render::note("");
             }
         }
     })
