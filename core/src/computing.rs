@@ -16,6 +16,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::Result;
 use crate::ids::SessionId;
@@ -270,6 +271,20 @@ pub struct Blob {
     pub bytes: Bytes,
     /// Whether it is secret.
     pub kind: BlobKind,
+}
+
+impl Blob {
+    /// Bytes that are overwritten when the last clone goes, if they are secret. The original is, too, if nobody else has it.
+    pub fn new(bytes: Bytes, kind: BlobKind) -> Self {
+        if kind == BlobKind::Plain {
+            return Self { bytes, kind };
+        }
+        let copy = Zeroizing::new(bytes.to_vec());
+        if let Ok(mut original) = bytes.try_into_mut() {
+            original.as_mut().zeroize();
+        }
+        Self { bytes: Bytes::from_owner(copy), kind }
+    }
 }
 
 /// Never the bytes.

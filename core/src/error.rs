@@ -7,11 +7,13 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// `Result` with the contract's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What a caller can act on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ErrorKind {
     /// The caller gave something that can never work: fix the input.
@@ -45,7 +47,7 @@ pub enum ErrorKind {
 }
 
 /// Whether the same call may succeed later without any change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Retry {
     /// The same call fails again.
     Useless,
@@ -117,17 +119,45 @@ impl Error {
 
     /// The message and every reason below it on one line, for logs and command lines.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut reason = self.source();
-        while let Some(error) = reason {
-            let next = error.to_string();
-            if !text.ends_with(&next) {
-                text.push_str(": ");
-                text.push_str(&next);
-            }
-            reason = error.source();
+        with_reasons(self.to_string(), self.source())
+    }
+}
+
+fn with_reasons(mut text: String, mut reason: Option<&(dyn StdError + 'static)>) -> String {
+    while let Some(error) = reason {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
         }
-        text
+        reason = error.source();
+    }
+    text
+}
+
+/// What crosses from one process to another: reasons below the message become one text.
+#[derive(Serialize, Deserialize)]
+struct Portable {
+    kind: ErrorKind,
+    operations: Vec<String>,
+    message: String,
+    retry: Retry,
+    reason: Option<String>,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
+        let Inner { kind, operations, message, retry, source } = &*self.0;
+        let reason = source.as_ref().map(|source| with_reasons(source.to_string(), source.source()));
+        let (operations, message) = (operations.clone(), message.clone());
+        Portable { kind: *kind, operations, message, retry: *retry, reason }.serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let Portable { kind, operations, message, retry, reason } = Deserialize::deserialize(from)?;
+        Ok(Self(Box::new(Inner { kind, operations, message, retry, source: reason.map(Into::into) })))
     }
 }
 
@@ -200,5 +230,18 @@ mod tests {
             "task psi_0: read table psi/ids: partition 7 has 3 columns, expected 2"
         );
         assert!(error.chain().ends_with("expected 2: short read"));
+    }
+
+    #[test]
+    fn an_error_from_another_process_says_the_same() {
+        let error = Error::new(ErrorKind::Unavailable, "the store is full")
+            .at("write partition 3")
+            .retry(Retry::Useless)
+            .because(Error::invalid("no room").because(std::io::Error::other("quota")));
+        let bytes = postcard::to_stdvec(&error).unwrap();
+        let other: Error = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!((other.kind(), other.is_retryable()), (ErrorKind::Unavailable, false));
+        assert_eq!(other.to_string(), error.to_string());
+        assert_eq!(other.chain(), "write partition 3: the store is full: no room: quota");
     }
 }

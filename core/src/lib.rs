@@ -58,6 +58,7 @@ pub mod table;
 pub mod ops;
 pub mod placement;
 pub mod computing;
+pub mod bytestore;
 pub mod storage;
 pub mod meta;
 pub mod federation;

@@ -3,6 +3,9 @@
 //! A [`Plan`] can only be made through the constructors here, which check it and work out schema and layout, so an engine
 //! may rely on both. Nodes are shared by `Arc`: a node that stands twice in a plan is one piece of work.
 
+mod travel;
+
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -266,7 +269,15 @@ impl Plan {
         Ok(())
     }
 
-    fn refuse_fresh(&self, kernels: &Kernels, operation: &str) -> Result<()> {
+    /// Where the rows are said to be once they are held or stored, and nobody knows the plan any more: `Keyed` promises that
+    /// no key stands twice.
+    pub fn kept_layout(&self) -> Layout {
+        if self.has_equal_keys() { Layout::Loose(self.layout.partitions()) } else { self.layout.clone() }
+    }
+
+    /// `InvalidInput` if the rows draw fresh randomness: they may be seen only once they are kept, as a second run would give
+    /// others.
+    pub fn refuse_fresh(&self, kernels: &Kernels, operation: &str) -> Result<()> {
         if self.repeats(kernels) == Repeats::Fresh {
             return Err(Error::invalid(format!(
                 "{operation} after a kernel with fresh randomness; keep its result first"
@@ -275,13 +286,27 @@ impl Plan {
         Ok(())
     }
 
-    fn inputs(&self) -> Vec<&Node> {
+    /// The nodes that this one reads.
+    pub fn inputs(&self) -> Vec<&Node> {
         match &self.op {
             Op::Scan(..) | Op::Load(_) => vec![],
             Op::Map(input, _) | Op::Exchange(input, _) => vec![input],
             Op::Join(a, b, _) | Op::Zip(a, b) => vec![a, b],
             Op::Concat(inputs) => inputs.iter().collect(),
         }
+    }
+
+    /// All nodes of a plan, each once, inputs first.
+    pub fn nodes(root: &Node) -> Vec<Node> {
+        fn visit(node: &Node, seen: &mut HashSet<*const Plan>, found: &mut Vec<Node>) {
+            if seen.insert(Arc::as_ptr(node)) {
+                node.inputs().into_iter().for_each(|input| visit(input, seen, found));
+                found.push(node.clone());
+            }
+        }
+        let mut found = Vec::new();
+        visit(root, &mut HashSet::new(), &mut found);
+        found
     }
 
     fn write(&self, f: &mut fmt::Formatter<'_>, depth: usize) -> fmt::Result {

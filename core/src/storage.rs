@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::computing::{PartSize, RowStream};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableName;
 use crate::layout::Layout;
 use crate::schema::TableSchema;
@@ -168,6 +168,11 @@ impl StoredTable {
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Name and capabilities.
     fn info(&self) -> &StorageInfo;
+    /// Where another process of this site finds the store. `Unsupported` for one that lives in one process.
+    fn address(&self) -> Result<String> {
+        let text = format!("the {} store cannot be reached from other processes", self.info().name);
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
     /// Where a table of this name is, or would be.
     fn locate(&self, name: &TableName) -> Result<TableUri>;
     /// What the table holds. `NotFound`, or `Corrupt` when what is there is not a whole table.
@@ -200,7 +205,7 @@ pub struct Nowhere;
 
 impl Nowhere {
     fn refuse<T>(self) -> Result<T> {
-        Err(Error::new(crate::error::ErrorKind::Unsupported, "this site has no storage engine"))
+        Err(Error::new(ErrorKind::Unsupported, "this site has no storage engine"))
     }
 }
 

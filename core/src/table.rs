@@ -17,7 +17,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::computing::{Computing, Handle, RowStream};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
-use crate::kernel::{Keeps, KernelCall, Kernels, Repeats};
+use crate::kernel::{Keeps, KernelCall, Kernels};
 use crate::layout::Layout;
 use crate::ops::aggregate::{Aggregate, AggregateParams, Combine, Grouping, Measure};
 use crate::ops::columns::{DropKey, NumberRows, Rekey, RekeyParams, Select, SelectParams};
@@ -361,13 +361,6 @@ impl Table {
         Ok(())
     }
 
-    fn refuse_fresh(&self, action: &str) -> Result<()> {
-        if self.plan.repeats(self.kernels()) == Repeats::Fresh {
-            return Err(Error::invalid(format!("{action} of rows with fresh randomness; keep them first")));
-        }
-        Ok(())
-    }
-
     /// Runs the plan once and holds the rows; itself if they are held already. `InvalidInput` for gathered rows with equal
     /// keys, which no held or stored table may have: combine them first.
     pub async fn keep(&self) -> Result<Self> {
@@ -398,7 +391,7 @@ impl Table {
 
     /// The rows as they come, partitions in order. `InvalidInput` for rows of fresh randomness: keep them first.
     pub async fn read(&self) -> Result<RowStream> {
-        self.refuse_fresh("read")?;
+        self.plan.refuse_fresh(self.kernels(), "read")?;
         self.session.read(&self.plan).await
     }
 
@@ -462,7 +455,7 @@ impl Table {
     /// Stores the rows; the table exists once this returns. `InvalidInput` as for [`Table::keep`] and [`Table::read`].
     pub async fn save(&self, uri: &TableUri, options: WriteOptions) -> Result<StoredTable> {
         self.refuse_gathered("save")?;
-        self.refuse_fresh("save")?;
+        self.plan.refuse_fresh(self.kernels(), "save")?;
         self.session.save(&self.plan, uri, options).await.at(|| format!("save table {uri}"))
     }
 

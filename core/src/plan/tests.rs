@@ -237,3 +237,65 @@ fn a_printed_plan_names_kernels_and_not_their_parameters() {
     assert!(text.contains("test.keys@1") && text.contains("Scan plans#1"), "{text}");
     assert!(!text.contains("needle"), "{text}");
 }
+
+/// One plan with every operation.
+fn of_all_operations() -> Node {
+    let known = kernels();
+    let handle = handle_of(schema(KeyType::UInt64, &["x"]), Layout::Loose(3), &[3, 0, 4]);
+    let blob = crate::computing::BlobRef::new(7, crate::computing::BlobKind::Secret, Arc::new(Nobody));
+    let call = KernelCall::map::<KeepsBoth>(&Told("a needle".into())).unwrap().with_blob(blob);
+    let stored = StoredTable {
+        uri: crate::storage::TableUri::new("file:///tables/t").unwrap(),
+        snapshot: "1".into(),
+        schema: schema(KeyType::UInt64, &["x"]),
+        layout: Layout::Keyed(2),
+        parts: vec![],
+    };
+    let numbered = Plan::scan_rows(handle.clone(), Some(1..5)).unwrap();
+    let mapped = Plan::map(&numbered, call, &known).unwrap();
+    let side_by_side = Plan::zip(&mapped, &numbered, &known).unwrap();
+    let less = map::<KeepsKeys>(&Plan::scan(handle).unwrap()).unwrap();
+    let keyed = Plan::exchange(&less, Layout::Keyed(2), EqualKeys::Refuse, &known).unwrap();
+    let load = Plan::load(Arc::new(stored)).unwrap();
+    let joined = Plan::join(&keyed, &load, JoinKind::Inner, &known).unwrap();
+    let wide = Plan::concat(&[side_by_side.clone(), side_by_side], &known).unwrap();
+    let wide = Plan::exchange(&wide, Layout::Keyed(2), EqualKeys::Adjacent, &known).unwrap();
+    let wide = map::<KeepsGroups>(&wide).unwrap();
+    Plan::join(&joined, &wide, JoinKind::Full, &known).unwrap()
+}
+
+#[test]
+fn a_plan_survives_its_encoding() {
+    let plan = of_all_operations();
+    let bytes = Plan::encode(&plan).unwrap();
+    let nodes = Plan::nodes(&plan);
+    let decoded = Plan::decode(&bytes, &kernels()).unwrap();
+    assert_eq!(decoded.len(), nodes.len(), "a node that stands twice is still one");
+    for (node, decoded) in nodes.iter().zip(&decoded) {
+        assert_eq!(format!("{node:?}"), format!("{decoded:?}"));
+        assert_eq!((node.schema(), node.layout()), (decoded.schema(), decoded.layout()));
+        assert_eq!(node.has_equal_keys(), decoded.has_equal_keys());
+        if let (Op::Map(_, call), Op::Map(_, other)) = (node.op(), decoded.op()) {
+            assert_eq!(call, other);
+        }
+    }
+    assert_eq!(Plan::encode(decoded.last().unwrap()).unwrap(), bytes);
+}
+
+#[test]
+fn bytes_that_are_no_plan_are_refused() {
+    let bytes = Plan::encode(&of_all_operations()).unwrap();
+    for end in 0..bytes.len() {
+        assert!(Plan::decode(&bytes[..end], &kernels()).is_err(), "cut at {end}");
+    }
+    for place in 0..bytes.len() {
+        for flip in [1, 0x80, 0xff] {
+            let mut bytes = bytes.clone();
+            bytes[place] ^= flip;
+            // Another plan, or an error; never a panic.
+            drop(Plan::decode(&bytes, &kernels()));
+        }
+    }
+    let unknown = Plan::decode(&bytes, &crate::ops::kernels()).unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::Unsupported);
+}

@@ -11,9 +11,19 @@ use tributary_table::UNFINISHED;
 /// Tries to write into a folder that others remove, being empty, at the same time.
 const TRIES: usize = 100;
 
+/// Whether what was written outlives a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durable {
+    /// Files and folders are flushed.
+    Yes,
+    /// They are not: what is there is worthless after a crash.
+    No,
+}
+
 /// A file under a passing name beside its place. Dropped, it is removed.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
+    durable: Durable,
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -22,13 +32,13 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     /// In the folder of `target`, which is made, below `root`, if it does not exist.
-    pub(crate) fn create(root: &Path, target: PathBuf) -> Result<Self> {
+    pub(crate) fn create(root: &Path, target: PathBuf, durable: Durable) -> Result<Self> {
         let folder = parent(&target)?;
         for _ in 0..TRIES {
             make_folder(folder)?;
             let path = folder.join(format!("{UNFINISHED}{:016x}", random()?));
             match private_file(&path) {
-                Ok(file) => return Ok(Self { file, path, target, root: root.to_owned() }),
+                Ok(file) => return Ok(Self { durable, file, path, target, root: root.to_owned() }),
                 Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
                 Err(reason) => return Err(failed("create", &path, reason)),
             }
@@ -47,18 +57,28 @@ impl Unfinished {
     pub(crate) fn replace(self) -> Result<()> {
         self.flush()?;
         fs::rename(&self.path, &self.target).map_err(|e| failed("write", &self.target, e))?;
-        flush_folder(parent(&self.target)?)
+        self.flush_folder()
     }
 
     /// Takes its place, or `AlreadyExists`. A hard link is what local disks have for that.
     pub(crate) fn link(self) -> Result<()> {
         self.flush()?;
         fs::hard_link(&self.path, &self.target).map_err(|e| failed("create", &self.target, e))?;
-        flush_folder(parent(&self.target)?)
+        self.flush_folder()
     }
 
     fn flush(&self) -> Result<()> {
-        self.file.sync_data().map_err(|e| failed("flush", &self.path, e))
+        match self.durable {
+            Durable::Yes => self.file.sync_data().map_err(|e| failed("flush", &self.path, e)),
+            Durable::No => Ok(()),
+        }
+    }
+
+    fn flush_folder(&self) -> Result<()> {
+        match self.durable {
+            Durable::Yes => flush_folder(parent(&self.target)?),
+            Durable::No => Ok(()),
+        }
     }
 }
 

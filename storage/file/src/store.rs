@@ -12,7 +12,7 @@ use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Upload};
 
-use crate::disk::{Unfinished, failed, flush_folder, make_folder, parent, prune};
+use crate::disk::{Durable, Unfinished, failed, flush_folder, make_folder, parent, prune};
 
 /// Local files below a root folder.
 #[derive(Debug)]
@@ -20,11 +20,21 @@ pub struct FileStore {
     info: StorageInfo,
     root: PathBuf,
     base: String,
+    durable: Durable,
 }
 
 impl FileStore {
     /// Makes the folder if it does not exist. Its links are resolved here, once.
     pub fn open(root: &Path) -> Result<Self> {
+        Self::open_as(root, Durable::Yes)
+    }
+
+    /// The same for what need not outlive a crash: nothing is flushed to the disk.
+    pub fn open_scratch(root: &Path) -> Result<Self> {
+        Self::open_as(root, Durable::No)
+    }
+
+    fn open_as(root: &Path, durable: Durable) -> Result<Self> {
         let absolute = std::path::absolute(root).map_err(|e| failed("find", root, e))?;
         make_folder(&absolute)?;
         let root = fs::canonicalize(&absolute).map_err(|e| failed("find", &absolute, e))?;
@@ -38,6 +48,7 @@ impl FileStore {
             info: StorageInfo::new("file"),
             base: format!("file://{}", text.trim_end_matches('/')),
             root,
+            durable,
         })
     }
 
@@ -119,11 +130,11 @@ impl ByteStore for FileStore {
     }
 
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(FileUpload(Unfinished::create(&self.root, self.path(path)?)?)))
+        Ok(Box::new(FileUpload(Unfinished::create(&self.root, self.path(path)?, self.durable)?)))
     }
 
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let mut file = Unfinished::create(&self.root, self.path(path)?)?;
+        let mut file = Unfinished::create(&self.root, self.path(path)?, self.durable)?;
         file.write(&bytes)?;
         file.link()
     }
@@ -148,7 +159,9 @@ impl ByteStore for FileStore {
             }
         }
         for folder in &folders {
-            flush_folder(folder)?;
+            if self.durable == Durable::Yes {
+                flush_folder(folder)?;
+            }
             prune(&self.root, &folder.join("any"));
         }
         Ok(())

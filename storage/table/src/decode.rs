@@ -23,8 +23,8 @@ use tributary_core::computing::RowStream;
 use tributary_core::storage::Part;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 
-use crate::bytestore::ByteStore;
 use crate::encode::{digest_text, rows_in};
+use tributary_core::bytestore::ByteStore;
 
 /// Fetched at first: nearly every footer fits, and many small parts fit whole.
 const TAIL_BYTES: u64 = 64 << 10;

@@ -21,7 +21,7 @@ use sha2::{Digest, Sha256};
 use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::{Error, Result, TableSchema};
 
-use crate::bytestore::Upload;
+use tributary_core::bytestore::Upload;
 
 const ROW_GROUP_ROWS: usize = 256 << 10;
 const ROW_GROUP_BYTES: usize = 16 << 20;

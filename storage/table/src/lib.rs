@@ -25,7 +25,6 @@
 //! identity can be recorded elsewhere. It does not protect from somebody who can write the folder: he can write the
 //! manifest too.
 
-mod bytestore;
 mod decode;
 mod encode;
 mod manifest;
@@ -33,6 +32,6 @@ mod place;
 mod sweep;
 mod tables;
 
-pub use bytestore::{ByteStore, Entry, UNFINISHED, Upload};
 pub use sweep::Swept;
 pub use tables::Tables;
+pub use tributary_core::bytestore::{ByteStore, Entry, UNFINISHED, Upload};

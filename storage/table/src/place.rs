@@ -73,7 +73,7 @@ impl Found {
         };
         match rest {
             ["_manifest.json"] => Self::Manifest,
-            [file] if file.starts_with(crate::UNFINISHED) => Self::Unfinished(place),
+            [file] if file.starts_with(tributary_core::bytestore::UNFINISHED) => Self::Unfinished(place),
             ["_snapshots", attempt, _] => match Attempt::parse(attempt) {
                 Ok(attempt) => Self::InAttempt(place, attempt),
                 Err(_) => Self::Other,

@@ -11,9 +11,9 @@ use std::time::SystemTime;
 
 use tributary_core::{Error, Result, ResultExt};
 
-use crate::bytestore::Entry;
 use crate::place::{Attempt, Found, Place};
 use crate::tables::Tables;
+use tributary_core::bytestore::Entry;
 
 /// What a clean-up did.
 #[derive(Debug, Default)]

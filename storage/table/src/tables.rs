@@ -13,11 +13,11 @@ use tributary_core::storage::{
 };
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
-use crate::bytestore::ByteStore;
 use crate::decode::PartFile;
 use crate::encode::{check_schema, write_rows};
 use crate::manifest::{self, Manifest, check_rows};
 use crate::place::{Attempt, Place, check_part_file, fresh_part_file};
+use tributary_core::bytestore::ByteStore;
 
 /// The tables of a byte store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -191,6 +191,10 @@ fn already_exists() -> Error {
 impl Storage for Tables {
     fn info(&self) -> &StorageInfo {
         self.store.info()
+    }
+
+    fn address(&self) -> Result<String> {
+        Ok(self.store.base().to_owned())
     }
 
     fn locate(&self, name: &TableName) -> Result<TableUri> {

@@ -1,10 +1,11 @@
-//! What a medium must do to hold tables: five operations on named bytes.
+//! What a medium must do to hold tables, and what sessions of engines in several processes leave for each other: five
+//! operations on named bytes.
 //!
 //! Made for the least able medium. There is no rename and no append (object stores have neither), no folders (a path is
 //! a name with slashes), and the only condition is "if absent", which local files, S3, GCS, Azure and HDFS all have.
 //!
-//! Paths are relative to [`ByteStore::base`], with `/` between components; [`crate::Tables`] makes them all, from checked
-//! names, and no component is empty, `.` or `..`. A store of local files still refuses those.
+//! Paths are relative to [`ByteStore::base`], with `/` between components; callers make them from checked names, and no
+//! component is empty, `.` or `..`. A store of local files still refuses those.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,15 +14,16 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use tributary_core::Result;
-use tributary_core::storage::StorageInfo;
+use crate::error::Result;
+use crate::storage::StorageInfo;
 
 /// Start of the file names that a store may use for uploads that are not finished; `list` may show what a crash left.
 pub const UNFINISHED: &str = ".unfinished-";
 
 /// Named bytes on a medium.
 ///
-/// **What `put`, `put_if_absent` and `delete` did is durable** when they return. **An upload appears whole or not at
+/// **What `put`, `put_if_absent` and `delete` did is durable** when they return, unless the store was made for passing
+/// things. **An upload appears whole or not at
 /// all**, taking the place of what had its name. Reading after writing sees what was written.
 #[async_trait]
 pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
