@@ -10,7 +10,8 @@ use serde::Deserialize;
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("document", &[]),
-    ("standalone", &["core"]),
+    ("partition", &["core"]),
+    ("standalone", &["core", "partition"]),
     ("table", &["core"]),
     ("file", &["core", "table"]),
     ("meta", &["core"]),
@@ -31,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// A library that only these packages may name, because everything else reaches it through a contract.
 const CONFINED: &[(&str, &[&str])] = &[
-    ("rayon", &["standalone"]),
+    ("rayon", &["partition", "standalone"]),
     ("parquet", &["table"]),
     ("rusqlite", &["meta"]),
     ("snow", &["wire"]),

@@ -13,21 +13,21 @@ use tributary_core::schema::TableSchema;
 use crate::memory::{Hold, batch_bytes};
 
 /// One partition's rows on their way: pulled, in order, without empty batches.
-pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
 
 /// The same, in pieces of the reader's choice.
-pub(crate) struct Feed {
+pub struct Feed {
     input: Batches,
     rest: Option<RecordBatch>,
 }
 
 impl Feed {
-    pub(crate) fn new(input: Batches) -> Self {
+    pub fn new(input: Batches) -> Self {
         Self { input, rest: None }
     }
 
     /// How many rows the next pull can give; 0 at the end.
-    pub(crate) fn ready(&mut self) -> Result<usize> {
+    pub fn ready(&mut self) -> Result<usize> {
         if self.rest.is_none() {
             self.rest = self.input.next().transpose()?;
         }
@@ -35,7 +35,7 @@ impl Feed {
     }
 
     /// The next rows, at most so many.
-    pub(crate) fn pull(&mut self, most: usize) -> Result<Option<RecordBatch>> {
+    pub fn pull(&mut self, most: usize) -> Result<Option<RecordBatch>> {
         let ready = self.ready()?;
         let Some(batch) = self.rest.take() else { return Ok(None) };
         if ready <= most {
@@ -47,12 +47,12 @@ impl Feed {
 }
 
 /// Rows of a batch that is worked on at once: two columns of 8 bytes fill half of a usual second-level cache.
-pub(crate) const BATCH_ROWS: usize = 32_768;
+pub const BATCH_ROWS: usize = 32_768;
 /// Fewer rows than this are copied together; more are passed on as they are.
 const SMALL_ROWS: usize = 1024;
 
 /// The batch under the schema's own names, if its columns are what the schema says.
-pub(crate) fn fit(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatch> {
+pub fn fit(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatch> {
     schema.check(&batch)?;
     if std::sync::Arc::ptr_eq(batch.schema_ref(), schema.arrow()) {
         return Ok(batch);
@@ -62,7 +62,7 @@ pub(crate) fn fit(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatc
 }
 
 /// A batch of this schema, which may have no columns at all.
-pub(crate) fn wide_batch(
+pub fn wide_batch(
     schema: &TableSchema,
     columns: Vec<arrow_array::ArrayRef>,
     rows: usize,
@@ -73,7 +73,7 @@ pub(crate) fn wide_batch(
 }
 
 /// Rows `wanted` of these batches, which are numbered from 0. Nothing is copied.
-pub(crate) fn slice_rows(batches: &[RecordBatch], wanted: Range<u64>) -> Vec<RecordBatch> {
+pub fn slice_rows(batches: &[RecordBatch], wanted: Range<u64>) -> Vec<RecordBatch> {
     let mut first = 0u64;
     let mut found = Vec::new();
     for batch in batches {
@@ -91,7 +91,7 @@ pub(crate) fn slice_rows(batches: &[RecordBatch], wanted: Range<u64>) -> Vec<Rec
 }
 
 /// Puts batches away and copies small ones together: what is kept will be read many times.
-pub(crate) struct Gather {
+pub struct Gather {
     schema: TableSchema,
     small: Vec<RecordBatch>,
     small_rows: usize,
@@ -99,11 +99,11 @@ pub(crate) struct Gather {
 }
 
 impl Gather {
-    pub(crate) fn new(schema: &TableSchema) -> Self {
+    pub fn new(schema: &TableSchema) -> Self {
         Self { schema: schema.clone(), small: Vec::new(), small_rows: 0, done: Vec::new() }
     }
 
-    pub(crate) fn push(&mut self, batch: RecordBatch) -> Result<()> {
+    pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
         let rows = batch.num_rows();
         if rows >= SMALL_ROWS {
             self.flush()?;
@@ -118,6 +118,11 @@ impl Gather {
         Ok(())
     }
 
+    /// What is put away so far.
+    pub fn take(&mut self) -> Vec<RecordBatch> {
+        std::mem::take(&mut self.done)
+    }
+
     fn flush(&mut self) -> Result<()> {
         self.small_rows = 0;
         let small = std::mem::take(&mut self.small);
@@ -129,46 +134,46 @@ impl Gather {
         Ok(())
     }
 
-    pub(crate) fn finish(mut self) -> Result<Vec<RecordBatch>> {
+    pub fn finish(mut self) -> Result<Vec<RecordBatch>> {
         self.flush()?;
         Ok(self.done)
     }
 }
 
 /// Partitions in memory, and their share of the budget.
-pub(crate) struct Held {
-    pub(crate) parts: Vec<Vec<RecordBatch>>,
+pub struct Held {
+    pub parts: Vec<Vec<RecordBatch>>,
     hold: Hold,
 }
 
 impl Held {
-    pub(crate) fn new(parts: Vec<Vec<RecordBatch>>, hold: Hold) -> Self {
+    pub fn new(parts: Vec<Vec<RecordBatch>>, hold: Hold) -> Self {
         Self { parts, hold }
     }
 
     /// As [`Held::new`], taking from the budget what the rows need beyond `hold`.
-    pub(crate) fn counted(parts: Vec<Vec<RecordBatch>>, mut hold: Hold) -> Result<Self> {
+    pub fn counted(parts: Vec<Vec<RecordBatch>>, mut hold: Hold) -> Result<Self> {
         hold.cover(parts.iter().flatten().map(batch_bytes).sum())?;
         Ok(Self { parts, hold })
     }
 
-    pub(crate) fn into_parts(self) -> (Vec<Vec<RecordBatch>>, Hold) {
+    pub fn into_parts(self) -> (Vec<Vec<RecordBatch>>, Hold) {
         (self.parts, self.hold)
     }
 
     /// Rows of each partition.
-    pub(crate) fn counts(&self) -> impl Iterator<Item = u64> + '_ {
+    pub fn counts(&self) -> impl Iterator<Item = u64> + '_ {
         self.parts.iter().map(|part| part.iter().map(|b| b.num_rows() as u64).sum())
     }
 
-    pub(crate) fn sizes(&self) -> Vec<PartSize> {
+    pub fn sizes(&self) -> Vec<PartSize> {
         let bytes = self.parts.iter().map(|part| part.iter().map(batch_bytes).sum());
         self.counts().zip(bytes).map(|(rows, bytes)| PartSize { rows, bytes }).collect()
     }
 
     /// Copies the rows if the buffers behind them are much larger: a slice would keep all of another table in memory,
     /// and uncounted.
-    pub(crate) fn compact(self, schema: &TableSchema) -> Result<Self> {
+    pub fn compact(self, schema: &TableSchema) -> Result<Self> {
         const SLACK_BYTES: u64 = 1 << 20;
         let shown: u64 = self.parts.iter().flatten().map(batch_bytes).sum();
         let mut buffers = HashMap::new();

@@ -17,13 +17,13 @@ use futures::future::{Either, Shared, select};
 use tributary_core::error::{Error, ErrorKind, Result};
 
 /// A lock that a panic elsewhere does not take away: what it guards is whole after every statement.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether an action is still wanted. Clones are one.
 #[derive(Clone)]
-pub(crate) struct Cancel(Arc<State>);
+pub struct Cancel(Arc<State>);
 
 struct State {
     raised: AtomicBool,
@@ -32,27 +32,27 @@ struct State {
 }
 
 impl Cancel {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let (bell, rung) = oneshot::channel();
         let (raised, bell) = (AtomicBool::new(false), Mutex::new(Some(bell)));
         Self(Arc::new(State { raised, bell, rung: rung.shared() }))
     }
 
-    pub(crate) fn raise(&self) {
+    pub fn raise(&self) {
         self.0.raised.store(true, Ordering::Release);
         drop(lock(&self.0.bell).take());
     }
 
-    pub(crate) fn is_raised(&self) -> bool {
+    pub fn is_raised(&self) -> bool {
         self.0.raised.load(Ordering::Acquire)
     }
 
-    pub(crate) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         if self.is_raised() { Err(cancelled()) } else { Ok(()) }
     }
 
     /// The future's result, or `Cancelled` as soon as the flag is raised; the future is dropped then.
-    pub(crate) async fn race<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+    pub async fn race<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         self.check()?;
         match select(pin!(future), self.0.rung.clone()).await {
             Either::Left((result, _)) => result,
@@ -61,13 +61,13 @@ impl Cancel {
     }
 
     /// As [`Cancel::race`], on this thread.
-    pub(crate) fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
+    pub fn wait<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         wait(self.race(future))
     }
 }
 
 /// Raises the flag when dropped: owned by an action's future, or by the stream that it returned.
-pub(crate) struct Guard(pub(crate) Cancel);
+pub struct Guard(pub Cancel);
 
 impl Drop for Guard {
     fn drop(&mut self) {
@@ -75,7 +75,7 @@ impl Drop for Guard {
     }
 }
 
-pub(crate) fn cancelled() -> Error {
+pub fn cancelled() -> Error {
     Error::new(ErrorKind::Cancelled, "the action was cancelled, or its session closed")
 }
 
@@ -92,7 +92,7 @@ impl Wake for Sleeper {
 }
 
 /// Runs a future to its end on this thread. May be nested: a wake-up is remembered by the wait that it is for.
-pub(crate) fn wait<F: Future>(future: F) -> F::Output {
+pub fn wait<F: Future>(future: F) -> F::Output {
     let sleeper = Arc::new(Sleeper { thread: thread::current(), awake: AtomicBool::new(false) });
     let waker = Waker::from(sleeper.clone());
     let mut context = Context::from_waker(&waker);

@@ -22,15 +22,15 @@ use crate::sort;
 use crate::view::{Sources, View};
 
 /// What every exchange needs to know.
-pub(crate) struct Exchange<'a> {
-    pub(crate) schema: &'a TableSchema,
-    pub(crate) cancel: &'a Cancel,
-    pub(crate) memory: &'a Arc<Memory>,
+pub struct Exchange<'a> {
+    pub schema: &'a TableSchema,
+    pub cancel: &'a Cancel,
+    pub memory: &'a Arc<Memory>,
 }
 
 /// What is known of the rows before.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
+pub enum Known {
     /// Nothing.
     Unordered,
     /// `Keyed`, no key twice.
@@ -40,7 +40,7 @@ pub(crate) enum Known {
 }
 
 impl Exchange<'_> {
-    pub(crate) fn run(&self, source: Held, known: Known, to: &Layout, equal: EqualKeys) -> Result<Held> {
+    pub fn run(&self, source: Held, known: Known, to: &Layout, equal: EqualKeys) -> Result<Held> {
         match to {
             Layout::Loose(n) => {
                 let ranges = RowRanges::even(source.counts().sum(), *n);
@@ -64,8 +64,20 @@ impl Exchange<'_> {
         }
     }
 
+    /// One partition of rows that came from elsewhere, in source order: `partition` of `to`, which is `Keyed` or `Rows`.
+    pub fn settle(&self, received: &Sources, partition: u32, to: &Layout, equal: EqualKeys) -> Result<Held> {
+        match to {
+            Layout::Keyed(_) => sort::by_key(self, &received.borrow(), 1, equal),
+            Layout::Rows(ranges) => {
+                let range = ranges.range(partition);
+                self.by_number(&received.borrow(), &RowRanges::new(vec![range.start, range.end])?)
+            }
+            Layout::Loose(_) => Err(Error::bug("rows of a loose exchange are cut, not moved")),
+        }
+    }
+
     /// The rows in their order, as many in each partition as the ranges say. `InvalidInput` if there are more or fewer.
-    pub(crate) fn cut(&self, source: Held, ranges: &RowRanges) -> Result<Held> {
+    pub fn cut(&self, source: Held, ranges: &RowRanges) -> Result<Held> {
         let (parts, hold) = source.into_parts();
         let all: Vec<RecordBatch> = parts.into_iter().flatten().collect();
         let rows: u64 = all.iter().map(|batch| batch.num_rows() as u64).sum();
@@ -244,7 +256,7 @@ fn first_beyond(rows: Range<usize>, beyond: impl Fn(usize) -> bool) -> usize {
 }
 
 /// A table that says it is in the order of keys, and is not.
-pub(crate) fn not_in_order() -> Error {
+pub fn not_in_order() -> Error {
     Error::new(
         ErrorKind::Corrupt,
         "rows of a keyed table are not in the order of their keys, or a key stands twice; if it was loaded, verify it",

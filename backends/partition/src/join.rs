@@ -20,7 +20,7 @@ use crate::cancel::Cancel;
 use crate::exchange::not_in_order;
 use crate::sort::in_order;
 
-pub(crate) struct Join {
+pub struct Join {
     kind: JoinKind,
     schema: TableSchema,
     left: Side,
@@ -88,13 +88,7 @@ struct Matched {
 }
 
 impl Join {
-    pub(crate) fn new(
-        kind: JoinKind,
-        schema: &TableSchema,
-        left: Batches,
-        right: Batches,
-        cancel: Cancel,
-    ) -> Self {
+    pub fn new(kind: JoinKind, schema: &TableSchema, left: Batches, right: Batches, cancel: Cancel) -> Self {
         Self { kind, schema: schema.clone(), left: Side::new(left), right: Side::new(right), cancel }
     }
 

@@ -1,4 +1,4 @@
-//! One partition of a plan as a chain of iterators, for everything that neither moves rows nor runs kernels.
+//! Rows as they lie: one partition of a stored table.
 
 use std::sync::Arc;
 
@@ -6,19 +6,13 @@ use arrow_array::RecordBatch;
 use futures::StreamExt;
 use tributary_core::computing::RowStream;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
-use tributary_core::schema::TableSchema;
 use tributary_core::storage::{Storage, StoredTable};
 
-use crate::batches::{Batches, Feed, fit, wide_batch};
+use crate::batches::{Batches, fit};
 use crate::cancel::Cancel;
 
-/// Rows in memory.
-pub(crate) fn held(batches: Vec<RecordBatch>) -> Batches {
-    Box::new(batches.into_iter().map(Ok))
-}
-
-/// One partition of a stored table. The thread waits for storage: rows are needed here, and now.
-pub(crate) struct Loaded {
+/// One partition of a stored table, as many rows as its manifest says. The thread waits for storage: rows are needed here, and now.
+pub struct Loaded {
     table: Arc<StoredTable>,
     partition: u32,
     rows: RowStream,
@@ -27,7 +21,7 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    pub(crate) fn open(
+    pub fn open(
         storage: &dyn Storage,
         table: Arc<StoredTable>,
         partition: u32,
@@ -64,39 +58,5 @@ impl Iterator for Loaded {
     fn next(&mut self) -> Option<Self::Item> {
         let pulled = self.pull();
         pulled.at(|| format!("load {} partition {}", self.table.uri, self.partition)).transpose()
-    }
-}
-
-/// Equal rows side by side, cut where a batch of either side ends.
-pub(crate) struct Zip {
-    pub(crate) schema: TableSchema,
-    pub(crate) partition: u32,
-    pub(crate) left: Feed,
-    pub(crate) right: Feed,
-    pub(crate) right_has_key: bool,
-}
-
-impl Zip {
-    fn advance(&mut self) -> Result<Option<RecordBatch>> {
-        let (left, right) = (self.left.ready()?, self.right.ready()?);
-        if (left == 0) != (right == 0) {
-            let text = format!("zip: sides have different numbers of rows in partition {}", self.partition);
-            return Err(Error::new(ErrorKind::Corrupt, text));
-        }
-        let rows = left.min(right);
-        let (Some(left), Some(right)) = (self.left.pull(rows)?, self.right.pull(rows)?) else {
-            return Ok(None);
-        };
-        let mut columns = left.columns().to_vec();
-        columns.extend_from_slice(&right.columns()[usize::from(self.right_has_key)..]);
-        wide_batch(&self.schema, columns, rows).map(Some)
-    }
-}
-
-impl Iterator for Zip {
-    type Item = Result<RecordBatch>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.advance().transpose()
     }
 }

@@ -22,18 +22,15 @@ use crate::pool::why;
 use crate::sort::in_order;
 
 /// A map's kernel, ready to start partitions.
-pub(crate) struct Opened {
+pub struct Opened {
     name: &'static str,
-    pub(crate) keeps: Keeps,
-    pub(crate) is_row_wise: bool,
+    pub keeps: Keeps,
+    pub is_row_wise: bool,
     kernel: Option<Arc<dyn Kernel>>,
 }
 
 impl Opened {
-    pub(crate) fn new(
-        kernel_type: &dyn KernelType,
-        open: impl FnOnce() -> Result<Arc<dyn Kernel>>,
-    ) -> Result<Self> {
+    pub fn new(kernel_type: &dyn KernelType, open: impl FnOnce() -> Result<Arc<dyn Kernel>>) -> Result<Self> {
         let (name, keeps, is_row_wise) = (kernel_type.name(), kernel_type.keeps(), kernel_type.is_row_wise());
         let kernel = guarded(|| format!("kernel {name}"), open)?;
         Ok(Self { name, keeps, is_row_wise, kernel: Some(kernel) })
@@ -75,7 +72,7 @@ fn drop_guarded<T>(value: Option<T>) {
 }
 
 /// The rows that come out.
-pub(crate) struct Mapped {
+pub struct Mapped {
     opened: Arc<Opened>,
     partition: u32,
     input: Feed,
@@ -87,7 +84,7 @@ pub(crate) struct Mapped {
 
 impl Mapped {
     /// `node` is the map; `part` says where `input` begins.
-    pub(crate) fn start(
+    pub fn start(
         node: &Plan,
         opened: Arc<Opened>,
         part: PartContext,

@@ -13,40 +13,40 @@ use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::ids::SessionId;
 
 /// A session's budget.
-pub(crate) struct Memory {
+pub struct Memory {
     session: SessionId,
     budget: u64,
     used: AtomicU64,
 }
 
 impl Memory {
-    pub(crate) fn new(session: SessionId, budget: u64) -> Arc<Self> {
+    pub fn new(session: SessionId, budget: u64) -> Arc<Self> {
         Arc::new(Self { session, budget, used: AtomicU64::new(0) })
     }
 
-    pub(crate) fn used(&self) -> u64 {
+    pub fn used(&self) -> u64 {
         self.used.load(Ordering::Acquire)
     }
 
-    pub(crate) fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         self.budget.saturating_sub(self.used())
     }
 
     /// A share of nothing yet.
-    pub(crate) fn hold(self: &Arc<Self>) -> Hold {
+    pub fn hold(self: &Arc<Self>) -> Hold {
         Hold { memory: self.clone(), bytes: 0 }
     }
 }
 
 /// A share of the budget, given back when dropped.
-pub(crate) struct Hold {
+pub struct Hold {
     memory: Arc<Memory>,
     bytes: u64,
 }
 
 impl Hold {
     /// `Exhausted` if the budget has no such bytes left; then nothing changed.
-    pub(crate) fn grow(&mut self, bytes: u64) -> Result<()> {
+    pub fn grow(&mut self, bytes: u64) -> Result<()> {
         let Memory { session, budget, used } = &*self.memory;
         let taken = used.fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
             used.checked_add(bytes).filter(|sum| sum <= budget)
@@ -65,16 +65,16 @@ impl Hold {
     }
 
     /// Grows to at least so many bytes.
-    pub(crate) fn cover(&mut self, bytes: u64) -> Result<()> {
+    pub fn cover(&mut self, bytes: u64) -> Result<()> {
         self.grow(bytes.saturating_sub(self.bytes))
     }
 
-    pub(crate) fn bytes(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Both shares as one.
-    pub(crate) fn join(&mut self, mut other: Hold) {
+    pub fn join(&mut self, mut other: Hold) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 }
@@ -86,7 +86,7 @@ impl Drop for Hold {
 }
 
 /// Bytes of the rows in a batch.
-pub(crate) fn batch_bytes(batch: &RecordBatch) -> u64 {
+pub fn batch_bytes(batch: &RecordBatch) -> u64 {
     batch.columns().iter().map(|column| column_bytes(column)).sum()
 }
 

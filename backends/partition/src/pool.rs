@@ -15,13 +15,13 @@ use tributary_core::ids::SessionId;
 
 use crate::cancel::{cancelled, lock};
 
-pub(crate) struct Pool {
+pub struct Pool {
     threads: Mutex<Option<ThreadPool>>,
     ended: Shared<oneshot::Receiver<()>>,
 }
 
 impl Pool {
-    pub(crate) fn new(session: &SessionId, cores: u32) -> Result<Self> {
+    pub fn new(session: &SessionId, cores: u32) -> Result<Self> {
         let (alive, ended) = oneshot::channel::<()>();
         let name = session.clone();
         let threads = ThreadPoolBuilder::new()
@@ -40,13 +40,13 @@ impl Pool {
     }
 
     /// Runs a job on one of the threads; `Cancelled` if there are none any more.
-    pub(crate) fn spawn(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
+    pub fn spawn(&self, job: impl FnOnce() + Send + 'static) -> Result<()> {
         lock(&self.threads).as_ref().ok_or_else(cancelled)?.spawn(job);
         Ok(())
     }
 
     /// Runs a job and waits for its result. The job runs to its end even if nobody waits any more.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
@@ -59,25 +59,25 @@ impl Pool {
     }
 
     /// Lets the threads end once they have finished what they have.
-    pub(crate) fn dismiss(&self) {
+    pub fn dismiss(&self) {
         let threads = lock(&self.threads).take();
         drop(threads);
     }
 
     /// Waits until the last thread ended. Only after [`Pool::dismiss`].
-    pub(crate) async fn ended(&self) {
+    pub async fn ended(&self) {
         let ended = self.ended.clone().await;
         debug_assert!(ended.is_err(), "the signal is never sent, only dropped");
     }
 }
 
 /// The job's result, or a panic of ours as an error: on a pool's thread it would end the process.
-pub(crate) fn caught<T>(job: impl FnOnce() -> Result<T>) -> Result<T> {
+pub fn caught<T>(job: impl FnOnce() -> Result<T>) -> Result<T> {
     let done = catch_unwind(AssertUnwindSafe(job));
     done.unwrap_or_else(|panic| Err(Error::bug(format!("a job panicked{}", why(&*panic)))))
 }
 
 /// A panic's message, if it is fixed text: one that was formatted may hold rows.
-pub(crate) fn why(panic: &(dyn Any + Send)) -> String {
+pub fn why(panic: &(dyn Any + Send)) -> String {
     panic.downcast_ref::<&'static str>().map(|text| format!(": {text}")).unwrap_or_default()
 }

@@ -1,6 +1,6 @@
 //! Rows addressed by (batch, row): what sorting and numbering move around instead of the rows themselves.
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::{Array, RecordBatch, UInt64Array};
 use arrow_select::interleave::interleave;
 use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::layout::{Keys, RowRanges};
@@ -10,15 +10,28 @@ use crate::batches::{Gather, Held, wide_batch};
 use crate::memory::Hold;
 
 /// Rows that will be addressed by (batch, row), and where they were.
-pub(crate) struct Sources {
+pub struct Sources {
     batches: Vec<RecordBatch>,
-    firsts: Vec<u64>,
-    partitions: RowRanges,
+    rows: u64,
+    origin: Origin,
+}
+
+/// Where rows were before they moved: only messages tell.
+enum Origin {
+    /// Number of each batch's first row, among the rows of all partitions.
+    Counted(Vec<u64>, RowRanges),
+    /// Told by the rows themselves, batch by batch.
+    Told(Vec<UInt64Array>),
+}
+
+/// A row's place in one number: 24 bits for its partition, 40 for the row.
+pub fn place(partition: u32, row: u64) -> u64 {
+    (u64::from(partition) << 40) | row
 }
 
 impl Sources {
     /// The rows of all partitions, one after another, and the share of the budget to hold on to meanwhile.
-    pub(crate) fn of(schema: &TableSchema, held: Held) -> Result<(Self, Hold)> {
+    pub fn of(schema: &TableSchema, held: Held) -> Result<(Self, Hold)> {
         let partitions = RowRanges::from_counts(held.counts());
         let (parts, hold) = held.into_parts();
         let mut batches: Vec<RecordBatch> = parts.into_iter().flatten().collect();
@@ -28,60 +41,76 @@ impl Sources {
             batches.into_iter().try_for_each(|batch| gather.push(batch))?;
             batches = gather.finish()?;
         }
-        let mut first = 0;
+        let mut rows = 0;
         let mut firsts = Vec::with_capacity(batches.len());
         for batch in &batches {
-            firsts.push(first);
-            first += batch.num_rows() as u64;
+            firsts.push(rows);
+            rows += batch.num_rows() as u64;
         }
-        // Batches and rows are numbered in 32 bits each, so that an entry of a sort is 16 bytes.
-        if u32::try_from(first).is_err() {
-            return Err(Error::new(
-                ErrorKind::Exhausted,
-                format!(
-                    "an exchange moves {first} rows, at most {} are possible; filter or split them",
-                    u32::MAX
-                ),
-            ));
-        }
-        Ok((Self { batches, firsts, partitions }, hold))
+        Ok((Self { batches, rows: addressable(rows)?, origin: Origin::Counted(firsts, partitions) }, hold))
     }
 
-    pub(crate) fn borrow(&self) -> View<'_> {
+    /// Rows that came from elsewhere, in source order, each with its [`place`].
+    pub fn told(received: Vec<(RecordBatch, UInt64Array)>) -> Result<Self> {
+        let rows = received.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
+        let (batches, places) = received.into_iter().unzip();
+        Ok(Self { batches, rows: addressable(rows)?, origin: Origin::Told(places) })
+    }
+
+    pub fn borrow(&self) -> View<'_> {
         let width = self.batches.first().map_or(0, RecordBatch::num_columns);
         let column = |i: usize| self.batches.iter().map(|batch| batch.column(i).as_ref()).collect();
         View { sources: self, columns: (0..width).map(column).collect() }
     }
 }
 
+/// Batches and rows are numbered in 32 bits each, so that an entry of a sort is 16 bytes.
+fn addressable(rows: u64) -> Result<u64> {
+    if u32::try_from(rows).is_err() {
+        let most = u32::MAX;
+        let text =
+            format!("an exchange moves {rows} rows, at most {most} are possible; filter or split them");
+        return Err(Error::new(ErrorKind::Exhausted, text));
+    }
+    Ok(rows)
+}
+
 /// The same, column by column.
-pub(crate) struct View<'a> {
+pub struct View<'a> {
     sources: &'a Sources,
     columns: Vec<Vec<&'a dyn Array>>,
 }
 
 impl<'a> View<'a> {
-    pub(crate) fn rows(&self) -> u64 {
-        self.sources.partitions.all().end
+    pub fn rows(&self) -> u64 {
+        self.sources.rows
     }
 
-    pub(crate) fn batches(&self) -> &'a [RecordBatch] {
+    pub fn batches(&self) -> &'a [RecordBatch] {
         &self.sources.batches
     }
 
-    pub(crate) fn keys(&self) -> Result<Vec<Keys<'a>>> {
+    pub fn keys(&self) -> Result<Vec<Keys<'a>>> {
         self.sources.batches.iter().map(|batch| Keys::of(batch.column(0))).collect()
     }
 
     /// For messages: where a row was before the exchange.
-    pub(crate) fn describe(&self, (batch, row): (usize, usize)) -> String {
-        let ranges = &self.sources.partitions;
-        let number = self.sources.firsts[batch] + row as u64;
-        let partition = ranges.partition_of(number).unwrap_or(0);
-        format!("partition {partition}, row {}", number - ranges.range(partition).start)
+    pub fn describe(&self, (batch, row): (usize, usize)) -> String {
+        let (partition, row) = match &self.sources.origin {
+            Origin::Counted(firsts, ranges) => {
+                let number = firsts[batch] + row as u64;
+                let partition = ranges.partition_of(number).unwrap_or(0);
+                (u64::from(partition), number - ranges.range(partition).start)
+            }
+            Origin::Told(places) => {
+                let place = places[batch].value(row);
+                (place >> 40, place & ((1 << 40) - 1))
+            }
+        };
+        format!("partition {partition}, row {row}")
     }
 
-    pub(crate) fn interleave(&self, schema: &TableSchema, places: &[(usize, usize)]) -> Result<RecordBatch> {
+    pub fn interleave(&self, schema: &TableSchema, places: &[(usize, usize)]) -> Result<RecordBatch> {
         let columns = self.columns.iter().map(|arrays| interleave(arrays, places));
         let columns = columns.collect::<Result<Vec<_>, _>>().map_err(|e| {
             Error::new(ErrorKind::Exhausted, format!("gather {} rows in one batch", places.len())).because(e)

@@ -8,11 +8,9 @@ use bytes::Bytes;
 use tributary_core::computing::{Blob, BlobKind, BlobRef, Handle, Release};
 use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::ids::SessionId;
-use zeroize::{Zeroize, Zeroizing};
-
-use crate::batches::Held;
-use crate::cancel::lock;
-use crate::memory::Hold;
+use tributary_partition::batches::Held;
+use tributary_partition::cancel::lock;
+use tributary_partition::memory::Hold;
 
 /// One count for all sessions of the process: a blob's reference names no session, so that a number which meant one
 /// thing here and another there could hand a kernel the wrong secret.
@@ -45,8 +43,7 @@ impl Items {
     }
 
     pub(crate) fn add_blob(&self, bytes: Bytes, kind: BlobKind, hold: Hold) -> Result<u64> {
-        let bytes = if kind == BlobKind::Secret { wiped_when_freed(bytes) } else { bytes };
-        self.add(Item::Blob(Blob { bytes, kind }, hold))
+        self.add(Item::Blob(Blob::new(bytes, kind), hold))
     }
 
     /// The rows under a handle; `InvalidInput` if it is another session's.
@@ -87,13 +84,4 @@ impl Release for Items {
 
 fn closed() -> Error {
     Error::new(ErrorKind::Cancelled, "the session is closed")
-}
-
-/// A copy that is overwritten when its last clone goes. The original is, too, if nobody else has it.
-fn wiped_when_freed(bytes: Bytes) -> Bytes {
-    let copy = Zeroizing::new(bytes.to_vec());
-    if let Ok(mut original) = bytes.try_into_mut() {
-        original.as_mut().zeroize();
-    }
-    Bytes::from_owner(copy)
 }

@@ -1,8 +1,8 @@
 //! Computing on rayon over Arrow in memory: what runs on a laptop, and the model of what every engine must give.
 //!
 //! A session is a pool of exactly the placed number of threads, a memory budget, and tables held as Arrow batches. An
-//! action pulls each partition through all its operations at once (`pipeline`, `map`, `join`); pipelines break only at
-//! exchanges (`exchange`, `sort`) and at nodes that stand twice in a plan (`stages`).
+//! action pulls each partition through all its operations at once ([`tributary_partition`]); pipelines break only at
+//! exchanges and at nodes that stand twice in a plan (`stages`).
 //!
 //! A kernel that says it works row by row may be split: several threads compute one partition, each with a
 //! step of its own. That is how the encryption of one partition uses all cores. Where rows with equal keys stand beside each
@@ -28,17 +28,7 @@ mod session;
 mod run;
 mod reader;
 mod stages;
-mod pipeline;
-mod map;
-mod join;
-mod exchange;
-mod sort;
-mod view;
-mod batches;
 mod items;
-mod memory;
-mod pool;
-mod cancel;
 
 use std::fmt;
 use std::sync::Arc;

@@ -11,11 +11,12 @@ use arrow_array::RecordBatch;
 use futures::{StreamExt, stream};
 use tributary_core::computing::RowStream;
 use tributary_core::error::Result;
+use tributary_partition::batches::Batches;
+use tributary_partition::cancel::{Guard, lock};
+use tributary_partition::memory::{Hold, batch_bytes};
+use tributary_partition::pipeline::Slice;
 
-use crate::batches::Batches;
-use crate::cancel::{Guard, lock};
-use crate::memory::{Hold, batch_bytes};
-use crate::run::{Run, Slice};
+use crate::run::Run;
 
 /// Bytes of one slice that are ready before its job pauses, at most.
 const MOST_AHEAD_BYTES: u64 = 64 << 20;

@@ -6,52 +6,37 @@ use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
-use tributary_core::computing::Handle;
-use tributary_core::error::{Error, ErrorKind, Result};
-use tributary_core::kernel::{KernelCall, PartContext};
+use tributary_core::error::{Error, Result};
+use tributary_core::kernel::KernelCall;
 use tributary_core::layout::{Layout, RowRanges};
-use tributary_core::plan::{Node, Op};
+use tributary_core::plan::{Node, Op, Plan};
+use tributary_partition::batches::{Batches, Gather, Held, slice_rows};
+use tributary_partition::cancel::{Cancel, cancelled, lock};
+use tributary_partition::exchange::{Exchange, Known};
+use tributary_partition::loaded::Loaded;
+use tributary_partition::map::Opened;
+use tributary_partition::memory::{Hold, batch_bytes};
+use tributary_partition::pipeline::{self, Kernels, NodeId, Pipeline, Slice, Source, held};
+use tributary_partition::pool::caught;
 
-use crate::batches::{Batches, Feed, Gather, Held, slice_rows};
-use crate::cancel::{Cancel, cancelled, lock};
-use crate::exchange::{Exchange, Known};
-use crate::join::Join;
-use crate::map::{Mapped, Opened};
-use crate::memory::{Hold, batch_bytes};
-use crate::pipeline::{Loaded, Zip, held};
-use crate::pool::caught;
 use crate::session::Host;
-use crate::stages::{NodeId, Stage, nodes, stages};
+use crate::stages::{Stage, stages};
 
 pub(crate) struct Run {
     pub(crate) host: Arc<Host>,
     pub(crate) cancel: Cancel,
     root: Node,
-    opened: HashMap<NodeId, Arc<Opened>>,
+    opened: Kernels,
     held: Mutex<HashMap<NodeId, Arc<Held>>>,
     failure: Mutex<Option<Error>>,
-}
-
-/// A partition of a node, or some rows of it.
-#[derive(Clone)]
-pub(crate) struct Slice {
-    partition: u32,
-    /// Counted from the partition's first row.
-    rows: Option<Range<u64>>,
-}
-
-impl Slice {
-    pub(crate) fn whole(partition: u32) -> Self {
-        Self { partition, rows: None }
-    }
 }
 
 impl Run {
     /// Opens kernels and runs all stages, so that only the last pipeline is left.
     pub(crate) fn prepare(host: Arc<Host>, cancel: Cancel, root: Node) -> Result<Arc<Self>> {
-        let mut opened = HashMap::new();
+        let mut opened = Kernels::new();
         let mut held = HashMap::new();
-        for node in nodes(&root) {
+        for node in Plan::nodes(&root) {
             match node.op() {
                 Op::Map(input, call) => {
                     cancel.check()?;
@@ -215,57 +200,24 @@ impl Run {
 
     /// The rows of a partition, or of a piece of it, as they are pulled.
     fn open(&self, node: &Node, slice: &Slice) -> Result<Batches> {
+        Pipeline { source: self, kernels: &self.opened, cancel: &self.cancel }.open(node, slice)
+    }
+}
+
+impl Source for Run {
+    fn rows(&self, node: &Node, slice: &Slice) -> Result<Option<Batches>> {
         let partition = slice.partition;
-        if let Some(rows) = self.held(node) {
-            let shown = rows_shown(node, &rows, partition);
-            return Ok(held(shown.of(&rows.parts[partition as usize], slice.rows.as_ref())));
+        match (self.held(node), node.op()) {
+            (Some(rows), _) => {
+                let shown = rows_shown(node, &rows, partition);
+                Ok(Some(held(shown.of(&rows.parts[partition as usize], slice.rows.as_ref()))))
+            }
+            (None, Op::Load(table)) => {
+                let storage = &*self.host.storage;
+                Loaded::open(storage, table.clone(), partition, self.cancel.clone()).map(Some)
+            }
+            (None, _) => Ok(None),
         }
-        match node.op() {
-            Op::Load(table) => {
-                Loaded::open(&*self.host.storage, table.clone(), partition, self.cancel.clone())
-            }
-            Op::Map(input, _) => self.open_map(node, input, slice),
-            Op::Join(left, right, kind) => {
-                let (left, right) = (self.open(left, slice)?, self.open(right, slice)?);
-                Ok(Box::new(Join::new(*kind, node.schema(), left, right, self.cancel.clone())))
-            }
-            Op::Zip(left, right) => Ok(Box::new(Zip {
-                schema: node.schema().clone(),
-                partition,
-                right_has_key: right.schema().key().is_some(),
-                left: Feed::new(self.open(left, slice)?),
-                right: Feed::new(self.open(right, slice)?),
-            })),
-            Op::Concat(inputs) => self.open_concat(inputs, partition),
-            other => {
-                let text = format!("the standalone engine does not know how to run {other:?}");
-                Err(Error::new(ErrorKind::Unsupported, text))
-            }
-        }
-    }
-
-    fn open_map(&self, node: &Node, input: &Node, slice: &Slice) -> Result<Batches> {
-        let rows = self.open(input, slice)?;
-        let opened = self.opened.get(&NodeId::of(node)).ok_or_else(|| Error::bug("a map was not opened"))?;
-        let offset = slice.rows.as_ref().map_or(0, |rows| rows.start);
-        let part = PartContext {
-            partition: slice.partition,
-            partitions: input.layout().partitions(),
-            first_row: input.first_row(slice.partition).map(|row| row + offset),
-        };
-        Mapped::start(node, opened.clone(), part, rows, self.cancel.clone())
-    }
-
-    fn open_concat(&self, inputs: &[Node], partition: u32) -> Result<Batches> {
-        let mut within = partition;
-        for input in inputs {
-            let partitions = input.layout().partitions();
-            if within < partitions {
-                return self.open(input, &Slice::whole(within));
-            }
-            within -= partitions;
-        }
-        Err(Error::bug(format!("concat has no partition {partition}")))
     }
 }
 
@@ -280,23 +232,9 @@ fn open_kernel(host: &Host, input: &Node, call: &KernelCall) -> Result<Opened> {
 struct Shown(Range<u64>);
 
 fn rows_shown(node: &Node, held: &Held, partition: u32) -> Shown {
-    match (node.op(), node.layout()) {
-        (Op::Scan(handle, Some(_)), Layout::Rows(shown)) => {
-            let first = first_row(handle, partition);
-            let shown = shown.range(partition);
-            // A partition without any of the rows shows an empty range, perhaps beyond its own.
-            let (start, end) = (shown.start.saturating_sub(first), shown.end.saturating_sub(first));
-            Shown(start..end)
-        }
+    match node.op() {
+        Op::Scan(..) => Shown(pipeline::rows_shown(node, partition)),
         _ => Shown(0..held.parts[partition as usize].iter().map(|batch| batch.num_rows() as u64).sum()),
-    }
-}
-
-/// Number of a held partition's first row, as [`tributary_core::plan::Plan::scan_rows`] counts.
-fn first_row(handle: &Handle, partition: u32) -> u64 {
-    match handle.layout() {
-        Layout::Rows(ranges) => ranges.range(partition).start,
-        _ => handle.parts()[..partition as usize].iter().map(|part| part.rows).sum(),
     }
 }
 

@@ -12,20 +12,21 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tributary_core::computing::{BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
-use tributary_core::kernel::{Kernels, Repeats};
+use tributary_core::kernel::Kernels;
 use tributary_core::layout::Layout;
 use tributary_core::plan::{EqualKeys, Node, Plan};
 use tributary_core::schema::TableSchema;
 use tributary_core::storage::{Part, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_partition::batches::{Gather, Held, fit};
+use tributary_partition::cancel::{Cancel, Guard, lock, wait};
+use tributary_partition::exchange::{Exchange, Known};
+use tributary_partition::memory::{Memory, batch_bytes};
+use tributary_partition::pipeline::Slice;
+use tributary_partition::pool::Pool;
 
-use crate::batches::{Gather, Held, fit};
-use crate::cancel::{Cancel, Guard, lock, wait};
-use crate::exchange::{Exchange, Known};
 use crate::items::Items;
-use crate::memory::{Memory, batch_bytes};
-use crate::pool::Pool;
 use crate::reader;
-use crate::run::{Run, Slice};
+use crate::run::Run;
 
 /// One task attempt on this engine. Dropping it is closing it, without waiting.
 pub struct Session(Arc<Host>);
@@ -97,21 +98,6 @@ impl Host {
         let owner = self.items.clone();
         Ok(Handle::new(self.spec.id.clone(), number, schema.clone(), layout, sizes, owner))
     }
-
-    /// Rows with fresh randomness may be seen only once they are kept: a second run would give others.
-    fn refuse_fresh(&self, plan: &Plan, action: &str) -> Result<()> {
-        if plan.repeats(&self.kernels) == Repeats::Fresh {
-            return Err(Error::invalid(format!(
-                "{action} of rows with fresh randomness; keep them first, then {action} what was kept"
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// Where the rows of a plan are said to be once nobody knows the plan any more. `Keyed` promises that no key stands twice.
-fn kept_layout(plan: &Plan) -> Layout {
-    if plan.has_equal_keys() { Layout::Loose(plan.layout().partitions()) } else { plan.layout().clone() }
 }
 
 #[async_trait]
@@ -153,11 +139,11 @@ impl Computing for Session {
             run.keep().map_err(|error| run.outcome(error))
         };
         let held = self.0.pool.run(keep).await?;
-        self.0.hold(held, plan.schema(), kept_layout(plan))
+        self.0.hold(held, plan.schema(), plan.kept_layout())
     }
 
     async fn read(&self, plan: &Arc<Plan>) -> Result<RowStream> {
-        self.0.refuse_fresh(plan, "read")?;
+        plan.refuse_fresh(&self.0.kernels, "read")?;
         let guard = self.0.begin()?;
         let (host, cancel, root) = (self.0.clone(), guard.0.clone(), plan.clone());
         let prepare = move || {
@@ -170,10 +156,10 @@ impl Computing for Session {
     }
 
     async fn save(&self, plan: &Arc<Plan>, to: &TableUri, options: WriteOptions) -> Result<StoredTable> {
-        self.0.refuse_fresh(plan, "save")?;
+        plan.refuse_fresh(&self.0.kernels, "save")?;
         let guard = self.0.begin()?;
         let run = self.0.prepare(plan, &guard.0).await?;
-        let layout = kept_layout(plan);
+        let layout = plan.kept_layout();
         let write = guard.0.race(self.0.storage.begin(to, plan.schema(), &layout, options)).await?;
         let writing = Arc::new(Writing::new(self.0.clone(), write));
         let jobs = stream::iter(0..run.partitions()).map(|partition| write_part(&run, &writing, partition));

@@ -1,0 +1,21 @@
+//! What every engine does to one partition, on threads of its own: pull it through kernels, merge joins and zips; sort it
+//! by key; stop when it is no longer wanted.
+//!
+//! Engines differ in where partitions are, who runs them and how rows move from one to another, not in this: so that the
+//! same plan gives the same rows everywhere. All of it is synchronous. A thread that pulls a partition does all the
+//! work for it; whoever needs rows from elsewhere (a store, a shuffle) waits for them on that thread
+//! ([`cancel::Cancel::wait`]).
+
+pub mod pipeline;
+pub mod map;
+pub mod join;
+pub mod zip;
+pub mod loaded;
+pub mod exchange;
+pub mod view;
+pub mod batches;
+pub mod memory;
+pub mod pool;
+pub mod cancel;
+
+mod sort;
