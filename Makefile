@@ -8,10 +8,11 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
 RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 
-.PHONY: help setup build demo test check bench
+.PHONY: help setup build demo demo-cluster test check bench
 
 help:
 	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
+	@echo 'make demo-cluster   the same job on a cluster of processes of this machine, compared'
 	@echo 'make test    every check and test'
 	@echo 'make bench   every measurement, in release'
 	@echo 'make build   the release binary'
@@ -25,14 +26,19 @@ build: setup
 demo: build
 	@scripts/demo.sh $(RELEASE)
 
+# Compiles DataFusion and Ballista: half an hour on two cores, once.
+demo-cluster: setup
+	cargo build --locked --release --package tributary-cli --features ballista
+	@scripts/demo-cluster.sh $(RELEASE)
+
 check: setup
 	cargo fmt --all --check
-	cargo clippy --locked --workspace --all-targets -- --deny warnings
+	cargo clippy --locked --workspace --all-targets --features tributary-cli/ballista -- --deny warnings
 	cargo xtask tidy
 
 test: check
 	cargo test --locked --package tributary-runtime --no-default-features --lib
-	cargo test --locked --workspace --no-fail-fast
+	cargo test --locked --workspace --features tributary-cli/ballista --no-fail-fast
 
 bench: build
 	@scripts/bench.sh $(RELEASE)

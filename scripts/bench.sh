@@ -4,4 +4,4 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 cargo run --release --quiet --package tributary-bench --bin jobs -- "$1"
-cargo bench --package tributary-bench --features rivals
+cargo bench --package tributary-bench --features rivals,cluster

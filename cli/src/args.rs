@@ -43,6 +43,74 @@ pub(crate) enum Command {
     /// The configuration in force.
     #[command(subcommand)]
     Config(Config),
+    /// Take part in a cluster, start one for trying out, see what it does.
+    #[command(subcommand)]
+    Cluster(Cluster),
+    /// Remove what sessions left in the cluster's store whose process is gone.
+    Gc(Gc),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cluster {
+    /// Make the certificates and the key of a new cluster; copy the folder to every machine of it.
+    Keys,
+    /// Serve as the cluster's scheduler.
+    Scheduler {
+        /// Address and port to listen on; port 0 is any free one.
+        #[arg(long, default_value = "127.0.0.1:50050", value_name = "IP:PORT")]
+        listen: String,
+        /// Host under which executors reach this one [default: the address].
+        #[arg(long, value_name = "HOST")]
+        advertise: Option<String>,
+        /// End with standard input.
+        #[arg(long, hide = true)]
+        attached: bool,
+    },
+    /// Serve as an executor: compute what the scheduler gives.
+    Executor {
+        /// Of the scheduler [default: cluster.scheduler of service_conf.yaml].
+        #[arg(long, value_name = "HOST:PORT")]
+        scheduler: Option<String>,
+        /// Address to listen on, for the scheduler and other executors.
+        #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
+        listen: std::net::IpAddr,
+        /// Host under which they reach this one [default: the address].
+        #[arg(long, value_name = "HOST")]
+        advertise: Option<String>,
+        /// Tasks at once [default: the machine's cores].
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+        cores: Option<u32>,
+        /// Memory for shuffles in MiB, beyond which they spill [default: most of the machine's].
+        #[arg(long, value_name = "MIB")]
+        memory: Option<u64>,
+        /// End with standard input.
+        #[arg(long, hide = true)]
+        attached: bool,
+    },
+    /// A scheduler and executors on this machine, until Ctrl-C.
+    Up {
+        /// How many executors.
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
+        executors: u32,
+        /// Cores of each.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        cores: u32,
+        /// Port of the scheduler on 127.0.0.1; 0 is any free one.
+        #[arg(long, default_value_t = 50050)]
+        port: u16,
+    },
+    /// Executors, cores, jobs, stages, rows.
+    Status {
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    /// Only sessions that have not been heard of for so many seconds; living ones are heard of every 30.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub older_than: u64,
 }
 
 #[derive(Debug, Args)]

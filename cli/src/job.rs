@@ -83,7 +83,7 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
 }
 
 /// Ready at the first Ctrl-C or SIGTERM; at the second the program ends at once. Listens from now on.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }

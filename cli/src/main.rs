@@ -1,6 +1,8 @@
 //! The `tributary` command: raw arguments in, one module for each group of commands, an exit code out.
 
 mod args;
+#[cfg(feature = "ballista")]
+mod cluster;
 mod component;
 mod config;
 mod data;
@@ -17,6 +19,33 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 use crate::exit::Failure;
+
+#[cfg(not(feature = "ballista"))]
+mod cluster {
+    //! Without the cluster engine.
+
+    use std::process::ExitCode;
+
+    use tributary_core::{Error, ErrorKind};
+    use tributary_runtime::Home;
+
+    use crate::args;
+    use crate::exit::Failure;
+
+    fn missing() -> Failure {
+        let text = "the cluster engine is not in this binary; build it with `cargo build --release --package \
+                    tributary-cli --features ballista`";
+        Error::new(ErrorKind::Unsupported, text).into()
+    }
+
+    pub(crate) fn run(_: &Home, _: &args::Cluster) -> Result<ExitCode, Failure> {
+        Err(missing())
+    }
+
+    pub(crate) fn gc(_: &Home, _: &args::Gc) -> Result<ExitCode, Failure> {
+        Err(missing())
+    }
+}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse_from(std::env::args_os().map(args::long_form));
@@ -37,5 +66,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Table(command) => table::run(&home()?, &command),
         Command::Component(command) => component::run(&command),
         Command::Config(command) => config::run(&home()?, &command),
+        Command::Cluster(command) => cluster::run(&home()?, &command),
+        Command::Gc(gc) => cluster::gc(&home()?, &gc),
     }
 }

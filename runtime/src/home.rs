@@ -87,13 +87,14 @@ impl Home {
         let site = |(id, network)| {
             let settings = self.party_settings(&id)?;
             let (storage, meta) = self.tables(&id)?;
+            let computing = self.computing(&settings, kernels, &storage, parties.len())?;
             let site = Site {
-                engine: computing(&settings, kernels, &storage)?,
+                engine: computing.engine,
                 storage,
                 meta,
                 network,
-                cores: cores(&settings)?,
-                memory_bytes: memory(&settings, parties.len())?,
+                cores: computing.cores,
+                memory_bytes: computing.memory_bytes,
                 patience: settings.duration(keys::PATIENCE)?,
                 home: self.party(&id),
                 id: id.clone(),
@@ -102,18 +103,37 @@ impl Home {
         };
         networks.into_iter().map(site).collect()
     }
+
+    #[allow(unused_variables, reason = "a build without engines uses none")]
+    fn computing(
+        &self,
+        settings: &Settings,
+        kernels: &Kernels,
+        storage: &Arc<dyn Storage>,
+        parties: usize,
+    ) -> Result<Computing> {
+        match settings.text(keys::COMPUTING)? {
+            #[cfg(feature = "standalone")]
+            "standalone" => Ok(Computing {
+                engine: Arc::new(tributary_standalone::Standalone::new(kernels.clone(), storage.clone())),
+                cores: cores(settings)?,
+                memory_bytes: memory(settings, parties)?,
+            }),
+            #[cfg(feature = "ballista")]
+            name @ ("spark" | "eggroll") => self.cluster_engine(name, settings, kernels, storage),
+            other => Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("computing engine {other} is not in this binary; name another in service_conf.yaml"),
+            )),
+        }
+    }
 }
 
-#[cfg_attr(not(feature = "standalone"), allow(unused_variables, reason = "no engine takes them"))]
-fn computing(settings: &Settings, kernels: &Kernels, storage: &Arc<dyn Storage>) -> Result<Arc<dyn Engine>> {
-    match settings.text(keys::COMPUTING)? {
-        #[cfg(feature = "standalone")]
-        "standalone" => Ok(Arc::new(tributary_standalone::Standalone::new(kernels.clone(), storage.clone()))),
-        other => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("computing engine {other} is not in this binary; name another in service_conf.yaml"),
-        )),
-    }
+/// A party's computing engine, and what it has for jobs.
+pub(crate) struct Computing {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) cores: u32,
+    pub(crate) memory_bytes: u64,
 }
 
 fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {
@@ -123,12 +143,14 @@ fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {
     }
 }
 
+#[cfg(feature = "standalone")]
 fn cores(settings: &Settings) -> Result<u32> {
     let machine = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let given = settings.number(keys::CORES)?;
     Ok(if given == 0 { machine } else { given } as u32)
 }
 
+#[cfg(feature = "standalone")]
 /// What one task may hold. By default the parties of this process share half of the machine.
 fn memory(settings: &Settings, parties: usize) -> Result<u64> {
     const WHEN_UNKNOWN: u64 = 2 << 30;
@@ -137,6 +159,7 @@ fn memory(settings: &Settings, parties: usize) -> Result<u64> {
     Ok(if given > 0 { given } else { machine_memory().map_or(WHEN_UNKNOWN, share) })
 }
 
+#[cfg(feature = "standalone")]
 /// Total memory of the machine, as Linux tells it.
 fn machine_memory() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;

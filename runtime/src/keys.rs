@@ -54,6 +54,20 @@ pub const CHOICES: &[Choice] = &[
         description: "all cores of this machine, in process",
     },
     Choice {
+        name: "spark",
+        contract: Contract::Computing,
+        feature: Some("ballista"),
+        built_in: cfg!(feature = "ballista"),
+        description: "a cluster of Apache DataFusion Ballista; cores as FATE counts them on Spark: executors × cores each",
+    },
+    Choice {
+        name: "eggroll",
+        contract: Contract::Computing,
+        feature: Some("ballista"),
+        built_in: cfg!(feature = "ballista"),
+        description: "the same cluster; cores as FATE counts them on EggRoll: cores of a node × nodes",
+    },
+    Choice {
         name: "file",
         contract: Contract::Storage,
         feature: None,
@@ -108,6 +122,24 @@ pub const FEDERATION: &str = "default_engines.federation";
 pub const CORES: &str = "computing.standalone.cores";
 /// Memory of a task.
 pub const MEMORY: &str = "computing.standalone.memory";
+/// Cores of the cluster, as Spark.
+pub const SPARK_CORES: &str = "computing.spark.cores";
+/// Executors of the cluster, as Spark.
+pub const SPARK_NODES: &str = "computing.spark.nodes";
+/// Memory of a task on the cluster, as Spark.
+pub const SPARK_MEMORY: &str = "computing.spark.memory";
+/// Cores of the cluster, as EggRoll.
+pub const EGGROLL_CORES: &str = "computing.eggroll.cores";
+/// Executors of the cluster, as EggRoll.
+pub const EGGROLL_NODES: &str = "computing.eggroll.nodes";
+/// Memory of a task on the cluster, as EggRoll.
+pub const EGGROLL_MEMORY: &str = "computing.eggroll.memory";
+/// Where the cluster's scheduler is.
+pub const SCHEDULER: &str = "cluster.scheduler";
+/// Where the cluster's keys are.
+pub const CLUSTER_KEYS: &str = "cluster.keys";
+/// What driver and executors share.
+pub const CLUSTER_STORE: &str = "cluster.store";
 /// Folder of tables.
 pub const TABLES: &str = "storage.file.path";
 /// How long to wait for a silent peer.
@@ -151,6 +183,60 @@ pub const KEYS: &[Key] = &[
         default: "0",
         description: "Memory that the tables of one task may take on the standalone engine; 0 is half of the machine's, shared by the parties of a process. \
                       A task that needs more fails and says so.",
+    },
+    Key {
+        name: SPARK_CORES,
+        kind: Kind::Int(1, 1 << 20),
+        default: "2",
+        description: "Cores of all executors of the cluster together, where computing is `spark`.",
+    },
+    Key {
+        name: SPARK_NODES,
+        kind: Kind::Int(1, 65_536),
+        default: "2",
+        description: "Executors of the cluster, where computing is `spark`.",
+    },
+    Key {
+        name: SPARK_MEMORY,
+        kind: Kind::Bytes,
+        default: "2GiB",
+        description: "Memory that exchanges of one task may take in all executors together, where computing is `spark`.",
+    },
+    Key {
+        name: EGGROLL_CORES,
+        kind: Kind::Int(1, 1 << 20),
+        default: "2",
+        description: "Cores of all executors of the cluster together, where computing is `eggroll`.",
+    },
+    Key {
+        name: EGGROLL_NODES,
+        kind: Kind::Int(1, 65_536),
+        default: "2",
+        description: "Executors of the cluster, where computing is `eggroll`.",
+    },
+    Key {
+        name: EGGROLL_MEMORY,
+        kind: Kind::Bytes,
+        default: "2GiB",
+        description: "Memory that exchanges of one task may take in all executors together, where computing is `eggroll`.",
+    },
+    Key {
+        name: SCHEDULER,
+        kind: Kind::Text,
+        default: "127.0.0.1:50050",
+        description: "Host and port of the cluster's scheduler.",
+    },
+    Key {
+        name: CLUSTER_KEYS,
+        kind: Kind::Text,
+        default: "cluster/keys",
+        description: "Folder of the cluster's certificates and key, as `tributary cluster keys` makes it; a relative path is under the home folder.",
+    },
+    Key {
+        name: CLUSTER_STORE,
+        kind: Kind::Text,
+        default: "cluster/store",
+        description: "Folder in which driver and executors keep what sessions hold: the same medium at all of them. A relative path is under the home folder.",
     },
     Key {
         name: TABLES,

@@ -9,6 +9,10 @@ pub mod reference;
 pub mod settings;
 
 mod home;
+#[cfg(feature = "ballista")]
+mod cluster;
 
+#[cfg(feature = "ballista")]
+pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus};
 pub use home::Home;
 pub use settings::Settings;

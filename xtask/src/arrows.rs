@@ -12,6 +12,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("document", &[]),
     ("partition", &["core"]),
     ("standalone", &["core", "partition"]),
+    ("ballista", &["core", "partition"]),
     ("table", &["core"]),
     ("file", &["core", "table"]),
     ("meta", &["core"]),
@@ -23,11 +24,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("binning", &["core", "paillier"]),
     ("components", &["core", "document", "paillier", "psi", "binning"]),
     ("flow", &["core", "document", "components"]),
-    ("runtime", &["core", "document", "standalone", "file", "meta", "memory"]),
+    ("runtime", &["core", "document", "standalone", "ballista", "file", "meta", "memory"]),
     ("cli", &["core", "document", "components", "flow", "ingest", "runtime"]),
     ("conformance", &["core"]),
     ("e2e", &[]),
-    ("bench", &["core"]),
+    ("bench", &["core", "ballista"]),
 ];
 
 /// A library that only these packages may name, because everything else reaches it through a contract.
@@ -40,8 +41,11 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("curve25519-dalek", &["psi"]),
     ("saphyr-parser", &["document"]),
     ("clap", &["cli"]),
-    ("tokio", &["wire", "memory", "flow", "cli", "conformance"]),
-    ("datafusion", &["bench"]),
+    ("tokio", &["wire", "memory", "flow", "cli", "conformance", "ballista", "runtime"]),
+    ("datafusion", &["ballista", "bench"]),
+    ("ballista-core", &["ballista"]),
+    ("ballista-scheduler", &["ballista"]),
+    ("ballista-executor", &["ballista"]),
 ];
 
 /// Every arrow that is not allowed.

@@ -31,13 +31,15 @@ struct State {
     rung: Shared<oneshot::Receiver<()>>,
 }
 
-impl Cancel {
-    pub fn new() -> Self {
+impl Default for Cancel {
+    fn default() -> Self {
         let (bell, rung) = oneshot::channel();
         let (raised, bell) = (AtomicBool::new(false), Mutex::new(Some(bell)));
         Self(Arc::new(State { raised, bell, rung: rung.shared() }))
     }
+}
 
+impl Cancel {
     pub fn raise(&self) {
         self.0.raised.store(true, Ordering::Release);
         drop(lock(&self.0.bell).take());
@@ -134,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_raised_flag_wakes_a_thread_that_waits() {
-        let cancel = Cancel::new();
+        let cancel = Cancel::default();
         let guard = Guard(cancel.clone());
         let waiting = thread::spawn(move || cancel.wait(pending::<Result<()>>()));
         drop(guard);

@@ -74,7 +74,7 @@ impl Host {
             Error::new(ErrorKind::Cancelled, text)
         })?;
         running.retain(|action| !action.is_raised());
-        let cancel = Cancel::new();
+        let cancel = Cancel::default();
         running.push(cancel.clone());
         Ok(Guard(cancel))
     }

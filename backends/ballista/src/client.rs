@@ -1,0 +1,220 @@
+//! The driver's line to the cluster's scheduler: submits jobs, waits for their end, cancels those that nobody wants.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ballista_core::serde::protobuf::execute_query_params::Query;
+use ballista_core::serde::protobuf::job_status::Status;
+use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
+use ballista_core::serde::protobuf::{
+    CancelJobParams, ExecuteQueryParams, KeyValuePair, RemoveSessionParams,
+};
+use ballista_core::version::insert_version_header;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion_proto::physical_plan::AsExecutionPlan;
+use datafusion_proto::protobuf::PhysicalPlanNode;
+use futures::StreamExt;
+use tokio::runtime::Handle;
+use tonic::transport::{Channel, Endpoint};
+use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::ids::SessionId;
+
+use crate::node::Codec;
+use crate::policy::Share;
+use crate::wire;
+
+/// Largest message between driver and scheduler, either way: plans with the places of many partitions.
+pub(crate) const MOST_MESSAGE_BYTES: usize = 64 << 20;
+/// How long a driver goes on looking for a scheduler that is gone, in mid-job.
+const PATIENCE: Duration = Duration::from_secs(60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+
+/// See the module. Clones share a connection.
+#[derive(Clone)]
+pub(crate) struct Client {
+    runtime: Handle,
+    scheduler: SchedulerGrpcClient<Channel>,
+    address: Arc<str>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "scheduler at {}", self.address)
+    }
+}
+
+impl Client {
+    /// Connects when it is first needed, and again whenever the connection was lost.
+    pub(crate) fn new(runtime: Handle, address: &str, endpoint: Endpoint) -> Self {
+        let _entered = runtime.enter();
+        let scheduler = SchedulerGrpcClient::new(endpoint.connect_lazy())
+            .max_decoding_message_size(MOST_MESSAGE_BYTES)
+            .max_encoding_message_size(MOST_MESSAGE_BYTES);
+        Self { scheduler, address: address.into(), runtime: runtime.clone() }
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Runs a job to its end. Dropping the future cancels it. What was done before a scheduler was lost stays done.
+    pub(crate) async fn run(
+        &self,
+        session: &SessionId,
+        share: Share,
+        plan: Arc<dyn ExecutionPlan>,
+    ) -> Result<()> {
+        let plan = encode(plan)?;
+        let settings = settings(session, share);
+        let since = Instant::now();
+        loop {
+            let params = ExecuteQueryParams {
+                query: Some(Query::PhysicalPlan(plan.clone())),
+                settings: settings.clone(),
+                session_id: session.to_string(),
+                operation_id: String::new(),
+            };
+            match self.attempt(params).await {
+                Err(Lost::Connection(error)) if since.elapsed() >= PATIENCE => return Err(error),
+                Err(Lost::Connection(_)) => self.pause().await,
+                Err(Lost::Job(error)) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// A pause that needs no timer of the caller's runtime.
+    async fn pause(&self) {
+        drop(self.runtime.spawn(tokio::time::sleep(BETWEEN_TRIES)).await);
+    }
+
+    async fn attempt(&self, params: ExecuteQueryParams) -> Result<(), Lost> {
+        let (wanted, gone) = tokio::sync::oneshot::channel::<()>();
+        let client = self.clone();
+        let job = self.runtime.spawn(async move { client.follow(params, gone).await });
+        let ended = job.await;
+        drop(wanted);
+        ended.unwrap_or_else(|e| Err(Lost::Job(Error::bug("a job's watcher ended").because(e))))
+    }
+
+    /// Submits and follows a job until it ends, or until nobody wants it.
+    async fn follow(
+        mut self,
+        params: ExecuteQueryParams,
+        mut gone: tokio::sync::oneshot::Receiver<()>,
+    ) -> Result<(), Lost> {
+        let mut request = tonic::Request::new(params);
+        insert_version_header(request.metadata_mut());
+        let lost = |status: tonic::Status| self_lost(&self.address, status);
+        let mut scheduler = self.scheduler.clone();
+        let mut events = scheduler.execute_query_push(request).await.map_err(lost)?.into_inner();
+        let mut job_id = None;
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                _ = &mut gone => {
+                    self.cancel(job_id, events).await;
+                    return Err(Lost::Job(tributary_partition::cancel::cancelled()));
+                }
+            };
+            let event = event.ok_or_else(|| {
+                let text = format!("the scheduler at {} went away in mid-job", self.address);
+                Lost::Connection(Error::new(ErrorKind::Unavailable, text))
+            })?;
+            let status = event.map_err(lost)?.status;
+            let Some(status) = status else { continue };
+            job_id = Some(status.job_id).filter(|id| !id.is_empty()).or(job_id);
+            match status.status {
+                Some(Status::Successful(_)) => return Ok(()),
+                Some(Status::Failed(failed)) => return Err(Lost::Job(wire::incoming(&failed.error))),
+                _ => {}
+            }
+        }
+    }
+
+    /// The job's name comes with its first event, which may be still on its way.
+    async fn cancel<S>(&mut self, job_id: Option<String>, mut events: S)
+    where
+        S: StreamExt<Item = Result<ballista_core::serde::protobuf::GetJobStatusResult, tonic::Status>>
+            + Unpin,
+    {
+        let job_id = match job_id {
+            Some(job_id) => Some(job_id),
+            None => events.next().await.and_then(|event| Some(event.ok()?.status?.job_id)),
+        };
+        if let Some(job_id) = job_id {
+            // If it cannot be reached there is nobody to cancel it for us.
+            drop(self.scheduler.cancel_job(CancelJobParams { job_id }).await);
+        }
+    }
+
+    /// Lets the scheduler forget the session.
+    pub(crate) fn forget(&self, session: &SessionId) {
+        let (mut scheduler, session_id) = (self.scheduler.clone(), session.to_string());
+        self.runtime.spawn(async move {
+            drop(scheduler.remove_session(RemoveSessionParams { session_id }).await);
+        });
+    }
+}
+
+/// Why an attempt ended.
+enum Lost {
+    /// The scheduler could not be reached, or went away: it forgot the job.
+    Connection(Error),
+    /// The job itself failed.
+    Job(Error),
+}
+
+impl From<Error> for Lost {
+    fn from(error: Error) -> Self {
+        Self::Job(error)
+    }
+}
+
+fn self_lost(address: &str, status: tonic::Status) -> Lost {
+    use tonic::Code;
+    let text = format!("the scheduler at {address}: {}", status.message());
+    match status.code() {
+        Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded => {
+            Lost::Connection(Error::new(ErrorKind::Unavailable, text).because(status))
+        }
+        Code::FailedPrecondition | Code::Unauthenticated | Code::PermissionDenied => {
+            Lost::Job(Error::new(ErrorKind::Denied, text))
+        }
+        _ => Lost::Job(wire::incoming(status.message()).at(format!("ask the scheduler at {address}"))),
+    }
+}
+
+fn encode(plan: Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
+    let codec = Codec::new(None);
+    let mut bytes = Vec::new();
+    let node = PhysicalPlanNode::try_from_physical_plan(plan, &*codec);
+    node.and_then(|node| node.try_encode(&mut bytes))
+        .map_err(|e| Error::bug("encode stages").because(e))
+        .at(|| "submit a job")?;
+    if bytes.len() > MOST_MESSAGE_BYTES {
+        let text = format!(
+            "an action's plan takes {} bytes, at most {MOST_MESSAGE_BYTES} fit a message; use fewer partitions, or put \
+             large parameters as blobs",
+            bytes.len()
+        );
+        return Err(Error::new(ErrorKind::Exhausted, text));
+    }
+    Ok(bytes)
+}
+
+/// What the scheduler and executors need to know of the session.
+fn settings(session: &SessionId, share: Share) -> Vec<KeyValuePair> {
+    let name = share.job_name(session);
+    [
+        ("ballista.job.name", name.as_str()),
+        ("ballista.planner.adaptive.enabled", "false"),
+        ("ballista.scheduler.max_partitions_per_task", "1"),
+        ("ballista.shuffle.compression.codec", "none"),
+        ("ballista.shuffle.sort_based.batch_size", "32768"),
+    ]
+    .into_iter()
+    .map(|(key, value)| KeyValuePair { key: key.into(), value: Some(value.into()) })
+    .collect()
+}

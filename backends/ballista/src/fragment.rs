@@ -1,0 +1,162 @@
+//! What one stage of an action does: a part of a plan, and what becomes of its rows.
+//!
+//! A fragment names a node of the action's plan; everything below it belongs to the stage, down to what is held, stored or
+//! comes through an exchange. Where the held rows of each partition are travels apart from it ([`Work`]), one row a
+//! partition, because the cluster's scheduler hands out partitions by cutting in-memory sources, and shuffles, alike.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::ids::SessionId;
+use tributary_core::plan::{Node, Op};
+use tributary_core::storage::{Part, Write};
+use tributary_partition::pipeline::concat_input;
+
+/// One stage.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Fragment {
+    pub(crate) session: SessionId,
+    /// Unique within the session: commits of a stage are found by it.
+    pub(crate) action: u64,
+    /// Where executors find the site's store.
+    pub(crate) storage: Option<String>,
+    /// What one partition may hold in memory.
+    pub(crate) memory_bytes: u64,
+    /// The action's plan, encoded.
+    pub(crate) plan: Bytes,
+    /// The node, by its place in the plan.
+    pub(crate) node: u32,
+    pub(crate) purpose: Purpose,
+}
+
+/// What becomes of a fragment's rows.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// Files of the session's store.
+    Keep,
+    /// The same, or in the commit itself where they are few.
+    Read,
+    /// Parts of a stored table.
+    Save(Write),
+    /// The node is an exchange: rows of its input, each with a value that leads to its partition.
+    Move(Vec<u32>),
+}
+
+/// What a stage needs to know of one partition.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Work {
+    pub(crate) partition: u32,
+    /// Where rows of nodes are that nobody computes, by the node's place in the plan.
+    pub(crate) held: Vec<(u32, Vec<Segment>)>,
+}
+
+/// Some rows of a file of the session's store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Segment {
+    pub(crate) file: String,
+    pub(crate) rows: Range<u64>,
+}
+
+/// What was made of a partition. Written once: who comes second finds that it is done.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Commit {
+    pub(crate) rows: u64,
+    pub(crate) bytes: u64,
+    pub(crate) made: Made,
+}
+
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) enum Made {
+    File(String),
+    Inline(Bytes),
+    Part(Part),
+}
+
+/// As bytes for another process of the same build.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    postcard::to_stdvec(value).map_err(|e| Error::bug("encode a message of the cluster").because(e))
+}
+
+/// `Corrupt` if these bytes are something else.
+pub(crate) fn decode<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -> Result<T> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((value, [])) => Ok(value),
+        Ok((_, rest)) => {
+            let text = format!("{} bytes follow {what}", rest.len());
+            Err(Error::new(ErrorKind::Corrupt, text))
+        }
+        Err(e) => Err(Error::new(ErrorKind::Corrupt, format!("{what} does not decode")).because(e)),
+    }
+}
+
+/// Where a stage's own work begins: nodes at which `is_given`, and exchanges. Each once, in a fixed order.
+pub(crate) struct Leaves {
+    pub(crate) exchanges: Vec<Node>,
+}
+
+impl Leaves {
+    /// Of the whole stage that ends at `root`.
+    pub(crate) fn of(root: &Node, is_given: &dyn Fn(&Node) -> bool) -> Self {
+        let mut leaves = Self { exchanges: Vec::new() };
+        leaves.visit(root, is_given);
+        leaves
+    }
+
+    fn visit(&mut self, node: &Node, is_given: &dyn Fn(&Node) -> bool) {
+        match node.op() {
+            _ if is_given(node) => {}
+            Op::Exchange(..) => {
+                let known = self.exchanges.iter().any(|other| std::sync::Arc::ptr_eq(other, node));
+                if !known {
+                    self.exchanges.push(node.clone());
+                }
+            }
+            // Its inputs' exchanges were run before; see `action`.
+            Op::Concat(_) => {}
+            _ => node.inputs().into_iter().for_each(|input| self.visit(input, is_given)),
+        }
+    }
+}
+
+/// The given nodes that one partition of a stage reads, with the partition that each is read at.
+pub(crate) fn given_of(
+    node: &Node,
+    partition: u32,
+    is_given: &dyn Fn(&Node) -> bool,
+    found: &mut Vec<(Node, u32)>,
+) -> Result<()> {
+    match node.op() {
+        _ if is_given(node) => {
+            if !found.iter().any(|(other, _)| std::sync::Arc::ptr_eq(other, node)) {
+                found.push((node.clone(), partition));
+            }
+            Ok(())
+        }
+        Op::Exchange(..) => Ok(()),
+        Op::Concat(inputs) => {
+            let (input, within) = concat_input(inputs, partition)?;
+            given_of(input, within, is_given, found)
+        }
+        _ => node.inputs().into_iter().try_for_each(|input| given_of(input, partition, is_given, found)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_survives_its_encoding_and_nothing_else_is_taken_for_it() {
+        let segment = Segment { file: "sessions/s/1".into(), rows: 3..9 };
+        let work = Work { partition: 4, held: vec![(0, vec![segment]), (2, vec![])] };
+        let bytes = encode(&work).unwrap();
+        assert_eq!(decode::<Work>("work", &bytes).unwrap(), work);
+        for end in 0..bytes.len() {
+            assert_eq!(decode::<Work>("work", &bytes[..end]).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert_eq!(decode::<Work>("work", &longer).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

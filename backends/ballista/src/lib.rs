@@ -1,0 +1,136 @@
+//! Computing on a cluster: a scheduler and executors of Apache DataFusion Ballista, in processes of their own.
+//!
+//! What is Ballista's: which executor does what when, shuffles between executors, and doing again what a lost executor had.
+//! What is ours: what a stage does ([`fragment`](crate)), with the same code for one partition as the engine in one process;
+//! where rows go ([`routing`](crate)); and where they are kept, a store that driver and executors share
+//! ([`store`](crate)). The driver, which is the process of the task, gives the cluster physical plans of one kind of node, and
+//! learns what was made of each partition from commits in that store: neither rows nor results pass through the scheduler.
+//!
+//! One action is one cluster job, and another one before it for each piece of work that must be kept first
+//! ([`action`](crate)).
+
+mod seal;
+mod keys;
+mod fragment;
+mod node;
+mod wire;
+mod routing;
+mod rows;
+mod store;
+mod host;
+mod task;
+mod policy;
+mod client;
+mod items;
+mod action;
+mod session;
+mod gate;
+pub mod status;
+pub mod scheduler;
+pub mod executor;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+use tributary_core::bytestore::ByteStore;
+use tributary_core::computing::{Computing, Engine, EngineInfo, SessionSpec};
+use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::kernel::Kernels;
+use tributary_core::placement::{CoreRequest, Placement};
+use tributary_core::storage::Storage;
+
+pub use host::{Host, OpenStorage};
+pub use keys::{Identity, Keys};
+pub use seal::ClusterKey;
+pub use store::sweep;
+
+use crate::client::Client;
+use crate::items::Items;
+use crate::policy::Share;
+use crate::session::{Driver, Session};
+use crate::store::SessionStore;
+
+/// Where a cluster is.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// `host:port` of its scheduler.
+    pub scheduler: String,
+    /// What proves that driver, scheduler and executors belong together.
+    pub keys: Keys,
+    /// What they keep sessions in.
+    pub store: Arc<dyn ByteStore>,
+}
+
+/// The engine: the driver's side of a cluster.
+pub struct Ballista {
+    info: EngineInfo,
+    kernels: Kernels,
+    storage: Arc<dyn Storage>,
+    cluster: ClusterOptions,
+    client: Client,
+    /// Connections live on it. Let go of without waiting: whoever drops the engine may be asynchronous itself.
+    runtime: Option<tokio::runtime::Runtime>,
+}
+
+impl Ballista {
+    /// The cluster's engine for a site with this store. Connects with the first session.
+    pub fn new(kernels: Kernels, storage: Arc<dyn Storage>, cluster: ClusterOptions) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("cluster")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Exhausted, "start a thread for the cluster").because(e))?;
+        let endpoint = cluster.keys.endpoint(&cluster.scheduler, &Identity::of(&kernels))?;
+        let client = Client::new(runtime.handle().clone(), &cluster.scheduler, endpoint);
+        let info = EngineInfo::new("ballista");
+        Ok(Self { info, kernels, storage, cluster, client, runtime: Some(runtime) })
+    }
+}
+
+#[async_trait]
+impl Engine for Ballista {
+    fn info(&self) -> &EngineInfo {
+        &self.info
+    }
+
+    fn place(&self, request: &CoreRequest) -> Result<Placement> {
+        let _ = request;
+        Err(Error::bug("placement"))
+    }
+
+    async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>> {
+        let (leftovers, removed) = session::leftovers();
+        let key = self.cluster.keys.cluster.clone();
+        let driver = Driver {
+            share: Share::of(&spec.placement)?,
+            kernels: self.kernels.clone(),
+            client: self.client.clone(),
+            store: SessionStore::new(self.cluster.store.clone(), key.clone(), &spec.id),
+            storage: self.storage.clone(),
+            storage_address: self.storage.address().ok(),
+            items: Items::new(),
+            running: Mutex::new(Some(Vec::new())),
+            key,
+            leftovers,
+            spec,
+        };
+        Ok(Arc::new(Session::open(driver, removed).await?))
+    }
+}
+
+impl Drop for Ballista {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for Ballista {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} over {:?}", self.client, self.storage)
+    }
+}

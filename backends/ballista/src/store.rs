@@ -1,0 +1,146 @@
+//! The session's store: what driver and executors leave for each other, on a medium that all of them reach.
+//!
+//! ```text
+//! sessions/<session>/lease                       renewed while the driver lives; `gc` goes by its age
+//!                    files/<nonce>               rows, Arrow IPC
+//!                    blobs/<number>              kernel parameters, secret ones sealed
+//!                    done/<action>/<partition>   commits: who writes one first has done the partition
+//! ```
+//!
+//! A partition that is computed twice (an executor was lost, or thought to be) leaves two files and one commit, so that
+//! a kernel with fresh randomness never mixes two runs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tributary_core::bytestore::{ByteStore, Upload};
+use tributary_core::computing::{Blob, BlobKind, BlobRef};
+use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::ids::SessionId;
+
+use crate::fragment::{Commit, decode, encode};
+use crate::seal::ClusterKey;
+
+const WHOLE: std::ops::Range<u64> = 0..u64::MAX;
+
+/// One session's part of the store.
+#[derive(Clone)]
+pub(crate) struct SessionStore {
+    bytes: Arc<dyn ByteStore>,
+    key: ClusterKey,
+    folder: String,
+}
+
+impl fmt::Debug for SessionStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.bytes.base(), self.folder)
+    }
+}
+
+impl SessionStore {
+    pub(crate) fn new(bytes: Arc<dyn ByteStore>, key: ClusterKey, session: &SessionId) -> Self {
+        Self { bytes, key, folder: format!("sessions/{session}") }
+    }
+
+    pub(crate) async fn read(&self, file: &str) -> Result<Bytes> {
+        self.bytes.get(file, WHOLE).await
+    }
+
+    /// A new file of rows: its name, and where to write it.
+    pub(crate) async fn create(&self) -> Result<(String, Box<dyn Upload>)> {
+        let nonce = getrandom::u64()
+            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
+        let file = format!("{}/files/{nonce:016x}", self.folder);
+        let upload = self.bytes.put(&file).await?;
+        Ok((file, upload))
+    }
+
+    /// `false` if the partition was done by somebody else before.
+    pub(crate) async fn commit(&self, action: u64, partition: u32, commit: &Commit) -> Result<bool> {
+        let place = self.commit_place(action, partition);
+        match self.bytes.put_if_absent(&place, encode(commit)?.into()).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) async fn committed(&self, action: u64, partition: u32) -> Result<Commit> {
+        let bytes = self.bytes.get(&self.commit_place(action, partition), WHOLE).await;
+        decode("a commit", &bytes.at(|| format!("partition {partition}"))?)
+    }
+
+    pub(crate) fn commit_place(&self, action: u64, partition: u32) -> String {
+        format!("{}/done/{action}/{partition}", self.folder)
+    }
+
+    fn blob_place(&self, number: u64) -> String {
+        format!("{}/blobs/{number}", self.folder)
+    }
+
+    pub(crate) async fn put_blob(&self, number: u64, kind: BlobKind, bytes: Bytes) -> Result<()> {
+        let place = self.blob_place(number);
+        let bytes = match kind {
+            BlobKind::Plain => bytes,
+            BlobKind::Secret => self.key.seal(place.as_bytes(), &bytes)?.into(),
+        };
+        let mut upload = self.bytes.put(&place).await?;
+        upload.write(bytes).await?;
+        upload.finish().await
+    }
+
+    pub(crate) async fn blob(&self, blob: &BlobRef) -> Result<Blob> {
+        let place = self.blob_place(blob.number());
+        let bytes = self.bytes.get(&place, WHOLE).await?;
+        let kind = blob.kind();
+        Ok(match kind {
+            BlobKind::Plain => Blob::new(bytes, kind),
+            BlobKind::Secret => Blob::new(self.key.open(place.as_bytes(), &bytes)?.into(), kind),
+        })
+    }
+
+    pub(crate) async fn delete(&self, paths: &[String]) -> Result<()> {
+        self.bytes.delete(paths).await
+    }
+
+    pub(crate) fn blob_path(&self, number: u64) -> String {
+        self.blob_place(number)
+    }
+
+    /// Says that the session's driver lives.
+    pub(crate) async fn renew_lease(&self) -> Result<()> {
+        let mut upload = self.bytes.put(&format!("{}/lease", self.folder)).await?;
+        upload.write(Bytes::from_static(b"lives\n")).await?;
+        upload.finish().await
+    }
+
+    /// Removes everything that the session left, the lease last.
+    pub(crate) async fn clear(&self) -> Result<u64> {
+        let mut paths: Vec<String> =
+            self.bytes.list(&self.folder).await?.into_iter().map(|entry| entry.path).collect();
+        paths.sort_by_key(|path| path.ends_with("/lease"));
+        let count = paths.len() as u64;
+        self.bytes.delete(&paths).await.map(|()| count)
+    }
+}
+
+/// Removes what sessions left whose driver has not been heard of for `age`. Gives the number of sessions.
+pub async fn sweep(bytes: &Arc<dyn ByteStore>, key: &ClusterKey, age: std::time::Duration) -> Result<u64> {
+    let now = std::time::SystemTime::now();
+    let mut latest: std::collections::BTreeMap<String, std::time::SystemTime> = Default::default();
+    for entry in bytes.list("sessions").await? {
+        let Some(session) = entry.path.split('/').nth(1) else { continue };
+        let time = latest.entry(session.to_owned()).or_insert(entry.modified);
+        *time = entry.modified.max(*time);
+    }
+    let mut swept = 0;
+    for (session, time) in latest {
+        let old = now.duration_since(time).is_ok_and(|since| since >= age);
+        if old && let Ok(session) = SessionId::new(session) {
+            SessionStore::new(bytes.clone(), key.clone(), &session).clear().await?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}

@@ -1,0 +1,434 @@
+//! One partition of a fragment, on a thread of its own: what an executor does.
+//!
+//! The cluster gives a task one core, so that everything here happens on one thread: rows are pulled through the pipeline,
+//! and shuffles and stores are waited for. What an exchange moves goes back to the cluster as a stream; all else is written
+//! to the session's store or the site's, and committed there.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{UInt32Type, UInt64Type};
+use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow_schema::SchemaRef;
+use datafusion::error::Result as ClusterResult;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use futures::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
+use tributary_core::bytestore::Upload;
+use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::kernel::KernelCall;
+use tributary_core::layout::{Keys, Layout, partition_of};
+use tributary_core::plan::{EqualKeys, Node, Op, Plan};
+use tributary_core::schema::TableSchema;
+use tributary_core::storage::{Storage, Write};
+use tributary_partition::batches::{Batches, fit};
+use tributary_partition::cancel::{Cancel, Guard, lock};
+use tributary_partition::exchange::Exchange;
+use tributary_partition::loaded::Loaded;
+use tributary_partition::map::Opened;
+use tributary_partition::memory::{Hold, Memory, batch_bytes};
+use tributary_partition::pipeline::{Kernels, NodeId, Pipeline, Slice, Source, concat_input, held};
+use tributary_partition::pool::Pool;
+use tributary_partition::view::{Sources, place};
+
+use crate::fragment::{Commit, Fragment, Leaves, Made, Purpose, Segment, Work, decode};
+use crate::host::Host;
+use crate::node::moved_columns;
+use crate::rows::{Decoder, Encoder};
+use crate::store::SessionStore;
+use crate::wire;
+
+/// Batches on their way to the shuffle, at most.
+const AHEAD: usize = 2;
+/// Rows of a result in less than this come back in the commit itself.
+const INLINE_BYTES: usize = 1 << 20;
+
+/// The rows that a task gives to the cluster. Dropping it stops the task.
+struct Output {
+    schema: SchemaRef,
+    rows: mpsc::Receiver<ClusterResult<RecordBatch>>,
+    _guard: Guard,
+    _pool: Pool,
+}
+
+impl Stream for Output {
+    type Item = ClusterResult<RecordBatch>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.rows.poll_recv(context)
+    }
+}
+
+impl RecordBatchStream for Output {
+    fn schema(&self) -> SchemaRef {
+        self.schema.clone()
+    }
+}
+
+/// Begins a task. `inputs`: its work, and what comes through its exchanges.
+pub(crate) fn start(
+    host: Arc<Host>,
+    fragment: Fragment,
+    moves: Option<&TableSchema>,
+    inputs: Vec<SendableRecordBatchStream>,
+) -> Result<SendableRecordBatchStream> {
+    let schema = moves.map_or_else(|| Arc::new(arrow_schema::Schema::empty()), moved_columns);
+    let (sender, rows) = mpsc::channel(AHEAD);
+    let guard = Guard(Cancel::default());
+    let pool = Pool::new(&fragment.session, 1)?;
+    let (cancel, runtime) = (guard.0.clone(), tokio::runtime::Handle::try_current());
+    pool.spawn(move || {
+        // Streams of the cluster start tasks of their own while they are polled.
+        let _entered = runtime.as_ref().map(|runtime| runtime.enter());
+        let moved = sender.clone();
+        let work = || Task::open(host, fragment, inputs, cancel)?.run(&moved);
+        if let Err(error) = tributary_partition::pool::caught(work) {
+            // Nobody is left to hear it if the stream was dropped.
+            drop(sender.blocking_send(Err(wire::outgoing(error))));
+        }
+    })?;
+    Ok(Box::pin(Output { schema, rows, _guard: guard, _pool: pool }))
+}
+
+struct Task {
+    host: Arc<Host>,
+    fragment: Fragment,
+    store: SessionStore,
+    storage: Arc<dyn Storage>,
+    nodes: Vec<Node>,
+    partition: u32,
+    kernels: Kernels,
+    held: HashMap<NodeId, Vec<Segment>>,
+    moved: Mutex<HashMap<NodeId, SendableRecordBatchStream>>,
+    cancel: Cancel,
+    memory: Arc<Memory>,
+}
+
+impl Task {
+    fn open(
+        host: Arc<Host>,
+        fragment: Fragment,
+        inputs: Vec<SendableRecordBatchStream>,
+        cancel: Cancel,
+    ) -> Result<Self> {
+        let nodes = Plan::decode(&fragment.plan, &host.kernels)?;
+        let at =
+            |place: u32| nodes.get(place as usize).ok_or_else(|| malformed("a node that is not in the plan"));
+        let mut inputs = inputs.into_iter();
+        let work = read_work(inputs.next().ok_or_else(|| malformed("no work"))?, &cancel)?;
+        let held = work.held.into_iter().map(|(place, segments)| Ok((NodeId::of(at(place)?), segments)));
+        let held: HashMap<_, _> = held.collect::<Result<_>>()?;
+        let mut task = Self {
+            store: host.session_store(&fragment),
+            storage: host.storage(fragment.storage.as_deref())?,
+            partition: work.partition,
+            memory: Memory::new(fragment.session.clone(), fragment.memory_bytes),
+            kernels: Kernels::new(),
+            moved: Mutex::default(),
+            host,
+            fragment,
+            nodes: Vec::new(),
+            held,
+            cancel,
+        };
+        let root = task.root_of(&nodes)?;
+        task.open_kernels(&root, task.partition)?;
+        let exchanges = Leaves::of(&root, &|node| task.is_given(node)).exchanges;
+        let moved: HashMap<_, _> = exchanges.iter().map(NodeId::of).zip(inputs).collect();
+        if moved.len() != exchanges.len() {
+            return Err(malformed("an exchange without its rows"));
+        }
+        task.moved = Mutex::new(moved);
+        task.nodes = nodes;
+        Ok(task)
+    }
+
+    /// The node whose rows this task computes.
+    fn root_of(&self, nodes: &[Node]) -> Result<Node> {
+        let node =
+            nodes.get(self.fragment.node as usize).ok_or_else(|| malformed("a node beyond the plan"))?;
+        match (&self.fragment.purpose, node.op()) {
+            (Purpose::Move(_), Op::Exchange(input, _)) => Ok(input.clone()),
+            (Purpose::Move(_), _) => Err(malformed("rows to move that no exchange asks for")),
+            _ => Ok(node.clone()),
+        }
+    }
+
+    /// Whether the node's rows are held, by name or because they lie in a store.
+    fn is_given(&self, node: &Node) -> bool {
+        self.held.contains_key(&NodeId::of(node)) || matches!(node.op(), Op::Scan(..) | Op::Load(_))
+    }
+
+    /// The kernels that one partition goes through.
+    fn open_kernels(&mut self, node: &Node, partition: u32) -> Result<()> {
+        if self.is_given(node) || matches!(node.op(), Op::Exchange(..)) {
+            return Ok(());
+        }
+        if let Op::Concat(inputs) = node.op() {
+            let (input, within) = concat_input(inputs, partition)?;
+            return self.open_kernels(input, within);
+        }
+        if let Op::Map(input, call) = node.op()
+            && !self.kernels.contains_key(&NodeId::of(node))
+        {
+            let opened = self.open_kernel(input, call)?;
+            self.kernels.insert(NodeId::of(node), Arc::new(opened));
+        }
+        node.inputs().into_iter().try_for_each(|input| self.open_kernels(input, partition))
+    }
+
+    fn open_kernel(&self, input: &Node, call: &KernelCall) -> Result<Opened> {
+        let blobs = call.blobs().iter().map(|blob| self.cancel.wait(self.store.blob(blob)));
+        let blobs = blobs.collect::<Result<Vec<_>>>()?;
+        let kernel_type = self.host.kernels.get(call)?;
+        Opened::new(&**kernel_type, || kernel_type.open(call, input.schema(), &blobs))
+    }
+
+    fn run(&self, moved: &mpsc::Sender<ClusterResult<RecordBatch>>) -> Result<()> {
+        let root = self.root_of(&self.nodes)?;
+        let pipeline = Pipeline { source: self, kernels: &self.kernels, cancel: &self.cancel };
+        let rows = pipeline.open(&root, &Slice::whole(self.partition))?;
+        match &self.fragment.purpose {
+            Purpose::Move(routes) => self.send(rows, routes, moved),
+            Purpose::Keep => self.write(&root, rows, usize::MIN),
+            Purpose::Read => self.write(&root, rows, INLINE_BYTES),
+            Purpose::Save(write) => self.save(write, rows),
+        }
+    }
+
+    /// Rows to where the exchange wants them.
+    fn send(
+        &self,
+        rows: Batches,
+        routes: &[u32],
+        moved: &mpsc::Sender<ClusterResult<RecordBatch>>,
+    ) -> Result<()> {
+        let to = self.nodes[self.fragment.node as usize].layout();
+        if routes.len() != to.partitions() as usize {
+            return Err(malformed("routes for another number of partitions"));
+        }
+        let mut first = 0;
+        for batch in rows {
+            let batch = batch?;
+            let count = batch.num_rows() as u64;
+            let route = self.routes(&batch, first, to, routes)?;
+            let places =
+                UInt64Array::from_iter_values((first..first + count).map(|row| place(self.partition, row)));
+            let mut columns = batch.columns().to_vec();
+            columns.extend([Arc::new(places) as ArrayRef, Arc::new(route)]);
+            let schema = self.nodes[self.fragment.node as usize].schema();
+            let batch = RecordBatch::try_new(moved_columns(schema), columns)?;
+            self.cancel.check()?;
+            // The stream was dropped: nobody wants the rows any more.
+            moved.blocking_send(Ok(batch)).map_err(|_| tributary_partition::cancel::cancelled())?;
+            first += count;
+        }
+        Ok(())
+    }
+
+    fn routes(&self, batch: &RecordBatch, first: u64, to: &Layout, routes: &[u32]) -> Result<UInt32Array> {
+        let keys = Keys::of(batch.column(0))?;
+        match (to, &keys) {
+            (Layout::Keyed(n), _) => {
+                let partitions = keys.hashes().into_iter().map(|hash| partition_of(hash, *n));
+                Ok(UInt32Array::from_iter_values(partitions.map(|p| routes[p as usize])))
+            }
+            (Layout::Rows(ranges), Keys::UInt64(numbers)) => {
+                let route = |(row, number): (u64, &u64)| match ranges.partition_of(*number) {
+                    Some(partition) => Ok(routes[partition as usize]),
+                    None => Err(Error::invalid(format!(
+                        "the row number in partition {}, row {row} is not within {:?}",
+                        self.partition,
+                        ranges.all()
+                    ))
+                    .at("exchange")),
+                };
+                (first..).zip(*numbers).map(route).collect::<Result<Vec<u32>>>().map(UInt32Array::from)
+            }
+            _ => Err(malformed("rows of a loose exchange, which are cut and not moved")),
+        }
+    }
+
+    /// Rows to the session's store, or into the commit if they take less than `inline` bytes.
+    fn write(&self, root: &Node, rows: Batches, inline: usize) -> Result<()> {
+        let mut encoder = Encoder::new(root.schema())?;
+        let mut file: Option<(String, Box<dyn Upload>)> = None;
+        for batch in rows {
+            encoder.push(batch?)?;
+            self.cancel.check()?;
+            if let Some(chunk) = encoder.take_chunk() {
+                let (_, upload) = self.upload(&mut file)?;
+                self.cancel.wait(upload.write(chunk))?;
+            }
+        }
+        let (rest, rows, bytes) = encoder.finish()?;
+        let made = if file.is_none() && rest.len() < inline {
+            Made::Inline(rest)
+        } else {
+            self.upload(&mut file)?;
+            let (name, mut upload) = file.take().ok_or_else(|| Error::bug("no file to finish"))?;
+            self.cancel.wait(async {
+                upload.write(rest).await?;
+                upload.finish().await
+            })?;
+            Made::File(name)
+        };
+        self.commit(Commit { rows, bytes, made })
+    }
+
+    fn upload<'a>(
+        &self,
+        file: &'a mut Option<(String, Box<dyn Upload>)>,
+    ) -> Result<&'a mut (String, Box<dyn Upload>)> {
+        if file.is_none() {
+            *file = Some(self.cancel.wait(self.store.create()).at(|| self.here("keep"))?);
+        }
+        file.as_mut().ok_or_else(|| Error::bug("a file that was just created"))
+    }
+
+    fn save(&self, write: &Write, rows: Batches) -> Result<()> {
+        let rows = stream::iter(rows).boxed();
+        let written = self.cancel.wait(self.storage.write_part(write, self.partition, rows));
+        let part = written.at(|| self.here("write"))?;
+        self.commit(Commit { rows: part.size.rows, bytes: part.size.bytes, made: Made::Part(part) })
+    }
+
+    fn commit(&self, commit: Commit) -> Result<()> {
+        let committing = self.store.commit(self.fragment.action, self.partition, &commit);
+        let first = self.cancel.wait(committing).at(|| self.here("commit"))?;
+        if !first && let Made::File(file) = commit.made {
+            self.cancel.wait(self.store.delete(&[file]))?;
+        }
+        Ok(())
+    }
+
+    fn here(&self, operation: &str) -> String {
+        format!("{operation} partition {}", self.partition)
+    }
+
+    /// What came through an exchange, in the order that its layout says.
+    fn receive(&self, node: &Node, equal: EqualKeys) -> Result<Batches> {
+        let rows = lock(&self.moved).remove(&NodeId::of(node));
+        let mut rows = rows.ok_or_else(|| Error::bug("the rows of an exchange were taken before"))?;
+        let mut hold = self.memory.hold();
+        let mut received = Vec::new();
+        while let Some(batch) = self.cancel.wait(async { Ok(rows.next().await) })? {
+            let batch = batch.map_err(|e| wire::incoming(&e.to_string()))?;
+            if batch.num_rows() > 0 {
+                hold.grow(batch_bytes(&batch))?;
+                received.push(settle(node.schema(), batch)?);
+            }
+        }
+        let ordered = in_source_order(received)?;
+        let exchange = Exchange { schema: node.schema(), cancel: &self.cancel, memory: &self.memory };
+        let sources = Sources::told(ordered)?;
+        let settled = exchange.settle(&sources, self.partition, node.layout(), equal);
+        let settled = settled.map_err(|e| e.at("exchange"))?;
+        let (parts, share) = settled.into_parts();
+        let rows: Vec<RecordBatch> = parts.into_iter().flatten().collect();
+        Ok(Box::new(Paid { rows: held(rows), _share: share }))
+    }
+
+    fn read_held(&self, node: &Node, segments: &[Segment]) -> Result<Batches> {
+        let (schema, store, cancel) = (node.schema().clone(), self.store.clone(), self.cancel.clone());
+        let read = move |segment: Segment| -> Result<Decoder> {
+            let bytes = cancel.wait(store.read(&segment.file)).at(|| "read rows of the session")?;
+            Decoder::new(&schema, bytes, segment.rows)
+        };
+        let files = segments.to_vec().into_iter().map(read);
+        Ok(Box::new(files.flat_map(|file| match file {
+            Ok(rows) => Box::new(rows) as Batches,
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        })))
+    }
+}
+
+impl Source for Task {
+    fn rows(&self, node: &Node, slice: &Slice) -> Result<Option<Batches>> {
+        if let Some(segments) = self.held.get(&NodeId::of(node)) {
+            return self.read_held(node, segments).map(Some);
+        }
+        match node.op() {
+            Op::Load(table) => {
+                Loaded::open(&*self.storage, table.clone(), slice.partition, self.cancel.clone()).map(Some)
+            }
+            Op::Exchange(_, equal) => self.receive(node, *equal).map(Some),
+            Op::Scan(..) => Err(malformed("a scan without its rows")),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Rows in memory, until the last of them was taken.
+struct Paid {
+    rows: Batches,
+    _share: Hold,
+}
+
+impl Iterator for Paid {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.rows.next()
+    }
+}
+
+fn malformed(what: &str) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("a fragment with {what}"))
+}
+
+fn read_work(mut rows: SendableRecordBatchStream, cancel: &Cancel) -> Result<Work> {
+    let batch = cancel.wait(async { Ok(rows.next().await) })?;
+    let batch = batch.ok_or_else(|| malformed("no work"))?.map_err(|e| wire::incoming(&e.to_string()))?;
+    let works = batch.column(0).as_binary_opt::<i32>().filter(|works| works.len() == 1);
+    decode("work", works.ok_or_else(|| malformed("work for several partitions"))?.value(0))
+}
+
+/// The rows of a moved batch, and where each was.
+fn settle(schema: &TableSchema, batch: RecordBatch) -> Result<(RecordBatch, UInt64Array)> {
+    let width = schema.arrow().fields().len();
+    let places = batch.columns().get(width).and_then(|places| places.as_primitive_opt::<UInt64Type>());
+    let places = places.ok_or_else(|| malformed("moved rows that do not say where they were"))?.clone();
+    debug_assert!(batch.column(width + 1).as_primitive_opt::<UInt32Type>().is_some());
+    let own: Vec<usize> = (0..width).collect();
+    Ok((fit(schema, batch.project(&own)?)?, places))
+}
+
+/// Batches as they were before they moved. The shuffle brings blocks in any order, and keeps the order within each;
+/// where a batch holds rows of several blocks, it is cut.
+fn in_source_order(batches: Vec<(RecordBatch, UInt64Array)>) -> Result<Vec<(RecordBatch, UInt64Array)>> {
+    let mut runs = Vec::with_capacity(batches.len());
+    for (batch, places) in batches {
+        let mut start = 0;
+        for run in places.values().chunk_by(|a, b| a < b) {
+            runs.push((batch.slice(start, run.len()), places.slice(start, run.len())));
+            start += run.len();
+        }
+    }
+    runs.sort_by_key(|(_, places)| places.value(0));
+    let overlap = runs.windows(2).any(|pair| {
+        let (_, before) = &pair[0];
+        before.value(before.len() - 1) >= pair[1].1.value(0)
+    });
+    if overlap { interleave_runs(runs) } else { Ok(runs) }
+}
+
+/// Runs that overlap: a writer that spilled may deal rows out in turns.
+fn interleave_runs(runs: Vec<(RecordBatch, UInt64Array)>) -> Result<Vec<(RecordBatch, UInt64Array)>> {
+    let mut order: Vec<(u64, usize, usize)> = Vec::new();
+    for (run, (_, places)) in runs.iter().enumerate() {
+        order.extend(places.values().iter().enumerate().map(|(row, place)| (*place, run, row)));
+    }
+    order.sort_unstable();
+    if order.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err(Error::new(ErrorKind::Corrupt, "a row came twice through an exchange"));
+    }
+    let places: UInt64Array = order.iter().map(|(place, ..)| *place).collect();
+    let order: Vec<(usize, usize)> = order.into_iter().map(|(_, run, row)| (run, row)).collect();
+    let batches: Vec<&RecordBatch> = runs.iter().map(|(batch, _)| batch).collect();
+    let batch = arrow_select::interleave::interleave_record_batch(&batches, &order)?;
+    Ok(vec![(batch, places)])
+}

@@ -1,0 +1,4 @@
+//! The engine on a cluster of real processes: one scheduler, two executors.
+
+mod nodes;
+mod first;
