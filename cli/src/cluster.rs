@@ -3,6 +3,8 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
@@ -15,6 +17,8 @@ use crate::render;
 
 /// How long `up` waits for its executors.
 const UNTIL_READY: Duration = Duration::from_secs(30);
+/// How long an executor waits before it looks for a scheduler again.
+const BETWEEN_LIVES: Duration = Duration::from_secs(1);
 /// How long it waits for its processes to end, before it ends them.
 const UNTIL_ENDED: Duration = Duration::from_secs(10);
 
@@ -90,7 +94,35 @@ fn executor(home: &Home, settings: ExecutorSettings, attached: bool) -> Result<(
     if attached {
         attach();
     }
-    runtime()?.block_on(home.serve_executor(&tributary_components::kernels(), settings))
+    let runtime = runtime()?;
+    let stopped = Arc::new(AtomicBool::new(false));
+    let served = runtime.block_on(async {
+        let (signal, stopped) = (stop_signal().at(|| "listen to signals")?, stopped.clone());
+        tokio::spawn(async move {
+            signal.await;
+            stopped.store(true, Ordering::Release);
+        });
+        home.serve_executor(&tributary_components::kernels(), settings).await
+    });
+    match served {
+        _ if stopped.load(Ordering::Acquire) => Ok(()),
+        Err(error) if error.kind() != ErrorKind::Unavailable => Err(error),
+        ended => {
+            let why = ended.err().map_or_else(|| "the scheduler is gone".into(), |error| error.chain());
+            render::note(format!("{why}; looking for a scheduler again"));
+            std::thread::sleep(BETWEEN_LIVES);
+            again()
+        }
+    }
+}
+
+/// This program anew, in this process: an executor that has lost its scheduler forgets everything.
+fn again() -> Result<()> {
+    let mut arguments = std::env::args_os();
+    let binary = std::env::current_exe().at(|| "find this program")?;
+    drop(arguments.next());
+    let error = std::os::unix::process::CommandExt::exec(Command::new(&binary).args(arguments));
+    Err(Error::from(error).at(format!("start {} again", binary.display())))
 }
 
 /// A process that ends with this one.
