@@ -49,6 +49,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod suggest;
 pub mod ids;
 pub mod schema;
 pub mod layout;

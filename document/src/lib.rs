@@ -29,10 +29,9 @@ mod parse;
 mod problems;
 mod read;
 mod scalar;
-mod suggest;
 
 pub use node::{Entry, Map, Node, Position, Step, Value};
 pub use parse::{Limits, parse};
 pub use problems::{Problem, Problems, Report};
 pub use read::{Item, Keys};
-pub use suggest::{nearest, quoted, suggestion};
+pub use tributary_core::suggest::{nearest, quoted, suggestion};

@@ -9,10 +9,11 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
+use tributary_core::suggest::quoted;
+
 use crate::node::{Entry, Map, Node, Position, Value};
 use crate::problems::Report;
 use crate::scalar;
-use crate::suggest::quoted;
 
 /// Bounds of a document.
 #[derive(Clone, Debug)]

@@ -7,9 +7,10 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
+use tributary_core::suggest::{nearest, quoted, suggestion};
+
 use crate::node::{Entry, Map, Node, Position, Step, Value};
 use crate::problems::Report;
-use crate::suggest::{quoted, suggestion};
 
 /// A place in a document: its path, where it is written, and the value there if any.
 #[derive(Clone, Debug)]
@@ -148,8 +149,7 @@ impl<'a> Item<'a> {
         let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
             let list = known().collect::<Vec<_>>().join(", ");
-            let help =
-                crate::suggest::nearest(text, known()).map(|near| format!("did you mean {}?", quoted(near)));
+            let help = nearest(text, known()).map(|near| format!("did you mean {}?", quoted(near)));
             self.problem_with(format!("expected one of {list}, got {}", quoted(text)), help);
         }
         found

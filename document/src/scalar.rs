@@ -3,8 +3,9 @@
 //! Stricter than the schema in two places where people and older parsers disagree: `007` is refused, being 7, 7 in
 //! octal or text depending on the reader, and so are numbers that are not finite.
 
+use tributary_core::suggest::quoted;
+
 use crate::node::Value;
-use crate::suggest::quoted;
 
 /// The value of a plain (unquoted, untagged) scalar, or why it has none.
 pub(crate) fn plain(word: &str) -> Result<Value, String> {

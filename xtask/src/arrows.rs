@@ -9,7 +9,7 @@ use serde::Deserialize;
 /// A package, and those of ours it may import. Tests and benches are free.
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
-    ("document", &[]),
+    ("document", &["core"]),
     ("partition", &["core"]),
     ("standalone", &["core", "partition"]),
     ("ballista", &["core", "partition"]),
