@@ -23,7 +23,7 @@ use work::{Add, Bench, Bucket, PARTITIONS, PartialSums, SumRuns, kernels, source
 
 fn standalone() -> Bench {
     let engine = Standalone::new(kernels(), Arc::new(Nowhere));
-    let placement = engine.place(&CoreRequest { task_cores: Some(2), ..Default::default() });
+    let placement = engine.place(&CoreRequest::of_task_cores(2));
     Bench::new(&engine, placement.expect("a placement"))
 }
 

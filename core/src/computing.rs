@@ -51,7 +51,8 @@ impl EngineInfo {
 pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Name and capabilities.
     fn info(&self) -> &EngineInfo;
-    /// What a request for cores becomes here. Pure. `InvalidInput` for options that mean nothing here or do not fit.
+    /// What a request for cores becomes here. Pure. `InvalidInput` for options that no engine knows and for what does not
+    /// fit; what has no effect here becomes a note. See [`crate::placement::Draft`].
     fn place(&self, request: &CoreRequest) -> Result<Placement>;
     /// Opens a session bound to exactly the placed cores.
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>>;

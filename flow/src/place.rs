@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use tributary_core::placement::{CoreRequest, Placement};
+use tributary_core::placement::{CoreRequest, Placement, Wish};
 use tributary_core::{Error, ErrorKind, Party, PartyId, Result, Site};
 
 use crate::spec::{JobSpec, PartyTask};
@@ -45,7 +45,7 @@ pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> 
     for name in spec.levels.iter().flatten() {
         for part in &spec.tasks[name].parties {
             let site = site(sites, &part.party.id)?;
-            let request = request(spec, part, site);
+            let request = request(spec, part, site.cores);
             let placement = match site.engine.place(&request) {
                 Ok(placement) => placement,
                 Err(error) => {
@@ -70,18 +70,81 @@ pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> R
     sites.get(party).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("party {party} has no site here")))
 }
 
-fn request(spec: &JobSpec, part: &PartyTask, site: &Site) -> CoreRequest {
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let options = part.conf.engine_run.iter().flatten().map(|(key, value)| (key.clone(), text(value)));
+/// The one place where what a job says of cores becomes a request. Each task is asked for with its own `engine_run`, so
+/// what it books is what it gets; FATE books by the job's and runs by the task's.
+fn request(spec: &JobSpec, part: &PartyTask, site_cores: u32) -> CoreRequest {
+    let options = part.conf.engine_run.iter().flatten();
     CoreRequest {
         role: Some(part.party.role.clone()),
-        job_cores: spec.conf.cores.map(u64::from),
+        wish: Wish::Dag { job_cores: spec.conf.cores.map(u64::from) },
         partitions: spec.conf.computing_partitions.map(u64::from),
-        options: options.collect(),
-        site_cores: Some(u64::from(site.cores)),
-        ..CoreRequest::default()
+        options: options.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect(),
+        site_cores: Some(u64::from(site_cores)),
+    }
+}
+
+/// An option as text; null is absence.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tributary_components::definition::Catalog;
+    use tributary_core::Role;
+
+    use super::*;
+
+    /// Two toys between a guest and a host, of which each runs the second with another conf.
+    fn requests(conf: &str) -> BTreeMap<(String, &'static str), CoreRequest> {
+        let toy = "component_ref: toy_example, parameters: {data_num: 1, partition: 1}";
+        let source = format!(
+            "schema_version: 2\ndag:\n  stage: default\n  conf: {conf}\n  parties:\n  - {{role: guest, party_id: [1]}}\n  - {{role: host, party_id: [2]}}\n  \
+             tasks:\n    a: {{{toy}}}\n    b: {{{toy}, conf: {{engine_run: {{cores: 3}}}}}}\n  \
+             party_tasks:\n    host: {{parties: [{{role: host, party_id: [2]}}], tasks: {{b: {{conf: {{engine_run: {{num-executors: 5, cores: null}}}}}}}}}}\n"
+        );
+        let components = tributary_components::all();
+        let catalog: Catalog<'_> = components.iter().map(|c| c.definition()).collect();
+        let spec = JobSpec::parse("job.yaml", source.as_bytes(), &catalog).unwrap();
+        let mut requests = BTreeMap::new();
+        for (name, task) in &spec.tasks {
+            for part in &task.parties {
+                let role = if part.party.role.as_str() == "host" { "host" } else { "guest" };
+                requests.insert((name.clone(), role), request(&spec, part, 8));
+            }
+        }
+        requests
+    }
+
+    fn options(request: &CoreRequest) -> String {
+        let shown: Vec<_> = request.options.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        shown.join(" ")
+    }
+
+    fn of<'a>(
+        requests: &'a BTreeMap<(String, &'static str), CoreRequest>,
+        task: &str,
+        role: &'static str,
+    ) -> &'a CoreRequest {
+        &requests[&(task.to_owned(), role)]
+    }
+
+    #[test]
+    fn each_task_of_each_party_asks_with_its_own_engine_run() {
+        let requests =
+            requests("{cores: 6, computing_partitions: 7, task: {engine_run: {cores: 2, conf: {k: v}}}}");
+        let first = of(&requests, "a", "host");
+        assert_eq!(first.role, Some(Role::new("host").unwrap()));
+        assert_eq!(first.wish, Wish::Dag { job_cores: Some(6) });
+        assert_eq!((first.partitions, first.site_cores), (Some(7), Some(8)));
+        assert_eq!(options(first), r#"conf={"k":"v"} cores=2"#);
+        assert_eq!(options(of(&requests, "a", "guest")), options(first));
+        assert_eq!(options(of(&requests, "b", "guest")), "cores=3");
+        assert_eq!(options(of(&requests, "b", "host")), "num-executors=5", "null is absence");
+        assert_eq!(of(&requests, "b", "host").wish, first.wish);
     }
 }

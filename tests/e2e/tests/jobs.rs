@@ -167,9 +167,13 @@ fn explain_shows_what_each_task_gets_and_why() {
     assert_eq!(placed["tasks"][0]["placement"]["cores"], 3);
     assert_eq!(placed["job_cores"]["guest_9999"], 6);
     assert!(site.ok(&["explain", &job]).contains("standalone"));
-    let text = text.replacen("dag:\n", "dag:\n  conf: {task: {engine_run: {num-executors: 3}}}\n", 1);
-    let message = site.fails(2, &["explain", &site.write("job.yaml", &text)]);
-    assert!(message.contains("num-executors") && message.contains("toy_0"), "{message}");
+    assert!(site.ok(&["explain", &job]).contains("engine_run.cores is 3"));
+    let with =
+        |conf: &str| site.write("job.yaml", &text.replacen("dag:\n", &format!("dag:\n  conf: {conf}\n"), 1));
+    let message = site.fails(2, &["explain", &with("{task: {engine_run: {num-executor: 3}}}")]);
+    assert!(message.contains("(did you mean \"num-executors\"?)") && message.contains("toy_0"), "{message}");
+    let message = site.fails(2, &["explain", &with("{task: {engine_run: {cores: 9}}}")]);
+    assert!(message.contains("standalone of this site has at most 8"), "{message}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub fn open(id: &str, cores: u64, memory_bytes: u64) -> Session {
 
 pub fn open_on(store: Arc<MemoryStore>, id: &str, cores: u64, memory_bytes: u64) -> Session {
     let engine = Standalone::new(kernels::all(), store);
-    let placement = engine.place(&CoreRequest { task_cores: Some(cores), ..Default::default() }).unwrap();
+    let placement = engine.place(&CoreRequest::of_task_cores(cores)).unwrap();
     engine.session(SessionSpec { id: SessionId::new(id).unwrap(), placement, memory_bytes }).unwrap()
 }
 

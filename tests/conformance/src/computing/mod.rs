@@ -74,13 +74,9 @@ impl Fixture {
     pub async fn session_with(&self, cores: u32, memory_bytes: u64) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = SessionId::new(format!("suite-{}", NEXT.fetch_add(1, Ordering::SeqCst))).unwrap();
-        let cores_asked = Some(u64::from(cores));
-        let request = CoreRequest {
-            task_cores: cores_asked,
-            job_cores: cores_asked,
-            site_cores: cores_asked,
-            ..CoreRequest::default()
-        };
+        let cores_asked = u64::from(cores);
+        let site_cores = Some(cores_asked);
+        let request = CoreRequest { site_cores, ..CoreRequest::of_task_cores(cores_asked) };
         let placement = self.engine.place(&request).unwrap();
         assert_eq!(placement.cores, cores, "{placement:?}");
         let spec = SessionSpec { id, placement, memory_bytes };
