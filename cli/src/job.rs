@@ -126,6 +126,9 @@ pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, 
         for reason in &p.placement.reasons {
             render::line(format!("{} {}: {reason}", p.task, p.party))?;
         }
+        for note in &p.placement.notes {
+            render::line(format!("{} {}: note: {note}", p.task, p.party))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

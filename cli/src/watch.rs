@@ -22,6 +22,7 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
         }),
         (false, true) => Arc::new(|event| match event {
             Event::TaskNote { text, .. } if text.starts_with("warning:") => plain(event),
+            Event::JobStarted { notes, .. } => tell(notes),
             _ => {}
         }),
         (false, false) if std::io::stderr().is_terminal() => bars(),
@@ -31,7 +32,8 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
 
 fn plain(event: &Event) {
     match event {
-        Event::JobStarted { job, tasks } => {
+        Event::JobStarted { job, tasks, notes } => {
+            tell(notes);
             let names: Vec<&str> = tasks.iter().map(|(name, _, _)| name.as_str()).collect();
             render::note(format!("job {job}: {}", names.join(", ")));
         }
@@ -52,6 +54,11 @@ fn plain(event: &Event) {
         }
         Event::JobEnded(_) => {}
     }
+}
+
+/// What the job says and has no effect; as the notes on the job file itself, shown even if progress is not.
+fn tell(notes: &[String]) {
+    notes.iter().for_each(|note| render::note(format!("note: {note}")));
 }
 
 fn ending(report: &TaskReport) -> String {
@@ -89,7 +96,7 @@ fn bars() -> Watcher {
             Event::TaskRetried { task, error, .. } => {
                 drop(line(task.clone(), format!("again, because {error}")))
             }
-            Event::JobStarted { .. } => {}
+            Event::JobStarted { notes, .. } => tell(notes),
             Event::JobEnded(_) => {
                 lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);
                 // Bars leave the cursor at the end of the last of them.

@@ -21,6 +21,8 @@ pub enum Event {
         job: JobId,
         /// Its tasks in order, each with its component and parties.
         tasks: Vec<(String, String, Vec<Party>)>,
+        /// What the job says and has no effect on a party's engine.
+        notes: Vec<String>,
     },
     /// A task cannot start yet.
     TaskWaiting {

@@ -1,6 +1,6 @@
 //! From what a job asks for to what each engine gives: placements of all tasks at all parties, before anything runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -36,6 +36,16 @@ impl Placed {
     pub(crate) fn get(&self, task: &str, party: &Party) -> Result<&Placement> {
         let found = self.tasks.iter().find(|p| p.task == task && p.party == *party);
         found.map(|p| &p.placement).ok_or_else(|| Error::bug(format!("task {task} is not placed at {party}")))
+    }
+
+    /// What the job says and has no effect on a party's engine, each once, whatever the number of its tasks.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |p: &PlacedTask| {
+            let party = p.party.to_string();
+            p.placement.notes.iter().map(move |note| format!("{party}: {note}")).collect::<Vec<_>>()
+        };
+        let notes: BTreeSet<String> = self.tasks.iter().flat_map(of).collect();
+        notes.into_iter().collect()
     }
 }
 
@@ -146,5 +156,28 @@ mod tests {
         assert_eq!(options(of(&requests, "b", "guest")), "cores=3");
         assert_eq!(options(of(&requests, "b", "host")), "num-executors=5", "null is absence");
         assert_eq!(of(&requests, "b", "host").wish, first.wish);
+    }
+
+    #[test]
+    fn notes_are_told_once_for_each_party() {
+        let placement = |notes: &[&str]| Placement {
+            partitions: 1,
+            cores: 1,
+            task_booked: 1,
+            job_booked: 1,
+            settings: BTreeMap::new(),
+            reasons: Vec::new(),
+            notes: notes.iter().map(|note| (*note).to_owned()).collect(),
+        };
+        let task = |task: &str, role: &str, notes: &[&str]| PlacedTask {
+            task: task.into(),
+            party: Party { role: Role::new(role).unwrap(), id: PartyId::new("9").unwrap() },
+            engine: "spark".into(),
+            placement: placement(notes),
+        };
+        let tasks =
+            vec![task("a", "host", &["x", "y"]), task("b", "host", &["y"]), task("b", "guest", &["y"])];
+        let placed = Placed { job_cores: BTreeMap::new(), tasks };
+        assert_eq!(placed.notes(), ["guest_9: y", "host_9: x", "host_9: y"]);
     }
 }

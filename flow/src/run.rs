@@ -119,7 +119,8 @@ impl Runner {
             (name.clone(), spec.component.clone(), parties)
         };
         let tasks = self.names.iter().map(task).collect();
-        (self.watcher)(&Event::JobStarted { job: self.job.id.clone(), tasks });
+        let notes = self.placed.notes();
+        (self.watcher)(&Event::JobStarted { job: self.job.id.clone(), tasks, notes });
         Ok(())
     }
 
@@ -221,7 +222,7 @@ impl Runner {
         let log = TaskLog::open(&folder)?;
         let placement = self.placed.get(&spec.name, &part.party)?.clone();
         log.line(&format!("attempt {} of {} at {}", shared.attempt, spec.name, part.party));
-        placement.reasons.iter().for_each(|reason| log.line(reason));
+        placement.reasons.iter().chain(&placement.notes).for_each(|line| log.line(line));
         let (task, party) = (spec.name.clone(), part.party.clone());
         (self.watcher)(&Event::TaskStarted {
             task: task.clone(),

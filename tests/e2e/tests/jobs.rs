@@ -177,6 +177,21 @@ fn explain_shows_what_each_task_gets_and_why() {
 }
 
 #[test]
+fn an_option_of_another_engine_is_told_when_the_job_runs_and_when_it_is_explained() {
+    let site = Site::default();
+    let text = std::fs::read_to_string(toy()).unwrap();
+    let conf = "dag:\n  conf: {task: {engine_run: {num-executors: 3, cores: 1}}}\n";
+    let job = site.write("job.yaml", &text.replacen("dag:\n", conf, 1));
+    let note = "note: option num-executors has no effect on engine standalone";
+    assert!(site.ok(&["explain", &job]).contains(note));
+    let output = site.run(&["run", "--quiet", &job]);
+    let told = tributary_e2e::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    let told: Vec<&str> = told.lines().filter(|line| line.contains("num-executors")).collect();
+    assert_eq!(told.len(), 2, "once for each party: {told:?}");
+}
+
+#[test]
 fn a_wrong_configuration_is_told_before_anything_runs() {
     let site = Site::default();
     site.write("parties/10000/service_conf.yaml", "default_engines: {computing: balista}\n");
