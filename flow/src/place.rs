@@ -83,10 +83,19 @@ pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> R
 /// The one place where what a job says of cores becomes a request. Each task is asked for with its own `engine_run`, so
 /// what it books is what it gets; FATE books by the job's and runs by the task's.
 fn request(spec: &JobSpec, part: &PartyTask, site_cores: u32) -> CoreRequest {
-    let options = part.conf.engine_run.iter().flatten();
+    let older = spec.conf.runtime_conf.as_ref();
+    let wish = match older {
+        None => Wish::Dag { job_cores: spec.conf.cores.map(u64::from) },
+        Some(older) => Wish::RuntimeConf {
+            task_cores: older.task_cores.map(u64::from),
+            task_parallelism: older.task_parallelism.map(u64::from),
+        },
+    };
+    // Later entries replace earlier ones: the task's own options are nearer than the job's.
+    let options = older.map(|older| &older.options).into_iter().chain(&part.conf.engine_run).flatten();
     CoreRequest {
         role: Some(part.party.role.clone()),
-        wish: Wish::Dag { job_cores: spec.conf.cores.map(u64::from) },
+        wish,
         partitions: spec.conf.computing_partitions.map(u64::from),
         options: options.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect(),
         site_cores: Some(u64::from(site_cores)),
@@ -156,6 +165,22 @@ mod tests {
         assert_eq!(options(of(&requests, "b", "guest")), "cores=3");
         assert_eq!(options(of(&requests, "b", "host")), "num-executors=5", "null is absence");
         assert_eq!(of(&requests, "b", "host").wish, first.wish);
+    }
+
+    #[test]
+    fn the_names_of_fate_1_ask_by_its_rules() {
+        let wish = |conf| of(&requests(conf), "a", "guest").wish.clone();
+        let older = |task_cores, task_parallelism| Wish::RuntimeConf { task_cores, task_parallelism };
+        assert_eq!(wish("{task_cores: 4, task_parallelism: 2}"), older(Some(4), Some(2)));
+        assert_eq!(wish("{eggroll_run: {eggroll.session.processors.per.node: 2}}"), older(None, None));
+        assert_eq!(wish("{spark_run: {num-executors: 2}, task_parallelism: 3}"), older(None, Some(3)));
+        assert_eq!(wish("{task_parallelism: 3}"), Wish::Dag { job_cores: None });
+        let requests = requests(
+            "{eggroll_run: {eggroll.session.processors.per.node: 2}, spark_run: {num-executors: 2, executor-cores: 0}}",
+        );
+        let shared = "eggroll.session.processors.per.node=2 executor-cores=0 num-executors=";
+        assert_eq!(options(of(&requests, "a", "host")), format!("{shared}2"));
+        assert_eq!(options(of(&requests, "b", "host")), format!("{shared}5"), "the task's own is nearer");
     }
 
     #[test]

@@ -10,9 +10,10 @@ use tributary_core::{JobId, PartyId};
 use tributary_document::{Item, quoted};
 
 use super::parties::party_id;
+use super::runtime_conf::RuntimeConf;
 
 /// Cores, executors, partitions: more than this is a slip of the finger.
-const MOST: u32 = 1_000_000;
+pub(super) const MOST: u32 = 1_000_000;
 /// A year.
 const LONGEST_SECONDS: u32 = 31_536_000;
 
@@ -30,6 +31,8 @@ pub struct JobConf {
     pub inheritance: Option<Inheritance>,
     /// Cores of the job at each party.
     pub cores: Option<u32>,
+    /// What the job says of cores by the names of FATE 1; then `cores` is absent.
+    pub runtime_conf: Option<RuntimeConf>,
     /// Partitions of tables as they are loaded.
     pub computing_partitions: Option<u32>,
     /// How states of tasks reach the scheduler.
@@ -105,7 +108,7 @@ pub struct Provider {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct TaskConf {
-    /// Resources, by the engine's own names; `cores`, `num-executors` and `executor-cores` are integers from 1.
+    /// Resources, by the engines' own names; `cores`, `num-executors` and `executor-cores` are integers from 1.
     pub engine_run: Option<Map<String, Value>>,
     /// Who provides the component.
     pub provider: Option<Provider>,
@@ -129,18 +132,20 @@ impl JobConf {
     /// Reads `dag.conf`; keys that are accepted without effect go to `notes`.
     pub(super) fn read(conf: &Item<'_>, notes: &mut Vec<String>) -> (Self, TaskConfLayer) {
         conf.map(|keys| {
-            for name in ["task_parallelism", "federated_status_collect_type", "engine"] {
+            for name in ["federated_status_collect_type", "engine"] {
                 if keys.take(name).is_given() {
                     notes.push(format!("dag.conf.{name} has no effect"));
                 }
             }
+            let cores = keys.take("cores");
             let sync_types = [("callback", SyncType::Callback), ("poll", SyncType::Poll)];
             let conf = Self {
                 priority: keys.take("priority").int_in(i32::MIN..=i32::MAX).unwrap_or_default(),
                 scheduler_party_id: party_id(&keys.take("scheduler_party_id")),
                 initiator_party_id: party_id(&keys.take("initiator_party_id")),
                 inheritance: inheritance(&keys.take("inheritance")),
-                cores: keys.take("cores").int_in(1..=MOST),
+                cores: cores.int_in(1..=MOST),
+                runtime_conf: RuntimeConf::read(keys, &cores, notes),
                 computing_partitions: keys.take("computing_partitions").int_in(1..=MOST),
                 sync_type: keys.take("sync_type").choice(&sync_types).unwrap_or_default(),
                 auto_retries: keys.take("auto_retries").int_in(0..=100).unwrap_or_default(),
@@ -264,7 +269,7 @@ fn engine_run(item: &Item<'_>) -> Option<Map<String, Value>> {
 }
 
 /// A map whose content is for others to judge.
-fn free_map(item: &Item<'_>) -> Option<Map<String, Value>> {
+pub(super) fn free_map(item: &Item<'_>) -> Option<Map<String, Value>> {
     let mut map = Map::new();
     for (name, value) in item.entries() {
         map.insert(name.to_owned(), value.json()?);

@@ -13,6 +13,7 @@ mod inputs;
 mod parties;
 mod raw;
 mod resolve;
+mod runtime_conf;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,6 +24,7 @@ use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 
 pub use conf::{Inheritance, JobConf, Launcher, ModelRef, Provider, SyncType, TaskConf};
+pub use runtime_conf::RuntimeConf;
 
 /// A job whose every name, type and range has been checked.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

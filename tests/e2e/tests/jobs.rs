@@ -177,6 +177,22 @@ fn explain_shows_what_each_task_gets_and_why() {
 }
 
 #[test]
+fn a_job_is_counted_by_the_rules_whose_names_it_uses() {
+    let site = Site::default();
+    site.write("service_conf.yaml", "computing: {standalone: {cores: 8}}\n");
+    let text = std::fs::read_to_string(toy()).unwrap();
+    let placed = |conf: &str| {
+        let job = site.write("job.yaml", &text.replacen("dag:\n", &format!("dag:\n  conf: {conf}\n"), 1));
+        let placed = site.json(&["explain", "--json", &job]);
+        (placed["tasks"][0]["placement"]["cores"].as_u64(), placed["job_cores"]["guest_9999"].as_u64())
+    };
+    assert_eq!(placed("{task: {engine_run: {cores: 3}}}"), (Some(3), Some(4)));
+    assert_eq!(placed("{task_cores: 3}"), (Some(3), Some(3)));
+    assert_eq!(placed("{task_cores: 3, task_parallelism: 2}"), (Some(3), Some(6)));
+    assert_eq!(placed("{eggroll_run: {eggroll.session.processors.per.node: 2}}"), (Some(2), Some(2)));
+}
+
+#[test]
 fn an_option_of_another_engine_is_told_when_the_job_runs_and_when_it_is_explained() {
     let site = Site::default();
     let text = std::fs::read_to_string(toy()).unwrap();

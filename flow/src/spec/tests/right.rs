@@ -43,7 +43,10 @@ fn a_training_job_resolves_for_every_party() {
     let sources = &eval.parties[0].inputs.data["input_datas"];
     assert_eq!(*sources, [output("sbt_0", "train_output_data"), output("psi_0", "output_data")]);
     assert_eq!(json!(eval.parties[0].parameters), json!({"metrics": ["auc"]}));
-    assert_eq!(job.notes, ["dag.conf.task_parallelism has no effect"]);
+    assert_eq!(
+        job.notes,
+        ["dag.conf.task_parallelism has no effect without task_cores, eggroll_run or spark_run"]
+    );
 }
 
 #[test]

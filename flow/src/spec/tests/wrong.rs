@@ -102,3 +102,25 @@ fn one_mistake_is_told_once() {
          unknown key (did you mean \"output_artifact_key\"?)",
     );
 }
+
+#[test]
+fn cores_are_counted_by_the_rules_of_one_version() {
+    let of = |conf: &str| {
+        let parties = "[{role: guest, party_id: [1]}, {role: host, party_id: [2]}]";
+        let tasks = "{a: {component_ref: toy_example, parameters: {data_num: 1, partition: 1}}}";
+        refusal(&format!(
+            "schema_version: 2\ndag: {{stage: default, conf: {conf}, parties: {parties}, tasks: {tasks}}}"
+        ))
+    };
+    let both = of("{cores: 4, eggroll_run: {}}");
+    assert!(both.contains("dag.conf.cores: counts cores by the rules of FATE 2"), "{both}");
+    let wrong = of("{task_cores: 0, task_parallelism: many, spark_run: 2}");
+    let expected = [
+        "dag.conf.task_cores: expected an integer from 1 to 1000000, got 0",
+        "dag.conf.task_parallelism: expected an integer from 1 to 1000000, got \"many\"",
+        "dag.conf.spark_run: expected a map, got 2",
+    ];
+    for line in expected {
+        assert!(wrong.contains(line), "{wrong}");
+    }
+}
