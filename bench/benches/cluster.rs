@@ -16,7 +16,9 @@ use std::time::Instant;
 
 use futures::executor::block_on;
 use serde_json::json;
-use tributary_ballista::{Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler, status};
+use tributary_ballista::{
+    Ballista, ClusterOptions, Host, Identity, Keys, executor, placement, scheduler, status,
+};
 use tributary_core::bytestore::ByteStore;
 use tributary_core::layout::Layout;
 use tributary_core::placement::Placement;
@@ -28,6 +30,8 @@ use tributary_file::FileStore;
 use work::{Add, Bench, Bucket, PARTITIONS, PartialSums, SumRuns, kernels, source};
 
 const RUNS: usize = 7;
+const SIZE: placement::Cluster =
+    placement::Cluster { arithmetic: placement::Arithmetic::Spark, nodes: 2, cores: 2 };
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
@@ -104,8 +108,12 @@ fn measure() {
     let _executors = [(); 2].map(|()| start("executor", folder.path(), &address).0);
     let keys = Keys::read(&folder.path().join("keys")).expect("keys");
     let storage = tributary_file::storage(&folder.path().join("tables")).expect("a folder");
-    let options =
-        ClusterOptions { scheduler: address.clone(), keys: keys.clone(), store: store(folder.path()) };
+    let options = ClusterOptions {
+        size: SIZE,
+        scheduler: address.clone(),
+        keys: keys.clone(),
+        store: store(folder.path()),
+    };
     let engine = Ballista::new(kernels(), storage.clone(), options).expect("an engine");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(async {
@@ -120,15 +128,16 @@ fn measure() {
         }
     });
     let settings = [("num-executors", "2"), ("executor-cores", "1")];
-    let placement = Placement {
+    let placed = Placement {
         partitions: PARTITIONS,
         cores: 2,
         task_booked: 2,
         job_booked: 2,
         settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         reasons: vec![],
+        notes: vec![],
     };
-    all(&Bench::new(&engine, placement), &*storage);
+    all(&Bench::new(&engine, placed), &*storage);
 }
 
 fn report(what: &str, needed: f64, mut run: impl FnMut()) {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tributary_ballista::placement::{Arithmetic, Cluster};
 use tributary_ballista::{
     Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler, status, sweep,
 };
@@ -38,11 +39,14 @@ impl Home {
         kernels: &Kernels,
         storage: &Arc<dyn Storage>,
     ) -> Result<Computing> {
-        let (cores, nodes, memory) = match name {
-            "spark" => (keys::SPARK_CORES, keys::SPARK_NODES, keys::SPARK_MEMORY),
-            _ => (keys::EGGROLL_CORES, keys::EGGROLL_NODES, keys::EGGROLL_MEMORY),
+        let (arithmetic, cores, nodes, memory) = match name {
+            "spark" => (Arithmetic::Spark, keys::SPARK_CORES, keys::SPARK_NODES, keys::SPARK_MEMORY),
+            _ => (Arithmetic::Eggroll, keys::EGGROLL_CORES, keys::EGGROLL_NODES, keys::EGGROLL_MEMORY),
         };
+        let number = |key| settings.number(key).map(|number| number as u32);
+        let size = Cluster { arithmetic, nodes: number(nodes)?, cores: number(cores)? };
         let options = ClusterOptions {
+            size,
             scheduler: settings.text(keys::SCHEDULER)?.to_owned(),
             keys: Keys::read(&self.folder().join(settings.text(keys::CLUSTER_KEYS)?)).at(|| {
                 format!(
@@ -52,10 +56,9 @@ impl Home {
             })?,
             store: self.cluster_store(settings)?,
         };
-        let _ = nodes;
         Ok(Computing {
             engine: Arc::new(Ballista::new(kernels.clone(), storage.clone(), options)?),
-            cores: settings.number(cores)? as u32,
+            cores: size.cores,
             memory_bytes: settings.number(memory)?,
         })
     }

@@ -21,7 +21,8 @@ use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::ids::SessionId;
 
 use crate::node::Codec;
-use crate::policy::Share;
+use crate::placement::Executors;
+use crate::policy::job_name;
 use crate::wire;
 
 /// Largest message between driver and scheduler, either way: plans with the places of many partitions.
@@ -62,11 +63,11 @@ impl Client {
     pub(crate) async fn run(
         &self,
         session: &SessionId,
-        share: Share,
+        executors: Executors,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
         let plan = encode(plan)?;
-        let settings = settings(session, share);
+        let settings = settings(session, executors);
         let since = Instant::now();
         loop {
             let params = ExecuteQueryParams {
@@ -205,8 +206,8 @@ fn encode(plan: Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 }
 
 /// What the scheduler and executors need to know of the session.
-fn settings(session: &SessionId, share: Share) -> Vec<KeyValuePair> {
-    let name = share.job_name(session);
+fn settings(session: &SessionId, executors: Executors) -> Vec<KeyValuePair> {
+    let name = job_name(session, executors);
     [
         ("ballista.job.name", name.as_str()),
         ("ballista.planner.adaptive.enabled", "false"),

@@ -9,6 +9,7 @@
 //! One action is one cluster job, and another one before it for each piece of work that must be kept first
 //! ([`action`](crate)).
 
+pub mod placement;
 mod seal;
 mod keys;
 mod fragment;
@@ -48,13 +49,15 @@ pub use store::sweep;
 
 use crate::client::Client;
 use crate::items::Items;
-use crate::policy::Share;
+use crate::placement::Executors;
 use crate::session::{Driver, Session};
 use crate::store::SessionStore;
 
 /// Where a cluster is.
 #[derive(Debug, Clone)]
 pub struct ClusterOptions {
+    /// How large it is, and how it counts cores.
+    pub size: placement::Cluster,
     /// `host:port` of its scheduler.
     pub scheduler: String,
     /// What proves that driver, scheduler and executors belong together.
@@ -85,7 +88,7 @@ impl Ballista {
             .map_err(|e| Error::new(ErrorKind::Exhausted, "start a thread for the cluster").because(e))?;
         let endpoint = cluster.keys.endpoint(&cluster.scheduler, &Identity::of(&kernels))?;
         let client = Client::new(runtime.handle().clone(), &cluster.scheduler, endpoint);
-        let info = EngineInfo::new("ballista");
+        let info = EngineInfo::new(cluster.size.arithmetic.name());
         Ok(Self { info, kernels, storage, cluster, client, runtime: Some(runtime) })
     }
 }
@@ -97,15 +100,14 @@ impl Engine for Ballista {
     }
 
     fn place(&self, request: &CoreRequest) -> Result<Placement> {
-        let _ = request;
-        Err(Error::bug("placement"))
+        placement::place(&self.cluster.size, request)
     }
 
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>> {
         let (leftovers, removed) = session::leftovers();
         let key = self.cluster.keys.cluster.clone();
         let driver = Driver {
-            share: Share::of(&spec.placement)?,
+            executors: Executors::of(&spec.placement)?,
             kernels: self.kernels.clone(),
             client: self.client.clone(),
             store: SessionStore::new(self.cluster.store.clone(), key.clone(), &spec.id),

@@ -11,37 +11,18 @@ use ballista_scheduler::cluster::{BoundTask, DistributionPolicy};
 use ballista_scheduler::state::execution_graph::{TaskDescription, create_task_info};
 use ballista_scheduler::state::execution_stage::{ExecutionStage, RunningStage};
 use ballista_scheduler::state::task_manager::JobInfoCache;
-use tributary_core::error::{Error, Result};
 use tributary_core::ids::SessionId;
-use tributary_core::placement::Placement;
 
-/// What a session was placed on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Share {
-    pub(crate) executors: u32,
-    pub(crate) cores_each: u32,
+use crate::placement::Executors;
+
+/// The scheduler knows a job by its name, which is therefore where a session's share of the cluster travels.
+pub(crate) fn job_name(session: &SessionId, share: Executors) -> String {
+    format!("{session} on {}x{}", share.count, share.cores)
 }
 
-impl Share {
-    /// What a placement says in its settings; `InvalidInput` if it is another engine's.
-    pub(crate) fn of(placement: &Placement) -> Result<Self> {
-        let setting = |name: &str| {
-            let value = placement.settings.get(name).and_then(|value| value.parse().ok()).filter(|n| *n > 0);
-            value
-                .ok_or_else(|| Error::invalid(format!("a placement without {name}, which this engine gives")))
-        };
-        Ok(Self { executors: setting("num-executors")?, cores_each: setting("executor-cores")? })
-    }
-
-    /// The scheduler knows a job by its name, which is therefore where a share travels.
-    pub(crate) fn job_name(&self, session: &SessionId) -> String {
-        format!("{session} on {}x{}", self.executors, self.cores_each)
-    }
-
-    fn of_job(name: &str) -> Option<Self> {
-        let (executors, cores_each) = name.rsplit_once(" on ")?.1.split_once('x')?;
-        Some(Self { executors: executors.parse().ok()?, cores_each: cores_each.parse().ok()? })
-    }
+fn share_of(job_name: &str) -> Option<Executors> {
+    let (count, cores) = job_name.rsplit_once(" on ")?.1.split_once('x')?;
+    Some(Executors { count: count.parse().ok()?, cores: cores.parse().ok()? })
 }
 
 /// Cores at work for one session, by executor.
@@ -50,10 +31,10 @@ struct AtWork(BTreeMap<String, u32>);
 
 impl AtWork {
     /// How many more cores of an executor the session may have.
-    fn room(&self, share: Share, executor: &str) -> u32 {
+    fn room(&self, share: Executors, executor: &str) -> u32 {
         match self.0.get(executor) {
-            Some(cores) => share.cores_each.saturating_sub(*cores),
-            None if self.0.len() < share.executors as usize => share.cores_each,
+            Some(cores) => share.cores.saturating_sub(*cores),
+            None if self.0.len() < share.count as usize => share.cores,
             None => 0,
         }
     }
@@ -88,7 +69,7 @@ impl DistributionPolicy for Policy {
         for (_, id, job) in jobs {
             let mut graph = job.execution_graph.write().await;
             let session = graph.session_id().to_owned();
-            let Some(share) = Share::of_job(graph.job_name()) else { continue };
+            let Some(share) = share_of(graph.job_name()) else { continue };
             let at_work = at_work.entry(session.clone()).or_default();
             let mut full = Vec::new();
             while let Some(stage) = graph.fetch_running_stage(&full) {
@@ -124,7 +105,7 @@ fn count(at_work: &mut AtWork, stages: &HashMap<usize, ExecutionStage>) {
 fn choose<'a>(
     budgets: &'a mut [&mut AvailableVcores],
     at_work: &AtWork,
-    share: Share,
+    share: Executors,
 ) -> Option<&'a mut AvailableVcores> {
     let fits = |budget: &&mut &mut AvailableVcores| {
         budget.vcores > 0 && at_work.room(share, &budget.executor_id) > 0
@@ -160,17 +141,17 @@ mod tests {
 
     #[test]
     fn a_share_travels_in_the_name_of_a_job() {
-        let share = Share { executors: 3, cores_each: 2 };
+        let share = Executors { count: 3, cores: 2 };
         let session = SessionId::new("job-1.psi_0.guest_9999").unwrap();
-        assert_eq!(Share::of_job(&share.job_name(&session)), Some(share));
+        assert_eq!(share_of(&job_name(&session, share)), Some(share));
         for other in ["", "a job", "x on 3", "x on 3x", "x on ax2"] {
-            assert_eq!(Share::of_job(other), None);
+            assert_eq!(share_of(other), None);
         }
     }
 
     #[test]
     fn a_session_gets_no_more_than_its_share() {
-        let share = Share { executors: 2, cores_each: 2 };
+        let share = Executors { count: 2, cores: 2 };
         let mut free = [("a", 4), ("b", 3), ("c", 9)]
             .map(|(id, vcores)| AvailableVcores { executor_id: id.into(), vcores });
         let mut at_work = AtWork::default();

@@ -24,7 +24,7 @@ use crate::action::Action;
 use crate::client::Client;
 use crate::fragment::{Commit, Made, Purpose};
 use crate::items::{File, Items, Kept, Stretch, next_number};
-use crate::policy::Share;
+use crate::placement::Executors;
 use crate::rows::{Decoder, Encoder};
 use crate::seal::ClusterKey;
 use crate::store::SessionStore;
@@ -40,7 +40,7 @@ pub(crate) struct Session(Arc<Driver>);
 /// What actions share, and streams outlive the session with.
 pub(crate) struct Driver {
     pub(crate) spec: SessionSpec,
-    pub(crate) share: Share,
+    pub(crate) executors: Executors,
     pub(crate) kernels: Kernels,
     pub(crate) client: Client,
     pub(crate) key: ClusterKey,
@@ -436,7 +436,7 @@ impl Drop for Session {
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cluster session {} on {:?}", self.0.spec.id, self.0.share)
+        write!(f, "cluster session {} on {:?}", self.0.spec.id, self.0.executors)
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tributary_ballista::status::{self, Status};
-use tributary_ballista::{Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler};
+use tributary_ballista::{Ballista, ClusterOptions, Host, Identity, Keys, executor, placement, scheduler};
 use tributary_conformance::computing::Session;
 use tributary_core::SessionId;
 use tributary_core::bytestore::ByteStore;
@@ -20,6 +20,10 @@ use tributary_file::FileStore;
 pub fn kernels() -> Kernels {
     tributary_conformance::computing::kernels::kernels()
 }
+
+/// As large as any of these clusters.
+const SIZE: placement::Cluster =
+    placement::Cluster { arithmetic: placement::Arithmetic::Spark, nodes: 2, cores: 4 };
 
 const PART: &str = "TRIBUTARY_TEST_PART";
 const FOLDER: &str = "TRIBUTARY_TEST_FOLDER";
@@ -97,6 +101,7 @@ impl Cluster {
 
     pub fn options(&self) -> ClusterOptions {
         ClusterOptions {
+            size: SIZE,
             scheduler: self.address.clone(),
             keys: Keys::read(&self.folder.path().join("keys")).unwrap(),
             store: store(self.folder.path()),
@@ -144,15 +149,16 @@ impl Driver {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = SessionId::new(format!("faults-{}", NEXT.fetch_add(1, Ordering::SeqCst))).unwrap();
         let settings = [("num-executors", executors), ("executor-cores", cores)];
-        let placement = Placement {
+        let placed = Placement {
             partitions: executors * cores,
             cores: executors * cores,
             task_booked: executors * cores,
             job_booked: executors * cores,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_string())).into(),
             reasons: vec![],
+            notes: vec![],
         };
-        self.engine.open(SessionSpec { id, placement, memory_bytes }).await.unwrap()
+        self.engine.open(SessionSpec { id, placement: placed, memory_bytes }).await.unwrap()
     }
 }
 
