@@ -4,8 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tributary_components::Component;
-use tributary_components::definition::Catalog;
+use tributary_components::{Catalog, Component};
 use tributary_core::{Error, JobId, PartyId, ResultExt};
 use tributary_flow::Job;
 use tributary_flow::place::place;
@@ -24,7 +23,7 @@ const MAX_ID: usize = 40;
 fn read(path: &Path) -> Result<JobSpec, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
     let components = tributary_components::all();
-    let catalog: Catalog<'_> = components.iter().map(|c| c.definition()).collect();
+    let catalog: Catalog<'_> = components.iter().map(AsRef::as_ref).collect();
     let spec = JobSpec::parse(&path.display().to_string(), &source, &catalog)?;
     spec.notes.iter().for_each(|note| render::note(format!("note: {note}")));
     for key in ["priority", "sync_type", "scheduler_party_id"].iter().filter(|key| is_set(&spec, key)) {

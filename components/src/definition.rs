@@ -64,10 +64,6 @@ pub struct Definition {
     pub outputs: Vec<Artifact>,
 }
 
-/// The components a job may name.
-#[derive(Clone, Debug, Default)]
-pub struct Catalog<'a>(Vec<&'a Definition>);
-
 impl Stage {
     /// All stages, by the names they have in job files.
     pub const NAMES: [(&'static str, Stage); 4] = [
@@ -173,24 +169,6 @@ impl Definition {
         let empty =
             (self.roles.is_empty() || self.stages.is_empty()).then(|| "no roles or no stages".to_owned());
         stages.chain(roles).chain(twice).chain(empty).chain(check::defaults(&self.parameters)).collect()
-    }
-}
-
-impl<'a> Catalog<'a> {
-    /// The component of a name.
-    pub fn get(&self, name: &str) -> Option<&'a Definition> {
-        self.0.iter().find(|definition| definition.name == name).copied()
-    }
-
-    /// All names, in the order given.
-    pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|definition| definition.name)
-    }
-}
-
-impl<'a> FromIterator<&'a Definition> for Catalog<'a> {
-    fn from_iter<I: IntoIterator<Item = &'a Definition>>(definitions: I) -> Self {
-        Self(definitions.into_iter().collect())
     }
 }
 

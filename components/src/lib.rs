@@ -4,6 +4,8 @@
 //! status, a table name or a file. It knows contracts and algorithms, and no engine.
 
 pub mod definition;
+pub mod assignment;
+pub mod catalog;
 pub mod task;
 pub mod output;
 
@@ -19,7 +21,9 @@ use async_trait::async_trait;
 use tributary_core::Result;
 use tributary_core::kernel::Kernels;
 
-pub use crate::definition::Definition;
+pub use crate::assignment::Assignment;
+pub use crate::catalog::Catalog;
+pub use crate::definition::{Definition, ParameterProblem};
 pub use crate::output::{DataOutput, Metric, Outputs};
 pub use crate::task::{Input, Task};
 
@@ -32,6 +36,14 @@ pub trait Component: fmt::Debug + Send + Sync + 'static {
     /// The kernels its plans name.
     fn kernels(&self) -> Kernels {
         Kernels::default()
+    }
+
+    /// What is wrong with parameters each of which is fine: those that contradict, need or exclude one another, or do not
+    /// go with the task's parties. Asked of every party's part of every task when a job is read, so that all mistakes are
+    /// told at once and with their places; `run` relies on the answer and does not look again. Not asked of parameters
+    /// that the definition refuses already. What depends on rows or columns is for `run` to find. An error is a bug.
+    fn check(&self, _: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
+        Ok(Vec::new())
     }
 
     /// Runs one task of one party. All parties of the task run it at once and meet in `task.federation`.

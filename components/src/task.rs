@@ -12,6 +12,7 @@ use tributary_core::layout::RowRanges;
 use tributary_core::meta::StorageMeta;
 use tributary_core::{Error, ErrorKind, Layout, Party, Result, Role, Table, TableName};
 
+use crate::assignment;
 use crate::definition::Stage;
 
 /// One input of a task.
@@ -54,11 +55,10 @@ impl fmt::Debug for Task {
 }
 
 impl Task {
-    /// The parameters as the component's own type. They were checked before, so a mismatch is a bug in its definition.
+    /// The parameters as the component's own type. They were checked before, by the definition and by
+    /// [`Component::check`](crate::Component::check), so a mismatch is a bug of the component.
     pub fn parameters<P: DeserializeOwned>(&self) -> Result<P> {
-        serde_json::from_value(Value::Object(self.parameters.clone())).map_err(|e| {
-            Error::bug(format!("parameters of task {} do not fit its component", self.name)).because(e)
-        })
+        assignment::typed(&self.parameters)
     }
 
     /// The one table under an input key.

@@ -22,12 +22,42 @@ pub struct Parameters {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct ParameterProblem {
-    /// Where, from the top of the parameters.
+    /// Where, from the top of the parameters; empty for the task as a whole.
     pub path: Vec<Step>,
     /// What is wrong.
     pub message: String,
     /// How to mend it.
     pub help: Option<String>,
+}
+
+impl ParameterProblem {
+    /// A problem of a parameter; of one that is not given, if it should be.
+    pub fn of(parameter: &str, message: impl Into<String>) -> Self {
+        Self::of_task(message).key(parameter)
+    }
+
+    /// A problem of the task as a whole, as of who takes part.
+    pub fn of_task(message: impl Into<String>) -> Self {
+        Self { path: Vec::new(), message: message.into(), help: None }
+    }
+
+    /// The same, further down: in a map or record.
+    pub fn key(mut self, key: &str) -> Self {
+        self.path.push(Step::Key(key.to_owned()));
+        self
+    }
+
+    /// The same, further down: in a list, from 0.
+    pub fn index(mut self, index: usize) -> Self {
+        self.path.push(Step::Index(index));
+        self
+    }
+
+    /// Says how to mend it.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
 }
 
 impl Definition {

@@ -228,12 +228,3 @@ outputs
     );
     assert_eq!(page, expected);
 }
-
-#[test]
-fn a_catalog_finds_components_by_name() {
-    let definitions = [binning(), Definition::new("psi")];
-    let catalog: Catalog<'_> = definitions.iter().collect();
-    assert_eq!(catalog.get("psi").map(|definition| definition.name), Some("psi"));
-    assert!(catalog.get("PSI").is_none());
-    assert_eq!(catalog.names().collect::<Vec<_>>(), ["hetero_feature_binning", "psi"]);
-}

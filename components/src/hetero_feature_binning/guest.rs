@@ -14,7 +14,7 @@ use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role};
-use tributary_paillier::{Encrypt, KeyBits, SecretKey};
+use tributary_paillier::{Encrypt, SecretKey};
 
 use super::parameters::anonymous;
 use super::{Binning, Measure, Measuring};
@@ -75,13 +75,12 @@ async fn send_labels(
     label: &str,
     hosts: &[Party],
 ) -> Result<(Vec<u8>, BlobRef)> {
-    let bits = KeyBits::try_from(binning.key_length)
-        .map_err(|e| Error::invalid("he_param.key_length must be 1024, 2048 or 3072").because(e))?;
-    if bits.is_weak() {
-        task.note(format!("warning: a key of {} bits is weak; use 2048", binning.key_length));
+    if binning.key.is_weak() {
+        task.note(format!("warning: a key of {} is weak; use 2048", binning.key));
     }
-    task.note(format!("making a key of {} bits", binning.key_length));
-    let key = SecretKey::generate(bits, &mut rand::rng()).map_err(|e| Error::bug("make a key").because(e))?;
+    task.note(format!("making a key of {}", binning.key));
+    let key = SecretKey::generate(binning.key, &mut rand::rng())
+        .map_err(|e| Error::bug("make a key").because(e))?;
     let public = key.public().to_bytes();
     let measure = Measure { public_key: Some(public.clone()) };
     task.federation.push_message(&Slot::new("measure"), hosts, &measure).await?;

@@ -21,9 +21,8 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     let unusable =
         |e| Error::new(ErrorKind::Corrupt, format!("{guest} sent a key that is not usable")).because(e);
     let key = PublicKey::from_bytes(&public_key).map_err(unusable)?;
-    if key.size().bits() != binning.key_length {
-        let text =
-            format!("{guest} sent a key of {} bits, the job says {}", key.size().bits(), binning.key_length);
+    if key.size() != binning.key {
+        let text = format!("{guest} sent a key of {}, the job says {}", key.size(), binning.key);
         return Err(Error::new(ErrorKind::Denied, text));
     }
     let Layout::Rows(rows) = binning.table.layout().clone() else {

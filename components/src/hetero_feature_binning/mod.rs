@@ -7,6 +7,7 @@
 //! except where its published definitions are right and its code is not: rates of empty bins, and the sum over all bins.
 
 mod parameters;
+mod check;
 mod cuts;
 mod guest;
 mod host;
@@ -22,13 +23,14 @@ use tributary_core::federation::Message;
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, ErrorKind, Result, Table};
+use tributary_paillier::KeyBits;
 
 use self::guest::Measured;
 use self::parameters::{Method, PredictParameters, TrainParameters, Transform};
-use crate::Component;
 use crate::definition::{Definition, Stage};
 use crate::output::Outputs;
 use crate::task::Task;
+use crate::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -48,6 +50,10 @@ impl Component for HeteroFeatureBinning {
 
     fn kernels(&self) -> Kernels {
         tributary_binning::kernels()
+    }
+
+    fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
+        check::problems(assignment)
     }
 
     async fn run(&self, task: &Task) -> Result<Outputs> {
@@ -87,7 +93,7 @@ struct Binning<'a> {
     /// How many of `cuts` are cut; the rest are categories.
     binned: usize,
     adjustment_factor: f64,
-    key_length: u32,
+    key: KeyBits,
     measure: Measuring,
 }
 
@@ -167,7 +173,7 @@ async fn train(task: &Task) -> Result<Outputs> {
         cuts: cuts::find(task, table, &parameters, &columns).await?,
         binned: columns.binned.len(),
         adjustment_factor: parameters.adjustment_factor,
-        key_length: parameters.he_param.key_length,
+        key: parameters.he_param.bits().map_err(|e| Error::bug("a key that was checked").because(e))?,
         measure: Measuring::of(parameters.skip_metrics, parameters.local_only),
     };
     let measured = binning.measured(task).await?;
@@ -199,7 +205,7 @@ async fn predict(task: &Task) -> Result<Outputs> {
         binned: cuts.len(),
         cuts,
         adjustment_factor: model.parts().adjustment_factor,
-        key_length: meta.key_length,
+        key: KeyBits::try_from(meta.key_length).map_err(not_a_model)?,
         measure: Measuring::of(parameters.skip_metrics, meta.local_only),
     };
     let measured = binning.measured(task).await?;
@@ -235,9 +241,12 @@ fn learned(binning: &Binning<'_>, parameters: &TrainParameters, measured: &Measu
     })
 }
 
+fn not_a_model(why: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(ErrorKind::Corrupt, "input_model is not a binning model").because(why)
+}
+
 fn read_model(model: &Value) -> Result<(Model, Meta)> {
-    let wrong = |e| Error::new(ErrorKind::Corrupt, "input_model is not a binning model").because(e);
     let part = |name: &str| model.get(name).cloned().unwrap_or(Value::Null);
-    let data: ModelParts = serde_json::from_value(part("data")).map_err(wrong)?;
-    Ok((Model::new(data)?, serde_json::from_value(part("meta")).map_err(wrong)?))
+    let data: ModelParts = serde_json::from_value(part("data")).map_err(not_a_model)?;
+    Ok((Model::new(data)?, serde_json::from_value(part("meta")).map_err(not_a_model)?))
 }

@@ -1,10 +1,11 @@
 //! What a user may say about a binning, and what comes of it for one table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, Field, Party, Result, TableSchema};
+use tributary_paillier::KeyBits;
 
 use crate::definition::{Artifact, Definition, Kind, Parameter, Stage, above};
 
@@ -164,8 +165,21 @@ pub(super) fn anonymous(party: &Party, position: usize) -> String {
     format!("{party}_x{position}")
 }
 
+/// Where the first item stands that stood before.
+pub(super) fn repeated<T: Ord>(items: impl IntoIterator<Item = T>) -> Option<usize> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().position(|item| !seen.insert(item))
+}
+
+impl HeParam {
+    /// The size of the key.
+    pub(super) fn bits(&self) -> Result<KeyBits, tributary_paillier::Error> {
+        KeyBits::try_from(self.key_length)
+    }
+}
+
 impl TrainParameters {
-    /// Which columns to bin, and which to measure by value. `InvalidInput` names what is not there.
+    /// Which columns to bin, and which to measure by value. `InvalidInput` names what the table does not have.
     pub(super) fn columns(&self, own: &Party, schema: &TableSchema) -> Result<Columns> {
         let name = |key: &str, given: &str| self.column(own, schema, key, given);
         let position = |key: &str, at: usize| {
@@ -174,21 +188,18 @@ impl TrainParameters {
                 Error::invalid(format!("{key} {at}: the table has {} features", features(schema).count()))
             })
         };
-        let pick =
-            |names: &Option<Vec<String>>, key: &str, positions: &Option<Vec<usize>>, positions_key: &str| {
-                match (names, positions) {
-                    (Some(_), Some(_)) => {
-                        Err(Error::invalid(format!("{key} and {positions_key} are both given")))
-                    }
-                    (Some(names), None) => {
-                        names.iter().map(|n| name(key, n)).collect::<Result<Vec<_>>>().map(Some)
-                    }
-                    (None, Some(at)) => {
-                        at.iter().map(|at| position(positions_key, *at)).collect::<Result<_>>().map(Some)
-                    }
-                    (None, None) => Ok(None),
+        let pick = |names: &Option<Vec<String>>,
+                    key: &str,
+                    positions: &Option<Vec<usize>>,
+                    positions_key: &str| {
+            match (names, positions) {
+                (Some(names), _) => names.iter().map(|n| name(key, n)).collect::<Result<Vec<_>>>().map(Some),
+                (None, Some(at)) => {
+                    at.iter().map(|at| position(positions_key, *at)).collect::<Result<_>>().map(Some)
                 }
-            };
+                (None, None) => Ok(None),
+            }
+        };
         let categories =
             pick(&self.category_col, "category_col", &self.category_idx, "category_idx")?.unwrap_or_default();
         let chosen = match self.method {
@@ -200,8 +211,9 @@ impl TrainParameters {
             numeric.map(|f| f.name.clone()).filter(|name| !categories.contains(name)).collect()
         };
         let columns = Columns { binned: chosen.unwrap_or_else(all), categories: categories.clone() };
-        let mut seen = std::collections::BTreeSet::new();
-        match columns.binned.iter().chain(&columns.categories).find(|name| !seen.insert(name.as_str())) {
+        // A name and a position of one column: only the table tells. The same name twice was refused before.
+        let names = || columns.binned.iter().chain(&columns.categories);
+        match repeated(names()).and_then(|at| names().nth(at)) {
             Some(twice) => Err(Error::invalid(format!("column {twice:?} is named twice"))),
             None => Ok(columns),
         }
@@ -222,9 +234,8 @@ impl TrainParameters {
     }
 
     fn manual_columns(&self, own: &Party, schema: &TableSchema) -> Result<Vec<String>> {
-        let points = self.split_pt_dict.as_ref().filter(|points| !points.is_empty());
-        let points = points.ok_or_else(|| Error::invalid("method manual needs split_pt_dict"))?;
-        points.keys().map(|given| self.column(own, schema, "split_pt_dict", given)).collect()
+        let given = self.split_pt_dict.iter().flat_map(BTreeMap::keys);
+        given.map(|given| self.column(own, schema, "split_pt_dict", given)).collect()
     }
 
     /// The points given for a column, under its name or its anonymous one.

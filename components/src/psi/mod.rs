@@ -25,10 +25,10 @@ use tributary_core::schema::Purpose;
 use tributary_core::{Error, Party, Result, Role, Table};
 use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, POINT, PointsOfKeys, Secret};
 
-use crate::Component;
 use crate::definition::{Artifact, Definition, Parameter};
 use crate::output::{Metric, Outputs};
 use crate::task::Task;
+use crate::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -72,11 +72,14 @@ impl Component for Psi {
         tributary_psi::kernels()
     }
 
+    fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
+        let no_host = || ParameterProblem::of_task("an intersection needs at least one host");
+        let lonely = (assignment.count(&Role::host()) == 0).then(no_host);
+        Ok(lonely.into_iter().chain(assignment.expect_one_guest()).collect())
+    }
+
     async fn run(&self, task: &Task) -> Result<Outputs> {
         let input = task.table("input_data")?;
-        if task.others(&Role::host()).is_empty() && task.is_guest() {
-            return Err(Error::invalid("an intersection needs at least one host"));
-        }
         let secret = Secret::random()?;
         let own = Masked::of(task, input, &secret).await?;
         let chosen = match task.is_guest() {
@@ -167,4 +170,22 @@ async fn gather(task: &Task, input: &Table, chosen: &Table) -> Result<Table> {
         .select(columns)?
         .keep()
         .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::assignment::tests::problems;
+    use crate::definition::Stage;
+
+    #[test]
+    fn an_intersection_has_one_guest_and_at_least_one_host() {
+        let check = |parties: &[(&str, &str)], expected: &[&str]| {
+            assert_eq!(problems(&Psi::default(), Stage::Default, parties, json!({})), expected);
+        };
+        check(&[("guest", "1")], &[": an intersection needs at least one host"]);
+        check(&[("host", "1"), ("host", "2")], &[": expected one guest, got 0"]);
+        check(&[("host", "1"), ("guest", "2"), ("guest", "3")], &[": expected one guest, got 2"]);
+        check(&[("host", "1"), ("guest", "2"), ("host", "3")], &[]);
+    }
 }

@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tributary_core::{Result, TableName};
 
-use crate::Component;
 use crate::definition::{Artifact, Definition, Parameter};
 use crate::output::{DataOutput, Outputs};
 use crate::task::Task;
+use crate::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -38,10 +38,37 @@ impl Component for Reader {
         &self.0
     }
 
+    fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
+        let Parameters { namespace, name } = assignment.parameters()?;
+        // Each with a sound other half, so that each has its own place.
+        let halves = [("namespace", TableName::new(namespace, "t")), ("name", TableName::new("n", name))];
+        let problem =
+            |(key, half): (&str, Result<TableName>)| Some(ParameterProblem::of(key, half.err()?.to_string()));
+        Ok(halves.into_iter().filter_map(problem).collect())
+    }
+
     async fn run(&self, task: &Task) -> Result<Outputs> {
-        let parameters: Parameters = task.parameters()?;
-        let table = TableName::new(parameters.namespace, parameters.name)?;
+        let Parameters { namespace, name } = task.parameters()?;
+        let table = TableName::new(namespace, name)?;
         task.existing(&table).await?;
         Ok(Outputs { data: vec![("output_data".into(), DataOutput::Existing(table))], ..Outputs::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::assignment::tests::problems;
+    use crate::definition::Stage;
+
+    #[test]
+    fn a_name_that_no_table_can_have_is_told_where_it_stands() {
+        let given = json!({"namespace": "../etc", "name": "a b"});
+        let found = problems(&Reader::default(), Stage::Default, &[("guest", "1")], given);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("namespace: table namespace \"../etc\""), "{found:?}");
+        assert!(found[1].starts_with("name: table name \"a b\""), "{found:?}");
     }
 }

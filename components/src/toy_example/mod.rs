@@ -19,10 +19,10 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Error, ErrorKind, Field, Layout, Party, Result, Role, Table, TableSchema};
 
 use self::kernels::{Split, WrappingSum, share};
-use crate::Component;
 use crate::definition::{Artifact, Definition, Parameter};
 use crate::output::{Metric, Outputs};
 use crate::task::Task;
+use crate::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -76,6 +76,10 @@ impl Component for ToyExample {
 
     fn kernels(&self) -> Kernels {
         Kernels::default().map::<Split>().fold::<WrappingSum>()
+    }
+
+    fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
+        Ok(assignment.expect_one_guest().into_iter().collect())
     }
 
     async fn run(&self, task: &Task) -> Result<Outputs> {

@@ -41,7 +41,7 @@ pub(super) fn resolve<'a>(
             }
         }
     }
-    if let (Some(definition), Some(stage)) = (plan.definition, plan.stage) {
+    if let (Some(definition), Some(stage)) = (plan.definition(), plan.stage) {
         let required = definition.inputs.iter().filter(|input| !input.optional && input.is_at_stage(stage));
         for artifact in required.filter(|artifact| !unsound.contains(&(artifact.group, artifact.name))) {
             resolver.check_given(artifact, &inputs);
@@ -68,7 +68,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
 
     /// What the component says of an input it is given.
     fn artifact(&self, input: &raw::Input<'_>) -> Option<&'c Artifact> {
-        let (definition, stage) = (self.plan.definition?, self.plan.stage?);
+        let (definition, stage) = (self.plan.definition()?, self.plan.stage?);
         let found = find(&definition.inputs, input.group, input.key);
         if let Some(artifact) = found.filter(|artifact| artifact.is_at_stage(stage)) {
             return Some(artifact);
@@ -94,7 +94,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
             let sound = self.check_source(channel, input.group, artifact);
             all_sound &= sound;
             let idle = !self.plan.parties.iter().any(|party| self.applies(channel, input.group, party));
-            let certain = self.plan.complete && channel.parties.complete && self.plan.definition.is_some();
+            let certain = self.plan.complete && channel.parties.complete && self.plan.component.is_some();
             if sound && idle && certain {
                 channel.item.problem(format!("applies at no party that runs {}", self.plan.task.name));
                 all_sound = false;
@@ -136,7 +136,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         };
         self.plans.get(producer.name).is_some_and(|producer| {
             let made =
-                producer.definition.and_then(|definition| find(&definition.outputs, group, output.name));
+                producer.definition().and_then(|definition| find(&definition.outputs, group, output.name));
             producer.parties.contains(party) && made.is_some_and(|made| made.is_at_role(party.role.as_str()))
         })
     }
@@ -225,7 +225,7 @@ fn check_output(
     output: &raw::Reference<'_>,
     producer: &Plan<'_, '_>,
 ) -> bool {
-    let (Some(definition), Some(stage)) = (producer.definition, producer.stage) else {
+    let (Some(definition), Some(stage)) = (producer.definition(), producer.stage) else {
         return false;
     };
     let problem = match find(&definition.outputs, group, output.name) {

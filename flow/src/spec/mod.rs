@@ -1,10 +1,10 @@
 //! A job as written (DAG YAML or JSON, schema 2.x) to a job as resolved: every party's view of every task.
 //!
 //! Everything that can be known to be wrong is told at submit, at once and with its place: the file is read whole into
-//! raw types that remember positions, then resolved against the components' definitions. What can go wrong after that
-//! depends on a site (a table that does not exist, too few cores). Two decisions a reader may question: keys nobody
-//! knows are refused, where the system this format comes from ignores them; and a component that has only the stage
-//! `default` runs in it whatever stage the job names, since no other reading makes sense.
+//! raw types that remember positions, then resolved against the components' definitions and what they say of their
+//! parameters. What can go wrong after that depends on a site (a table that does not exist, too few cores). Two decisions a
+//! reader may question: keys nobody knows are refused, where the system this format comes from ignores them; and a
+//! component that has only the stage `default` runs in it whatever stage the job names, since no other reading makes sense.
 
 mod canonical;
 mod conf;
@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tributary_components::definition::{Catalog, Stage};
+use tributary_components::Catalog;
+use tributary_components::definition::Stage;
 use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 

@@ -37,6 +37,7 @@ pub(super) struct Reference<'a> {
 
 /// `dag.tasks.<name>`.
 pub(super) struct Task<'a> {
+    pub(super) item: Item<'a>,
     pub(super) name: &'a str,
     pub(super) component: Option<Reference<'a>>,
     pub(super) dependent_tasks: Vec<Reference<'a>>,
@@ -171,6 +172,7 @@ fn task<'a>(name: &'a str, item: Item<'a>) -> Task<'a> {
         let inputs_item = keys.take("inputs");
         let stage_item = keys.take("stage");
         Task {
+            item: item.clone(),
             name,
             component: reference(keys.required("component_ref")),
             dependent_tasks: keys.take("dependent_tasks").list().into_iter().filter_map(reference).collect(),

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Map;
-use tributary_components::definition::{Catalog, Definition, ParameterProblem, Stage};
-use tributary_core::Party;
+use serde_json::{Map, Value};
+use tributary_components::definition::{Definition, Stage};
+use tributary_components::{Assignment, Catalog, Component, ParameterProblem};
+use tributary_core::{Error, Party, Result};
 use tributary_document::{Item, Step};
 
 use super::conf::TaskConf;
@@ -19,12 +20,18 @@ use super::{Inputs, JobSpec, PartyTask, TaskSpec, inputs};
 /// A task with what its names stand for, as far as they stand for anything.
 pub(super) struct Plan<'a, 'c> {
     pub(super) task: &'c raw::Task<'a>,
-    pub(super) definition: Option<&'c Definition>,
+    pub(super) component: Option<&'c dyn Component>,
     pub(super) stage: Option<Stage>,
     /// Parties it runs at.
     pub(super) parties: Vec<Party>,
     /// Whether those are all.
     pub(super) complete: bool,
+}
+
+impl<'c> Plan<'_, 'c> {
+    pub(super) fn definition(&self) -> Option<&'c Definition> {
+        self.component.map(|component| component.definition())
+    }
 }
 
 /// Tasks by name.
@@ -46,13 +53,13 @@ pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
         edges.extend(dependencies.map(|r| Edge { from: r.name, to: task.name, item: r.item.clone() }));
         let dependent_tasks =
             edges.iter().filter(|edge| edge.to == task.name).map(|edge| edge.from.to_owned());
-        if let (Some(definition), Some(stage)) = (plan.definition, plan.stage) {
+        if let (Some(component), Some(stage)) = (plan.component, plan.stage) {
             let spec = TaskSpec {
                 name: task.name.to_owned(),
-                component: definition.name.to_owned(),
+                component: component.definition().name.to_owned(),
                 stage,
                 dependent_tasks: dependent_tasks.collect(),
-                parties: party_tasks(plan, definition, stage, inputs, &job, &mut notes),
+                parties: party_tasks(plan, component, stage, inputs, &job, &mut notes),
             };
             tasks.insert(spec.name.clone(), spec);
         }
@@ -69,13 +76,14 @@ pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
 }
 
 fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, catalog: &Catalog<'c>) -> Plan<'a, 'c> {
-    let definition = task.component.as_ref().and_then(|component| {
+    let component = task.component.as_ref().and_then(|component| {
         let found = catalog.get(component.name);
         if found.is_none() {
             component.item.unknown("component", component.name, catalog.names());
         }
         found
     });
+    let definition = component.map(|component| component.definition());
     let named = if task.parties.item.is_given() { &task.parties } else { &job.parties };
     task.parties.check_members_of(&job.parties);
     let mut parties: Vec<Party> = named.iter().filter(|party| job.parties.contains(party)).cloned().collect();
@@ -85,7 +93,7 @@ fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, catalog: &Catalog<'
         parties.retain(runs);
     }
     let stage = definition.and_then(|definition| stage(task, job.stage, definition));
-    Plan { task, definition, stage, parties, complete: named.complete && job.parties.complete }
+    Plan { task, component, stage, parties, complete: named.complete && job.parties.complete }
 }
 
 fn check_roles(task: &raw::Task<'_>, definition: &Definition, others: Vec<Party>) {
@@ -162,14 +170,14 @@ fn check_use(parties: &Parties<'_>, task: &raw::PartyTask<'_>, job: &Parties<'_>
 
 fn party_tasks(
     plan: &Plan<'_, '_>,
-    definition: &Definition,
+    component: &dyn Component,
     stage: Stage,
     mut inputs: BTreeMap<Party, Inputs>,
     job: &raw::Job<'_>,
     notes: &mut BTreeSet<String>,
 ) -> Vec<PartyTask> {
     let name = plan.task.name;
-    let mut missing: BTreeMap<ParameterProblem, Vec<Party>> = BTreeMap::new();
+    let mut unwritten: BTreeMap<ParameterProblem, Vec<Party>> = BTreeMap::new();
     let mut tasks = Vec::new();
     for party in &plan.parties {
         let entries: Vec<_> = job.party_tasks.iter().filter(|entry| entry.parties.contains(party)).collect();
@@ -179,15 +187,14 @@ fn party_tasks(
 
         let overrides = entries.iter().filter_map(|entry| Some(&entry.of(name)?.parameters));
         let written = overlay([&plan.task.parameters].into_iter().chain(overrides));
-        let values = written.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
-        let parameters = match definition.validate_parameters(stage, &values.collect()) {
-            Ok(checked) => {
-                notes.extend(checked.notes.into_iter().map(|note| format!("task {name}: {note}")));
-                checked.values
+        let parameters = match settle(plan, component, stage, party, &written) {
+            Ok(settled) => {
+                notes.extend(settled.notes);
+                settled.parameters
             }
             Err(problems) => {
                 for problem in problems.into_iter().filter(|problem| !report(problem, &written)) {
-                    missing.entry(problem).or_default().push(party.clone());
+                    unwritten.entry(problem).or_default().push(party.clone());
                 }
                 Map::new()
             }
@@ -195,11 +202,36 @@ fn party_tasks(
         let inputs = inputs.remove(party).unwrap_or_default();
         tasks.push(PartyTask { party: party.clone(), parameters, conf, inputs });
     }
-    for (problem, parties) in missing {
-        let place = plan.task.parameters.below(&problem.path);
-        place.problem_with(format!("{}{}", problem.message, at(&parties, plan.parties.len())), problem.help);
+    for (problem, parties) in &unwritten {
+        report_unwritten(plan, problem, parties);
     }
     tasks
+}
+
+/// Sound parameters of one party, and what was accepted without effect.
+struct Settled {
+    parameters: Map<String, Value>,
+    notes: Vec<String>,
+}
+
+/// Parameters as written against the definition, then against what the component says of them.
+fn settle(
+    plan: &Plan<'_, '_>,
+    component: &dyn Component,
+    stage: Stage,
+    party: &Party,
+    written: &BTreeMap<&str, Item<'_>>,
+) -> Result<Settled, Vec<ParameterProblem>> {
+    let values = written.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
+    let checked = component.definition().validate_parameters(stage, &values.collect())?;
+    let assignment = Assignment { stage, own: party, parties: &plan.parties, parameters: &checked.values };
+    let bug = |error: Error| vec![ParameterProblem::of_task(error.chain())];
+    let problems = component.check(&assignment).map_err(bug)?;
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let notes = checked.notes.into_iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
+    Ok(Settled { parameters: checked.values, notes })
 }
 
 /// Parameters as written, later maps over earlier ones, whole values at a time.
@@ -217,4 +249,16 @@ fn report(problem: &ParameterProblem, written: &BTreeMap<&str, Item<'_>>) -> boo
     };
     item.below(below).problem_with(problem.message.clone(), problem.help.clone());
     true
+}
+
+/// Reports a problem of what is not written, at the task.
+fn report_unwritten(plan: &Plan<'_, '_>, problem: &ParameterProblem, parties: &[Party]) {
+    let item = match problem.path.is_empty() {
+        // About who takes part, which proves nothing unless it is all known.
+        true if !plan.complete => return,
+        true => plan.task.item.clone(),
+        false => plan.task.parameters.below(&problem.path),
+    };
+    let message = format!("{}{}", problem.message, at(parties, plan.parties.len()));
+    item.problem_with(message, problem.help.clone());
 }

@@ -1,12 +1,15 @@
-//! Whole job files through the whole of `spec`, with small definitions of the components they name.
+//! Whole job files through the whole of `spec`, with small samples of the components they name.
 
 mod mutations;
 mod right;
 mod wrong;
 
+use async_trait::async_trait;
 use tributary_components::definition::{
-    ARBITER, Artifact, ArtifactType, Catalog, Definition, GUEST, HOST, Kind, Parameter, Stage,
+    ARBITER, Artifact, ArtifactType, Definition, GUEST, HOST, Kind, Parameter, Stage,
 };
+use tributary_components::{Assignment, Catalog, Component, Outputs, ParameterProblem as Problem, Task};
+use tributary_core::{Error, Result, Role};
 
 use super::*;
 
@@ -82,9 +85,47 @@ fn definitions() -> Vec<Definition> {
     ]
 }
 
+/// A component that only says what it is.
+#[derive(Debug)]
+struct Sample(Definition);
+
+#[async_trait]
+impl Component for Sample {
+    fn definition(&self) -> &Definition {
+        &self.0
+    }
+
+    fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<Problem>> {
+        let given = |name: &str| assignment.parameters.get(name).cloned().unwrap_or_default();
+        let bits = given("he_param")["key_length"].as_u64();
+        let problem = match self.0.name {
+            "psi" if assignment.count(&Role::host()) == 0 => Problem::of_task("needs a host"),
+            "evaluation" if given("metrics").to_string().contains("rmse") => {
+                match given("label_column_name").is_null() {
+                    true => Problem::of("label_column_name", "rmse needs a label").help("name its column"),
+                    false => return Ok(Vec::new()),
+                }
+            }
+            "hetero_secureboost" if bits.is_some_and(|bits| bits % 1024 != 0) => {
+                Problem::of("he_param", "expected a multiple of 1024").key("key_length")
+            }
+            "toy_example" if given("partition").as_u64() > given("data_num").as_u64() => {
+                Problem::of("partition", "more partitions than values")
+            }
+            "hetero_feature_binning" if given("n_bins") == 666 => return Err(Error::bug("not of my type")),
+            _ => return Ok(Vec::new()),
+        };
+        Ok(vec![problem])
+    }
+
+    async fn run(&self, _: &Task) -> Result<Outputs> {
+        Err(Error::bug("samples do not run"))
+    }
+}
+
 fn parse(source: &[u8]) -> Result<JobSpec, Problems> {
-    let definitions = definitions();
-    let catalog: Catalog<'_> = definitions.iter().collect();
+    let samples: Vec<Sample> = definitions().into_iter().map(Sample).collect();
+    let catalog: Catalog<'_> = samples.iter().map(|sample| sample as &dyn Component).collect();
     JobSpec::parse("job.yaml", source, &catalog)
 }
 

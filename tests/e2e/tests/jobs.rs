@@ -62,6 +62,27 @@ fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
 }
 
 #[test]
+fn parameters_that_contradict_each_other_are_told_with_all_other_mistakes() {
+    let site = Site::default();
+    let text = std::fs::read_to_string(example("breast/job.yaml")).unwrap();
+    let text = text.replace("method: quantile", "method: manual\n        he_param: {key_length: 1500}");
+    let text = text.replace("name: breast_host, ", "name: a/b, ");
+    let text = text.replace("dependent_tasks: [reader_0]", "dependent_tasks: [reader_1]");
+    let message = site.fails(2, &["run", &site.write("job.yaml", &text)]);
+    let binning = "dag.tasks.binning_0.parameters";
+    for expected in [
+        "job.yaml:25:24: dag.party_tasks.host_10000.tasks.reader_0.parameters.name: table name \"a/b\""
+            .to_string(),
+        "job.yaml:34:25: dag.tasks.psi_0.dependent_tasks[0]: unknown task \"reader_1\"".to_string(),
+        format!("job.yaml:53:7: {binning}.split_pt_dict: method manual needs cut points of each column"),
+        format!("job.yaml:55:20: {binning}.he_param.key_length: expected 1024, 2048 or 3072 bits, got 1500"),
+        "4 problems to mend".to_string(),
+    ] {
+        assert!(message.contains(&expected), "{expected} in {message}");
+    }
+}
+
+#[test]
 fn a_failure_names_task_party_cause_and_log() {
     let site = Site::default();
     site.upload("9999", "breast_guest", &["--label", "y"]);

@@ -56,6 +56,42 @@ fn what_only_one_party_lacks_names_the_party() {
 }
 
 #[test]
+fn what_a_component_finds_wrong_is_told_after_what_its_definition_refuses() {
+    let toy =
+        |parameters: &str| format!("    t: {{component_ref: toy_example, parameters: {{{parameters}}}}}\n");
+    let of = "dag.tasks.t.parameters";
+    check(
+        &toy("data_num: 5, partition: 6"),
+        &[&format!("job.yaml:5:63: {of}.partition: more partitions than values")],
+    );
+    check(
+        &toy("data_num: 5, partition: 6, more: 1"),
+        &[&format!("job.yaml:5:77: {of}.more: unknown parameter (known: data_num, partition)")],
+    );
+    let bug = TRAIN.replace("n_bins: 20", "n_bins: 666");
+    assert_eq!(refusal(&bug), "job.yaml:82:5: dag.tasks.binning_0: not of my type at guest_9999");
+}
+
+#[test]
+fn who_takes_part_is_judged_only_where_it_is_known() {
+    let psi = |parties: &str| {
+        format!(
+            "    r: {{component_ref: reader, parameters: {{name: t, namespace: n}}}}
+    p: {{component_ref: psi, parties: {parties}, inputs: {{data: {{input_data: {{task_output_artifact: {{producer_task: r, output_artifact_key: output_data}}}}}}}}}}
+"
+        )
+    };
+    check(&psi("[{role: guest, party_id: [1]}]"), &["job.yaml:6:5: dag.tasks.p: needs a host"]);
+    check(
+        &psi("[{role: guest, party_id: [1]}, {role: hots, party_id: [2]}]"),
+        &[
+            "job.yaml:6:70: dag.tasks.p.parties[1].role: expected one of guest, host, arbiter, local, got \"hots\" \
+           (did you mean \"host\"?)",
+        ],
+    );
+}
+
+#[test]
 fn a_table_is_no_dataframe() {
     let tasks = "    r: {component_ref: reader, parameters: {name: t, namespace: n}}
     p: {component_ref: psi, inputs: {data: {input_data: {task_output_artifact: {producer_task: r, output_artifact_key: output_data}}}}}

@@ -1,0 +1,97 @@
+//! One party's part of a task as the job file tells it: no engine, no rows, nothing of a site.
+//!
+//! What a component is asked before anything runs ([`Component::check`](crate::Component::check)) is asked of this, so that
+//! the answer is the same on every machine.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tributary_core::{Error, Party, Result, Role};
+
+use crate::definition::{ParameterProblem, Stage};
+
+/// One party's part of a task that has not begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Assignment<'a> {
+    /// Which of its functions the component is to perform.
+    pub stage: Stage,
+    /// Whose part it is.
+    pub own: &'a Party,
+    /// Everybody who is to run it, this party included.
+    pub parties: &'a [Party],
+    /// Checked against the definition, defaults filled in.
+    pub parameters: &'a Map<String, Value>,
+}
+
+impl Assignment<'_> {
+    /// The parameters as the component's own type. `Bug` if its definition lets through what the type does not take.
+    pub fn parameters<P: DeserializeOwned>(&self) -> Result<P> {
+        typed(self.parameters)
+    }
+
+    /// Whether this party is the guest.
+    pub fn is_guest(&self) -> bool {
+        self.own.role == Role::guest()
+    }
+
+    /// How many run it in a role.
+    pub fn count(&self, role: &Role) -> usize {
+        self.parties.iter().filter(|party| party.role == *role).count()
+    }
+
+    /// What is wrong where hosts work with a guest, and not exactly one guest is there.
+    pub fn expect_one_guest(&self) -> Option<ParameterProblem> {
+        let guests = self.count(&Role::guest());
+        (guests != 1).then(|| ParameterProblem::of_task(format!("expected one guest, got {guests}")))
+    }
+}
+
+pub(crate) fn typed<P: DeserializeOwned>(parameters: &Map<String, Value>) -> Result<P> {
+    serde_json::from_value(Value::Object(parameters.clone()))
+        .map_err(|e| Error::bug("checked parameters do not fit the component's own type").because(e))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tributary_document::Step;
+
+    use super::*;
+    use crate::Component;
+
+    /// What a component says of parameters that its definition lets through, as `path: message (help)`. Parties by
+    /// role and id; the first is the one asked.
+    pub(crate) fn problems(
+        component: &dyn Component,
+        stage: Stage,
+        parties: &[(&str, &str)],
+        given: Value,
+    ) -> Vec<String> {
+        let parties: Vec<Party> = parties.iter().map(|(role, id)| Party::new(*role, *id).unwrap()).collect();
+        let checked = component.definition().validate_parameters(stage, given.as_object().unwrap()).unwrap();
+        let assignment =
+            Assignment { stage, own: &parties[0], parties: &parties, parameters: &checked.values };
+        component.check(&assignment).unwrap().into_iter().map(shown).collect()
+    }
+
+    fn shown(problem: ParameterProblem) -> String {
+        let steps = problem.path.iter().map(|step| match step {
+            Step::Key(key) => key.clone(),
+            Step::Index(index) => index.to_string(),
+        });
+        let help = problem.help.map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{}: {}{help}", steps.collect::<Vec<_>>().join("/"), problem.message)
+    }
+
+    #[test]
+    fn every_component_finds_nothing_wrong_with_its_defaults() {
+        let parties = [("guest", "1"), ("host", "2")];
+        for component in crate::all() {
+            let definition = component.definition();
+            for stage in &definition.stages {
+                let required = definition.parameters.iter().filter(|p| p.required && p.is_at_stage(*stage));
+                let given: Map<String, Value> = required.map(|p| (p.name.to_owned(), 1.into())).collect();
+                let found = problems(component.as_ref(), *stage, &parties, given.into());
+                assert_eq!(found, Vec::<String>::new(), "{}", definition.name);
+            }
+        }
+    }
+}
