@@ -1,5 +1,6 @@
 //! Exit codes that a scheduler can act on, and how a failure is shown.
 
+use std::error::Error as _;
 use std::process::ExitCode;
 
 use tributary_core::{Error, ErrorKind};
@@ -43,7 +44,11 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Error(error) => {
-                render::note(format!("error: {}", error.chain()));
+                // Several things wrong at once, each with its place: a line each, and no chain of them.
+                match error.source().and_then(|source| source.downcast_ref::<Problems>()) {
+                    Some(problems) => render::note(format!("{problems}\nerror: {error}")),
+                    None => render::note(format!("error: {}", error.chain())),
+                }
                 ExitCode::from(code(error.kind()))
             }
             Self::Problems(problems) => {

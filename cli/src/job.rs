@@ -7,7 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tributary_components::{Catalog, Component};
 use tributary_core::{Error, JobId, PartyId, ResultExt};
 use tributary_flow::Job;
-use tributary_flow::place::place;
+use tributary_flow::lookup::look_up;
+use tributary_flow::place::{Placed, place};
 use tributary_flow::record::Records;
 use tributary_flow::scheduler::Outcome;
 use tributary_flow::spec::{JobSpec, SyncType};
@@ -98,10 +99,16 @@ pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, 
     let spec = read(&explain.job)?;
     let sites = home.sites(&parties(&spec), &tributary_components::kernels())?;
     let placed = place(&spec, &sites)?;
-    if explain.json {
-        render::json(&placed)?;
-        return Ok(ExitCode::SUCCESS);
+    match explain.json {
+        true => render::json(&placed)?,
+        false => show(&placed)?,
     }
+    // Placements do not depend on tables: whoever plans a job sees them, and then what `run` would refuse it for.
+    futures::executor::block_on(look_up(&spec, &sites))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(placed: &Placed) -> tributary_core::Result<()> {
     let row = |p: &tributary_flow::place::PlacedTask| {
         let settings = p.placement.settings.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>();
         vec![
@@ -129,7 +136,7 @@ pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, 
             render::line(format!("{} {}: note: {note}", p.task, p.party))?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 pub(crate) fn list(home: &Home, command: &args::JobCommand) -> Result<ExitCode, Failure> {

@@ -1,11 +1,11 @@
 //! One party's part of a task as the job file tells it: no engine, no rows, nothing of a site.
 //!
-//! What a component is asked before anything runs ([`Component::check`](crate::Component::check)) is asked of this, so that
-//! the answer is the same on every machine.
+//! What a component is asked before anything runs ([`Component::check`](crate::Component::check),
+//! [`Component::tables`](crate::Component::tables)) is asked of this, so that the answer is the same on every machine.
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tributary_core::{Error, Party, Result, Role};
+use tributary_core::{Error, Party, Result, Role, TableName};
 
 use crate::definition::{ParameterProblem, Stage};
 
@@ -20,6 +20,15 @@ pub struct Assignment<'a> {
     pub parties: &'a [Party],
     /// Checked against the definition, defaults filled in.
     pub parameters: &'a Map<String, Value>,
+}
+
+/// A table of the site that parameters name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTable {
+    /// Which.
+    pub table: TableName,
+    /// The parameter that names it, where messages about it point.
+    pub parameter: &'static str,
 }
 
 impl Assignment<'_> {

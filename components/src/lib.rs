@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use tributary_core::Result;
 use tributary_core::kernel::Kernels;
 
-pub use crate::assignment::Assignment;
+pub use crate::assignment::{Assignment, NamedTable};
 pub use crate::catalog::Catalog;
 pub use crate::definition::{Definition, ParameterProblem};
 pub use crate::output::{DataOutput, Metric, Outputs};
@@ -43,6 +43,12 @@ pub trait Component: fmt::Debug + Send + Sync + 'static {
     /// told at once and with their places; `run` relies on the answer and does not look again. Not asked of parameters
     /// that the definition refuses already. What depends on rows or columns is for `run` to find. An error is a bug.
     fn check(&self, _: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
+        Ok(Vec::new())
+    }
+
+    /// Tables of the site that the parameters name: all that are missing, at all parties, are told before the job
+    /// begins. Asked only of parameters in which [`Component::check`] finds nothing wrong; an error is a bug.
+    fn tables(&self, _: &Assignment<'_>) -> Result<Vec<NamedTable>> {
         Ok(Vec::new())
     }
 

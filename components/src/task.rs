@@ -9,8 +9,7 @@ use serde_json::{Map, Value};
 use tributary_core::computing::Computing;
 use tributary_core::federation::Federation;
 use tributary_core::layout::RowRanges;
-use tributary_core::meta::StorageMeta;
-use tributary_core::{Error, ErrorKind, Layout, Party, Result, Role, Table, TableName};
+use tributary_core::{Error, ErrorKind, Layout, Party, Result, Role, Table};
 
 use crate::assignment;
 use crate::definition::Stage;
@@ -42,8 +41,6 @@ pub struct Task {
     pub computing: Arc<dyn Computing>,
     /// Values to and from the other parties.
     pub federation: Arc<dyn Federation>,
-    /// What the site knows of its tables.
-    pub meta: Arc<dyn StorageMeta>,
     /// Tells the user where the task is; a line of text.
     pub progress: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -126,20 +123,5 @@ impl Task {
     /// Tells the user where the task is.
     pub fn note(&self, text: impl AsRef<str>) {
         (self.progress)(text.as_ref());
-    }
-
-    /// Refuses a table that does not exist at this site, with the nearest that does.
-    pub async fn existing(&self, table: &TableName) -> Result<()> {
-        if self.meta.get(table).await?.is_some() {
-            return Ok(());
-        }
-        let known: Vec<String> =
-            self.meta.list(None).await?.iter().map(|(_, r)| r.table.to_string()).collect();
-        let help = match known.len() {
-            0 => "this party has no tables yet; upload one with `tributary data upload`".to_string(),
-            _ => tributary_document::suggestion(&table.to_string(), known.iter().map(String::as_str))
-                .unwrap_or_else(|| "see `tributary table list`".into()),
-        };
-        Err(Error::new(ErrorKind::NotFound, format!("party {} has no table {table}: {help}", self.own.id)))
     }
 }

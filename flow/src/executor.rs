@@ -198,7 +198,6 @@ impl PartyAttempt {
             inputs: self.inputs(&computing).await?,
             computing,
             federation,
-            meta: self.site.meta.clone(),
             progress: self.progress.clone(),
         };
         let outputs = self.shared.component.run(&task).await?;
@@ -255,10 +254,15 @@ impl PartyAttempt {
             Channel::Table(name) => name.clone(),
             Channel::ModelWarehouse { .. } => return Err(Error::bug("a model where a table is expected")),
         };
-        let (_, record) = self.site.meta.get(&name).await?.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, format!("party {} has no table {name}", self.site.id))
-        })?;
+        let record = self.record_of(&name).await?;
         Table::load(computing, &record.uri).await.at(|| format!("load table {name}"))
+    }
+
+    async fn record_of(&self, name: &TableName) -> Result<TableRecord> {
+        let found = self.site.meta.get(name).await?.map(|(_, record)| record);
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("party {} has no table {name}", self.site.id))
+        })
     }
 
     fn output_of(&self, job: &JobId, task: &str, output: &str) -> Result<TableName> {
@@ -289,7 +293,7 @@ impl PartyAttempt {
         for (key, output) in outputs.data {
             let name = match output {
                 DataOutput::Existing(name) => {
-                    end.rows += self.site.meta.get(&name).await?.map_or(0, |(_, record)| record.rows);
+                    end.rows += self.record_of(&name).await.at(|| format!("output {key}"))?.rows;
                     name
                 }
                 DataOutput::Table(table) => {

@@ -1,11 +1,13 @@
 //! Job control: from a job file to tasks on the sites' engines and their recorded results.
 //!
-//! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`scheduler`] decides what
-//! runs when, `executor` runs one attempt at one task of one party and `attempt` all of its parties, [`run`] performs a whole job in this process, [`event`]
-//! tells what happens, and [`record`] is what stays. Knows contracts and components, no engine.
+//! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`lookup`] sees whether all
+//! it needs is there, [`scheduler`] decides what runs when, `executor` runs one attempt at one task of one party and `attempt`
+//! all of its parties, [`run`] performs a whole job in this process, [`event`] tells what happens, and [`record`] is what
+//! stays. Knows contracts and components, no engine.
 
 pub mod spec;
 pub mod place;
+pub mod lookup;
 pub mod scheduler;
 pub mod run;
 pub mod event;

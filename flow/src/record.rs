@@ -159,13 +159,7 @@ impl Records {
 
     /// All recorded jobs, latest first.
     pub fn jobs(&self) -> Result<Vec<JobRecord>> {
-        let folder = self.home.join("jobs");
-        let entries = match fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(Error::from(e).at(format!("list {}", folder.display()))),
-        };
-        let names = entries.filter_map(|entry| JobId::new(entry.ok()?.file_name().to_str()?).ok());
+        let names = names_in(&self.home.join("jobs"))?.into_iter().filter_map(|name| JobId::new(name).ok());
         // A folder without a record is a job that is just beginning.
         let found = names
             .map(|job| self.job(&job))
@@ -208,6 +202,21 @@ impl Records {
         read_json(&file, || format!("output tables of task {task} of {role} in job {job}"))
     }
 
+    /// All names under which models are registered, as `id#version`.
+    pub(crate) fn model_names(&self) -> Result<Vec<String>> {
+        let mut names = Vec::new();
+        for id in names_in(&self.home.join("models"))? {
+            let folder = self.home.join("models").join(&id);
+            for version in names_in(&folder)? {
+                if has_models(&folder.join(&version))? {
+                    names.push(format!("{id}#{version}"));
+                }
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     fn model_folder(&self, model: (&str, &str), role: &Role, task: &str) -> Result<PathBuf> {
         let (id, version) = (checked(model.0)?, checked(model.1)?);
         Ok(self.home.join("models").join(id).join(version).join(role.as_str()).join(checked(task)?))
@@ -235,13 +244,27 @@ impl Records {
     /// All models of one task, by output key.
     pub fn models(&self, model: (&str, &str), role: &Role, task: &str) -> Result<Vec<(String, Value)>> {
         let folder = self.model_folder(model, role, task)?;
-        let Ok(entries) = fs::read_dir(&folder) else { return Ok(Vec::new()) };
-        let names =
-            entries.filter_map(|e| Some(e.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_string()));
-        let mut keys: Vec<String> = names.collect();
+        let names = names_in(&folder)?;
+        let mut keys: Vec<String> =
+            names.iter().filter_map(|name| Some(name.strip_suffix(".json")?.to_string())).collect();
         keys.sort();
         keys.into_iter().map(|key| Ok((key.clone(), self.model(model, role, task, &key)?))).collect()
     }
+}
+
+/// Whether models are registered in the folder of a name: a folder for each role.
+fn has_models(folder: &Path) -> Result<bool> {
+    Ok(names_in(folder)?.iter().any(|name| folder.join(name).is_dir()))
+}
+
+/// Names of what is in a folder; none if there is no such folder.
+fn names_in(path: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::from(e).at(format!("list {}", path.display()))),
+    };
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
 /// A name that becomes part of a path.

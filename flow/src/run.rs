@@ -16,10 +16,11 @@ use crate::clock::now_ms;
 use crate::event::{Event, Failure, Report, TaskReport, Watcher};
 use crate::executor::{PartyAttempt, PartyEnd, Shared};
 use crate::log::TaskLog;
+use crate::lookup::look_up;
 use crate::place::{Placed, place, site};
 use crate::record::{JobRecord, Records, TaskRecord};
 use crate::scheduler::{Action, Event as Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{Channel, JobSpec, Launcher, PartyTask, TaskSpec};
+use crate::spec::{JobSpec, Launcher, PartyTask, TaskSpec};
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(259_200);
@@ -42,7 +43,7 @@ impl Job {
     /// is a [`Report`].
     pub async fn run(self, watcher: Watcher, cancel: impl Future<Output = ()>) -> Result<Report> {
         let mut runner = Runner::new(self, watcher)?;
-        runner.begin()?;
+        runner.begin().await?;
         let mut cancel = std::pin::pin!(cancel);
         let mut change = Change::Begin;
         loop {
@@ -103,9 +104,10 @@ impl Runner {
         })
     }
 
-    fn begin(&self) -> Result<()> {
+    /// Refuses what cannot work while nothing is recorded yet, then takes the job's place in every party's records.
+    async fn begin(&self) -> Result<()> {
         refuse_unsupported(&self.job.spec)?;
-        self.check_models()?;
+        look_up(&self.job.spec, &self.job.sites).await?;
         for site in self.job.sites.values() {
             let records = Records::new(&site.home);
             records
@@ -122,26 +124,6 @@ impl Runner {
         let notes = self.placed.notes();
         (self.watcher)(&Event::JobStarted { job: self.job.id.clone(), tasks, notes });
         Ok(())
-    }
-
-    /// Models of other jobs must be there before anything runs; all that are missing are named at once.
-    fn check_models(&self) -> Result<()> {
-        let mut missing = Vec::new();
-        for (name, part) in
-            self.job.spec.tasks.iter().flat_map(|(n, t)| t.parties.iter().map(move |p| (n, p)))
-        {
-            let records = Records::new(&site(&self.job.sites, &part.party.id)?.home);
-            for channel in part.inputs.model.values().flatten() {
-                let Channel::ModelWarehouse { model, producer_task, output_artifact_key } = channel else {
-                    continue;
-                };
-                let id = (model.model_id.as_str(), model.model_version.as_str());
-                if let Err(error) = records.model(id, &part.party.role, producer_task, output_artifact_key) {
-                    missing.push(format!("task {name} of {}: {error}", part.party));
-                }
-            }
-        }
-        if missing.is_empty() { Ok(()) } else { Err(Error::new(ErrorKind::NotFound, missing.join("\n"))) }
     }
 
     /// Lets the scheduler decide and does what it says.

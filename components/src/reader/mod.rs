@@ -7,7 +7,7 @@ use tributary_core::{Result, TableName};
 use crate::definition::{Artifact, Definition, Parameter};
 use crate::output::{DataOutput, Outputs};
 use crate::task::Task;
-use crate::{Assignment, Component, ParameterProblem};
+use crate::{Assignment, Component, NamedTable, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -32,6 +32,12 @@ struct Parameters {
     name: String,
 }
 
+impl Parameters {
+    fn table(self) -> Result<TableName> {
+        TableName::new(self.namespace, self.name)
+    }
+}
+
 #[async_trait]
 impl Component for Reader {
     fn definition(&self) -> &Definition {
@@ -47,10 +53,13 @@ impl Component for Reader {
         Ok(halves.into_iter().filter_map(problem).collect())
     }
 
+    fn tables(&self, assignment: &Assignment<'_>) -> Result<Vec<NamedTable>> {
+        let table = assignment.parameters::<Parameters>()?.table()?;
+        Ok(vec![NamedTable { table, parameter: "name" }])
+    }
+
     async fn run(&self, task: &Task) -> Result<Outputs> {
-        let Parameters { namespace, name } = task.parameters()?;
-        let table = TableName::new(namespace, name)?;
-        task.existing(&table).await?;
+        let table = task.parameters::<Parameters>()?.table()?;
         Ok(Outputs { data: vec![("output_data".into(), DataOutput::Existing(table))], ..Outputs::default() })
     }
 }

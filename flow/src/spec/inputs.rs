@@ -13,7 +13,7 @@ use super::graph::Edge;
 use super::parties::at;
 use super::raw::{self, Source};
 use super::resolve::{Plan, Plans};
-use super::{Channel, Inputs};
+use super::{Channel, Inputs, Need};
 
 /// The inputs of a task by party, and the edges they make.
 pub(super) fn resolve<'a>(
@@ -21,6 +21,7 @@ pub(super) fn resolve<'a>(
     plans: &Plans<'a, '_>,
     job: &raw::Job<'a>,
     edges: &mut Vec<Edge<'a>>,
+    needs: &mut Vec<Need>,
 ) -> BTreeMap<Party, Inputs> {
     let resolver = Resolver { plan, plans, job };
     let mut inputs: BTreeMap<Party, Inputs> = BTreeMap::new();
@@ -31,7 +32,7 @@ pub(super) fn resolve<'a>(
         if !resolver.check(input, artifact) {
             unsound.push((input.group, input.key));
         } else if let Some(artifact) = artifact {
-            for (party, channels) in resolver.take(input, artifact) {
+            for (party, channels) in resolver.take(input, artifact, needs) {
                 let of_party = inputs.entry(party).or_default();
                 let group = match input.group {
                     ArtifactGroup::Model => &mut of_party.model,
@@ -141,22 +142,26 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         })
     }
 
-    /// What each party takes of an input, where it takes anything.
-    fn take(&self, input: &raw::Input<'_>, artifact: &Artifact) -> Vec<(Party, Vec<Channel>)> {
+    /// What each party takes of an input, where it takes anything; what comes from outside the job goes to `needs` too.
+    fn take(
+        &self,
+        input: &raw::Input<'_>,
+        artifact: &Artifact,
+        needs: &mut Vec<Need>,
+    ) -> Vec<(Party, Vec<Channel>)> {
         let mut taken = Vec::new();
         let mut conflicts: BTreeMap<String, Vec<Party>> = BTreeMap::new();
         for party in self.plan.parties.iter().filter(|party| artifact.is_at_role(party.role.as_str())) {
-            let sources: Vec<&Source<'_>> = input
-                .channels
-                .iter()
-                .filter(|channel| self.applies(channel, input.group, party))
-                .map(|channel| &channel.source)
-                .collect();
+            let written: Vec<&raw::Channel<'_>> =
+                input.channels.iter().filter(|channel| self.applies(channel, input.group, party)).collect();
+            let sources: Vec<&Source<'_>> = written.iter().map(|channel| &channel.source).collect();
             if let Some(conflict) = conflict(&sources, artifact) {
                 conflicts.entry(conflict).or_default().push(party.clone());
             } else if !sources.is_empty() {
-                let channels = sources.into_iter().filter_map(|source| self.channel(source));
-                taken.push((party.clone(), channels.collect()));
+                let resolved = written.iter().filter_map(|raw| Some((self.channel(&raw.source)?, &raw.item)));
+                let outside = resolved.clone().filter(|(channel, _)| channel.is_outside());
+                needs.extend(outside.map(|(channel, item)| Need::new(party, channel, item)));
+                taken.push((party.clone(), resolved.map(|(channel, _)| channel).collect()));
             }
         }
         for (conflict, parties) in &conflicts {

@@ -2,14 +2,16 @@
 //!
 //! Everything that can be known to be wrong is told at submit, at once and with its place: the file is read whole into
 //! raw types that remember positions, then resolved against the components' definitions and what they say of their
-//! parameters. What can go wrong after that depends on a site (a table that does not exist, too few cores). Two decisions a
-//! reader may question: keys nobody knows are refused, where the system this format comes from ignores them; and a
-//! component that has only the stage `default` runs in it whatever stage the job names, since no other reading makes sense.
+//! parameters. What can go wrong after that depends on a site: too few cores, or something that is not there, for which
+//! the job keeps what it needs and where it says so. Two decisions a reader may question: keys nobody
+//! knows are refused, where the system this format comes from ignores them; and a component that has only the stage
+//! `default` runs in it whatever stage the job names, since no other reading makes sense.
 
 mod canonical;
 mod conf;
 mod graph;
 mod inputs;
+mod needs;
 mod parties;
 mod raw;
 mod resolve;
@@ -25,6 +27,7 @@ use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 
 pub use conf::{Inheritance, JobConf, Launcher, ModelRef, Provider, SyncType, TaskConf};
+pub use needs::{Need, Needs};
 pub use runtime_conf::RuntimeConf;
 
 /// A job whose every name, type and range has been checked.
@@ -44,6 +47,9 @@ pub struct JobSpec {
     /// What was accepted but has no effect. No part of the plan.
     #[serde(skip)]
     pub notes: Vec<String>,
+    /// What it takes from outside itself. No part of the plan.
+    #[serde(skip)]
+    pub needs: Needs,
 }
 
 /// One node of the graph.
@@ -130,13 +136,24 @@ impl JobSpec {
         limits.nodes = 50_000;
         let job = parse(source, &limits, &report)
             .map(|node| resolve::resolve(raw::read(&Item::root(&node, &report)), catalog));
-        report.finish(job)
+        let named = |mut job: JobSpec| {
+            file.clone_into(&mut job.needs.file);
+            job
+        };
+        report.finish(job.map(named))
     }
 
     /// The plan as bytes that are equal wherever the plan is: JSON with sorted keys. What parties hash to see that
     /// they run the same job.
     pub fn canonical(&self) -> serde_json::Result<Vec<u8>> {
         canonical::bytes(self)
+    }
+}
+
+impl Channel {
+    /// Whether it was there before the job.
+    fn is_outside(&self) -> bool {
+        !matches!(self, Self::TaskOutput { .. })
     }
 }
 

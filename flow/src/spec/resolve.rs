@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use tributary_components::definition::{Definition, Stage};
-use tributary_components::{Assignment, Catalog, Component, ParameterProblem};
+use tributary_components::{Assignment, Catalog, Component, NamedTable, ParameterProblem};
 use tributary_core::{Error, Party, Result};
 use tributary_document::{Item, Step};
 
@@ -15,7 +15,7 @@ use super::conf::TaskConf;
 use super::graph::{Edge, levels};
 use super::parties::{Parties, at};
 use super::raw;
-use super::{Inputs, JobSpec, PartyTask, TaskSpec, inputs};
+use super::{Channel, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
 
 /// A task with what its names stand for, as far as they stand for anything.
 pub(super) struct Plan<'a, 'c> {
@@ -39,7 +39,7 @@ pub(super) type Plans<'a, 'c> = BTreeMap<&'a str, Plan<'a, 'c>>;
 
 /// The job; whole only if nothing was reported.
 pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
-    let mut notes: BTreeSet<String> = std::mem::take(&mut job.notes).into_iter().collect();
+    let mut found = Found { notes: std::mem::take(&mut job.notes).into_iter().collect(), needs: Vec::new() };
     let plans: Plans<'_, '_> = job.tasks.iter().map(|task| (task.name, plan(task, &job, catalog))).collect();
     check_references(&job, &plans);
     let mut edges = Vec::new();
@@ -48,7 +48,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
         let Some(plan) = plans.get(task.name) else {
             continue;
         };
-        let inputs = inputs::resolve(plan, &plans, &job, &mut edges);
+        let inputs = inputs::resolve(plan, &plans, &job, &mut edges, &mut found.needs);
         let dependencies = task.dependent_tasks.iter().filter(|reference| plans.contains_key(reference.name));
         edges.extend(dependencies.map(|r| Edge { from: r.name, to: task.name, item: r.item.clone() }));
         let dependent_tasks =
@@ -59,7 +59,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
                 component: component.definition().name.to_owned(),
                 stage,
                 dependent_tasks: dependent_tasks.collect(),
-                parties: party_tasks(plan, component, stage, inputs, &job, &mut notes),
+                parties: party_tasks(plan, component, stage, inputs, &job, &mut found),
             };
             tasks.insert(spec.name.clone(), spec);
         }
@@ -71,8 +71,15 @@ pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
         parties: job.parties.iter().cloned().collect(),
         conf: job.conf,
         tasks,
-        notes: notes.into_iter().collect(),
+        notes: found.notes.into_iter().collect(),
+        needs: Needs { list: found.needs, ..Needs::default() },
     }
+}
+
+/// What is no part of the plan.
+struct Found {
+    notes: BTreeSet<String>,
+    needs: Vec<Need>,
 }
 
 fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, catalog: &Catalog<'c>) -> Plan<'a, 'c> {
@@ -174,7 +181,7 @@ fn party_tasks(
     stage: Stage,
     mut inputs: BTreeMap<Party, Inputs>,
     job: &raw::Job<'_>,
-    notes: &mut BTreeSet<String>,
+    found: &mut Found,
 ) -> Vec<PartyTask> {
     let name = plan.task.name;
     let mut unwritten: BTreeMap<ParameterProblem, Vec<Party>> = BTreeMap::new();
@@ -189,7 +196,8 @@ fn party_tasks(
         let written = overlay([&plan.task.parameters].into_iter().chain(overrides));
         let parameters = match settle(plan, component, stage, party, &written) {
             Ok(settled) => {
-                notes.extend(settled.notes);
+                found.notes.extend(settled.notes);
+                found.needs.extend(settled.needs);
                 settled.parameters
             }
             Err(problems) => {
@@ -208,10 +216,11 @@ fn party_tasks(
     tasks
 }
 
-/// Sound parameters of one party, and what was accepted without effect.
+/// Sound parameters of one party, and what follows from them.
 struct Settled {
     parameters: Map<String, Value>,
     notes: Vec<String>,
+    needs: Vec<Need>,
 }
 
 /// Parameters as written against the definition, then against what the component says of them.
@@ -230,8 +239,14 @@ fn settle(
     if !problems.is_empty() {
         return Err(problems);
     }
+    let need = |NamedTable { table, parameter }| {
+        let unwritten = || plan.task.parameters.below(&[Step::Key(parameter.to_owned())]);
+        let item = written.get(parameter).cloned().unwrap_or_else(unwritten);
+        Need::new(party, Channel::Table(table), &item)
+    };
+    let needs = component.tables(&assignment).map_err(bug)?.into_iter().map(need).collect();
     let notes = checked.notes.into_iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
-    Ok(Settled { parameters: checked.values, notes })
+    Ok(Settled { parameters: checked.values, notes, needs })
 }
 
 /// Parameters as written, later maps over earlier ones, whole values at a time.

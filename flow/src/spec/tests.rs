@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use tributary_components::definition::{
     ARBITER, Artifact, ArtifactType, Definition, GUEST, HOST, Kind, Parameter, Stage,
 };
-use tributary_components::{Assignment, Catalog, Component, Outputs, ParameterProblem as Problem, Task};
+use tributary_components::{
+    Assignment, Catalog, Component, NamedTable, Outputs, ParameterProblem as Problem, Task,
+};
 use tributary_core::{Error, Result, Role};
 
 use super::*;
@@ -116,6 +118,14 @@ impl Component for Sample {
             _ => return Ok(Vec::new()),
         };
         Ok(vec![problem])
+    }
+
+    fn tables(&self, assignment: &Assignment<'_>) -> Result<Vec<NamedTable>> {
+        if self.0.name != "reader" {
+            return Ok(Vec::new());
+        }
+        let table: TableName = assignment.parameters()?;
+        Ok(vec![NamedTable { table, parameter: "name" }])
     }
 
     async fn run(&self, _: &Task) -> Result<Outputs> {

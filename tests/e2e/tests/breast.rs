@@ -148,7 +148,22 @@ fn a_predict_job_bins_new_rows_with_the_trained_model() {
 
     let other = site.write("predict.yaml", &text.replace("train-1", "train-2"));
     let message = site.fails(3, &["run", "--quiet", &other]);
-    assert!(message.contains("train-2#0") && message.contains("binning_0"), "{message}");
+    for party in ["9999", "10000"] {
+        let expected = format!(
+            "binning_0.inputs.model.input_model.model_warehouse: party {party} has no models train-2#0"
+        );
+        assert!(message.contains(&expected), "{message}");
+    }
+    assert!(message.contains("did you mean \"train-1#0\"?"), "{message}");
+    let other = site.write(
+        "predict.yaml",
+        &text.replace("output_artifact_key: output_model", "output_artifact_key: model"),
+    );
+    let message = site.fails(3, &["run", "--quiet", &other]);
+    assert!(
+        message.contains("models train-1#0 of party 9999 have no model of task binning_0 as guest"),
+        "{message}"
+    );
 }
 
 /// A column of a displayed table, by name.

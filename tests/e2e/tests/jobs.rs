@@ -83,17 +83,82 @@ fn parameters_that_contradict_each_other_are_told_with_all_other_mistakes() {
 }
 
 #[test]
-fn a_failure_names_task_party_cause_and_log() {
+fn what_a_job_needs_is_looked_up_at_every_party_before_it_begins() {
     let site = Site::default();
+    let file = example("breast/guest.csv").display().to_string();
+    site.ok(&[
+        "data",
+        "upload",
+        "-p",
+        "9999",
+        "-ns",
+        "experiment",
+        "-n",
+        "breast_gest",
+        "--label",
+        "y",
+        "--file",
+        &file,
+    ]);
+    let job = example("breast/job.yaml").display().to_string();
+    for command in [&["run", "--job-id", "mine"][..], &["explain"]] {
+        let message = site.fails(3, &[command, &[&job]].concat());
+        for expected in [
+            "job.yaml:18:24: dag.party_tasks.guest_9999.tasks.reader_0.parameters.name: party 9999 has no table \
+             experiment/breast_guest (did you mean \"experiment/breast_gest\"?",
+            "party 10000 has no table experiment/breast_host (this party has no tables yet",
+            "tributary data upload --party 10000 --namespace experiment --name breast_host --file FILE",
+            "error: the job needs 2 things that are not there",
+        ] {
+            assert!(message.contains(expected), "{expected} in {message}");
+        }
+        assert_eq!(message.contains("standalone"), command == ["explain"], "placements: {message}");
+    }
+    for party in ["9999", "10000"] {
+        assert_eq!(site.json(&["job", "list", "-p", party, "--json"]).as_array().unwrap().len(), 0);
+        assert!(!site.home().join("parties").join(party).join("jobs").exists(), "nothing is recorded");
+    }
     site.upload("9999", "breast_guest", &["--label", "y"]);
-    let message = site.fails(3, &["run", &example("breast/job.yaml").display().to_string()]);
-    for expected in
-        ["reader_0 of host_10000", "party 10000 has no table experiment/breast_host", "data upload"]
-    {
+    site.upload("10000", "breast_host", &[]);
+    site.ok(&["run", "--quiet", "--job-id", "mine", &job]);
+}
+
+#[test]
+fn an_output_of_another_job_is_looked_up_too() {
+    let site = Site::with_breast_tables();
+    let job = example("breast/job.yaml").display().to_string();
+    site.ok(&["run", "--quiet", "--job-id", "first", &job]);
+    let text = std::fs::read_to_string(&job).unwrap();
+    let take = |job: &str, output: &str| {
+        let from =
+            format!("data_warehouse: {{job_id: {job}, producer_task: psi_0, output_artifact_key: {output}}}");
+        let old = "task_output_artifact:\n              output_artifact_key: output_data\n              producer_task: psi_0";
+        assert!(text.contains(old));
+        site.write("job.yaml", &text.replace(old, &from))
+    };
+    site.ok(&["run", "--quiet", &take("first", "output_data")]);
+    let message = site.fails(3, &["run", &take("fist", "output_data")]);
+    assert!(
+        message.contains("party 10000 has no output_data of task psi_0 of job fist as host"),
+        "{message}"
+    );
+    let message = site.fails(3, &["run", &take("first", "output")]);
+    assert!(message.contains("party 9999 has no output of task psi_0 of job first as guest"), "{message}");
+}
+
+#[test]
+fn a_failure_names_task_party_cause_and_log() {
+    let site = Site::with_breast_tables();
+    let text = std::fs::read_to_string(example("breast/job.yaml")).unwrap();
+    let job =
+        site.write("job.yaml", &text.replace("n_bins: 10", "n_bins: 10\n        bin_col: [mean_radius]"));
+    let message = site.fails(2, &["run", &job]);
+    for expected in ["binning_0 of host_10000", "bin_col: no feature \"mean_radius\""] {
         assert!(message.contains(expected), "{expected} in {message}");
     }
     let log = message.lines().find_map(|l| l.trim().strip_prefix("log ")).unwrap().trim();
-    assert!(std::fs::read_to_string(log).unwrap().contains("has no table"));
+    assert!(std::fs::read_to_string(log).unwrap().contains("no feature"));
+
     let jobs = site.json(&["job", "list", "-p", "9999", "--json"]);
     assert_eq!(jobs[0]["status"], "failed");
 }

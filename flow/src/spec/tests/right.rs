@@ -123,8 +123,52 @@ fn a_resolved_job_survives_being_stored() {
     for source in [TRAIN, PREDICT, MULTI_HOST] {
         let job = job(source);
         let stored: JobSpec = serde_json::from_slice(&job.canonical().unwrap()).unwrap();
-        assert_eq!(stored, JobSpec { notes: Vec::new(), ..job });
+        assert_eq!(stored, JobSpec { notes: Vec::new(), needs: Needs::default(), ..job });
     }
+}
+
+#[test]
+fn what_a_job_takes_from_outside_is_known_with_its_places() {
+    let check = |source: &str, expected: &[&str]| {
+        let needs = job(source).needs;
+        assert_eq!(needs.file, "job.yaml");
+        let shown = needs.list.iter().map(|need| {
+            let what = match &need.source {
+                Channel::Table(table) => table.to_string(),
+                Channel::ModelWarehouse { model, producer_task, .. } => {
+                    format!("{}#{} {producer_task}", model.model_id, model.model_version)
+                }
+                other => panic!("{other:?}"),
+            };
+            format!("{}:{} {}: {} {what}", need.at.line, need.at.column, need.path, need.party)
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
+    };
+    let warehouse = |task: &str| format!("dag.tasks.{task}.inputs.model.input_model.model_warehouse");
+    let (binning, sbt) = (warehouse("binning_0"), warehouse("sbt_0"));
+    let reader = |party: &str| format!("dag.party_tasks.{party}.tasks.reader_1.parameters.name");
+    check(
+        PREDICT,
+        &[
+            &format!("10:91 {}: guest_9999 experiment/new_guest", reader("guest")),
+            &format!("11:90 {}: host_10000 experiment/new_host", reader("host")),
+            &format!("27:13 {binning}: guest_9999 202307171452088269870#0 binning_0"),
+            &format!("27:13 {binning}: host_10000 202307171452088269870#0 binning_0"),
+            &format!("37:13 {sbt}: guest_9999 other#3 sbt_0"),
+            &format!("37:13 {sbt}: host_10000 other#3 sbt_0"),
+        ],
+    );
+    let reader = |entry: &str| format!("dag.party_tasks.{entry}.tasks.reader_0.parameters.name");
+    check(
+        MULTI_HOST,
+        &[
+            &format!("16:33 {}: guest_9999 default/rows", reader("everyone")),
+            &format!("16:33 {}: host_10000 default/rows", reader("everyone")),
+            &format!("20:33 {}: host_10001 default/other_rows", reader("one_host")),
+            &format!("16:33 {}: host_10002 default/rows", reader("everyone")),
+            "39:15 dag.tasks.psi_0.inputs.data.input_data.data_warehouse[0]: host_10002 archive/rows_of_10002",
+        ],
+    );
 }
 
 #[test]

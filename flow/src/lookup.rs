@@ -1,0 +1,121 @@
+//! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or
+//! inputs name, and tables and models of other jobs. Whatever is missing is told at once, with its place in the file.
+//!
+//! A look and no promise: what somebody deletes afterwards is missed by the task that needs it.
+
+use std::collections::BTreeMap;
+
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role, Site, TableName};
+use tributary_document::{Report, suggestion};
+
+use crate::place::site;
+use crate::record::Records;
+use crate::spec::{Channel, JobSpec, ModelRef};
+
+/// What is missing, and how to mend it.
+type Missing = (String, Option<String>);
+
+/// Looks up all that a job needs. `NotFound` because of [`Problems`](tributary_document::Problems) if anything is
+/// missing: each with file, line, column, party, and the nearest that is there.
+pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
+    let mut all = Vec::new();
+    for need in &spec.needs.list {
+        let site = site(sites, &need.party.id)?;
+        all.extend(missing(site, &need.party.role, &need.source).await?.map(|missing| (need, missing)));
+    }
+    let report = Report::new(&spec.needs.file);
+    for (need, (message, help)) in all {
+        report.add(need.at, &need.path, message, help);
+    }
+    report.finish(Some(())).map_err(|problems| {
+        let message = match problems.list().len() {
+            1 => "the job needs something that is not there".to_string(),
+            count => format!("the job needs {count} things that are not there"),
+        };
+        Error::new(ErrorKind::NotFound, message).because(problems)
+    })
+}
+
+async fn missing(site: &Site, role: &Role, source: &Channel) -> Result<Option<Missing>> {
+    let records = Records::new(&site.home);
+    match source {
+        Channel::Table(table) => missing_table(site, table).await,
+        Channel::ModelWarehouse { model, producer_task, output_artifact_key } => {
+            missing_model(site, &records, role, model, (producer_task, output_artifact_key))
+        }
+        Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
+            missing_output(site, &records, role, job_id, (producer_task, output_artifact_key)).await
+        }
+        Channel::TaskOutput { .. } => Ok(None),
+    }
+}
+
+async fn missing_table(site: &Site, table: &TableName) -> Result<Option<Missing>> {
+    if site.meta.get(table).await?.is_some() {
+        return Ok(None);
+    }
+    let known: Vec<String> = site.meta.list(None).await?.iter().map(|(_, r)| r.table.to_string()).collect();
+    let near = match known.is_empty() {
+        true => Some("this party has no tables yet".to_string()),
+        false => suggestion(&table.to_string(), known.iter().map(String::as_str)),
+    };
+    let upload = format!(
+        "to bring it in: tributary data upload --party {} --namespace {} --name {} --file FILE",
+        site.id, table.namespace, table.name
+    );
+    let help = near.map_or(upload.clone(), |near| format!("{near}; {upload}"));
+    Ok(Some((format!("party {} has no table {table}", site.id), Some(help))))
+}
+
+fn missing_model(
+    site: &Site,
+    records: &Records,
+    role: &Role,
+    model: &ModelRef,
+    (task, key): (&str, &str),
+) -> Result<Option<Missing>> {
+    let ModelRef { model_id, model_version, .. } = model;
+    if found(records.model((model_id, model_version), role, task, key))?.is_some() {
+        return Ok(None);
+    }
+    let (name, known) = (format!("{model_id}#{model_version}"), records.model_names()?);
+    if known.contains(&name) {
+        let message = format!("models {name} of party {} have no {key} of task {task} as {role}", site.id);
+        return Ok(Some((message, None)));
+    }
+    let help = match known.is_empty() {
+        true => Some("this party has no models yet; train them first".to_string()),
+        false => suggestion(&name, known.iter().map(String::as_str)),
+    };
+    let message = format!("party {} has no models {name}, wanted for {key} of task {task}", site.id);
+    Ok(Some((message, help)))
+}
+
+async fn missing_output(
+    site: &Site,
+    records: &Records,
+    role: &Role,
+    job: &JobId,
+    (task, key): (&str, &str),
+) -> Result<Option<Missing>> {
+    let outputs = found(records.data(job, role, task))?.unwrap_or_default();
+    let Some((_, table)) = outputs.iter().find(|(output, _)| output == key) else {
+        let message = format!("party {} has no {key} of task {task} of job {job} as {role}", site.id);
+        let help = "see `tributary job list`".to_string();
+        return Ok(Some((message, Some(help))));
+    };
+    if site.meta.get(table).await?.is_some() {
+        return Ok(None);
+    }
+    let message =
+        format!("{key} of task {task} of job {job}, table {table}, was deleted at party {}", site.id);
+    Ok(Some((message, Some("run that job again".to_string()))))
+}
+
+/// Nothing, where the error is that there is nothing.
+fn found<T>(result: Result<T>) -> Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}

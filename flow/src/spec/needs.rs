@@ -1,0 +1,39 @@
+//! What a job takes from outside itself, with the places where the file says so.
+//!
+//! Kept beside the plan, not in it: places change with the spelling of a file, and the plan must not. Looking the things
+//! up is for whoever has the sites.
+
+use tributary_core::Party;
+use tributary_document::{Item, Position};
+
+use super::Channel;
+
+/// What must be there before the job begins.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Needs {
+    /// The job file, as messages call it.
+    pub file: String,
+    /// Each thing at each party, in the order of the tasks.
+    pub list: Vec<Need>,
+}
+
+/// One thing that one party must have.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Need {
+    /// Whose it is.
+    pub party: Party,
+    /// What; never an output of the job itself.
+    pub source: Channel,
+    /// Where the file names it.
+    pub at: Position,
+    /// The way there from the top of the file.
+    pub path: String,
+}
+
+impl Need {
+    pub(super) fn new(party: &Party, source: Channel, item: &Item<'_>) -> Self {
+        Self { party: party.clone(), source, at: item.at(), path: item.path().to_owned() }
+    }
+}
