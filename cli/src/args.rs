@@ -145,6 +145,16 @@ pub(crate) enum JobCommand {
         #[arg(long)]
         json: bool,
     },
+    /// How a job and its tasks stand or ended, and why it failed.
+    Show {
+        /// Id of the job; `latest` is the party's latest.
+        #[arg(long, short, default_value = "latest")]
+        job_id: String,
+        #[command(flatten)]
+        party: PartyArg,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// Whose tables and records.

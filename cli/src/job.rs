@@ -1,4 +1,4 @@
-//! `run`, `explain` and `job`.
+//! `run` and `explain`.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,14 +9,14 @@ use tributary_core::{Error, JobId, PartyId, ResultExt};
 use tributary_flow::Job;
 use tributary_flow::lookup::look_up;
 use tributary_flow::place::{Placed, place};
-use tributary_flow::record::Records;
 use tributary_flow::scheduler::Outcome;
 use tributary_flow::spec::{JobSpec, SyncType};
 use tributary_runtime::Home;
 
 use crate::args;
 use crate::exit::{Failure, STOPPED, code};
-use crate::{output, render, table, watch};
+use crate::history::LATEST;
+use crate::{render, watch};
 
 /// Longest job id of one's own: it becomes part of sessions' and tables' names.
 const MAX_ID: usize = 40;
@@ -52,9 +52,8 @@ fn parties(spec: &JobSpec) -> Vec<PartyId> {
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let spec = read(&run.job)?;
     let id = match &run.job_id {
-        Some(id) if id.as_str() == output::LATEST || id.len() > MAX_ID => {
-            let text =
-                format!("--job-id {id:?}, expected at most {MAX_ID} characters and not {:?}", output::LATEST);
+        Some(id) if id.as_str() == LATEST || id.len() > MAX_ID => {
+            let text = format!("--job-id {id:?}, expected at most {MAX_ID} characters and not {:?}", LATEST);
             return Err(Error::invalid(text).into());
         }
         Some(id) => JobId::new(id.as_str())?,
@@ -137,28 +136,6 @@ fn show(placed: &Placed) -> tributary_core::Result<()> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn list(home: &Home, command: &args::JobCommand) -> Result<ExitCode, Failure> {
-    let args::JobCommand::List { party, json } = command;
-    let party = table::party(home, party)?;
-    let jobs = Records::new(home.party(&party)).jobs()?;
-    if *json {
-        render::json(&jobs)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let row = |job: &tributary_flow::record::JobRecord| {
-        let elapsed = job.ended_ms.map(|end| end.saturating_sub(job.started_ms));
-        let seconds = elapsed.map_or(String::new(), |ms| format!("{:.3}", ms as f64 / 1000.0));
-        vec![
-            job.job.to_string(),
-            job.status.clone(),
-            seconds,
-            format!("{}#{}", job.model_id, job.model_version),
-        ]
-    };
-    render::table(&["job", "status", "seconds", "models"], &jobs.iter().map(row).collect::<Vec<_>>())?;
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A component by name; the error suggests the nearest.

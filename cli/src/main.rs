@@ -7,6 +7,7 @@ mod component;
 mod config;
 mod data;
 mod exit;
+mod history;
 mod job;
 mod output;
 mod render;
@@ -60,7 +61,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Run(run) => job::run(&home()?, &run),
         Command::Explain(explain) => job::explain(&home()?, &explain),
-        Command::Job(command) => job::list(&home()?, &command),
+        Command::Job(command) => history::run(&home()?, &command),
         Command::Output(command) => output::run(&home()?, &command),
         Command::Data(command) => data::run(&home()?, &command),
         Command::Table(command) => table::run(&home()?, &command),

@@ -11,10 +11,7 @@ use tributary_runtime::Home;
 
 use crate::args::{Output, TaskArg};
 use crate::exit::Failure;
-use crate::{render, table};
-
-/// Stands for the latest job of a party.
-pub(crate) const LATEST: &str = "latest";
+use crate::{history, render, table};
 
 /// A task that was looked up.
 struct Found {
@@ -29,15 +26,8 @@ fn find(home: &Home, arg: &TaskArg) -> Result<Found, Failure> {
     let party = table::party(home, &arg.party)?;
     let records = Records::new(home.party(&party));
     let role = Role::new(arg.role.as_str())?;
-    let job = match arg.job_id.as_str() {
-        LATEST => {
-            let latest = records.jobs()?.into_iter().next();
-            let none = || Error::new(ErrorKind::NotFound, format!("party {party} has no jobs"));
-            latest.ok_or_else(none)?.job
-        }
-        id => JobId::new(id)?,
-    };
-    let spec = records.job(&job)?.spec;
+    let record = history::find(&records, &party, &arg.job_id)?;
+    let (job, spec) = (&record.job, &record.spec);
     let tasks = spec["tasks"].as_object().map(|tasks| tasks.keys().map(String::as_str).collect::<Vec<_>>());
     let tasks = tasks.unwrap_or_default();
     if !tasks.contains(&arg.task_name.as_str()) {
@@ -46,7 +36,10 @@ fn find(home: &Home, arg: &TaskArg) -> Result<Found, Failure> {
         let text = format!("job {job} has no task {:?}{help}", arg.task_name);
         return Err(Error::new(ErrorKind::NotFound, text).into());
     }
-    Ok(Found { records, job, role, task: arg.task_name.clone(), party })
+    if let Some(text) = history::warning(&record) {
+        render::note(format!("note: {text}"));
+    }
+    Ok(Found { job: record.job, records, role, task: arg.task_name.clone(), party })
 }
 
 pub(crate) fn run(home: &Home, command: &Output) -> Result<ExitCode, Failure> {

@@ -1,5 +1,6 @@
 //! What happens in a job, for whoever watches: bars, lines, JSON, later the board.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -129,6 +130,15 @@ pub struct Failure {
     pub kind: ErrorKind,
     /// Path of the task's log.
     pub log: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.party {
+            Some(party) => write!(f, "task {} of {party}: {}", self.task, self.cause),
+            None => write!(f, "task {}: {}", self.task, self.cause),
+        }
+    }
 }
 
 fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {

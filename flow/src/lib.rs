@@ -3,7 +3,7 @@
 //! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`lookup`] sees whether all
 //! it needs is there, [`scheduler`] decides what runs when, `executor` runs one attempt at one task of one party and `attempt`
 //! all of its parties, [`run`] performs a whole job in this process, [`event`] tells what happens, and [`record`] is what
-//! stays. Knows contracts and components, no engine.
+//! stays, with a `claim` on it while the job runs. Knows contracts and components, no engine.
 
 pub mod spec;
 pub mod place;
@@ -14,6 +14,7 @@ pub mod event;
 pub mod record;
 
 mod attempt;
+mod claim;
 mod clock;
 mod executor;
 mod log;

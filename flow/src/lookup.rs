@@ -101,7 +101,10 @@ async fn missing_output(
     let outputs = found(records.data(job, role, task))?.unwrap_or_default();
     let Some((_, table)) = outputs.iter().find(|(output, _)| output == key) else {
         let message = format!("party {} has no {key} of task {task} of job {job} as {role}", site.id);
-        let help = "see `tributary job list`".to_string();
+        let help = match found(records.job(job))? {
+            None => "see `tributary job list`".to_string(),
+            Some(_) => format!("see `tributary job show --job-id {job}`"),
+        };
         return Ok(Some((message, Some(help))));
     };
     if site.meta.get(table).await?.is_some() {

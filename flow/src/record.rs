@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! jobs/<job>/job.json                         the job as resolved, its times and how it ended
+//! jobs/<job>/lock                             held by the process that runs the job
 //! jobs/<job>/<role>/<task>/task.json          attempt, times, rows, traffic, error
 //! jobs/<job>/<role>/<task>/{metrics,data}.json
 //! jobs/<job>/<role>/<task>/task.log           what the task said, a line each
+//! models/<model id>/<version>/job.json        whose models these are
 //! models/<model id>/<version>/<role>/<task>/<key>.json
 //! ```
 //!
@@ -21,10 +23,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tributary_components::Metric;
 use tributary_core::federation::Traffic;
-use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, Role, TableName};
+use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role, TableName};
 
+use crate::claim::Claim;
 use crate::event::TaskReport;
 use crate::scheduler::Outcome;
+use crate::spec::JobSpec;
+
+/// Names the job that a folder of models belongs to.
+const OWNER: &str = "job.json";
 
 /// A party's records, under its home folder.
 #[derive(Debug, Clone)]
@@ -57,6 +64,20 @@ pub struct TaskRecord {
     pub error: Option<String>,
 }
 
+/// How one party's part of a task stands.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// Name in the job.
+    pub task: String,
+    /// Whose part.
+    pub party: Party,
+    /// As its last attempt ended. Before any did: `running` or `waiting`; and where the job is over, the job's own
+    /// status or `not started`.
+    pub status: String,
+    /// The last attempt that ended.
+    pub record: Option<TaskRecord>,
+}
+
 /// Output tables of a task: by output key.
 pub type DataRecord = Vec<(String, TableName)>;
 
@@ -73,10 +94,24 @@ pub struct JobRecord {
     pub status: String,
     /// Milliseconds since 1970.
     pub started_ms: u64,
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970; unknown of a job whose process was killed.
     pub ended_ms: Option<u64>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
     /// The job as all parties agreed on it.
     pub spec: Value,
+}
+
+/// The status of a job that has begun and not ended.
+pub(crate) const RUNNING: &str = "running";
+
+impl JobRecord {
+    /// The record of a job whose process is gone, though the record says that it runs.
+    fn killed(self) -> Self {
+        let why = "its process ended before the job did: it was killed, or the machine stopped";
+        Self { status: Outcome::Failed.as_str().into(), error: Some(why.into()), ..self }
+    }
 }
 
 impl TaskRecord {
@@ -124,27 +159,40 @@ impl Records {
         Ok(self.job_folder(job).join(role.as_str()).join(checked(task)?))
     }
 
-    /// Takes a job's folder and the name of its models for it. `AlreadyExists` if another job has either.
-    pub fn claim(&self, job: &JobId, model: (&str, &str)) -> Result<()> {
-        let folder = self.job_folder(job);
+    /// Takes a job's folder and the name of its models for it, for as long as the claim lives. `AlreadyExists` if another
+    /// job has either.
+    pub(crate) fn claim(&self, job: &JobId, model: (&str, &str)) -> Result<Claim> {
+        let (folder, models) = (self.job_folder(job), self.home.join("models"));
+        let models = models.join(checked(model.0)?).join(checked(model.1)?);
+        let exists = |what: String| Err(Error::new(ErrorKind::AlreadyExists, what));
+        private_folder(&models).at(|| format!("create {}", models.display()))?;
+        // One job at a time asks whose a name is and takes it.
+        let _turn = Claim::take(&models)?;
+        match read_json::<JobId>(&models.join(OWNER), || "the job of a model".into()) {
+            Ok(other) if other != *job && !self.is_free(&models, &other)? => {
+                let name = format!("{}#{}", model.0, model.1);
+                return exists(format!(
+                    "models {name} are those of job {other}; choose another model_version"
+                ));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         private_folder(&self.home.join("jobs")).at(|| format!("create {}", folder.display()))?;
-        let exists = |what: String| Error::new(ErrorKind::AlreadyExists, what);
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(exists(format!("job {job} exists; choose another id")));
+                return exists(format!("job {job} exists; choose another id"));
             }
             other => other.at(|| format!("create {}", folder.display()))?,
         }
-        let owner = self.home.join("models").join(checked(model.0)?).join(checked(model.1)?).join("job.json");
-        match read_json::<JobId>(&owner, || "the job of a model".into()) {
-            Ok(other) if other != *job => Err(exists(format!(
-                "models {}#{} are those of job {other}; choose another model_version",
-                model.0, model.1
-            ))),
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotFound => write_json(&owner, job),
-            Err(error) => Err(error),
-        }
+        let claim = Claim::take(&folder)?;
+        write_json(&models.join(OWNER), job)?;
+        Ok(claim)
+    }
+
+    /// Whether a job's name for models can go to another one: it runs no more, and no model was registered under it.
+    fn is_free(&self, models: &Path, owner: &JobId) -> Result<bool> {
+        Ok(!has_models(models)? && !Claim::is_held(&self.job_folder(owner))?)
     }
 
     /// Records a job.
@@ -152,9 +200,17 @@ impl Records {
         write_json(&self.job_folder(&record.job).join("job.json"), record)
     }
 
-    /// A recorded job.
+    /// A recorded job. One that was killed is told as failed, whatever its file says.
     pub fn job(&self, job: &JobId) -> Result<JobRecord> {
-        read_json(&self.job_folder(job).join("job.json"), || format!("job {job}"))
+        let folder = self.job_folder(job);
+        let read = || read_json::<JobRecord>(&folder.join("job.json"), || format!("job {job}"));
+        let record = read()?;
+        if record.status != RUNNING || Claim::is_held(&folder)? {
+            return Ok(record);
+        }
+        // Again, because it may have ended in between: the end is recorded before the claim is let go.
+        let record = read()?;
+        Ok(if record.status == RUNNING { record.killed() } else { record })
     }
 
     /// All recorded jobs, latest first.
@@ -178,6 +234,34 @@ impl Records {
     pub fn task(&self, job: &JobId, role: &Role, task: &str) -> Result<TaskRecord> {
         let file = self.task_folder(job, role, task)?.join("task.json");
         read_json(&file, || format!("task {task} of {role} in job {job}"))
+    }
+
+    /// How all tasks of a job stand at a party, in the order of the job.
+    pub fn tasks(&self, job: &JobRecord, own: &PartyId) -> Result<Vec<Standing>> {
+        let unread = |e| Error::new(ErrorKind::Corrupt, format!("the record of job {}", job.job)).because(e);
+        let spec = JobSpec::deserialize(&job.spec).map_err(unread)?;
+        let tasks = spec.levels.iter().flatten().filter_map(|name| spec.tasks.get(name));
+        let parts = tasks.flat_map(|task| task.parties.iter().map(|part| (&task.name, &part.party)));
+        parts
+            .filter(|(_, party)| party.id == *own)
+            .map(|(task, party)| self.standing(job, task, party))
+            .collect()
+    }
+
+    fn standing(&self, job: &JobRecord, task: &str, party: &Party) -> Result<Standing> {
+        let record = match self.task(&job.job, &party.role, task) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            other => Some(other?),
+        };
+        let begun = self.task_folder(&job.job, &party.role, task)?.is_dir();
+        let status = match (&record, begun) {
+            (Some(record), _) => record.status.as_str(),
+            (None, true) => job.status.as_str(),
+            (None, false) if job.status == RUNNING => "waiting",
+            (None, false) => "not started",
+        };
+        let status = status.to_owned();
+        Ok(Standing { task: task.to_owned(), party: party.clone(), status, record })
     }
 
     /// Records a task's metrics.
@@ -322,6 +406,58 @@ mod tests {
         let missing = records.model(("m", "1"), &Role::host(), "binning_0", "output_model").unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
         assert!(missing.to_string().contains("m#1"), "{missing}");
+    }
+
+    fn job(id: &str, status: &str) -> JobRecord {
+        JobRecord {
+            job: JobId::new(id).unwrap(),
+            model_id: "m".into(),
+            model_version: "0".into(),
+            status: status.into(),
+            started_ms: 1,
+            ended_ms: None,
+            error: None,
+            spec: Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_recorded_as_running_and_nobody_holds_has_failed() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let running = job("a", RUNNING);
+        let claim = records.claim(&running.job, ("m", "0")).unwrap();
+        records.write_job(&running).unwrap();
+        assert_eq!(records.job(&running.job).unwrap().status, RUNNING);
+        drop(claim);
+        for record in [records.job(&running.job).unwrap(), records.jobs().unwrap().remove(0)] {
+            assert_eq!(record.status, "failed");
+            assert!(record.error.unwrap().contains("killed"));
+        }
+        records.write_job(&job("a", "success")).unwrap();
+        let ended = records.job(&running.job).unwrap();
+        assert_eq!((ended.status.as_str(), ended.error), ("success", None), "it ended before it let go");
+    }
+
+    #[test]
+    fn a_name_for_models_is_free_again_once_its_job_is_gone_without_any() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let claim = |id: &str| records.claim(&JobId::new(id).unwrap(), ("m", "0"));
+        let refused = |id: &str, by: &str| {
+            let error = claim(id).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+            assert!(error.to_string().contains(&format!("those of job {by}")), "{error}");
+        };
+        let first = claim("a").unwrap();
+        refused("b", "a");
+        drop(first);
+        let third = claim("c").unwrap();
+        records.write_model(("m", "0"), &Role::guest(), "t", "k", &Value::Null).unwrap();
+        refused("d", "c");
+        drop(third);
+        refused("e", "c");
+        assert_eq!(records.model_names().unwrap(), ["m#0"]);
     }
 
     #[test]

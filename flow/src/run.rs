@@ -12,13 +12,14 @@ use tributary_core::federation::Direction;
 use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site};
 
 use crate::attempt::{Attempt, AttemptEnd};
+use crate::claim::Claim;
 use crate::clock::now_ms;
 use crate::event::{Event, Failure, Report, TaskReport, Watcher};
 use crate::executor::{PartyAttempt, PartyEnd, Shared};
 use crate::log::TaskLog;
 use crate::lookup::look_up;
 use crate::place::{Placed, place, site};
-use crate::record::{JobRecord, Records, TaskRecord};
+use crate::record::{JobRecord, RUNNING, Records, TaskRecord};
 use crate::scheduler::{Action, Event as Change, Outcome, Scheduler, TaskNode, TaskState};
 use crate::spec::{JobSpec, Launcher, PartyTask, TaskSpec};
 
@@ -72,6 +73,8 @@ struct Runner {
     plan_hash: [u8; 32],
     began: Instant,
     began_ms: u64,
+    /// What tells others that this process lives; let go of only after the end is recorded.
+    claims: Vec<Claim>,
     reports: Vec<TaskReport>,
     failure: Option<Failure>,
     told: HashMap<usize, String>,
@@ -97,6 +100,7 @@ impl Runner {
             ends: mpsc::unbounded_channel(),
             began: Instant::now(),
             began_ms: now_ms(),
+            claims: Vec::new(),
             reports: Vec::new(),
             failure: None,
             told: HashMap::new(),
@@ -105,16 +109,14 @@ impl Runner {
     }
 
     /// Refuses what cannot work while nothing is recorded yet, then takes the job's place in every party's records.
-    async fn begin(&self) -> Result<()> {
+    async fn begin(&mut self) -> Result<()> {
         refuse_unsupported(&self.job.spec)?;
         look_up(&self.job.spec, &self.job.sites).await?;
         for site in self.job.sites.values() {
-            let records = Records::new(&site.home);
-            records
-                .claim(&self.job.id, (&self.model.0, &self.model.1))
-                .at(|| format!("party {}", site.id))?;
+            let claim = Records::new(&site.home).claim(&self.job.id, (&self.model.0, &self.model.1));
+            self.claims.push(claim.at(|| format!("party {}", site.id))?);
         }
-        self.record_job("running", None)?;
+        self.record_job(RUNNING, None)?;
         let task = |name: &String| {
             let spec = &self.job.spec.tasks[name];
             let parties = spec.parties.iter().map(|p| p.party.clone()).collect();
@@ -309,6 +311,8 @@ impl Runner {
     }
 
     fn record_job(&self, status: &str, ended_ms: Option<u64>) -> Result<()> {
+        let error =
+            self.failure.as_ref().filter(|_| status == Outcome::Failed.as_str()).map(Failure::to_string);
         let spec =
             serde_json::to_value(&self.job.spec).map_err(|e| Error::bug("encode the job").because(e))?;
         for site in self.job.sites.values() {
@@ -319,6 +323,7 @@ impl Runner {
                 status: status.into(),
                 started_ms: self.began_ms,
                 ended_ms,
+                error: error.clone(),
                 spec: spec.clone(),
             };
             Records::new(&site.home)

@@ -161,6 +161,16 @@ fn a_failure_names_task_party_cause_and_log() {
 
     let jobs = site.json(&["job", "list", "-p", "9999", "--json"]);
     assert_eq!(jobs[0]["status"], "failed");
+    let shown = site.json(&["job", "show", "-p", "10000", "--json"]);
+    assert!(text_of(&shown["job"]["error"]).contains("binning_0 of host_10000"), "{shown}");
+    let statuses: Vec<&str> =
+        shown["tasks"].as_array().unwrap().iter().map(|task| text_of(&task["status"])).collect();
+    assert_eq!(statuses, ["success", "success", "failed"]);
+    assert!(site.ok(&["job", "show", "-p", "10000"]).contains("no feature"));
+}
+
+fn text_of(value: &Value) -> &str {
+    value.as_str().unwrap()
 }
 
 #[test]
@@ -215,6 +225,44 @@ fn ctrl_c_ends_a_job_cleanly() {
     assert_eq!(site.json(&["job", "list", "-p", "9999", "--json"])[0]["status"], "canceled");
     let tables = site.json(&["table", "list", "-p", "9999", "--json"]);
     assert_eq!(tables.as_array().unwrap().len(), 0, "a stopped job leaves no table");
+}
+
+#[test]
+fn a_job_whose_process_is_killed_is_shown_as_failed_and_the_next_one_runs() {
+    let site = Site::default();
+    let conf = "{model_id: mine, model_version: '1'}";
+    let job = long_job(&site, conf);
+    let mut child = site.command(&["run", "--quiet", &job]).spawn().unwrap();
+    let latest = |party: &str| site.json(&["job", "list", "-p", party, "--json"])[0].clone();
+    let began = Instant::now();
+    while ["9999", "10000"].iter().any(|party| latest(party)["status"] != "running") {
+        assert_eq!(child.try_wait().unwrap(), None);
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+    let running = site.json(&["job", "show", "-p", "9999", "--json"]);
+    assert!(["running", "waiting"].contains(&text_of(&running["tasks"][0]["status"])), "{running}");
+    let refused = site.fails(4, &["run", &job]);
+    assert!(refused.contains("models mine#1 are those of job"), "{refused}");
+
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    for party in ["9999", "10000"] {
+        assert_eq!(latest(party)["status"], "failed");
+        assert!(text_of(&latest(party)["error"]).contains("it was killed"), "{}", latest(party));
+    }
+    assert!(site.ok(&["job", "list", "-p", "9999"]).contains("its process ended before the job did"));
+    let shown = site.ok(&["job", "show", "-p", "9999"]);
+    for expected in ["status   failed", "it was killed", "toy_0"] {
+        assert!(shown.contains(expected), "{expected} in {shown}");
+    }
+    let message = site.fails(3, &["output", "metric", "-p", "9999", "-tn", "toy_0"]);
+    assert!(message.contains("failed, because its process ended"), "{message}");
+
+    let next = std::fs::read_to_string(toy()).unwrap();
+    let next = site.write("next.yaml", &next.replacen("dag:\n", &format!("dag:\n  conf: {conf}\n"), 1));
+    site.ok(&["run", "--quiet", &next]);
+    assert_eq!(latest("9999")["status"], "success");
+    assert_eq!(site.json(&["job", "list", "-p", "9999", "--json"])[1]["status"], "failed");
 }
 
 #[test]

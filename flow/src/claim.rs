@@ -1,0 +1,71 @@
+//! A job's claim: an advisory lock in its folder, held by the process that runs it for as long as that lives.
+//!
+//! The system lets go of it with the process, however that ends: a job that is recorded as running and that nobody holds
+//! was killed. Process ids would not do: they are given again, and those of another machine or container say nothing.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use tributary_core::{Result, ResultExt};
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    _lock: File,
+}
+
+impl Claim {
+    /// Takes the claim of a folder; waits for whoever holds it. Nobody else takes that of a job's folder, so there it
+    /// waits for no longer than somebody takes to look.
+    pub(crate) fn take(folder: &Path) -> Result<Self> {
+        let path = path_in(folder);
+        let take = || -> io::Result<File> {
+            let file = File::options().create(true).append(true).mode(0o600).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        Ok(Self { _lock: take().at(|| format!("lock {}", path.display()))? })
+    }
+
+    /// Whether some process holds the claim of a folder.
+    pub(crate) fn is_held(folder: &Path) -> Result<bool> {
+        let path = path_in(folder);
+        let look = || -> io::Result<bool> {
+            let file = match File::open(&path) {
+                Ok(file) => file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(e) => return Err(e),
+            };
+            // Shared, so that two who look do not take each other for the holder.
+            match file.try_lock_shared() {
+                Ok(()) => Ok(false),
+                Err(TryLockError::WouldBlock) => Ok(true),
+                Err(TryLockError::Error(e)) => Err(e),
+            }
+        };
+        look().at(|| format!("look at lock {}", path.display()))
+    }
+}
+
+fn path_in(folder: &Path) -> PathBuf {
+    folder.join("lock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_held_until_it_is_dropped_and_looking_does_not_take_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = || Claim::is_held(folder.path()).unwrap();
+        assert!(!held(), "nobody took it");
+        let claim = Claim::take(folder.path()).unwrap();
+        assert!(held() && held());
+        drop(claim);
+        assert!(!held());
+        drop(Claim::take(folder.path()).unwrap());
+    }
+}
