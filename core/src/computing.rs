@@ -3,13 +3,15 @@
 //! **Nothing runs until an action** (`keep`, `read`, `save`). An engine runs a plan as given: it neither adds nor drops
 //! exchanges. **Results do not depend on the number of partitions** beyond the layout's own order. **A failure** of one
 //! partition fails the action, cancels the rest and leaves nothing behind; the error names partition and kernel. A kernel
-//! that panics fails the same way. **Dropping the future of an action cancels it**: within 100 ms no thread works for it,
-//! however heavy the kernel (unless a single row takes longer). **Handles own data**: when the last clone of a [`Handle`]
-//! or [`BlobRef`] is dropped, the engine frees what it held. `close` frees the rest; a session that was closed refuses
-//! everything. Futures may be polled by any executor: an engine that needs a runtime brings its own.
+//! that panics fails the same way. **Dropping the future of an action cancels it**: within [`EngineInfo::cancels_within`]
+//! no thread works for it, however heavy the kernel (unless a single row takes longer). **Handles own data**: when the last
+//! clone of a [`Handle`] or [`BlobRef`] is dropped, the engine frees what it held. `close` frees the rest and cancels what
+//! still runs; a session that was closed refuses everything. Futures may be polled by any executor: an engine that needs a
+//! runtime brings its own.
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use async_trait::async_trait;
@@ -35,14 +37,64 @@ pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
 pub struct EngineInfo {
     /// As in `service_conf.yaml`: `standalone`.
     pub name: &'static str,
-    /// Whether sessions may hold more than memory. Without it an action beyond the budget fails with `Exhausted`.
-    pub spills: bool,
+    /// What may take more than a session's memory. All else fails with `Exhausted` beyond the budget.
+    pub spills: Spills,
+    /// Whether a plan is run while it is read: work is ahead of the reader by a bounded amount, and the first row costs a
+    /// part of the whole. Without it a read runs the whole plan, and its rows lie in a store until they are read.
+    pub streams: bool,
+    /// How long work may go on, at most, after its action was dropped or its session closed.
+    pub cancels_within: Duration,
+    /// Whether all the work is done by this process, so that the time it uses is the time that the work takes.
+    pub in_process: bool,
+}
+
+/// What of a session may take more than its memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spills {
+    /// Nothing: all is held in memory.
+    Nothing,
+    /// Tables and blobs lie in a store; what an exchange brings to one partition must fit.
+    Tables,
+    /// Exchanges as well.
+    Everything,
 }
 
 impl EngineInfo {
-    /// An engine that keeps everything in memory.
+    /// How soon an engine in this process stops.
+    pub const CANCELS_WITHIN: Duration = Duration::from_millis(100);
+
+    /// An engine in this process that keeps everything in memory.
     pub fn new(name: &'static str) -> Self {
-        Self { name, spills: false }
+        let (spills, cancels_within) = (Spills::Nothing, Self::CANCELS_WITHIN);
+        Self { name, spills, streams: true, cancels_within, in_process: true }
+    }
+
+    /// Sessions may hold more than memory.
+    #[must_use]
+    pub fn spilling(mut self, what: Spills) -> Self {
+        self.spills = what;
+        self
+    }
+
+    /// Work is done elsewhere.
+    #[must_use]
+    pub fn in_other_processes(mut self) -> Self {
+        self.in_process = false;
+        self
+    }
+
+    /// A read runs the whole plan.
+    #[must_use]
+    pub fn storing_what_is_read(mut self) -> Self {
+        self.streams = false;
+        self
+    }
+
+    /// Work goes on for so long at most after it was cancelled.
+    #[must_use]
+    pub fn cancelling_within(mut self, time: Duration) -> Self {
+        self.cancels_within = time;
+        self
     }
 }
 
@@ -94,7 +146,8 @@ pub trait Computing: fmt::Debug + Send + Sync + 'static {
     async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef>;
     /// Runs a plan once and holds its rows.
     async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>>;
-    /// Runs a plan; partitions come in order. The work may be ahead of the reader by a bounded amount.
+    /// Runs a plan; partitions come in order. The work may be ahead of the reader by a bounded amount, or done as a whole
+    /// before the first row where the engine does not stream.
     async fn read(&self, plan: &Arc<Plan>) -> Result<RowStream>;
     /// Runs a plan and stores its rows, one part a partition; the table exists once this returns.
     async fn save(&self, plan: &Arc<Plan>, to: &TableUri, options: WriteOptions) -> Result<StoredTable>;

@@ -131,7 +131,7 @@ async fn sampled(table: &Table, size: SampleSize, seed: u64) -> BTreeSet<Row> {
 }
 
 pub async fn a_sampled_fraction_is_near_and_the_same_for_every_layout(fixture: Fixture) {
-    let session = fixture.session(2).await;
+    let session = fixture.some_cores().await;
     for key_type in KEY_TYPES {
         let rows = numbered(0..10_000);
         let mut samples = Vec::new();
@@ -162,7 +162,7 @@ pub async fn an_exact_sample_has_so_many_rows_and_the_same_for_every_layout(fixt
     let rows = numbered((0..400).map(|i| i * 13));
     for (key_type, size) in KEY_TYPES.into_iter().zip([1, 57, 399]) {
         let mut samples = Vec::new();
-        for cores in super::CORES {
+        for cores in fixture.cores().extremes() {
             let session = fixture.session(cores).await;
             for n in super::PARTITIONS {
                 for layout in [Layout::Loose(n), Layout::Keyed(n)] {

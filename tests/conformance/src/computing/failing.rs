@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tributary_core::computing::{BlobKind, BlobRef, Handle, Release};
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::plan::Plan;
-use tributary_core::storage::{TableUri, WriteOptions};
+use tributary_core::storage::WriteOptions;
 use tributary_core::{ErrorKind, KeyType, Layout, Table};
 
 use super::kernels::{
@@ -62,7 +62,7 @@ pub async fn a_panicking_kernel_is_named_and_the_session_goes_on(fixture: Fixtur
 }
 
 pub async fn the_partition_named_is_that_of_the_kernel(fixture: Fixture) {
-    let session = fixture.session(2).await;
+    let session = fixture.some_cores().await;
     let table = loose(&session, KeyType::Utf8, &numbered(0..300), 3).await.keyed(7).unwrap();
     let inner = FailParams { partition: 5, when: When::Finish, how: How::Error };
     check_failure(&table, inner).await;
@@ -72,7 +72,7 @@ pub async fn the_partition_named_is_that_of_the_kernel(fixture: Fixture) {
 }
 
 pub async fn kernels_of_other_names_and_versions_are_unsupported(fixture: Fixture) {
-    let session = fixture.session(1).await;
+    let session = fixture.few_cores().await;
     let table = loose(&session, KeyType::Utf8, &numbered(0..9), 2).await;
     let known = KernelCall::map::<Version1>(&Version1).unwrap();
     assert_eq!(table.map(known).unwrap().count().await.unwrap(), 9);
@@ -119,7 +119,7 @@ pub async fn fresh_randomness_stands_last_under_keep(fixture: Fixture) {
             refused(fresh.map(scale.clone()), ErrorKind::InvalidInput);
             refused(fresh.keyed(3), ErrorKind::InvalidInput);
             refused(fresh.read().await.map(drop), ErrorKind::InvalidInput);
-            let uri = TableUri::new("suite://fresh/table").unwrap();
+            let uri = fixture.store.uri("fresh");
             refused(fresh.save(&uri, WriteOptions::default()).await, ErrorKind::InvalidInput);
 
             let kept = fresh.keep().await.unwrap();
@@ -132,7 +132,7 @@ pub async fn fresh_randomness_stands_last_under_keep(fixture: Fixture) {
 }
 
 pub async fn handles_of_another_session_are_refused(fixture: Fixture) {
-    let (own, other) = (fixture.session(1).await, fixture.session(1).await);
+    let (own, other) = (fixture.few_cores().await, fixture.few_cores().await);
     let foreign = loose(&other, KeyType::Utf8, &numbered(0..9), 2).await;
     let same_number = loose(&own, KeyType::Utf8, &numbered(0..4), 2).await;
     for plan in [foreign.plan().clone(), foreign.keyed(3).unwrap().plan().clone()] {
@@ -150,7 +150,7 @@ impl Release for Nobody {
 }
 
 pub async fn handles_and_blobs_that_do_not_exist_are_refused(fixture: Fixture) {
-    let session = fixture.session(1).await;
+    let session = fixture.few_cores().await;
     let table = loose(&session, KeyType::Utf8, &numbered(0..9), 2).await;
     let real = handle(&table);
     let made_up = Handle::new(
@@ -172,7 +172,7 @@ pub async fn handles_and_blobs_that_do_not_exist_are_refused(fixture: Fixture) {
 }
 
 pub async fn blobs_of_another_session_are_refused(fixture: Fixture) {
-    let (own, other) = (fixture.session(1).await, fixture.session(1).await);
+    let (own, other) = (fixture.few_cores().await, fixture.few_cores().await);
     let table = loose(&own, KeyType::Utf8, &numbered(0..9), 2).await;
     let show = |blob| table.map(KernelCall::map::<ShowBlobs>(&()).unwrap().with_blob(blob)).unwrap();
     let secret = |text: &'static str| Bytes::from_static(text.as_bytes());

@@ -89,7 +89,7 @@ pub async fn skewed_keys_move_like_others(fixture: Fixture) {
 }
 
 pub async fn the_order_of_keys_does_not_depend_on_partitions(fixture: Fixture) {
-    let session = fixture.session(2).await;
+    let session = fixture.some_cores().await;
     for key_type in KEY_TYPES {
         let rows = mixed(500);
         let mut orders = Vec::new();
@@ -104,7 +104,7 @@ pub async fn the_order_of_keys_does_not_depend_on_partitions(fixture: Fixture) {
 }
 
 pub async fn rows_are_cut_at_their_boundaries(fixture: Fixture) {
-    let session = fixture.session(2).await;
+    let session = fixture.some_cores().await;
     let rows = mixed(20);
     let ranges = RowRanges::new(vec![5, 5, 6, 22, 22, 25]).unwrap();
     let table = put(&session, KeyType::Utf8, &rows, Layout::Rows(ranges)).await;

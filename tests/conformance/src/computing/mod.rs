@@ -5,10 +5,16 @@
 //! and hand in a store that fails when told to:
 //! `computing_suite!(|kernels, storage| Arc::new(Mine::new(kernels, storage)))`. Order is compared, not only content: the
 //! contract fixes the order of every layout.
+//!
+//! Kernels may be at work in other processes of this machine: the suite watches them, and makes its store fail, through
+//! files. An engine over processes gives its executors the same [`kernels::kernels`] and a [`Shared`] of any folder, which
+//! serves the tables of all cases. As it takes its time to start, one may serve all of them; an [`Extent`] then says so, and
+//! how much is asked of it: `computing_suite!(|_, _| cluster(), Extent::default().in_turn().slower(16))`.
 
 pub mod kernels;
 pub mod model;
 pub mod store;
+pub mod extent;
 
 pub mod choosing;
 pub mod collisions;
@@ -21,48 +27,80 @@ pub mod plans;
 pub mod running;
 pub mod stored;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
 
 use arrow_array::RecordBatch;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, TestRunner};
+use tempfile::TempDir;
 
-use tributary_core::computing::{Computing, End, Engine, Handle, SessionSpec};
+use tributary_core::computing::{Computing, End, Engine, EngineInfo, Handle, SessionSpec};
 use tributary_core::kernel::Kernels;
 use tributary_core::placement::CoreRequest;
 use tributary_core::plan::Op;
-use tributary_core::storage::Storage;
 use tributary_core::{ErrorKind, KeyType, Layout, Result, SessionId, Table};
 
+use kernels::Watch;
 use model::Row;
-use store::Memory;
+
+pub use extent::{Cores, Extent};
+pub use store::Shared;
 
 /// Numbers of partitions that cases run at: one, a power of two, neither.
 pub const PARTITIONS: [u32; 3] = [1, 2, 7];
-/// Numbers of cores that cases run at.
-pub const CORES: [u32; 2] = [1, 3];
 
 const MEMORY_BYTES: u64 = 1 << 28;
+
+/// Long enough that whatever waits for ever is noticed, short enough for a suite.
+const STUCK: Duration = Duration::from_secs(20);
 
 /// An engine under test, with the store it was given.
 #[derive(Debug)]
 pub struct Fixture {
     /// The engine.
     pub engine: Arc<dyn Engine>,
-    /// Its store.
-    pub store: Arc<Memory>,
+    /// A store of this case's tables, that the engine can open by their addresses.
+    pub store: Arc<Shared>,
+    /// How much is asked.
+    pub extent: Extent,
+    // Dropped in this order: nobody else's turn before all is gone.
+    folder: TempDir,
+    _turn: Option<MutexGuard<'static, ()>>,
 }
 
 /// A session to run a case on.
 pub type Session = Arc<dyn Computing>;
 
 impl Fixture {
-    /// Makes the engine.
-    pub fn new(engine: impl FnOnce(Kernels, Arc<dyn Storage>) -> Arc<dyn Engine>) -> Self {
-        let store = Arc::new(Memory::default());
+    /// Makes the engine, or gets the one that all cases use.
+    pub fn new(engine: impl FnOnce(Kernels, Arc<Shared>) -> Arc<dyn Engine>, extent: Extent) -> Self {
+        let turn = extent.turn();
+        let folder = TempDir::with_prefix("tributary-suite-").unwrap();
+        let store = Arc::new(Shared::open(folder.path()));
         let engine = engine(kernels::kernels(), store.clone());
-        Self { engine, store }
+        Self { engine, store, extent, folder, _turn: turn }
+    }
+
+    /// Sizes of sessions.
+    pub fn cores(&self) -> Cores {
+        self.extent.cores
+    }
+
+    /// A session of as few cores as one can have.
+    pub async fn few_cores(&self) -> Session {
+        self.session(self.cores().few).await
+    }
+
+    /// A session of more cores.
+    pub async fn some_cores(&self) -> Session {
+        self.session(self.cores().some).await
+    }
+
+    /// A session of still more.
+    pub async fn many_cores(&self) -> Session {
+        self.session(self.cores().many).await
     }
 
     /// A session of so many cores.
@@ -73,7 +111,8 @@ impl Fixture {
     /// A session of so many cores and so much memory.
     pub async fn session_with(&self, cores: u32, memory_bytes: u64) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = SessionId::new(format!("suite-{}", NEXT.fetch_add(1, Ordering::SeqCst))).unwrap();
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+        let id = SessionId::new(format!("suite-{process}-{number}")).unwrap();
         let cores_asked = u64::from(cores);
         let site_cores = Some(cores_asked);
         let request = CoreRequest { site_cores, ..CoreRequest::of_task_cores(cores_asked) };
@@ -83,11 +122,16 @@ impl Fixture {
         self.engine.open(spec).await.unwrap()
     }
 
-    /// Runs a case at all numbers of cores and partitions.
+    /// Something to watch kernels with, in whatever process they are.
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.folder.path())
+    }
+
+    /// Runs a case at all numbers of cores and partitions, or at as many of them as the extent says.
     pub async fn everywhere(&self, case: impl AsyncFn(&Session, u32)) {
-        for cores in CORES {
+        for (nth, cores) in self.cores().extremes().into_iter().enumerate() {
             let session = self.session(cores).await;
-            for partitions in PARTITIONS {
+            for partitions in self.extent.partitions(nth) {
                 let _place = Place { cores, partitions };
                 case(&session, partitions).await;
             }
@@ -98,17 +142,34 @@ impl Fixture {
     /// Runs a property over generated input, on one session for each number of cores. `cases` is what a quick run takes;
     /// `PROPTEST_CASES`, 256 if it is not set, makes all properties longer in proportion.
     pub async fn property<S: Strategy>(&self, cases: u32, input: S, check: impl AsyncFn(Session, S::Value)) {
-        for cores in CORES {
+        for cores in self.cores().extremes() {
             let session = self.session(cores).await;
             let usual = Config::default();
-            let cases = (cases * usual.cases).div_ceil(256);
+            let cases = self.extent.inputs((cases * usual.cases).div_ceil(256));
             let config = Config { cases, failure_persistence: None, ..usual };
             let outcome = TestRunner::new(config).run(&input, |value| {
                 futures::executor::block_on(check(session.clone(), value));
                 Ok(())
             });
             outcome.unwrap_or_else(|failure| panic!("with {cores} cores: {failure}"));
+            session.close(End::Done).await.unwrap();
         }
+    }
+
+    /// What an action gives, unless it waits for ever.
+    pub async fn in_time<T>(&self, action: impl Future<Output = T>) -> T {
+        let stuck = self.slowed(STUCK);
+        tokio::time::timeout(stuck, action).await.expect("the engine is stuck")
+    }
+
+    /// So many times longer as the engine is slower.
+    pub fn slowed(&self, time: Duration) -> Duration {
+        time * self.extent.times()
+    }
+
+    /// How long to wait for an engine to stop where one in this process gets so long.
+    pub fn to_stop(&self, time: Duration) -> Duration {
+        time + self.engine.info().cancels_within.saturating_sub(EngineInfo::CANCELS_WITHIN)
     }
 }
 
@@ -181,12 +242,15 @@ pub fn row_count(batches: &[RecordBatch]) -> usize {
 }
 
 /// Every case of the computing contract, each as a `#[test]`, on the engine that a function makes of the kernels and the
-/// storage it is to use.
+/// storage it is to use; to the extent given, if one is.
 #[macro_export]
 macro_rules! computing_suite {
     ($engine:expr) => {
+        $crate::computing_suite!($engine, $crate::computing::Extent::default());
+    };
+    ($engine:expr, $extent:expr) => {
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::layouts,
             [
                 loose_tables_keep_their_order_in_nearly_equal_parts,
@@ -206,7 +270,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::choosing,
             [
                 map_values_keeps_rows_keys_and_layout,
@@ -223,7 +287,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::pairs,
             [
                 joins_give_what_the_model_gives_in_the_order_of_keys,
@@ -238,7 +302,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::collisions,
             [
                 keys_of_equal_hash_are_ordered_by_value,
@@ -249,7 +313,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::groups,
             [
                 reduce_by_key_gives_what_the_model_gives,
@@ -262,7 +326,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::plans,
             [
                 chains_of_operations_give_what_the_model_gives,
@@ -274,7 +338,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::stored,
             [
                 a_saved_table_loads_with_its_rows_and_layout,
@@ -287,7 +351,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::running,
             [
                 a_session_is_what_it_was_opened_with,
@@ -305,7 +369,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::failing,
             [
                 a_failing_kernel_is_named_with_its_partition,
@@ -320,7 +384,7 @@ macro_rules! computing_suite {
             ]
         );
         $crate::cases!(
-            $crate::computing::Fixture::new($engine),
+            $crate::computing::Fixture::new($engine, $extent),
             $crate::computing::ending,
             [
                 dropping_an_action_stops_its_work,

@@ -182,7 +182,7 @@ pub async fn a_join_of_other_key_types_or_of_keys_twice_is_refused(fixture: Fixt
 }
 
 pub async fn keyed_tables_are_joined_where_they_are(fixture: Fixture) {
-    let session = fixture.session(2).await;
+    let session = fixture.some_cores().await;
     let a = put(&session, KeyType::Utf8, &numbered(0..50), Layout::Keyed(4)).await;
     let b = put(&session, KeyType::Utf8, &numbered(25..75), Layout::Keyed(4)).await;
     let loose = loose(&session, KeyType::Utf8, &numbered(10..30), 9).await;

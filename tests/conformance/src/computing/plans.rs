@@ -12,7 +12,7 @@ use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::storage::{IfExists, TableUri, WriteOptions};
 use tributary_core::{ErrorKind, KeyType, Layout, Result, Table};
 
-use super::kernels::{Explode, Scale, Watch};
+use super::kernels::{Explode, Scale};
 use super::model::{Row, any_key_type, any_rows, any_unique_rows, is_unique, key_order, numbered};
 use super::{Fixture, Session, collect, loose, row_count};
 
@@ -62,7 +62,8 @@ fn range(rows: u64, a: u8, b: u8) -> std::ops::Range<u64> {
 }
 
 impl Step {
-    async fn run(&self, table: Table, other: &Table) -> Result<Table> {
+    /// `uri`: where it may store.
+    async fn run(&self, table: Table, other: &Table, uri: &TableUri) -> Result<Table> {
         match self {
             Self::Scale(factor) => table.map_values(KernelCall::map::<Scale>(&Scale { factor: *factor })?),
             Self::Below(limit) => table.filter(&Predicate {
@@ -80,10 +81,9 @@ impl Step {
                 kept.keep().await?.rows(range(kept.count().await?, *a, *b))?.repartition(3)
             }
             Self::Store => {
-                let uri = TableUri::new("suite://chain/step")?;
                 let replace = WriteOptions::default().with_if_exists(IfExists::Replace);
-                table.save(&uri, replace).await?;
-                Table::load(table.session(), &uri).await
+                table.save(uri, replace).await?;
+                Table::load(table.session(), uri).await
             }
             Self::ReduceByKey => {
                 table.reduce_by_key(&[Measure::of(Function::Sum, "x"), Measure::of(Function::Max, "y")])
@@ -140,13 +140,13 @@ impl Step {
 
 type Chain = (Vec<Row>, Vec<Row>, KeyType, u32, Vec<Step>);
 
-async fn check_chain(session: Session, (rows, other, key_type, n, steps): Chain) {
+async fn check_chain(session: Session, (rows, other, key_type, n, steps): Chain, uri: &TableUri) {
     let right = loose(&session, key_type, &other, n).await;
     let mut table = loose(&session, key_type, &rows, n).await;
     let mut expected = rows;
     for step in steps {
         let keyed = matches!(table.layout(), Layout::Keyed(_));
-        let next = step.run(table, &right).await;
+        let next = step.run(table, &right, uri).await;
         let Some(rows) = step.model(key_type, keyed, expected, &other) else {
             let outcome = match next {
                 Ok(table) => table.keep().await,
@@ -166,12 +166,13 @@ pub async fn chains_of_operations_give_what_the_model_gives(fixture: Fixture) {
     let steps = proptest::collection::vec(any_step(), 1..7);
     let n = prop_oneof![Just(1u32), Just(2), Just(7)];
     let input = (any_rows(), any_unique_rows(), any_key_type(), n, steps);
-    fixture.property(64, input, check_chain).await;
+    let uri = fixture.store.uri("step");
+    fixture.property(64, input, async |session, chain: Chain| check_chain(session, chain, &uri).await).await;
 }
 
 pub async fn nothing_runs_until_an_action(fixture: Fixture) {
-    let session = fixture.session(2).await;
-    let watch = Watch::new();
+    let session = fixture.some_cores().await;
+    let watch = fixture.watch();
     let table = loose(&session, KeyType::UInt64, &numbered(0..100), 4).await;
     let table = table.map(watch.kernel(Duration::ZERO)).unwrap().keyed(3).unwrap();
     let table = table.join(&table).unwrap();
@@ -193,7 +194,7 @@ pub async fn a_node_that_stands_twice_runs_once_an_action(fixture: Fixture) {
                 |t| t.zip(&t.map_values(KernelCall::map::<Scale>(&Scale { factor: 2 })?)?),
             ];
             for (number, shape) in shapes.into_iter().enumerate() {
-                let watch = Watch::new();
+                let watch = fixture.watch();
                 let table = shape(&source.map(watch.kernel(Duration::ZERO)).unwrap()).unwrap();
                 let rows = row_count(&table.collect().await.unwrap());
                 assert_eq!(rows, if number == 2 { 200 } else { 100 });
@@ -208,7 +209,7 @@ pub async fn a_node_that_stands_twice_runs_once_an_action(fixture: Fixture) {
 pub async fn a_kept_table_is_not_computed_again(fixture: Fixture) {
     fixture
         .everywhere(async |session, n| {
-            let watch = Watch::new();
+            let watch = fixture.watch();
             let table = loose(session, KeyType::Utf8, &numbered(0..100), n).await;
             let table = table.map(watch.kernel(Duration::ZERO)).unwrap();
             let kept = table.keep().await.unwrap();
@@ -222,7 +223,7 @@ pub async fn a_kept_table_is_not_computed_again(fixture: Fixture) {
 }
 
 pub async fn iterations_drop_what_they_replace(fixture: Fixture) {
-    let session = fixture.session_with(2, 8 << 20).await;
+    let session = fixture.session_with(fixture.cores().some, 8 << 20).await;
     let negate = KernelCall::map::<Scale>(&Scale { factor: -1 }).unwrap();
     let rows = numbered(0..20_000);
     let ranges = RowRanges::even(20_000, 4);
@@ -235,7 +236,7 @@ pub async fn iterations_drop_what_they_replace(fixture: Fixture) {
 
 pub async fn tables_of_many_batches_are_treated_like_small_ones(fixture: Fixture) {
     const ROWS: u64 = 100_000;
-    let session = fixture.session(3).await;
+    let session = fixture.many_cores().await;
     for (key_type, n) in [(KeyType::UInt64, 1), (KeyType::Utf8, 7)] {
         let rows = numbered((0..ROWS).map(|i| i * 7919 % ROWS));
         let table = loose(&session, key_type, &rows, n).await;

@@ -1,40 +1,78 @@
-//! A store of one process's memory that keeps the storage contract, can be told to fail, and shows what a write left.
+//! A store that the processes of one machine share: files in a folder. It keeps the storage contract, can be told to fail,
+//! and shows what a write left.
+//!
+//! Everything about a table, also that it is to fail, lies in the one folder that its address names. So whoever gets an
+//! address, a write or a stored table needs no more to go on, and one store serves the tables of all: an executor that was
+//! started once opens what each case saved. Meant to be awkward: scans come in small batches that are never ready at once,
+//! and an existing table is noticed as late as the contract allows, at the commit.
+//!
+//! In a table's folder: `table`, absent before the first commit; `writes/ATTEMPT` while a write has not ended;
+//! `parts/ATTEMPT/PARTITION-…` in Arrow's IPC format; `unreadable-PARTITION` and `unwritable-PARTITION`. Nothing that was
+//! replaced or deleted is removed before the whole folder is.
 
-use std::collections::HashMap;
-use std::pin::pin;
-use std::sync::{Mutex, MutexGuard};
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::task::Poll;
 
 use arrow_array::RecordBatch;
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, future, stream};
+use tempfile::NamedTempFile;
 
 use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::storage::{
     IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
 };
-use tributary_core::{Error, ErrorKind, Layout, Result, TableName, TableSchema};
+use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
-type Batches = Vec<RecordBatch>;
+const SCHEME: &str = "suite";
+/// Rows of one batch of a scan.
+const BATCH_ROWS: usize = 5;
 
 /// See the module.
-#[derive(Debug, Default)]
-pub struct Memory(Mutex<State>);
-
-#[derive(Debug, Default)]
-struct State {
-    tables: HashMap<TableUri, StoredTable>,
-    parts: HashMap<String, Batches>,
-    writes: HashMap<String, HashMap<String, Batches>>,
-    unreadable: Option<u32>,
-    unwritable: Option<u32>,
-    next: u64,
+#[derive(Debug, Clone)]
+pub struct Shared {
+    folder: PathBuf,
 }
 
-impl State {
-    fn number(&mut self) -> String {
-        self.next += 1;
-        self.next.to_string()
+impl Shared {
+    /// A store of new tables in this folder, whose path begins at the root. It also reads and writes tables whose
+    /// addresses were given by another such store.
+    pub fn open(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into() }
+    }
+
+    /// Where new tables are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where a case's table of this name is, or would be.
+    pub fn uri(&self, name: &str) -> TableUri {
+        TableUri::new(format!("{SCHEME}://{}/{name}", self.folder.display())).unwrap()
+    }
+
+    /// From now on this partition of the table cannot be read, by any process.
+    pub fn break_reading(&self, uri: &TableUri, partition: u32) {
+        Place::of(uri).unwrap().tell("unreadable", partition);
+    }
+
+    /// From now on this partition of the table cannot be written, by any process.
+    pub fn break_writing(&self, uri: &TableUri, partition: u32) {
+        Place::of(uri).unwrap().tell("unwritable", partition);
+    }
+
+    /// Writes of the table that were begun and neither committed nor aborted.
+    pub fn unfinished_writes(&self, uri: &TableUri) -> usize {
+        match fs::read_dir(Place::of(uri).unwrap().writes()) {
+            Ok(writes) => writes.count(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => panic!("count the writes of {uri}: {error}"),
+        }
     }
 }
 
@@ -42,57 +80,87 @@ fn broken(what: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("told to fail to {what}"))
 }
 
-impl Memory {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap()
+/// A table's folder.
+struct Place(PathBuf);
+
+impl Place {
+    fn of(uri: &TableUri) -> Result<Self> {
+        let inside = |segment: &str| !matches!(segment, "" | "." | "..");
+        let steps = uri.place().strip_prefix('/').filter(|steps| steps.split('/').all(inside));
+        match (uri.scheme(), steps) {
+            (SCHEME, Some(_)) => Ok(Self(uri.place().into())),
+            _ => Err(Error::invalid(format!("table {uri}, expected {SCHEME}:///folder/table"))),
+        }
     }
 
-    /// From now on this partition of every table cannot be read.
-    pub fn break_reading(&self, partition: u32) {
-        self.state().unreadable = Some(partition);
+    fn table(&self) -> PathBuf {
+        self.0.join("table")
     }
 
-    /// From now on this partition of every table cannot be written.
-    pub fn break_writing(&self, partition: u32) {
-        self.state().unwritable = Some(partition);
+    fn writes(&self) -> PathBuf {
+        self.0.join("writes")
     }
 
-    /// Writes begun and neither committed nor aborted.
-    pub fn unfinished_writes(&self) -> usize {
-        self.state().writes.len()
+    fn parts(&self, attempt: &str) -> PathBuf {
+        self.0.join("parts").join(attempt)
+    }
+
+    fn tell(&self, what: &str, partition: u32) {
+        fs::create_dir_all(&self.0).unwrap();
+        File::create(self.told(what, partition)).unwrap();
+    }
+
+    fn told(&self, what: &str, partition: u32) -> PathBuf {
+        self.0.join(format!("{what}-{partition}"))
+    }
+
+    /// Appears whole, or not at all.
+    fn publish(&self, table: &StoredTable, if_exists: IfExists) -> Result<()> {
+        let bytes = postcard::to_stdvec(table).map_err(|e| Error::bug("encode a table").because(e))?;
+        let mut file = NamedTempFile::new_in(&self.0)?;
+        file.write_all(&bytes)?;
+        let published = match if_exists {
+            IfExists::Fail => file.persist_noclobber(self.table()),
+            IfExists::Replace => file.persist(self.table()),
+        };
+        published.map_err(|error| error.error)?;
+        Ok(())
     }
 }
 
 #[async_trait]
-impl Storage for Memory {
+impl Storage for Shared {
     fn info(&self) -> &StorageInfo {
-        static INFO: std::sync::LazyLock<StorageInfo> =
-            std::sync::LazyLock::new(|| StorageInfo::new("suite"));
+        static INFO: LazyLock<StorageInfo> = LazyLock::new(|| StorageInfo::new(SCHEME));
         &INFO
     }
 
+    fn address(&self) -> Result<String> {
+        Ok(format!("{SCHEME}://{}", self.folder.display()))
+    }
+
     fn locate(&self, name: &TableName) -> Result<TableUri> {
-        TableUri::new(format!("suite://{name}"))
+        let uri = self.uri(&format!("{}/{}", name.namespace, name.name));
+        Place::of(&uri).map(|_| uri)
     }
 
     async fn open(&self, uri: &TableUri) -> Result<StoredTable> {
-        let found = self.state().tables.get(uri).cloned();
-        found.ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no table {uri}")))
+        let bytes = fs::read(Place::of(uri)?.table()).at(|| format!("open table {uri}"))?;
+        postcard::from_bytes(&bytes)
+            .map_err(|e| Error::new(ErrorKind::Corrupt, format!("open table {uri}")).because(e))
     }
 
     async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
-        let state = self.state();
-        let file = &table.parts[partition as usize].file;
-        let rows = state.parts.get(file).ok_or_else(|| broken("find a part"))?;
-        let cut = |batch: &RecordBatch| -> Vec<RecordBatch> {
-            let starts = (0..batch.num_rows()).step_by(5);
-            starts.map(|at| batch.slice(at, 5.min(batch.num_rows() - at))).collect()
+        let place = Place::of(&table.uri)?;
+        let part = table.parts.get(partition as usize).ok_or_else(|| Error::invalid("no such partition"))?;
+        let file = File::open(place.parts(&table.snapshot).join(&part.file))?;
+        let batches = StreamReader::try_new(BufReader::new(file), None)?;
+        let failure = place.told("unreadable", partition).exists().then(|| Err(broken("read")));
+        let cut = |batch: Result<RecordBatch, _>| match batch {
+            Ok(batch) => pieces(&batch),
+            Err(error) => vec![Err(Error::from(error))],
         };
-        let mut batches: Vec<Result<RecordBatch>> = rows.iter().flat_map(cut).map(Ok).collect();
-        if state.unreadable == Some(partition) {
-            batches.push(Err(broken("read")));
-        }
-        Ok(stream::iter(batches).then(later).boxed())
+        Ok(stream::iter(batches.flat_map(cut).chain(failure)).then(later).boxed())
     }
 
     async fn begin(
@@ -102,43 +170,48 @@ impl Storage for Memory {
         layout: &Layout,
         options: WriteOptions,
     ) -> Result<Write> {
-        let mut state = self.state();
-        let attempt = state.number();
-        state.writes.insert(attempt.clone(), HashMap::new());
+        let place = Place::of(uri)?;
+        fs::create_dir_all(place.writes())?;
+        let (_, path) = NamedTempFile::with_prefix_in("", place.writes())?.keep().map_err(|e| e.error)?;
+        let attempt = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        fs::create_dir_all(place.parts(&attempt))?;
         Ok(Write { uri: uri.clone(), attempt, schema: schema.clone(), layout: layout.clone(), options })
     }
 
-    async fn write_part(&self, write: &Write, partition: u32, rows: RowStream) -> Result<Part> {
-        let rows: Batches = pin!(rows).try_collect().await?;
-        rows.iter().try_for_each(|batch| write.schema.check(batch))?;
-        let mut state = self.state();
-        if state.unwritable == Some(partition) {
+    async fn write_part(&self, write: &Write, partition: u32, mut rows: RowStream) -> Result<Part> {
+        let place = Place::of(&write.uri)?;
+        let folder = place.parts(&write.attempt);
+        // Also after an abort, which is how a late executor finds it: then the part is garbage that no commit names.
+        fs::create_dir_all(&folder)?;
+        let file = NamedTempFile::with_prefix_in(format!("{partition}-"), folder)?;
+        let mut batches = StreamWriter::try_new(BufWriter::new(file), write.schema.arrow())?;
+        let mut size = PartSize::default();
+        while let Some(batch) = rows.try_next().await? {
+            write.schema.check(&batch)?;
+            batches.write(&batch)?;
+            size.rows += batch.num_rows() as u64;
+        }
+        let file = batches.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if place.told("unwritable", partition).exists() {
             return Err(broken("write"));
         }
-        let file = format!("{}-{partition}-{}", write.attempt, state.number());
-        let size = PartSize {
-            rows: rows.iter().map(|b| b.num_rows() as u64).sum(),
-            bytes: rows.iter().map(|b| b.get_array_memory_size() as u64).sum(),
-        };
-        let parts = state.writes.get_mut(&write.attempt).ok_or_else(|| broken("find a write"))?;
-        parts.insert(file.clone(), rows);
-        let digest = String::new();
-        Ok(Part { file, size, digest })
+        size.bytes = file.as_file().metadata()?.len();
+        let (_, path) = file.keep().map_err(|e| e.error)?;
+        let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Part { file, size, digest: String::new() })
     }
 
     async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
-        let mut state = self.state();
+        let place = Place::of(&write.uri)?;
         if parts.len() as u32 != write.layout.partitions() {
             return Err(Error::invalid("a commit without a part for each partition"));
         }
-        if write.options.if_exists == IfExists::Fail && state.tables.contains_key(&write.uri) {
-            return Err(Error::new(ErrorKind::AlreadyExists, format!("table {} exists", write.uri)));
+        let mark = place.writes().join(&write.attempt);
+        let folder = place.parts(&write.attempt);
+        for path in parts.iter().map(|part| folder.join(&part.file)).chain([mark.clone()]) {
+            fs::metadata(&path).at(|| format!("commit {}: find {}", write.uri, path.display()))?;
         }
-        let mut written = state.writes.remove(&write.attempt).ok_or_else(|| broken("find a write"))?;
-        for part in &parts {
-            let rows = written.remove(&part.file).ok_or_else(|| broken("find a part"))?;
-            state.parts.insert(part.file.clone(), rows);
-        }
+        let if_exists = write.options.if_exists;
         let table = StoredTable {
             uri: write.uri,
             snapshot: write.attempt,
@@ -146,23 +219,58 @@ impl Storage for Memory {
             layout: write.layout,
             parts,
         };
-        state.tables.insert(table.uri.clone(), table.clone());
+        place.publish(&table, if_exists).at(|| format!("commit {}", table.uri))?;
+        fs::remove_file(mark)?;
         Ok(table)
     }
 
     async fn abort(&self, write: Write) -> Result<()> {
-        self.state().writes.remove(&write.attempt);
+        let place = Place::of(&write.uri)?;
+        if unless_gone(fs::remove_file(place.writes().join(&write.attempt)))? {
+            remove_folder(&place.parts(&write.attempt))?;
+        }
         Ok(())
     }
 
     async fn delete(&self, uri: &TableUri) -> Result<()> {
-        let gone = self.state().tables.remove(uri);
-        gone.map(drop).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no table {uri}")))
+        fs::remove_file(Place::of(uri)?.table()).at(|| format!("delete table {uri}"))
     }
 
-    async fn verify(&self, _: &StoredTable) -> Result<()> {
+    async fn verify(&self, table: &StoredTable) -> Result<()> {
+        for (partition, part) in (0..).zip(&table.parts) {
+            let batches: Vec<RecordBatch> = self.scan(table, partition).await?.try_collect().await?;
+            let rows: u64 = batches.iter().map(|batch| batch.num_rows() as u64).sum();
+            if rows != part.size.rows {
+                let text = format!("partition {partition} has {rows} rows, expected {}", part.size.rows);
+                return Err(Error::new(ErrorKind::Corrupt, text));
+            }
+        }
         Ok(())
     }
+}
+
+/// Whether there was something to remove.
+fn unless_gone(removed: io::Result<()>) -> io::Result<bool> {
+    match removed {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Removes a folder in which others may still begin files.
+fn remove_folder(folder: &Path) -> io::Result<()> {
+    loop {
+        match unless_gone(fs::remove_dir_all(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            removed => return removed.map(drop),
+        }
+    }
+}
+
+fn pieces(batch: &RecordBatch) -> Vec<Result<RecordBatch>> {
+    let starts = (0..batch.num_rows()).step_by(BATCH_ROWS);
+    starts.map(|at| Ok(batch.slice(at, BATCH_ROWS.min(batch.num_rows() - at)))).collect()
 }
 
 /// The value, at the second poll: a store is never ready at once.

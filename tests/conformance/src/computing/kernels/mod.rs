@@ -18,7 +18,7 @@ use super::model::{self, Row};
 pub use watch::{Inflate, InflateParams, Watch, Watched, WatchedParams};
 pub use wrong::{Fail, FailParams, Fresh, How, Lie, Lose, Unlisted, Version1, Version2, When};
 
-/// What an engine under test must know: the contract's kernels and the suite's.
+/// What an engine under test must know, its executors included: the contract's kernels and the suite's.
 pub fn kernels() -> Kernels {
     tributary_core::ops::kernels()
         .map::<Scale>()

@@ -1,7 +1,7 @@
 //! Kernels that fail, break their promises, differ from run to run or from binary to binary.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow_schema::DataType;
@@ -176,10 +176,9 @@ impl MapKernel for Fresh {
     }
 
     fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
-        static DRAWN: AtomicU64 = AtomicU64::new(0);
-        let n = rows.num_rows() as u64;
-        let first = DRAWN.fetch_add(n, Ordering::SeqCst);
-        let drawn: UInt64Array = (first..first + n).collect();
+        // Keyed anew for each batch, from the system's randomness: a counter would start again in each process.
+        let random = RandomState::new();
+        let drawn: UInt64Array = (0..rows.num_rows()).map(|row| random.hash_one(row)).collect();
         with_column(&self.0, rows, Arc::new(drawn))
     }
 }
