@@ -236,8 +236,8 @@ fn status(home: &Home, json: bool) -> Result<()> {
     let row = |j: &tributary_runtime::JobStatus| {
         let stages = format!("{}/{}", j.stages_done, j.stages);
         let rows = render::count(j.rows);
-        vec![j.id.clone(), j.session.clone(), j.state.clone(), stages, j.tasks.to_string(), rows]
+        vec![j.id.clone(), j.name.clone(), j.state.clone(), stages, j.tasks.to_string(), rows]
     };
     let rows: Vec<Vec<String>> = status.jobs.iter().map(row).collect();
-    render::table(&["job", "session", "state", "stages", "tasks", "rows"], &rows)
+    render::table(&["job", "name", "state", "stages", "tasks", "rows"], &rows)
 }

@@ -109,7 +109,7 @@ pub(crate) const RUNNING: &str = "running";
 impl JobRecord {
     /// The record of a job whose process is gone, though the record says that it runs.
     fn killed(self) -> Self {
-        let why = "its process ended before the job did: it was killed, or the machine stopped";
+        let why = "its process ended early: killed, or the machine stopped";
         Self { status: Outcome::Failed.as_str().into(), error: Some(why.into()), ..self }
     }
 }

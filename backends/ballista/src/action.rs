@@ -148,7 +148,7 @@ impl<'a> Action<'a> {
     async fn run(&self, node: &Node, purpose: Purpose) -> Result<Vec<Commit>> {
         let number = next_number();
         let stages = self.stage(node, node, purpose, number)?;
-        self.driver.client.run(&self.driver.spec.id, self.driver.executors, stages).await?;
+        self.driver.client.run(&self.driver.spec.id, number, self.driver.executors, stages).await?;
         let committed = (0..node.layout().partitions()).map(|p| self.driver.store.committed(number, p));
         let mut commits = Vec::with_capacity(committed.len());
         for commit in committed {

@@ -16,13 +16,15 @@ use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::StreamExt;
 use tokio::runtime::Handle;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::ids::SessionId;
 
+use crate::keys::{Identity, Keys};
 use crate::node::Codec;
 use crate::placement::Executors;
 use crate::policy::job_name;
+use crate::status;
 use crate::wire;
 
 /// Largest message between driver and scheduler, either way: plans with the places of many partitions.
@@ -30,6 +32,9 @@ pub(crate) const MOST_MESSAGE_BYTES: usize = 64 << 20;
 /// How long a driver goes on looking for a scheduler that is gone, in mid-job.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
+/// A job that was just submitted may not be listed yet.
+const TRIES_TO_CANCEL: u32 = 50;
+const BETWEEN_TRIES_TO_CANCEL: Duration = Duration::from_millis(20);
 
 /// See the module. Clones share a connection.
 #[derive(Clone)]
@@ -37,6 +42,8 @@ pub(crate) struct Client {
     runtime: Handle,
     scheduler: SchedulerGrpcClient<Channel>,
     address: Arc<str>,
+    keys: Keys,
+    identity: Identity,
 }
 
 impl fmt::Debug for Client {
@@ -47,12 +54,13 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Connects when it is first needed, and again whenever the connection was lost.
-    pub(crate) fn new(runtime: Handle, address: &str, endpoint: Endpoint) -> Self {
+    pub(crate) fn new(runtime: Handle, address: &str, keys: &Keys, identity: Identity) -> Result<Self> {
         let _entered = runtime.enter();
-        let scheduler = SchedulerGrpcClient::new(endpoint.connect_lazy())
+        let scheduler = SchedulerGrpcClient::new(keys.endpoint(address, &identity)?.connect_lazy())
             .max_decoding_message_size(MOST_MESSAGE_BYTES)
             .max_encoding_message_size(MOST_MESSAGE_BYTES);
-        Self { scheduler, address: address.into(), runtime: runtime.clone() }
+        let (runtime, address, keys) = (runtime.clone(), address.into(), keys.clone());
+        Ok(Self { scheduler, address, keys, identity, runtime })
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
@@ -63,11 +71,13 @@ impl Client {
     pub(crate) async fn run(
         &self,
         session: &SessionId,
+        number: u64,
         executors: Executors,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
         let plan = encode(plan)?;
-        let settings = settings(session, executors);
+        let name = job_name(session, number, executors);
+        let settings = settings(&name);
         let since = Instant::now();
         loop {
             let params = ExecuteQueryParams {
@@ -76,7 +86,7 @@ impl Client {
                 session_id: session.to_string(),
                 operation_id: String::new(),
             };
-            match self.attempt(params).await {
+            match self.attempt(&name, params).await {
                 Err(Lost::Connection(error)) if since.elapsed() >= PATIENCE => return Err(error),
                 Err(Lost::Connection(_)) => self.pause().await,
                 Err(Lost::Job(error)) => return Err(error),
@@ -90,10 +100,10 @@ impl Client {
         drop(self.runtime.spawn(tokio::time::sleep(BETWEEN_TRIES)).await);
     }
 
-    async fn attempt(&self, params: ExecuteQueryParams) -> Result<(), Lost> {
+    async fn attempt(&self, name: &str, params: ExecuteQueryParams) -> Result<(), Lost> {
         let (wanted, gone) = tokio::sync::oneshot::channel::<()>();
-        let client = self.clone();
-        let job = self.runtime.spawn(async move { client.follow(params, gone).await });
+        let (client, name) = (self.clone(), name.to_owned());
+        let job = self.runtime.spawn(async move { client.follow(&name, params, gone).await });
         let ended = job.await;
         drop(wanted);
         ended.unwrap_or_else(|e| Err(Lost::Job(Error::bug("a job's watcher ended").because(e))))
@@ -102,6 +112,7 @@ impl Client {
     /// Submits and follows a job until it ends, or until nobody wants it.
     async fn follow(
         mut self,
+        name: &str,
         params: ExecuteQueryParams,
         mut gone: tokio::sync::oneshot::Receiver<()>,
     ) -> Result<(), Lost> {
@@ -110,12 +121,11 @@ impl Client {
         let lost = |status: tonic::Status| self_lost(&self.address, status);
         let mut scheduler = self.scheduler.clone();
         let mut events = scheduler.execute_query_push(request).await.map_err(lost)?.into_inner();
-        let mut job_id = None;
         loop {
             let event = tokio::select! {
                 event = events.next() => event,
                 _ = &mut gone => {
-                    self.cancel(job_id, events).await;
+                    self.cancel(name).await;
                     return Err(Lost::Job(tributary_partition::cancel::cancelled()));
                 }
             };
@@ -125,7 +135,6 @@ impl Client {
             })?;
             let status = event.map_err(lost)?.status;
             let Some(status) = status else { continue };
-            job_id = Some(status.job_id).filter(|id| !id.is_empty()).or(job_id);
             match status.status {
                 Some(Status::Successful(_)) => return Ok(()),
                 Some(Status::Failed(failed)) => return Err(Lost::Job(wire::incoming(&failed.error))),
@@ -134,19 +143,16 @@ impl Client {
         }
     }
 
-    /// The job's name comes with its first event, which may be still on its way.
-    async fn cancel<S>(&mut self, job_id: Option<String>, mut events: S)
-    where
-        S: StreamExt<Item = Result<ballista_core::serde::protobuf::GetJobStatusResult, tonic::Status>>
-            + Unpin,
-    {
-        let job_id = match job_id {
-            Some(job_id) => Some(job_id),
-            None => events.next().await.and_then(|event| Some(event.ok()?.status?.job_id)),
-        };
-        if let Some(job_id) = job_id {
-            // If it cannot be reached there is nobody to cancel it for us.
-            drop(self.scheduler.cancel_job(CancelJobParams { job_id }).await);
+    /// The scheduler tells a job's id only at its end, and cancels by id: so it is asked which one has this name.
+    async fn cancel(&mut self, name: &str) {
+        for _ in 0..TRIES_TO_CANCEL {
+            // If it cannot be reached there is nobody to cancel the job for us.
+            let Ok(status) = status::fetch(&self.address, &self.keys, &self.identity).await else { return };
+            if let Some(job) = status.jobs.into_iter().find(|job| job.name == name) {
+                drop(self.scheduler.cancel_job(CancelJobParams { job_id: job.id }).await);
+                return;
+            }
+            tokio::time::sleep(BETWEEN_TRIES_TO_CANCEL).await;
         }
     }
 
@@ -206,10 +212,9 @@ fn encode(plan: Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
 }
 
 /// What the scheduler and executors need to know of the session.
-fn settings(session: &SessionId, executors: Executors) -> Vec<KeyValuePair> {
-    let name = job_name(session, executors);
+fn settings(job_name: &str) -> Vec<KeyValuePair> {
     [
-        ("ballista.job.name", name.as_str()),
+        ("ballista.job.name", job_name),
         ("ballista.planner.adaptive.enabled", "false"),
         ("ballista.scheduler.max_partitions_per_task", "1"),
         ("ballista.shuffle.compression.codec", "none"),

@@ -25,6 +25,7 @@ use crate::gate;
 use crate::host::Host;
 use crate::keys::{Identity, Keys};
 use crate::node::Codec;
+use crate::stages::Stages;
 
 /// Where and how large an executor is.
 #[derive(Debug, Clone)]
@@ -79,6 +80,7 @@ pub async fn serve(host: Arc<Host>, keys: Keys, options: ExecutorOptions, folder
         grpc_max_decoding_message_size: MOST_MESSAGE_BYTES as u32,
         grpc_max_encoding_message_size: MOST_MESSAGE_BYTES as u32,
         memory_pool_size: Some(options.memory_bytes).filter(|bytes| *bytes > 0),
+        override_execution_engine: Some(Arc::new(Stages::new())),
         override_config_producer: Some(Arc::new(session)),
         override_physical_codec: Some(Codec::new(Some(host))),
         override_create_grpc_client_endpoint: Some(endpoints),

@@ -15,6 +15,7 @@ use tributary_partition::cancel::lock;
 use crate::fragment::{Fragment, decode};
 use crate::node::Sealed;
 use crate::seal::ClusterKey;
+use crate::stages::Stop;
 use crate::store::SessionStore;
 use crate::task;
 use crate::wire;
@@ -63,15 +64,16 @@ impl Host {
         SessionStore::new(self.store.clone(), self.key.clone(), &fragment.session)
     }
 
-    /// Runs a fragment on one partition. Dropping the stream stops the work.
+    /// Runs a fragment on one partition. Dropping the stream stops the work, and so does `stop`.
     pub(crate) fn run(
         self: &Arc<Self>,
         sealed: &Sealed,
         inputs: Vec<SendableRecordBatchStream>,
+        stop: &Stop,
     ) -> ClusterResult<SendableRecordBatchStream> {
         let opened = self.key.open(FRAGMENT, &sealed.fragment).and_then(|bytes| decode("a fragment", &bytes));
         let fragment = opened.map_err(wire::outgoing)?;
-        task::start(self.clone(), fragment, sealed.moves.as_ref(), inputs).map_err(wire::outgoing)
+        task::start(self.clone(), fragment, sealed.moves.as_ref(), inputs, stop).map_err(wire::outgoing)
     }
 }
 

@@ -20,6 +20,7 @@ mod rows;
 mod store;
 mod host;
 mod task;
+mod stages;
 mod policy;
 mod client;
 mod items;
@@ -33,10 +34,11 @@ pub mod executor;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tributary_core::bytestore::ByteStore;
-use tributary_core::computing::{Computing, Engine, EngineInfo, SessionSpec};
+use tributary_core::computing::{Computing, Engine, EngineInfo, SessionSpec, Spills};
 use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::kernel::Kernels;
 use tributary_core::placement::{CoreRequest, Placement};
@@ -86,9 +88,13 @@ impl Ballista {
             .enable_all()
             .build()
             .map_err(|e| Error::new(ErrorKind::Exhausted, "start a thread for the cluster").because(e))?;
-        let endpoint = cluster.keys.endpoint(&cluster.scheduler, &Identity::of(&kernels))?;
-        let client = Client::new(runtime.handle().clone(), &cluster.scheduler, endpoint);
-        let info = EngineInfo::new(cluster.size.arithmetic.name());
+        let identity = Identity::of(&kernels);
+        let client = Client::new(runtime.handle().clone(), &cluster.scheduler, &cluster.keys, identity)?;
+        let info = EngineInfo::new(cluster.size.arithmetic.name())
+            .in_other_processes()
+            .spilling(Spills::Tables)
+            .storing_what_is_read()
+            .cancelling_within(Duration::from_secs(2));
         Ok(Self { info, kernels, storage, cluster, client, runtime: Some(runtime) })
     }
 }

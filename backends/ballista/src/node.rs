@@ -30,6 +30,7 @@ use tributary_core::schema::TableSchema;
 
 use crate::fragment::{decode, encode};
 use crate::host::Host;
+use crate::stages::Stop;
 use crate::wire;
 
 /// Name of the column that leads a row to its partition; last of what an exchange moves.
@@ -74,6 +75,7 @@ pub(crate) struct FragmentNode {
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
     host: Option<Arc<Host>>,
+    stop: Stop,
 }
 
 impl FragmentNode {
@@ -90,7 +92,19 @@ impl FragmentNode {
             EmissionType::Incremental,
             Boundedness::Bounded,
         ));
-        Ok(Arc::new(Self { sealed, inputs, properties, host }))
+        Ok(Arc::new(Self { sealed, inputs, properties, host, stop: Stop::default() }))
+    }
+
+    /// The same, for one task that can be stopped.
+    pub(crate) fn listening(&self, stop: &Stop) -> Arc<Self> {
+        let Self { sealed, inputs, properties, host, .. } = self;
+        Arc::new(Self {
+            sealed: sealed.clone(),
+            inputs: inputs.clone(),
+            properties: properties.clone(),
+            host: host.clone(),
+            stop: stop.clone(),
+        })
     }
 }
 
@@ -135,7 +149,8 @@ impl ExecutionPlan for FragmentNode {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Self::new(self.sealed.clone(), children, self.host.clone())?)
+        let node = Self::new(self.sealed.clone(), children, self.host.clone())?;
+        Ok(node.listening(&self.stop))
     }
 
     fn with_new_children(
@@ -150,7 +165,7 @@ impl ExecutionPlan for FragmentNode {
             DataFusionError::Internal("a fragment runs in an executor of this cluster only".into())
         })?;
         let inputs = self.inputs.iter().map(|input| input.execute(partition, context.clone()));
-        host.run(&self.sealed, inputs.collect::<Result<_>>()?)
+        host.run(&self.sealed, inputs.collect::<Result<_>>()?, &self.stop)
     }
 }
 

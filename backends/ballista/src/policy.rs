@@ -15,14 +15,16 @@ use tributary_core::ids::SessionId;
 
 use crate::placement::Executors;
 
-/// The scheduler knows a job by its name, which is therefore where a session's share of the cluster travels.
-pub(crate) fn job_name(session: &SessionId, share: Executors) -> String {
-    format!("{session} on {}x{}", share.count, share.cores)
+/// The scheduler knows a job by its name, which is therefore where a session and its share of the cluster travel. (Its own
+/// idea of a session is another one for each job.)
+pub(crate) fn job_name(session: &SessionId, action: u64, share: Executors) -> String {
+    format!("{session} action {action} on {}x{}", share.count, share.cores)
 }
 
-fn share_of(job_name: &str) -> Option<Executors> {
-    let (count, cores) = job_name.rsplit_once(" on ")?.1.split_once('x')?;
-    Some(Executors { count: count.parse().ok()?, cores: cores.parse().ok()? })
+fn share_of(job_name: &str) -> Option<(&str, Executors)> {
+    let (session, rest) = job_name.split_once(" action ")?;
+    let (count, cores) = rest.split_once(" on ")?.1.split_once('x')?;
+    Some((session, Executors { count: count.parse().ok()?, cores: cores.parse().ok()? }))
 }
 
 /// Cores at work for one session, by executor.
@@ -59,7 +61,8 @@ impl DistributionPolicy for Policy {
         let mut jobs: Vec<(u64, &JobId, &JobInfoCache)> = Vec::new();
         for (id, job) in running_jobs.iter() {
             let graph = job.execution_graph.read().await;
-            count(at_work.entry(graph.session_id().to_owned()).or_default(), graph.stages());
+            let Some((session, _)) = share_of(graph.job_name()) else { continue };
+            count(at_work.entry(session.to_owned()).or_default(), graph.stages());
             if matches!(job.status, Some(job_status::Status::Running(_))) {
                 jobs.push((graph.start_time(), id, job));
             }
@@ -68,9 +71,9 @@ impl DistributionPolicy for Policy {
         let mut bound = Vec::new();
         for (_, id, job) in jobs {
             let mut graph = job.execution_graph.write().await;
-            let session = graph.session_id().to_owned();
-            let Some(share) = share_of(graph.job_name()) else { continue };
-            let at_work = at_work.entry(session.clone()).or_default();
+            let (name, session) = (graph.job_name().to_owned(), graph.session_id().to_owned());
+            let Some((session_name, share)) = share_of(&name) else { continue };
+            let at_work = at_work.entry(session_name.to_owned()).or_default();
             let mut full = Vec::new();
             while let Some(stage) = graph.fetch_running_stage(&full) {
                 full.push(stage.stage_id);
@@ -143,8 +146,8 @@ mod tests {
     fn a_share_travels_in_the_name_of_a_job() {
         let share = Executors { count: 3, cores: 2 };
         let session = SessionId::new("job-1.psi_0.guest_9999").unwrap();
-        assert_eq!(share_of(&job_name(&session, share)), Some(share));
-        for other in ["", "a job", "x on 3", "x on 3x", "x on ax2"] {
+        assert_eq!(share_of(&job_name(&session, 7, share)), Some((session.as_str(), share)));
+        for other in ["", "a job", "x on 3x2", "x action 1 on 3", "x action 1 on 3x", "x action 1 on ax2"] {
             assert_eq!(share_of(other), None);
         }
     }

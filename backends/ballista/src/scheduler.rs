@@ -72,7 +72,7 @@ fn config(advertised: &str, port: u16, keys: &Keys, identity: &Identity) -> Sche
     config.expire_dead_executor_interval_seconds = 1;
     config.executor_termination_grace_period = 0;
     config.no_executors_grace_period_seconds = WITHOUT_EXECUTORS;
-    config.finished_job_data_clean_up_interval_seconds = 0;
+    config.finished_job_data_clean_up_interval_seconds = 10;
     config.finished_job_state_clean_up_interval_seconds = 60;
     config.grpc_server_max_decoding_message_size = MOST_MESSAGE_BYTES as u32;
     config.grpc_server_max_encoding_message_size = MOST_MESSAGE_BYTES as u32;

@@ -202,7 +202,7 @@ impl Driver {
         let reading = Reading { driver: self, schema: plan.schema().clone(), guard };
         let pieces = stream::iter(parts);
         let rows = stream::unfold((Some(reading), pieces, None), next_batch);
-        Ok(rows.boxed())
+        Ok(rows.fuse().boxed())
     }
 
     fn pieces(&self, commits: Vec<Commit>) -> Result<Vec<Piece>> {
@@ -288,6 +288,13 @@ struct Reading {
     guard: Guard,
 }
 
+impl Reading {
+    /// A session that closes takes its files with it.
+    fn reason(&self, error: Error) -> Error {
+        self.guard.0.check().err().unwrap_or(error)
+    }
+}
+
 type State<S> = (Option<Reading>, S, Option<(Decoder, Option<Stretch>)>);
 
 async fn next_batch<S>(state: State<S>) -> Option<(Result<arrow_array::RecordBatch>, State<S>)>
@@ -302,7 +309,7 @@ where
         }
         match open.as_mut().and_then(|(rows, _)| rows.next()) {
             Some(Ok(batch)) => return Some((Ok(batch), (Some(reading), pieces, open))),
-            Some(Err(error)) => return Some((Err(error), (None, pieces, None))),
+            Some(Err(error)) => return Some((Err(reading.reason(error)), (None, pieces, None))),
             None => {}
         }
         let opened = match pieces.next().await? {
@@ -318,7 +325,7 @@ where
         };
         match opened {
             Ok(rows) => open = Some(rows),
-            Err(error) => return Some((Err(error), (None, pieces, None))),
+            Err(error) => return Some((Err(reading.reason(error)), (None, pieces, None))),
         }
     }
 }

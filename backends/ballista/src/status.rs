@@ -49,8 +49,8 @@ pub struct ExecutorStatus {
 pub struct JobStatus {
     /// The scheduler's name for it.
     pub id: String,
-    /// Session, and the executors × cores that it was placed on.
-    pub session: String,
+    /// Session, action, and the executors × cores that the session was placed on.
+    pub name: String,
     /// `queued`, `running`, …
     pub state: String,
     /// Stages done.
@@ -98,7 +98,7 @@ async fn status(scheduler: &Server, cluster: String) -> ballista_core::error::Re
             graph.start_time(),
             JobStatus {
                 id: id.to_string(),
-                session: graph.job_name().to_owned(),
+                name: graph.job_name().to_owned(),
                 state: state(&graph.status().status).to_owned(),
                 stages_done: graph.completed_stages(),
                 stages: graph.stages().len(),

@@ -38,6 +38,7 @@ use crate::fragment::{Commit, Fragment, Leaves, Made, Purpose, Segment, Work, de
 use crate::host::Host;
 use crate::node::moved_columns;
 use crate::rows::{Decoder, Encoder};
+use crate::stages::Stop;
 use crate::store::SessionStore;
 use crate::wire;
 
@@ -74,10 +75,12 @@ pub(crate) fn start(
     fragment: Fragment,
     moves: Option<&TableSchema>,
     inputs: Vec<SendableRecordBatchStream>,
+    stop: &Stop,
 ) -> Result<SendableRecordBatchStream> {
     let schema = moves.map_or_else(|| Arc::new(arrow_schema::Schema::empty()), moved_columns);
     let (sender, rows) = mpsc::channel(AHEAD);
     let guard = Guard(Cancel::default());
+    stop.also(&guard.0);
     let pool = Pool::new(&fragment.session, 1)?;
     let (cancel, runtime) = (guard.0.clone(), tokio::runtime::Handle::try_current());
     pool.spawn(move || {

@@ -1,6 +1,5 @@
 //! What goes wrong in a cluster, with real processes.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future;
@@ -15,12 +14,10 @@ use crate::nodes::{Cluster, Driver, kernels};
 const ROWS: u64 = 4000;
 
 /// Four seconds of work in eight partitions, and an exchange in the middle.
-async fn slow(session: &Session) -> (Table, Arc<Watch>) {
-    let watch = Watch::new();
+async fn slow(session: &Session, watch: &Watch) -> Table {
     let table = loose(session, KeyType::UInt64, &model::numbered(0..ROWS), 8).await;
     let slow = table.map(watch.kernel(Duration::from_millis(1))).unwrap();
-    let moved = slow.keyed(4).unwrap().map(watch.kernel(Duration::from_micros(200))).unwrap();
-    (moved, watch)
+    slow.keyed(4).unwrap().map(watch.kernel(Duration::from_micros(200))).unwrap()
 }
 
 async fn until(what: &str, limit: Duration, check: impl AsyncFn() -> bool) {
@@ -36,7 +33,9 @@ async fn disturbed(
     session: &Session,
     disturb: impl AsyncFnOnce(),
 ) -> (tributary_core::Result<Vec<model::Row>>, Duration) {
-    let (table, watch) = slow(session).await;
+    let folder = tempfile::tempdir().unwrap();
+    let watch = Watch::new(folder.path());
+    let table = slow(session, &watch).await;
     let since = Instant::now();
     let action = async { table.collect().await.map(|rows| model::rows(&rows)) };
     let disturbing = async {
@@ -106,7 +105,8 @@ fn a_cancelled_job_frees_its_cores_within_two_seconds() {
     let driver = Driver::new(&cluster);
     driver.block_on(async {
         let session = driver.session(2).await;
-        let (table, watch) = slow(&session).await;
+        let watch = Watch::new(cluster.folder.path());
+        let table = slow(&session, &watch).await;
         let busy = async || {
             let status = cluster.status().await.unwrap();
             status.executors.iter().map(|executor| executor.busy).sum::<u32>()
@@ -137,7 +137,7 @@ fn a_session_works_on_no_more_cores_than_it_was_placed_on() {
     driver.block_on(async {
         for (executors, cores) in [(1, 1), (1, 2), (2, 1), (2, 2)] {
             let session = driver.session_on(executors, cores).await;
-            let watch = Watch::new();
+            let watch = Watch::new(cluster.folder.path());
             let table = loose(&session, KeyType::UInt64, &model::numbered(0..800), 8).await;
             let slow = table.map(watch.kernel(Duration::from_millis(1))).unwrap();
             assert_eq!(slow.count().await.unwrap(), 800);
@@ -169,7 +169,8 @@ fn a_store_that_cannot_be_written_fails_the_action_and_says_where() {
         let session = driver.session(1).await;
         let rows = model::numbered(0..1000);
         let table = loose(&session, KeyType::UInt64, &rows, 2).await;
-        let files = cluster.folder.path().join("store/sessions").join(session.spec().id.as_str()).join("files");
+        let files =
+            cluster.folder.path().join("store/sessions").join(session.spec().id.as_str()).join("files");
         let away = files.with_extension("away");
         std::fs::rename(&files, &away).unwrap();
         std::fs::write(&files, "in the way").unwrap();

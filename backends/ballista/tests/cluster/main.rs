@@ -1,4 +1,5 @@
-//! The engine on a cluster of real processes: one scheduler, two executors.
+//! The engine on a cluster of real processes: a scheduler, and executors.
 
 mod nodes;
-mod first;
+mod suite;
+mod faults;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tributary_ballista::status::{self, Status};
 use tributary_ballista::{Ballista, ClusterOptions, Host, Identity, Keys, executor, placement, scheduler};
-use tributary_conformance::computing::Session;
+use tributary_conformance::computing::{Session, Shared};
 use tributary_core::SessionId;
 use tributary_core::bytestore::ByteStore;
 use tributary_core::computing::{Engine, SessionSpec};
@@ -23,7 +23,7 @@ pub fn kernels() -> Kernels {
 
 /// As large as any of these clusters.
 const SIZE: placement::Cluster =
-    placement::Cluster { arithmetic: placement::Arithmetic::Spark, nodes: 2, cores: 4 };
+    placement::Cluster { arithmetic: placement::Arithmetic::Spark, nodes: 2, cores: 6 };
 
 const PART: &str = "TRIBUTARY_TEST_PART";
 const FOLDER: &str = "TRIBUTARY_TEST_FOLDER";
@@ -185,8 +185,11 @@ fn serve() {
             }
             part => {
                 let open: Box<tributary_ballista::OpenStorage> = Box::new(|address| {
-                    let folder = address.strip_prefix("file://").unwrap();
-                    Ok(tributary_file::storage(Path::new(folder))? as Arc<dyn Storage>)
+                    let (scheme, folder) = address.split_once("://").unwrap();
+                    Ok(match scheme {
+                        "file" => tributary_file::storage(Path::new(folder))? as Arc<dyn Storage>,
+                        _ => Arc::new(Shared::open(folder)),
+                    })
                 });
                 let kernels = if part == "executor" { kernels() } else { Kernels::default() };
                 let host = Host::new(kernels, store(&folder), keys.cluster_key(), open);
