@@ -15,7 +15,7 @@ use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_file::FileStore;
 
-use crate::home::{Computing, Home};
+use crate::home::{Compute, Home};
 use crate::keys;
 use crate::settings::Settings;
 
@@ -38,7 +38,7 @@ impl Home {
         settings: &Settings,
         kernels: &Kernels,
         storage: &Arc<dyn Storage>,
-    ) -> Result<Computing> {
+    ) -> Result<Compute> {
         let (arithmetic, cores, nodes, memory) = match name {
             "spark" => (Arithmetic::Spark, keys::SPARK_CORES, keys::SPARK_NODES, keys::SPARK_MEMORY),
             _ => (Arithmetic::Eggroll, keys::EGGROLL_CORES, keys::EGGROLL_NODES, keys::EGGROLL_MEMORY),
@@ -56,7 +56,7 @@ impl Home {
             })?,
             store: self.cluster_store(settings)?,
         };
-        Ok(Computing {
+        Ok(Compute {
             engine: Arc::new(Ballista::new(kernels.clone(), storage.clone(), options)?),
             cores: size.cores,
             memory_bytes: settings.number(memory)?,

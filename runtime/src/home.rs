@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tributary_core::computing::Engine;
 use tributary_core::kernel::Kernels;
 use tributary_core::meta::StorageMeta;
-use tributary_core::storage::Storage;
+use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Site};
 use tributary_memory::Options;
 
@@ -21,6 +21,17 @@ use crate::settings::Settings;
 pub struct Home {
     folder: PathBuf,
     conf: PathBuf,
+}
+
+/// A party's computing engine, and what the site gives to jobs on it.
+#[derive(Debug, Clone)]
+pub struct Compute {
+    /// Computes.
+    pub engine: Arc<dyn Engine>,
+    /// Cores that the site gives to jobs on it.
+    pub cores: u32,
+    /// Memory of one task's session.
+    pub memory_bytes: u64,
 }
 
 impl Home {
@@ -67,6 +78,18 @@ impl Home {
         Ok((storage(&settings, &home)?, tributary_meta::open(&home.join("meta.db"))?))
     }
 
+    /// A party's computing engine alone; `engine`: another one than its configuration names. It has no
+    /// storage, and no folder is made for it.
+    pub fn computing(&self, party: &PartyId, kernels: &Kernels, engine: Option<&str>) -> Result<Compute> {
+        let mut settings = self.party_settings(party)?;
+        if let Some(name) = engine {
+            // Read like a file, so that a wrong name gets the same answer.
+            let key = format!("default_engines: {{computing: {name:?}}}");
+            settings.overlay("--engine", key.as_bytes())?;
+        }
+        self.compute(&settings, kernels, &(Arc::new(Nowhere) as Arc<dyn Storage>), 1)
+    }
+
     /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
     pub fn sites(&self, parties: &[PartyId], kernels: &Kernels) -> Result<BTreeMap<PartyId, Site>> {
         for party in parties {
@@ -87,14 +110,14 @@ impl Home {
         let site = |(id, network)| {
             let settings = self.party_settings(&id)?;
             let (storage, meta) = self.tables(&id)?;
-            let computing = self.computing(&settings, kernels, &storage, parties.len())?;
+            let compute = self.compute(&settings, kernels, &storage, parties.len())?;
             let site = Site {
-                engine: computing.engine,
+                engine: compute.engine,
                 storage,
                 meta,
                 network,
-                cores: computing.cores,
-                memory_bytes: computing.memory_bytes,
+                cores: compute.cores,
+                memory_bytes: compute.memory_bytes,
                 patience: settings.duration(keys::PATIENCE)?,
                 home: self.party(&id),
                 id: id.clone(),
@@ -105,16 +128,16 @@ impl Home {
     }
 
     #[allow(unused_variables, reason = "a build without engines uses none")]
-    fn computing(
+    fn compute(
         &self,
         settings: &Settings,
         kernels: &Kernels,
         storage: &Arc<dyn Storage>,
         parties: usize,
-    ) -> Result<Computing> {
+    ) -> Result<Compute> {
         match settings.text(keys::COMPUTING)? {
             #[cfg(feature = "standalone")]
-            "standalone" => Ok(Computing {
+            "standalone" => Ok(Compute {
                 engine: Arc::new(tributary_standalone::Standalone::new(kernels.clone(), storage.clone())),
                 cores: cores(settings)?,
                 memory_bytes: memory(settings, parties)?,
@@ -127,13 +150,6 @@ impl Home {
             )),
         }
     }
-}
-
-/// A party's computing engine, and what it has for jobs.
-pub(crate) struct Computing {
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) cores: u32,
-    pub(crate) memory_bytes: u64,
 }
 
 fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {

@@ -14,5 +14,5 @@ mod cluster;
 
 #[cfg(feature = "ballista")]
 pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus};
-pub use home::Home;
+pub use home::{Compute, Home};
 pub use settings::Settings;
