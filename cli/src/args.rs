@@ -48,6 +48,9 @@ pub(crate) enum Command {
     Cluster(Cluster),
     /// Remove what sessions left in the cluster's store whose process is gone.
     Gc(Gc),
+    /// Measure this site.
+    #[command(subcommand)]
+    Bench(Bench),
 }
 
 #[derive(Debug, Subcommand)]
@@ -371,6 +374,77 @@ pub(crate) enum Config {
     },
     /// The reference of all keys.
     Reference,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Bench {
+    /// Find the cores and partitions with which tasks run fastest on this site's computing engine.
+    #[command(long_about = TUNE, after_long_help = TUNE_EXAMPLES)]
+    Tune(Box<Tune>),
+}
+
+const TUNE: &str = "\
+Find the cores and partitions with which tasks run fastest on this site's computing engine.
+
+Runs each operation with each number of cores and each number of partitions, on rows that it makes itself, and shows the \
+times, the fastest setting of each operation, and the best one for all together as lines for a job. Nothing is stored.
+
+Operations: map, exchange, join and reduce are what every job is made of. binning is the component hetero_feature_binning on \
+a party's own columns. mask is what psi spends its time on, with one row in a hundred, because it is dear.
+
+More cores than the site has are shown as – with the reason. Ctrl-C ends it and shows what was measured so far.";
+
+const TUNE_EXAMPLES: &str = "\
+Examples:
+  tributary bench tune
+  tributary bench tune --cores 1,2,4,8 --partitions 4,8,16,32 --rows 5000000 --picture tune.png
+  tributary bench tune --operations join,exchange --repeat 15 --json before.json
+  tributary bench tune --compare before.json after.json
+
+The machine should do nothing else meanwhile. Choose --rows like your tables: small ones gain nothing from many partitions.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Tune {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// Another computing engine than service_conf.yaml names.
+    #[arg(long, value_name = "NAME")]
+    pub engine: Option<String>,
+    /// Cores of a task, up to 16 numbers [default: 1, 2, 4, … up to the site's].
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = clap::value_parser!(u32).range(1..))]
+    pub cores: Vec<u32>,
+    /// Partitions of its tables, up to 16 numbers [default: 1,2,4,8,16].
+    #[arg(long, value_delimiter = ',', value_name = "LIST", value_parser = clap::value_parser!(u32).range(1..))]
+    pub partitions: Vec<u32>,
+    /// Rows of each table; a row is a key and a number, 16 bytes.
+    #[arg(long, value_name = "N", default_value = "1000000", value_parser = rows)]
+    pub rows: u64,
+    /// How often to measure; the median counts.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub repeat: u32,
+    /// Some of map, exchange, join, reduce, binning, mask [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    pub operations: Vec<String>,
+    /// Measurements as JSON, a line each, into a file; - is standard output. Replaces the file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Heat maps into a file, SVG or PNG by the end of its name. Replaces the file.
+    #[arg(long, value_name = "FILE")]
+    pub picture: Option<PathBuf>,
+    /// Measure nothing: compare two files that --json wrote.
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["BEFORE", "AFTER"],
+        conflicts_with_all = ["party", "engine", "cores", "partitions", "rows", "repeat", "operations", "json", "picture"]
+    )]
+    pub compare: Vec<PathBuf>,
+}
+
+/// A number of rows, `_` between digits as one likes.
+fn rows(text: &str) -> Result<u64, String> {
+    let number = text.replace('_', "").parse::<u64>().ok().filter(|rows| *rows > 0);
+    number.ok_or_else(|| "expected a number of rows from 1, such as 1000000 or 1_000_000".into())
 }
 
 /// FATE's client has two-letter options with one dash, which no other tool has.

@@ -1,6 +1,7 @@
 //! The `tributary` command: raw arguments in, one module for each group of commands, an exit code out.
 
 mod args;
+mod bench;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod component;
@@ -69,5 +70,6 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => cluster::gc(&home()?, &gc),
+        Command::Bench(command) => bench::run(home, &command),
     }
 }

@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 
 const REFERENCE: &str = "docs/service_conf.md";
 
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "SECURITY.md",
     "docs/run.md",
     "docs/configure.md",
+    "docs/tune.md",
     "docs/component.md",
     "docs/engine.md",
     "examples/breast/README.md",

@@ -1,0 +1,211 @@
+//! `bench`: the thin front of the tuning bench. What is measured and what follows from it is `tributary_tune`'s.
+//!
+//! Results go to standard output and progress to standard error; with `--json -` the lines have standard output for
+//! themselves, and the tables go to standard error.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tributary_core::{Error, Result, ResultExt};
+use tributary_runtime::Home;
+use tributary_tune::{
+    Advice, Bench, Comparison, Ended, Event, Format, Grid, Measurement, Options, Picture, Report, text,
+};
+
+use crate::args;
+use crate::exit::{Failure, STOPPED, code};
+use crate::{job, render, table};
+
+pub(crate) fn run(home: impl FnOnce() -> Result<Home>, command: &args::Bench) -> Result<ExitCode, Failure> {
+    let args::Bench::Tune(tune) = command;
+    match &tune.compare[..] {
+        [before, after] => compare(before, after),
+        _ => measure(&home()?, tune),
+    }
+}
+
+fn compare(before: &Path, after: &Path) -> Result<ExitCode, Failure> {
+    let read = |path: &Path| {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).at(|| format!("read {name}"))?;
+        tributary_tune::read_lines(&name, &text)
+    };
+    let comparison = Comparison::of(&read(before)?, &read(after)?);
+    render::line(text::comparison(&comparison).trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
+    // What can be wrong with the arguments is found before an hour of measuring.
+    let picture = tune.picture.as_ref().map(|path| NewPicture::at(path)).transpose()?;
+    let bench = bench(home, tune)?;
+    let lines = tune.json.as_ref().map(|path| Lines::to(path)).transpose()?;
+    let progress = progress();
+    let watch = |event: Event<'_>| {
+        if let (Event::Measured(measurement), Some(lines)) = (&event, &lines) {
+            lines.write(measurement);
+        }
+        progress(&event);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("tributary")
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .at(|| "start the runtime")?;
+    let report = runtime.block_on(async {
+        let stopped = job::stop_signal().at(|| "listen to signals")?;
+        bench.run(&watch, stopped).await
+    })?;
+    show(&bench, &report, lines.as_ref().is_some_and(|lines| lines.is_stdout))?;
+    if let Some(picture) = picture.filter(|_| !report.measurements.is_empty()) {
+        picture.write(&report)?;
+    }
+    lines.map_or(Ok(()), Lines::finish)?;
+    Ok(match report.end {
+        Ended::Done => ExitCode::SUCCESS,
+        Ended::Stopped => ExitCode::from(STOPPED),
+        Ended::Failed(error) => {
+            render::note(format!("error: {}", error.chain()));
+            ExitCode::from(code(error.kind()))
+        }
+    })
+}
+
+fn bench(home: &Home, tune: &args::Tune) -> Result<Bench> {
+    let party = table::party(home, &tune.party)?;
+    let kernels = tributary_components::kernels();
+    let computing = home.computing(&party, &kernels, tune.engine.as_deref())?;
+    let mut options = Options::for_site(computing.cores);
+    options.rows = tune.rows;
+    options.repeat = tune.repeat;
+    if !tune.cores.is_empty() {
+        options.cores.clone_from(&tune.cores);
+    }
+    if !tune.partitions.is_empty() {
+        options.partitions.clone_from(&tune.partitions);
+    }
+    if !tune.operations.is_empty() {
+        options.operations = tune.operations.iter().map(|name| name.parse()).collect::<Result<_>>()?;
+    }
+    Ok(Bench {
+        engine: computing.engine,
+        site_cores: computing.cores,
+        memory_bytes: computing.memory_bytes,
+        grid: Grid::new(options)?,
+    })
+}
+
+fn show(bench: &Bench, report: &Report, aside: bool) -> Result<()> {
+    let out = |text: String| match aside {
+        true => {
+            render::note(text.trim_end());
+            Ok(())
+        }
+        false => render::line(text.trim_end()),
+    };
+    if report.measurements.is_empty() {
+        return out("nothing was measured".into());
+    }
+    out(text::tables(report))?;
+    match Advice::of(report, &*bench.engine) {
+        Some(advice) => out(format!("\n{}", text::advice(report, &advice))),
+        None => out("\nno setting was measured with every operation, so none is advised".into()),
+    }
+}
+
+/// Where measurements go, a line each, as soon as they are there.
+struct Lines {
+    to: RefCell<Box<dyn Write>>,
+    is_stdout: bool,
+    name: String,
+    failed: RefCell<Option<Error>>,
+}
+
+impl Lines {
+    fn to(path: &Path) -> Result<Self> {
+        let (name, is_stdout) = (path.display().to_string(), path == Path::new("-"));
+        let to: Box<dyn Write> = match is_stdout {
+            true => Box::new(std::io::stdout()),
+            false => Box::new(File::create(path).at(|| format!("write {name}"))?),
+        };
+        Ok(Self { to: RefCell::new(to), is_stdout, name, failed: RefCell::default() })
+    }
+
+    /// A failure is told at the end: it is no reason to lose what is still measured.
+    fn write(&self, measurement: &Measurement) {
+        let mut to = self.to.borrow_mut();
+        let written = measurement.to_line().and_then(|line| {
+            writeln!(to, "{line}").and_then(|()| to.flush()).at(|| format!("write {}", self.name))
+        });
+        if let Err(error) = written {
+            self.failed.borrow_mut().get_or_insert(error);
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        match self.failed.into_inner() {
+            // A reader that went away has what it wanted.
+            Some(_) if self.is_stdout => Ok(()),
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A picture to be written when all is measured.
+struct NewPicture {
+    path: PathBuf,
+    format: Format,
+}
+
+impl NewPicture {
+    fn at(path: &Path) -> Result<Self> {
+        let format = Format::of_path(path)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match folder.is_dir() {
+            true => Ok(Self { path: path.into(), format }),
+            false => Err(Error::invalid(format!(
+                "picture {}: folder {} does not exist",
+                path.display(),
+                folder.display()
+            ))),
+        }
+    }
+
+    fn write(&self, report: &Report) -> Result<()> {
+        let bytes = Picture::of(report)?.encode(self.format)?;
+        let name = self.path.display();
+        std::fs::write(&self.path, bytes).at(|| format!("write {name}"))?;
+        render::note(format!("picture: {name}"));
+        Ok(())
+    }
+}
+
+/// A bar on a terminal, a line for each measurement otherwise.
+fn progress() -> Box<dyn Fn(&Event<'_>)> {
+    if !std::io::stderr().is_terminal() {
+        return Box::new(|event| {
+            if let Event::Measured(m) = event {
+                render::note(text::line(m));
+            }
+        });
+    }
+    let bar = ProgressBar::new(0);
+    let style = ProgressStyle::with_template("{msg:<34} {wide_bar} {pos}/{len} {elapsed}, {eta} left");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    Box::new(move |event| match event {
+        Event::Planned(count) => {
+            bar.set_length(*count as u64);
+            bar.enable_steady_tick(Duration::from_millis(200));
+        }
+        Event::Began(operation, cell) => bar.set_message(format!("{operation}, {cell}")),
+        Event::Measured(_) => bar.inc(1),
+        Event::Ended => bar.finish_and_clear(),
+    })
+}

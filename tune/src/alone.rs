@@ -1,0 +1,73 @@
+//! What a component finds that runs without other parties and without stored tables: a federation of one, and no records.
+//!
+//! Both refuse what nobody may ask of them, rather than pretend: a component that sends something is not measured alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tributary_core::computing::End;
+use tributary_core::federation::{Body, Federation, FederationSpec, Slot, Traffic};
+use tributary_core::meta::{Expect, StorageMeta, TableRecord, Version};
+use tributary_core::{Error, ErrorKind, Party, Result, SessionId, TableName};
+
+/// Nobody to send to.
+#[derive(Debug)]
+pub(crate) struct Alone(FederationSpec);
+
+impl Alone {
+    pub(crate) fn new(own: Party, session: SessionId) -> Arc<Self> {
+        let (peers, patience) = (Vec::new(), Duration::ZERO);
+        Arc::new(Self(FederationSpec { session, own, peers, plan_hash: [0; 32], patience }))
+    }
+}
+
+fn refuse<T>(what: String) -> Result<T> {
+    Err(Error::new(ErrorKind::Unsupported, format!("{what} where a component runs alone to be measured")))
+}
+
+#[async_trait]
+impl Federation for Alone {
+    fn spec(&self) -> &FederationSpec {
+        &self.0
+    }
+
+    async fn push(&self, slot: &Slot, to: &[Party], _: Body) -> Result<()> {
+        if to.is_empty() { Ok(()) } else { refuse(format!("push of slot {slot}")) }
+    }
+
+    async fn pull(&self, slot: &Slot, from: &Party) -> Result<Body> {
+        refuse(format!("pull of slot {slot} from {from}"))
+    }
+
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    async fn close(&self, _: End) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// No table has a name.
+#[derive(Debug)]
+pub(crate) struct NoRecords;
+
+#[async_trait]
+impl StorageMeta for NoRecords {
+    async fn get(&self, _: &TableName) -> Result<Option<(Version, TableRecord)>> {
+        Ok(None)
+    }
+
+    async fn list(&self, _: Option<&str>) -> Result<Vec<(Version, TableRecord)>> {
+        Ok(Vec::new())
+    }
+
+    async fn set(&self, record: &TableRecord, _: Expect) -> Result<Version> {
+        refuse(format!("a record of table {}", record.table))
+    }
+
+    async fn remove(&self, table: &TableName, _: Version) -> Result<()> {
+        Err(Error::new(ErrorKind::NotFound, format!("no table {table}")))
+    }
+}
