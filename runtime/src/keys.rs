@@ -199,7 +199,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: SPARK_MEMORY,
         kind: Kind::Bytes,
-        default: "2GiB",
+        default: "2147483648",
         description: "Memory that exchanges of one task may take in all executors together, where computing is `spark`.",
     },
     Key {
@@ -217,7 +217,7 @@ pub const KEYS: &[Key] = &[
     Key {
         name: EGGROLL_MEMORY,
         kind: Kind::Bytes,
-        default: "2GiB",
+        default: "2147483648",
         description: "Memory that exchanges of one task may take in all executors together, where computing is `eggroll`.",
     },
     Key {

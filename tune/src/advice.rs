@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use tributary_core::computing::Engine;
-use tributary_core::placement::{CoreRequest, Placement};
+use tributary_core::placement::{CoreRequest, Placement, Wish};
 
 use crate::grid::Cell;
 use crate::measurement::Measurement;
@@ -109,14 +109,17 @@ impl Times {
 /// The options that give the same cores as were measured: `cores`, or else the settings that the engine itself names.
 fn engine_run(engine: &dyn Engine, site: u32, cell: Cell, placed: u32) -> Option<BTreeMap<String, String>> {
     let with = |options: &BTreeMap<String, String>| CoreRequest {
-        job_cores: Some(u64::from(cell.cores)),
+        wish: Wish::Dag { job_cores: Some(u64::from(cell.cores)) },
         partitions: Some(u64::from(cell.partitions)),
         options: options.clone(),
         site_cores: Some(u64::from(site)),
         ..CoreRequest::default()
     };
     let plain = BTreeMap::from([("cores".to_string(), cell.cores.to_string())]);
-    let asked = CoreRequest { task_cores: Some(u64::from(cell.cores)), ..with(&BTreeMap::new()) };
+    let asked = CoreRequest {
+        wish: CoreRequest::of_task_cores(u64::from(cell.cores)).wish,
+        ..with(&BTreeMap::new())
+    };
     let named = engine.place(&asked).map(|placement| placement.settings).unwrap_or_default();
     let fits = |p: Placement| p.cores == placed && p.partitions == cell.partitions;
     [plain, named].into_iter().find(|options| engine.place(&with(options)).is_ok_and(fits))
@@ -181,7 +184,11 @@ pub(crate) mod tests {
                 return Err(Error::invalid("an option that means nothing"));
             }
             let option = request.options.get(self.1).and_then(|value| value.parse().ok());
-            let cores = option.or(request.task_cores).unwrap_or(1) as u32;
+            let task_cores = match request.wish {
+                Wish::RuntimeConf { task_cores, .. } => task_cores,
+                Wish::Dag { .. } => None,
+            };
+            let cores = option.or(task_cores).unwrap_or(1) as u32;
             Ok(Placement {
                 partitions: request.partitions.unwrap_or(1) as u32,
                 cores,
@@ -189,6 +196,7 @@ pub(crate) mod tests {
                 job_booked: cores,
                 settings: BTreeMap::from([(self.1.to_string(), cores.to_string())]),
                 reasons: Vec::new(),
+                notes: Vec::new(),
             })
         }
         async fn open(&self, _: SessionSpec) -> Result<Arc<dyn Computing>> {

@@ -8,8 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tributary_core::computing::End;
 use tributary_core::federation::{Body, Federation, FederationSpec, Slot, Traffic};
-use tributary_core::meta::{Expect, StorageMeta, TableRecord, Version};
-use tributary_core::{Error, ErrorKind, Party, Result, SessionId, TableName};
+use tributary_core::{Error, ErrorKind, Party, Result, SessionId};
 
 /// Nobody to send to.
 #[derive(Debug)]
@@ -46,28 +45,5 @@ impl Federation for Alone {
 
     async fn close(&self, _: End) -> Result<()> {
         Ok(())
-    }
-}
-
-/// No table has a name.
-#[derive(Debug)]
-pub(crate) struct NoRecords;
-
-#[async_trait]
-impl StorageMeta for NoRecords {
-    async fn get(&self, _: &TableName) -> Result<Option<(Version, TableRecord)>> {
-        Ok(None)
-    }
-
-    async fn list(&self, _: Option<&str>) -> Result<Vec<(Version, TableRecord)>> {
-        Ok(Vec::new())
-    }
-
-    async fn set(&self, record: &TableRecord, _: Expect) -> Result<Version> {
-        refuse(format!("a record of table {}", record.table))
-    }
-
-    async fn remove(&self, table: &TableName, _: Version) -> Result<()> {
-        Err(Error::new(ErrorKind::NotFound, format!("no table {table}")))
     }
 }

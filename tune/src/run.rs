@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures::future::{Either, select};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
-use tributary_core::computing::{Computing, End, Engine, SessionSpec};
+use tributary_core::computing::{Computing, End, Engine, SessionSpec, Spills};
 use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::{Error, ErrorKind, Result, ResultExt, SessionId};
 
@@ -128,7 +128,7 @@ impl Bench {
 
     fn check_memory(&self) -> Result<()> {
         let ((bytes, dearest), budget) = (self.grid.memory(), self.memory_bytes);
-        if bytes <= budget || self.engine.info().spills {
+        if bytes <= budget || self.engine.info().spills != Spills::Nothing {
             return Ok(());
         }
         let (gib, rows) = (|bytes: u64| bytes as f64 / f64::from(1 << 30), self.grid.rows());
@@ -162,9 +162,9 @@ impl Bench {
         let (mut placed, mut unplaced) = (Vec::new(), Vec::new());
         for cell in self.grid.cells() {
             let request = CoreRequest {
-                task_cores: Some(u64::from(cell.cores)),
                 partitions: Some(u64::from(cell.partitions)),
-                ..self.request()
+                site_cores: Some(u64::from(self.site_cores)),
+                ..CoreRequest::of_task_cores(u64::from(cell.cores))
             };
             match self.engine.place(&request) {
                 Ok(placement) => placed.push(Placed { cell, placement }),

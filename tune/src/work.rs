@@ -16,7 +16,7 @@ use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, Layout, Party, Result, Table};
 use tributary_psi::{MaskIds, MaskIdsParams, Secret};
 
-use crate::alone::{Alone, NoRecords};
+use crate::alone::Alone;
 use crate::operation::Operation;
 use crate::rows::{Columns, VALUE, source};
 
@@ -147,7 +147,6 @@ fn component(session: &Arc<dyn Computing>, table: Table) -> Result<Kind> {
         inputs: BTreeMap::from([("train_data".to_string(), vec![Input::Table(table)])]),
         computing: session.clone(),
         federation: Alone::new(own.clone(), session.spec().id.clone()),
-        meta: Arc::new(NoRecords),
         progress: Arc::new(|_| {}),
         own,
     };

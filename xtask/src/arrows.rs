@@ -28,7 +28,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tune", &["core", "components", "psi"]),
     ("cli", &["core", "document", "components", "flow", "ingest", "runtime", "tune"]),
     ("conformance", &["core"]),
-    ("e2e", &[]),
     ("bench", &["core", "ballista"]),
 ];
 

@@ -148,7 +148,7 @@ impl<'a> Action<'a> {
     async fn run(&self, node: &Node, purpose: Purpose) -> Result<Vec<Commit>> {
         let number = next_number();
         let stages = self.stage(node, node, purpose, number)?;
-        self.driver.client.run(&self.driver.spec.id, number, self.driver.executors, stages).await?;
+        self.driver.client.run(&self.driver.name, number, self.driver.executors, stages).await?;
         let committed = (0..node.layout().partitions()).map(|p| self.driver.store.committed(number, p));
         let mut commits = Vec::with_capacity(committed.len());
         for commit in committed {
@@ -185,6 +185,7 @@ impl<'a> Action<'a> {
         let spec = &self.driver.spec;
         let fragment = Fragment {
             session: spec.id.clone(),
+            store: self.driver.name.clone(),
             action: number,
             storage: self.driver.storage_address.clone(),
             memory_bytes: spec.memory_bytes / u64::from(spec.placement.cores.max(1)),

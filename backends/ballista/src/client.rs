@@ -18,7 +18,6 @@ use futures::StreamExt;
 use tokio::runtime::Handle;
 use tonic::transport::Channel;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
-use tributary_core::ids::SessionId;
 
 use crate::keys::{Identity, Keys};
 use crate::node::Codec;
@@ -70,7 +69,7 @@ impl Client {
     /// Runs a job to its end. Dropping the future cancels it. What was done before a scheduler was lost stays done.
     pub(crate) async fn run(
         &self,
-        session: &SessionId,
+        session: &str,
         number: u64,
         executors: Executors,
         plan: Arc<dyn ExecutionPlan>,
@@ -157,7 +156,7 @@ impl Client {
     }
 
     /// Lets the scheduler forget the session.
-    pub(crate) fn forget(&self, session: &SessionId) {
+    pub(crate) fn forget(&self, session: &str) {
         let (mut scheduler, session_id) = (self.scheduler.clone(), session.to_string());
         self.runtime.spawn(async move {
             drop(scheduler.remove_session(RemoveSessionParams { session_id }).await);

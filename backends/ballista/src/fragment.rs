@@ -18,6 +18,8 @@ use tributary_partition::pipeline::concat_input;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Fragment {
     pub(crate) session: SessionId,
+    /// The session's name in the cluster.
+    pub(crate) store: String,
     /// Unique within the session: commits of a stage are found by it.
     pub(crate) action: u64,
     /// Where executors find the site's store.

@@ -61,7 +61,7 @@ impl Host {
     }
 
     pub(crate) fn session_store(&self, fragment: &Fragment) -> SessionStore {
-        SessionStore::new(self.store.clone(), self.key.clone(), &fragment.session)
+        SessionStore::new(self.store.clone(), self.key.clone(), &fragment.store)
     }
 
     /// Runs a fragment on one partition. Dropping the stream stops the work, and so does `stop`.

@@ -55,12 +55,12 @@ impl Keys {
             let path = folder.join(name);
             fs::read_to_string(&path).at(|| format!("read {}", path.display()))
         };
-        let [authority, certificate, private, key] = FILES.map(text);
-        let path = folder.join(FILES[3]);
-        let bytes = from_hex(key?.trim()).ok_or_else(|| Error::invalid("this is not hexadecimal"));
+        let [authority, certificate, private] = [text(FILES[0])?, text(FILES[1])?, text(FILES[2])?];
+        let (path, key) = (folder.join(FILES[3]), text(FILES[3])?);
+        let bytes = from_hex(key.trim()).ok_or_else(|| Error::invalid("this is not hexadecimal"));
         let cluster =
             bytes.and_then(|bytes| ClusterKey::new(&bytes)).at(|| format!("read {}", path.display()))?;
-        Ok(Self { cluster, authority: authority?, certificate: certificate?, private: private? })
+        Ok(Self { cluster, authority, certificate, private })
     }
 
     /// Makes a folder for a new cluster. `AlreadyExists` if there is one: its nodes would no longer know each other.

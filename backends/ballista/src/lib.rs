@@ -112,17 +112,21 @@ impl Engine for Ballista {
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>> {
         let (leftovers, removed) = session::leftovers();
         let key = self.cluster.keys.cluster.clone();
+        let nonce = getrandom::u32()
+            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
+        let name = format!("{}-{nonce:08x}", spec.id);
         let driver = Driver {
             executors: Executors::of(&spec.placement)?,
             kernels: self.kernels.clone(),
             client: self.client.clone(),
-            store: SessionStore::new(self.cluster.store.clone(), key.clone(), &spec.id),
+            store: SessionStore::new(self.cluster.store.clone(), key.clone(), &name),
             storage: self.storage.clone(),
             storage_address: self.storage.address().ok(),
             items: Items::new(),
             running: Mutex::new(Some(Vec::new())),
             key,
             leftovers,
+            name,
             spec,
         };
         Ok(Arc::new(Session::open(driver, removed).await?))

@@ -11,13 +11,12 @@ use ballista_scheduler::cluster::{BoundTask, DistributionPolicy};
 use ballista_scheduler::state::execution_graph::{TaskDescription, create_task_info};
 use ballista_scheduler::state::execution_stage::{ExecutionStage, RunningStage};
 use ballista_scheduler::state::task_manager::JobInfoCache;
-use tributary_core::ids::SessionId;
 
 use crate::placement::Executors;
 
 /// The scheduler knows a job by its name, which is therefore where a session and its share of the cluster travel. (Its own
 /// idea of a session is another one for each job.)
-pub(crate) fn job_name(session: &SessionId, action: u64, share: Executors) -> String {
+pub(crate) fn job_name(session: &str, action: u64, share: Executors) -> String {
     format!("{session} action {action} on {}x{}", share.count, share.cores)
 }
 
@@ -145,8 +144,8 @@ mod tests {
     #[test]
     fn a_share_travels_in_the_name_of_a_job() {
         let share = Executors { count: 3, cores: 2 };
-        let session = SessionId::new("job-1.psi_0.guest_9999").unwrap();
-        assert_eq!(share_of(&job_name(&session, 7, share)), Some((session.as_str(), share)));
+        let session = "job-1.psi_0.guest_9999";
+        assert_eq!(share_of(&job_name(session, 7, share)), Some((session, share)));
         for other in ["", "a job", "x on 3x2", "x action 1 on 3", "x action 1 on 3x", "x action 1 on ax2"] {
             assert_eq!(share_of(other), None);
         }

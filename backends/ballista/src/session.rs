@@ -40,6 +40,9 @@ pub(crate) struct Session(Arc<Driver>);
 /// What actions share, and streams outlive the session with.
 pub(crate) struct Driver {
     pub(crate) spec: SessionSpec,
+    /// What the session is called in the cluster. Its own id is not enough: all parties of an attempt have the same, and
+    /// may use one cluster.
+    pub(crate) name: String,
     pub(crate) executors: Executors,
     pub(crate) kernels: Kernels,
     pub(crate) client: Client,
@@ -423,7 +426,7 @@ impl Computing for Session {
 
     async fn close(&self, _end: End) -> Result<()> {
         if self.0.shut() {
-            self.0.client.forget(&self.0.spec.id);
+            self.0.client.forget(&self.0.name);
             self.0.store.clear().await.at(|| format!("close session {}", self.0.spec.id))?;
         }
         Ok(())
@@ -434,7 +437,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if self.0.shut() {
             let driver = self.0.clone();
-            driver.client.forget(&driver.spec.id);
+            driver.client.forget(&driver.name);
             let runtime = driver.client.runtime().clone();
             runtime.spawn(async move { drop(driver.store.clear().await) });
         }

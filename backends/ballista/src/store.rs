@@ -17,7 +17,6 @@ use bytes::Bytes;
 use tributary_core::bytestore::{ByteStore, Upload};
 use tributary_core::computing::{Blob, BlobKind, BlobRef};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
-use tributary_core::ids::SessionId;
 
 use crate::fragment::{Commit, decode, encode};
 use crate::seal::ClusterKey;
@@ -39,8 +38,9 @@ impl fmt::Debug for SessionStore {
 }
 
 impl SessionStore {
-    pub(crate) fn new(bytes: Arc<dyn ByteStore>, key: ClusterKey, session: &SessionId) -> Self {
-        Self { bytes, key, folder: format!("sessions/{session}") }
+    /// `name` is the session's in the cluster, see [`crate::session::Driver::name`].
+    pub(crate) fn new(bytes: Arc<dyn ByteStore>, key: ClusterKey, name: &str) -> Self {
+        Self { bytes, key, folder: format!("sessions/{name}") }
     }
 
     pub(crate) async fn read(&self, file: &str) -> Result<Bytes> {
@@ -137,7 +137,7 @@ pub async fn sweep(bytes: &Arc<dyn ByteStore>, key: &ClusterKey, age: std::time:
     let mut swept = 0;
     for (session, time) in latest {
         let old = now.duration_since(time).is_ok_and(|since| since >= age);
-        if old && let Ok(session) = SessionId::new(session) {
+        if old {
             SessionStore::new(bytes.clone(), key.clone(), &session).clear().await?;
             swept += 1;
         }

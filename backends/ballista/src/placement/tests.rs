@@ -115,6 +115,7 @@ fn spark_by_the_dag() {
     check("spark 3x1", [2, 1, 2, 3]);
     check("spark 2x8 num-executors=4", [4, 2, 8, 8]);
     check("spark 2x8 num-executors=16", [16, 1, 16, 16]); // the default gives way, the wish does not
+    check("spark 2x5 num-executors=5", [5, 1, 5, 5]); // 2 cores each would be 10, but 3 of them on one node
     check("spark 2x8 executor-cores=5", [2, 5, 10, 10]);
     check("spark 1x8 executor-cores=5", [1, 5, 5, 5]);
     check("spark 2x8 num-executors=1 executor-cores=8 guest", [1, 8, 8, 8]);

@@ -1,6 +1,6 @@
 //! Tables as users meet them.
 
-use tributary_e2e::{Site, example};
+use crate::site::{Site, example};
 
 const TABLE: [&str; 6] = ["-p", "9999", "-ns", "experiment", "-n", "breast_guest"];
 

@@ -1,7 +1,7 @@
 //! The main job, compared with a computation by another program on the plain joined tables.
 
+use crate::site::{Site, example};
 use serde_json::Value;
-use tributary_e2e::{Site, example};
 
 fn expected(job: &str) -> Value {
     let text = std::fs::read_to_string(example("breast/expected_iv.json")).unwrap();

@@ -3,10 +3,10 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use crate::site::{Site, example, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tributary_e2e::{Site, example, text};
 
 fn toy() -> String {
     example("toy/job.yaml").display().to_string()
@@ -335,7 +335,7 @@ fn an_option_of_another_engine_is_told_when_the_job_runs_and_when_it_is_explaine
     let note = "note: option num-executors has no effect on engine standalone";
     assert!(site.ok(&["explain", &job]).contains(note));
     let output = site.run(&["run", "--quiet", &job]);
-    let told = tributary_e2e::text(&output.stderr);
+    let told = crate::site::text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{told}");
     let told: Vec<&str> = told.lines().filter(|line| line.contains("num-executors")).collect();
     assert_eq!(told.len(), 2, "once for each party: {told:?}");

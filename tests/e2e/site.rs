@@ -1,39 +1,18 @@
-//! Drives the `tributary` binary as a user does: a home folder of its own for each test, commands in, output and exit code out.
-
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "test code: a failed expectation panics"
-)]
+//! The `tributary` binary, driven as a user does: a home folder of its own for each test, commands in, output and exit code out.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The binary, built as this test is.
+/// The binary, built with this test.
 pub fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().unwrap().parent().unwrap();
-        let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "--package", "tributary-cli"]);
-        if profile.ends_with("release") {
-            build.arg("--release");
-        }
-        let target = profile.parent().unwrap();
-        let built = build.env("CARGO_TARGET_DIR", target).current_dir(top()).output().unwrap();
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        profile.join("tributary")
-    })
+    Path::new(env!("CARGO_BIN_EXE_tributary"))
 }
 
 /// The repository.
 pub fn top() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
 }
 
 /// A file of the examples.

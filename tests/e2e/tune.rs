@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use crate::site::{Site, text};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tributary_e2e::{Site, text};
 
 const TUNE: [&str; 2] = ["bench", "tune"];
 
@@ -79,7 +79,7 @@ fn more_cores_than_the_site_has_are_no_failure() {
         "map",
     ]));
     assert!(shown.contains('–'), "{shown}");
-    assert_eq!(shown.matches("this site's standalone engine has at most 2").count(), 1, "{shown}");
+    assert_eq!(shown.matches("engine standalone of this site has at most 2").count(), 1, "{shown}");
     let message = site.fails(2, &tune(&["--cores", "64"]));
     assert!(message.contains("no setting fits this site"), "{message}");
 }

@@ -1,0 +1,104 @@
+//! The same jobs on a cluster that `cluster up` starts: one file edited, equal results.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::site::{Site, example};
+
+/// `cluster up`, until it is told to end.
+struct Up {
+    child: Child,
+    address: String,
+}
+
+impl Up {
+    fn start(site: &Site) -> Self {
+        let arguments = ["cluster", "up", "--executors", "2", "--cores", "1", "--port", "0"];
+        let mut child =
+            site.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut output = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let ready = output.find_map(|line| Some(line.strip_prefix("cluster ready at ")?.to_owned()));
+        let Some(ready) = ready else {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            panic!("the cluster ended: {said}")
+        };
+        // Its last line says that it is up: nothing else comes that could fill the pipe.
+        output.find(|line| line.contains("Ctrl-C")).unwrap();
+        let (address, _) = ready.split_once(": ").unwrap();
+        Self { address: address.to_owned(), child }
+    }
+
+    fn configuration(&self) -> String {
+        format!(
+            "default_engines: {{computing: spark}}\ncomputing: {{spark: {{cores: 2, nodes: 2}}}}\ncluster: {{scheduler: \"{}\"}}\n",
+            self.address
+        )
+    }
+
+    /// As Ctrl-C does.
+    fn end(mut self) {
+        kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).unwrap();
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+/// What both parties learned from the latest job, less what differs from run to run.
+fn learned(site: &Site) -> Vec<Value> {
+    let mut all = site.metrics("9999", "guest", "binning_0");
+    all.push(site.model("9999", "guest", "binning_0"));
+    all.push(site.model("10000", "host", "binning_0"));
+    let mut text = serde_json::to_string(&all).unwrap();
+    for job in ["alone", "together", "mixed"] {
+        text = text.replace(job, "job");
+    }
+    serde_json::from_str(&text).unwrap()
+}
+
+fn run(site: &Site, job: &str) -> Vec<Value> {
+    site.ok(&["run", "--quiet", "--job-id", job, &example("breast/job.yaml").display().to_string()]);
+    learned(site)
+}
+
+#[test]
+fn a_job_gives_the_same_on_a_cluster_and_where_parties_differ() {
+    let site = Site::with_breast_tables();
+    let alone = run(&site, "alone");
+    let up = Up::start(&site);
+
+    site.write("service_conf.yaml", &up.configuration());
+    assert_eq!(run(&site, "together"), alone);
+    let status = site.json(&["cluster", "status", "--json"]);
+    assert_eq!(status["executors"].as_array().unwrap().len(), 2, "{status}");
+    assert_eq!(status["jobs"].as_array().unwrap().len(), 0, "{status}");
+    let explained = site.ok(&["explain", &example("breast/job.yaml").display().to_string()]);
+    assert!(explained.contains("num-executors=2") && explained.contains("spark"), "{explained}");
+
+    site.write("parties/10000/service_conf.yaml", "default_engines: {computing: standalone}\n");
+    assert_eq!(run(&site, "mixed"), alone);
+
+    // Sessions leave nothing but what is in use.
+    let store = site.home().join("cluster/store/sessions");
+    let left = std::fs::read_dir(store).map_or(0, |sessions| sessions.count());
+    assert_eq!(left, 0);
+    assert!(site.ok(&["gc", "--older-than", "0"]).contains("0 sessions"));
+    up.end();
+    let gone = site.fails(5, &["cluster", "status"]);
+    assert!(gone.contains("scheduler"), "{gone}");
+}
+
+#[test]
+fn a_cluster_without_keys_says_how_to_make_them() {
+    let site = Site::default();
+    site.write("service_conf.yaml", "default_engines: {computing: eggroll}\n");
+    let said = site.fails(3, &["explain", &example("toy/job.yaml").display().to_string()]);
+    assert!(said.contains("cluster keys") && said.contains("ca.pem"), "{said}");
+    site.ok(&["cluster", "keys"]);
+    let again = site.fails(4, &["cluster", "keys"]);
+    assert!(again.contains("remove them"), "{again}");
+    assert!(site.ok(&["explain", &example("toy/job.yaml").display().to_string()]).contains("eggroll"));
+}
