@@ -113,7 +113,7 @@ fn text(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tributary_components::definition::Catalog;
+    use tributary_components::Catalog;
     use tributary_core::Role;
 
     use super::*;
@@ -127,7 +127,7 @@ mod tests {
              party_tasks:\n    host: {{parties: [{{role: host, party_id: [2]}}], tasks: {{b: {{conf: {{engine_run: {{num-executors: 5, cores: null}}}}}}}}}}\n"
         );
         let components = tributary_components::all();
-        let catalog: Catalog<'_> = components.iter().map(|c| c.definition()).collect();
+        let catalog: Catalog<'_> = components.iter().map(|component| &**component).collect();
         let spec = JobSpec::parse("job.yaml", source.as_bytes(), &catalog).unwrap();
         let mut requests = BTreeMap::new();
         for (name, task) in &spec.tasks {

@@ -1,5 +1,12 @@
 //! Whole jobs, and everything else that a user types, through the binary.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: a failed expectation panics"
+)]
+
 mod site;
 
 mod breast;

@@ -24,6 +24,7 @@ use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsId
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::kernel::Kernels;
 
+use crate::hex::{from_hex, to_hex};
 use crate::seal::ClusterKey;
 
 /// What every certificate of a cluster says its bearer is.
@@ -73,7 +74,7 @@ impl Keys {
         let mut key = [0u8; ClusterKey::BYTES];
         getrandom::fill(&mut key)
             .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = to_hex(&key);
         let made = certificates().map_err(|e| Error::bug("make certificates").because(e))?;
         for (name, text) in FILES.iter().zip([&made.authority, &made.certificate, &made.private, &hex]) {
             let path = folder.join(name);
@@ -151,17 +152,6 @@ fn certificates() -> Result<Made, rcgen::Error> {
     params.distinguished_name.push(DnType::CommonName, NAME);
     let certificate = params.signed_by(&key, &issuer)?;
     Ok(Made { authority: authority.pem(), certificate: certificate.pem(), private: key.serialize_pem() })
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.len() % 2 == 0 && text.chars().all(|c| c.is_ascii_hexdigit());
-    digits.then(|| {
-        (0..text.len())
-            .step_by(2)
-            .map(|i| u8::from_str_radix(&text[i..i + 2], 16))
-            .collect::<Result<_, _>>()
-            .ok()
-    })?
 }
 
 /// What a process says of itself when it connects.

@@ -10,6 +10,7 @@
 //! ([`action`](crate)).
 
 pub mod placement;
+mod hex;
 mod seal;
 mod keys;
 mod fragment;

@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_cut_is_corrupt() {
-        let (schema, bytes) = file(&[0..50]);
+        let (schema, bytes) = file(std::slice::from_ref(&(0..50)));
         for end in 0..bytes.len() {
             let read = Decoder::new(&schema, bytes.slice(..end), 0..50);
             let read = read.and_then(|rows| rows.collect::<Result<Vec<_>>>());

@@ -64,23 +64,24 @@ fn admit(identity: &Identity, request: Request<()>) -> Result<Request<()>, Statu
 }
 
 fn config(advertised: &str, port: u16, keys: &Keys, identity: &Identity) -> SchedulerConfig {
-    let mut config = SchedulerConfig::default();
-    config.external_host = advertised.to_owned();
-    config.bind_port = port;
-    config.task_distribution = TaskDistributionPolicy::Custom(Arc::new(Policy));
-    config.executor_timeout_seconds = EXECUTOR_TIMEOUT;
-    config.expire_dead_executor_interval_seconds = 1;
-    config.executor_termination_grace_period = 0;
-    config.no_executors_grace_period_seconds = WITHOUT_EXECUTORS;
-    config.finished_job_data_clean_up_interval_seconds = 10;
-    config.finished_job_state_clean_up_interval_seconds = 60;
-    config.grpc_server_max_decoding_message_size = MOST_MESSAGE_BYTES as u32;
-    config.grpc_server_max_encoding_message_size = MOST_MESSAGE_BYTES as u32;
-    config.grpc_client_max_message_size = MOST_MESSAGE_BYTES as u32;
-    config.override_physical_codec = Some(Codec::new(None));
-    config.override_create_grpc_client_endpoint = Some(keys.override_endpoints(identity));
-    config.use_tls = true;
-    config
+    SchedulerConfig {
+        external_host: advertised.to_owned(),
+        bind_port: port,
+        task_distribution: TaskDistributionPolicy::Custom(Arc::new(Policy)),
+        executor_timeout_seconds: EXECUTOR_TIMEOUT,
+        expire_dead_executor_interval_seconds: 1,
+        executor_termination_grace_period: 0,
+        no_executors_grace_period_seconds: WITHOUT_EXECUTORS,
+        finished_job_data_clean_up_interval_seconds: 10,
+        finished_job_state_clean_up_interval_seconds: 60,
+        grpc_server_max_decoding_message_size: MOST_MESSAGE_BYTES as u32,
+        grpc_server_max_encoding_message_size: MOST_MESSAGE_BYTES as u32,
+        grpc_client_max_message_size: MOST_MESSAGE_BYTES as u32,
+        override_physical_codec: Some(Codec::new(None)),
+        override_create_grpc_client_endpoint: Some(keys.override_endpoints(identity)),
+        use_tls: true,
+        ..SchedulerConfig::default()
+    }
 }
 
 fn failed(error: ballista_core::error::BallistaError) -> Error {

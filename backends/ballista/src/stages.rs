@@ -148,7 +148,9 @@ impl QueryStageExecutor for Stage {
 
 /// Connections to other executors, for blocks of shuffles: a handshake costs more than a small block.
 #[derive(Clone, Default)]
-struct Connections(Arc<Mutex<HashMap<(String, u16), Vec<BallistaClient>>>>);
+struct Connections(Arc<Mutex<Idle>>);
+
+type Idle = HashMap<(String, u16), Vec<BallistaClient>>;
 
 impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

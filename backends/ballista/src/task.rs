@@ -341,7 +341,7 @@ impl Task {
             let bytes = cancel.wait(store.read(&segment.file)).at(|| "read rows of the session")?;
             Decoder::new(&schema, bytes, segment.rows)
         };
-        let files = segments.to_vec().into_iter().map(read);
+        let files = Vec::from(segments).into_iter().map(read);
         Ok(Box::new(files.flat_map(|file| match file {
             Ok(rows) => Box::new(rows) as Batches,
             Err(error) => Box::new(std::iter::once(Err(error))),

@@ -4,6 +4,7 @@ use datafusion::error::DataFusionError;
 use tributary_core::error::{Error, ErrorKind};
 
 use crate::fragment::{decode, encode};
+use crate::hex::{from_hex, to_hex};
 
 /// Stands before an error of ours, in hexadecimal, within a text of the cluster's.
 const MARK: &str = "tributary-error:";
@@ -11,7 +12,7 @@ const MARK: &str = "tributary-error:";
 /// Ours as theirs.
 pub(crate) fn outgoing(error: Error) -> DataFusionError {
     let bytes = encode(&error).unwrap_or_default();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = to_hex(&bytes);
     DataFusionError::Execution(format!("{MARK}{hex};"))
 }
 
@@ -20,9 +21,7 @@ pub(crate) fn incoming(text: &str) -> Error {
     let ours = text.find(MARK).and_then(|start| {
         let hex = &text[start + MARK.len()..];
         let hex = &hex[..hex.find(|c: char| !c.is_ascii_hexdigit())?];
-        let byte = |i: usize| u8::from_str_radix(hex.get(i..i + 2)?, 16).ok();
-        let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
-        decode("an error", &bytes?).ok()
+        decode("an error", &from_hex(hex)?).ok()
     });
     ours.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("the cluster gave up: {text}")))
 }
