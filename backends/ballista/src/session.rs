@@ -195,17 +195,13 @@ impl Driver {
         }
     }
 
-    async fn read(self: Arc<Self>, plan: Arc<Plan>, guard: Guard) -> Result<RowStream> {
-        let action = Action::prepare(&self, &plan).await?;
-        let parts: Vec<Piece> = match action.root_kept() {
-            Some(kept) => kept.0.into_iter().flatten().map(Piece::Held).collect(),
-            None => self.pieces(action.finish(Purpose::Read).await?)?,
-        };
-        drop(action);
-        let reading = Reading { driver: self, schema: plan.schema().clone(), guard };
-        let pieces = stream::iter(parts);
-        let rows = stream::unfold((Some(reading), pieces, None), next_batch);
-        Ok(rows.fuse().boxed())
+    /// Where a plan's rows are, in order.
+    async fn read(&self, plan: &Arc<Plan>) -> Result<Vec<Piece>> {
+        let action = Action::prepare(self, plan).await?;
+        match action.root_kept() {
+            Some(kept) => Ok(kept.0.into_iter().flatten().map(Piece::Held).collect()),
+            None => self.pieces(action.finish(Purpose::Read).await?),
+        }
     }
 
     fn pieces(&self, commits: Vec<Commit>) -> Result<Vec<Piece>> {
@@ -409,8 +405,9 @@ impl Computing for Session {
     async fn read(&self, plan: &Arc<Plan>) -> Result<RowStream> {
         plan.refuse_fresh(&self.0.kernels, "read")?;
         let guard = self.0.begin()?;
-        let cancel = guard.0.clone();
-        cancel.race(self.0.clone().read(plan.clone(), guard)).await
+        let pieces = stream::iter(guard.0.race(self.0.read(plan)).await?);
+        let reading = Reading { driver: self.0.clone(), schema: plan.schema().clone(), guard };
+        Ok(stream::unfold((Some(reading), pieces, None), next_batch).fuse().boxed())
     }
 
     async fn save(&self, plan: &Arc<Plan>, to: &TableUri, options: WriteOptions) -> Result<StoredTable> {

@@ -53,10 +53,12 @@ impl Cancel {
         if self.is_raised() { Err(cancelled()) } else { Ok(()) }
     }
 
-    /// The future's result, or `Cancelled` as soon as the flag is raised; the future is dropped then.
+    /// The future's result, or `Cancelled` as soon as the flag is raised; the future is dropped then. What fails after that
+    /// was cancelled, whatever it says.
     pub async fn race<T>(&self, future: impl Future<Output = Result<T>>) -> Result<T> {
         self.check()?;
         match select(pin!(future), self.0.rung.clone()).await {
+            Either::Left((Err(_), _)) if self.is_raised() => Err(cancelled()),
             Either::Left((result, _)) => result,
             Either::Right(_) => Err(cancelled()),
         }

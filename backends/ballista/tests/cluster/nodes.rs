@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use tributary_ballista::status::{self, Status};
 use tributary_ballista::{Ballista, ClusterOptions, Host, Identity, Keys, executor, placement, scheduler};
@@ -96,7 +97,18 @@ impl Cluster {
         Keys::create(&folder.path().join("keys")).unwrap();
         let (scheduler, address) = start("scheduler", folder.path(), "127.0.0.1:0", 0);
         let executors = (0..executors).map(|_| start("executor", folder.path(), &address, cores).0).collect();
-        Self { folder, address, scheduler, executors }
+        let cluster = Self { folder, address, scheduler, executors };
+        tokio::runtime::Runtime::new().unwrap().block_on(cluster.joined());
+        cluster
+    }
+
+    /// Once all executors have told the scheduler that they are there.
+    async fn joined(&self) {
+        let since = Instant::now();
+        while self.status().await.unwrap().executors.len() < self.executors.len() {
+            assert!(since.elapsed() < Duration::from_secs(20), "executors do not join");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub fn options(&self) -> ClusterOptions {
