@@ -148,6 +148,7 @@ impl<'a> Action<'a> {
     async fn run(&self, node: &Node, purpose: Purpose) -> Result<Vec<Commit>> {
         let number = next_number();
         let stages = self.stage(node, node, purpose, number)?;
+        let _moved = self.driver.moved(number);
         self.driver.client.run(&self.driver.name, number, self.driver.executors, stages).await?;
         let committed = (0..node.layout().partitions()).map(|p| self.driver.store.committed(number, p));
         let mut commits = Vec::with_capacity(committed.len());
@@ -176,7 +177,7 @@ impl<'a> Action<'a> {
             let by = Partitioning::Hash(vec![Arc::new(Column::new(ROUTE, route))], partitions as usize);
             inputs.push(Arc::new(RepartitionExec::try_new(moving, by).map_err(bug)?));
         }
-        let moves = matches!(purpose, Purpose::Move(_)).then(|| rows.schema().clone());
+        let moves = matches!(purpose, Purpose::Move(_));
         let sealed = Sealed { moves, fragment: self.seal(node, purpose, number)? };
         Ok(FragmentNode::new(sealed, inputs, None).map_err(bug)?)
     }

@@ -42,7 +42,7 @@ pub(crate) enum Purpose {
     Read,
     /// Parts of a stored table.
     Save(Write),
-    /// The node is an exchange: rows of its input, each with a value that leads to its partition.
+    /// The node is an exchange: rows of its input into bundles for its partitions. A value for each leads bundles there.
     Move(Vec<u32>),
 }
 
@@ -59,6 +59,18 @@ pub(crate) struct Work {
 pub(crate) struct Segment {
     pub(crate) file: String,
     pub(crate) rows: Range<u64>,
+}
+
+/// Rows of one partition on their way to another: a whole file of rows within a file of the session's store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Bundle {
+    /// Where the rows come from.
+    pub(crate) partition: u32,
+    /// Number of the first row there that could be in it; the rows count from it.
+    pub(crate) first_row: u64,
+    pub(crate) file: String,
+    pub(crate) bytes: Range<u64>,
+    pub(crate) rows: u64,
 }
 
 /// What was made of a partition. Written once: who comes second finds that it is done.

@@ -73,7 +73,7 @@ impl Host {
     ) -> ClusterResult<SendableRecordBatchStream> {
         let opened = self.key.open(FRAGMENT, &sealed.fragment).and_then(|bytes| decode("a fragment", &bytes));
         let fragment = opened.map_err(wire::outgoing)?;
-        task::start(self.clone(), fragment, sealed.moves.as_ref(), inputs, stop).map_err(wire::outgoing)
+        task::start(self.clone(), fragment, sealed.columns(), inputs, stop).map_err(wire::outgoing)
     }
 }
 

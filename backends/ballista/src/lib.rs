@@ -18,6 +18,7 @@ mod node;
 mod wire;
 mod routing;
 mod rows;
+mod bundles;
 mod store;
 mod host;
 mod task;

@@ -26,43 +26,37 @@ use datafusion::physical_plan::{
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
 use serde::{Deserialize, Serialize};
 use tributary_core::error::{Error, ErrorKind};
-use tributary_core::schema::TableSchema;
 
 use crate::fragment::{decode, encode};
 use crate::host::Host;
 use crate::stages::Stop;
 use crate::wire;
 
-/// Name of the column that leads a row to its partition; last of what an exchange moves.
-pub(crate) const ROUTE: &str = ":route";
-/// Name of the column that says where a row was.
-pub(crate) const PLACE: &str = ":place";
+/// Name of the column that leads bundles to their partition.
+pub(crate) const ROUTE: &str = "route";
+/// Name of the column with bundles.
+pub(crate) const BUNDLES: &str = "bundles";
 /// The column of the work.
 pub(crate) const WORK: &str = "work";
 
 /// What everybody may see of a fragment.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Sealed {
-    /// Columns of the rows that it moves; none if it ends the action.
-    pub(crate) moves: Option<TableSchema>,
+    /// Whether it moves rows; else it ends the action.
+    pub(crate) moves: bool,
     pub(crate) fragment: Bytes,
 }
 
 impl Sealed {
-    fn columns(&self) -> SchemaRef {
-        match &self.moves {
-            Some(schema) => moved_columns(schema),
-            None => Arc::new(Schema::empty()),
-        }
+    pub(crate) fn columns(&self) -> SchemaRef {
+        if self.moves { moved_columns() } else { Arc::new(Schema::empty()) }
     }
 }
 
-/// What goes through a shuffle for rows of this schema.
-pub(crate) fn moved_columns(schema: &TableSchema) -> SchemaRef {
-    let own = schema.arrow().fields().iter().cloned();
-    let place = Arc::new(Field::new(PLACE, DataType::UInt64, false));
-    let route = Arc::new(Field::new(ROUTE, DataType::UInt32, false));
-    Arc::new(Schema::new(own.chain([place, route]).collect::<Vec<_>>()))
+/// What goes through a shuffle: where rows are, not the rows.
+pub(crate) fn moved_columns() -> SchemaRef {
+    let bundles = Field::new(BUNDLES, DataType::Binary, false);
+    Arc::new(Schema::new(vec![bundles, Field::new(ROUTE, DataType::UInt32, false)]))
 }
 
 /// The columns of the work.

@@ -72,6 +72,11 @@ impl Encoder {
         })
     }
 
+    /// All bytes, of a file that was not taken in pieces, and its rows.
+    pub(crate) fn whole(self) -> Result<(Bytes, u64)> {
+        self.finish().map(|(bytes, rows, _)| (bytes, rows))
+    }
+
     /// The rest, and how many rows and bytes there were in all.
     pub(crate) fn finish(mut self) -> Result<(Bytes, u64, u64)> {
         for batch in self.gather.finish()? {

@@ -67,6 +67,21 @@ impl Session {
     }
 }
 
+/// What an action's exchanges leave, removed when the action ends, however it does.
+pub(crate) struct Moved {
+    store: SessionStore,
+    folder: String,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Drop for Moved {
+    fn drop(&mut self) {
+        let (store, folder) = (self.store.clone(), std::mem::take(&mut self.folder));
+        // What a late task leaves after that goes with the session.
+        self.runtime.spawn(async move { drop(store.delete_folder(&folder).await) });
+    }
+}
+
 async fn remove_leftovers(store: SessionStore, mut leftovers: UnboundedReceiver<String>) {
     let mut paths = Vec::new();
     while leftovers.recv_many(&mut paths, 256).await > 0 {
@@ -107,6 +122,12 @@ impl Driver {
         running.iter().flatten().for_each(Cancel::raise);
         self.items.clear();
         running.is_some()
+    }
+
+    /// Held while an action runs.
+    pub(crate) fn moved(&self, action: u64) -> Moved {
+        let folder = self.store.moved_folder(action);
+        Moved { store: self.store.clone(), folder, runtime: self.client.runtime().clone() }
     }
 
     /// Commits have been read.

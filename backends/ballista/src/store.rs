@@ -3,6 +3,7 @@
 //! ```text
 //! sessions/<session>/lease                       renewed while the driver lives; `gc` goes by its age
 //!                    files/<nonce>               rows, Arrow IPC
+//!                    moved/<action>/<nonce>      rows that an exchange moves, until the action ends
 //!                    blobs/<number>              kernel parameters, secret ones sealed
 //!                    done/<action>/<partition>   commits: who writes one first has done the partition
 //! ```
@@ -47,13 +48,36 @@ impl SessionStore {
         self.bytes.get(file, WHOLE).await
     }
 
+    pub(crate) async fn read_range(&self, file: &str, bytes: std::ops::Range<u64>) -> Result<Bytes> {
+        self.bytes.get(file, bytes).await
+    }
+
     /// A new file of rows: its name, and where to write it.
     pub(crate) async fn create(&self) -> Result<(String, Box<dyn Upload>)> {
+        self.create_in(&format!("{}/files", self.folder)).await
+    }
+
+    /// The same for rows that an exchange of this action moves.
+    pub(crate) async fn create_moved(&self, action: u64) -> Result<(String, Box<dyn Upload>)> {
+        self.create_in(&self.moved_folder(action)).await
+    }
+
+    async fn create_in(&self, folder: &str) -> Result<(String, Box<dyn Upload>)> {
         let nonce = getrandom::u64()
             .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let file = format!("{}/files/{nonce:016x}", self.folder);
+        let file = format!("{folder}/{nonce:016x}");
         let upload = self.bytes.put(&file).await?;
         Ok((file, upload))
+    }
+
+    /// Where an action's exchanges leave rows.
+    pub(crate) fn moved_folder(&self, action: u64) -> String {
+        format!("{}/moved/{action}", self.folder)
+    }
+
+    pub(crate) async fn delete_folder(&self, folder: &str) -> Result<()> {
+        let paths: Vec<String> = self.bytes.list(folder).await?.into_iter().map(|entry| entry.path).collect();
+        self.bytes.delete(&paths).await
     }
 
     /// `false` if the partition was done by somebody else before.

@@ -10,8 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{UInt32Type, UInt64Type};
-use arrow_array::{Array, ArrayRef, RecordBatch, UInt32Array, UInt64Array};
+use arrow_array::{Array, RecordBatch};
 use arrow_schema::SchemaRef;
 use datafusion::error::Result as ClusterResult;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
@@ -20,11 +19,9 @@ use tokio::sync::mpsc;
 use tributary_core::bytestore::Upload;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::kernel::KernelCall;
-use tributary_core::layout::{Keys, Layout, partition_of};
 use tributary_core::plan::{EqualKeys, Node, Op, Plan};
-use tributary_core::schema::TableSchema;
 use tributary_core::storage::{Storage, Write};
-use tributary_partition::batches::{Batches, fit};
+use tributary_partition::batches::Batches;
 use tributary_partition::cancel::{Cancel, Guard, lock};
 use tributary_partition::exchange::Exchange;
 use tributary_partition::loaded::Loaded;
@@ -32,11 +29,11 @@ use tributary_partition::map::Opened;
 use tributary_partition::memory::{Hold, Memory, batch_bytes};
 use tributary_partition::pipeline::{Kernels, NodeId, Pipeline, Slice, Source, concat_input, held};
 use tributary_partition::pool::Pool;
-use tributary_partition::view::{Sources, place};
+use tributary_partition::view::Sources;
 
-use crate::fragment::{Commit, Fragment, Leaves, Made, Purpose, Segment, Work, decode};
+use crate::bundles::{Dealer, unpack};
+use crate::fragment::{Bundle, Commit, Fragment, Leaves, Made, Purpose, Segment, Work, decode};
 use crate::host::Host;
-use crate::node::moved_columns;
 use crate::rows::{Decoder, Encoder};
 use crate::stages::Stop;
 use crate::store::SessionStore;
@@ -73,11 +70,10 @@ impl RecordBatchStream for Output {
 pub(crate) fn start(
     host: Arc<Host>,
     fragment: Fragment,
-    moves: Option<&TableSchema>,
+    schema: SchemaRef,
     inputs: Vec<SendableRecordBatchStream>,
     stop: &Stop,
 ) -> Result<SendableRecordBatchStream> {
-    let schema = moves.map_or_else(|| Arc::new(arrow_schema::Schema::empty()), moved_columns);
     let (sender, rows) = mpsc::channel(AHEAD);
     let guard = Guard(Cancel::default());
     stop.also(&guard.0);
@@ -202,57 +198,51 @@ impl Task {
         }
     }
 
-    /// Rows to where the exchange wants them.
+    /// Rows into bundles, and where those are to where the exchange wants them.
     fn send(
         &self,
         rows: Batches,
         routes: &[u32],
         moved: &mpsc::Sender<ClusterResult<RecordBatch>>,
     ) -> Result<()> {
-        let to = self.nodes[self.fragment.node as usize].layout();
-        if routes.len() != to.partitions() as usize {
+        let exchange = &self.nodes[self.fragment.node as usize];
+        if routes.len() != exchange.layout().partitions() as usize {
             return Err(malformed("routes for another number of partitions"));
         }
-        let mut first = 0;
+        let mut dealer = Dealer::new(self.partition, exchange)?;
+        let mut upload: Option<Box<dyn Upload>> = None;
         for batch in rows {
-            let batch = batch?;
-            let count = batch.num_rows() as u64;
-            let route = self.routes(&batch, first, to, routes)?;
-            let places =
-                UInt64Array::from_iter_values((first..first + count).map(|row| place(self.partition, row)));
-            let mut columns = batch.columns().to_vec();
-            columns.extend([Arc::new(places) as ArrayRef, Arc::new(route)]);
-            let schema = self.nodes[self.fragment.node as usize].schema();
-            let batch = RecordBatch::try_new(moved_columns(schema), columns)?;
             self.cancel.check()?;
-            // The stream was dropped: nobody wants the rows any more.
-            moved.blocking_send(Ok(batch)).map_err(|_| tributary_partition::cancel::cancelled())?;
-            first += count;
+            if let Some(bytes) = dealer.deal(batch?)? {
+                self.cancel.wait(self.moving(&mut upload, &mut dealer)?.write(bytes))?;
+            }
         }
-        Ok(())
+        let rest = dealer.finish()?;
+        if dealer.is_empty() {
+            return Ok(());
+        }
+        self.moving(&mut upload, &mut dealer)?;
+        let mut upload = upload.ok_or_else(|| Error::bug("no file to finish"))?;
+        self.cancel.wait(async {
+            upload.write(rest).await?;
+            upload.finish().await
+        })?;
+        // If the stream was dropped, nobody wants the rows any more.
+        moved.blocking_send(Ok(dealer.bundles(routes)?)).map_err(|_| tributary_partition::cancel::cancelled())
     }
 
-    fn routes(&self, batch: &RecordBatch, first: u64, to: &Layout, routes: &[u32]) -> Result<UInt32Array> {
-        let keys = Keys::of(batch.column(0))?;
-        match (to, &keys) {
-            (Layout::Keyed(n), _) => {
-                let partitions = keys.hashes().into_iter().map(|hash| partition_of(hash, *n));
-                Ok(UInt32Array::from_iter_values(partitions.map(|p| routes[p as usize])))
-            }
-            (Layout::Rows(ranges), Keys::UInt64(numbers)) => {
-                let route = |(row, number): (u64, &u64)| match ranges.partition_of(*number) {
-                    Some(partition) => Ok(routes[partition as usize]),
-                    None => Err(Error::invalid(format!(
-                        "the row number in partition {}, row {row} is not within {:?}",
-                        self.partition,
-                        ranges.all()
-                    ))
-                    .at("exchange")),
-                };
-                (first..).zip(*numbers).map(route).collect::<Result<Vec<u32>>>().map(UInt32Array::from)
-            }
-            _ => Err(malformed("rows of a loose exchange, which are cut and not moved")),
+    fn moving<'a>(
+        &self,
+        upload: &'a mut Option<Box<dyn Upload>>,
+        dealer: &mut Dealer,
+    ) -> Result<&'a mut Box<dyn Upload>> {
+        if upload.is_none() {
+            let created = self.cancel.wait(self.store.create_moved(self.fragment.action));
+            let (file, created) = created.at(|| self.here("move"))?;
+            dealer.file = file;
+            *upload = Some(created);
         }
+        upload.as_mut().ok_or_else(|| Error::bug("a file that was just created"))
     }
 
     /// Rows to the session's store, or into the commit if they take less than `inline` bytes.
@@ -314,25 +304,46 @@ impl Task {
 
     /// What came through an exchange, in the order that its layout says.
     fn receive(&self, node: &Node, equal: EqualKeys) -> Result<Batches> {
-        let rows = lock(&self.moved).remove(&NodeId::of(node));
-        let mut rows = rows.ok_or_else(|| Error::bug("the rows of an exchange were taken before"))?;
         let mut hold = self.memory.hold();
         let mut received = Vec::new();
-        while let Some(batch) = self.cancel.wait(async { Ok(rows.next().await) })? {
-            let batch = batch.map_err(|e| wire::incoming(&e.to_string()))?;
-            if batch.num_rows() > 0 {
-                hold.grow(batch_bytes(&batch))?;
-                received.push(settle(node.schema(), batch)?);
+        for bundle in self.bundles_for(node)? {
+            self.cancel.check()?;
+            let reading = self.store.read_range(&bundle.file, bundle.bytes.clone());
+            let bytes = self.cancel.wait(reading).at(|| "read rows that moved")?;
+            for rows in unpack(node.schema(), &bundle, bytes)? {
+                let (rows, places) = rows?;
+                hold.grow(batch_bytes(&rows))?;
+                received.push((rows, places));
             }
         }
-        let ordered = in_source_order(received)?;
         let exchange = Exchange { schema: node.schema(), cancel: &self.cancel, memory: &self.memory };
-        let sources = Sources::told(ordered)?;
+        let sources = Sources::told(received)?;
         let settled = exchange.settle(&sources, self.partition, node.layout(), equal);
-        let settled = settled.map_err(|e| e.at("exchange"))?;
-        let (parts, share) = settled.into_parts();
+        let (parts, share) = settled.map_err(|e| e.at("exchange"))?.into_parts();
         let rows: Vec<RecordBatch> = parts.into_iter().flatten().collect();
         Ok(Box::new(Paid { rows: held(rows), _share: share }))
+    }
+
+    /// In source order; the shuffle brings them in any.
+    fn bundles_for(&self, node: &Node) -> Result<Vec<Bundle>> {
+        let moved = lock(&self.moved).remove(&NodeId::of(node));
+        let mut moved = moved.ok_or_else(|| Error::bug("the rows of an exchange were taken before"))?;
+        let mut bundles: Vec<Bundle> = Vec::new();
+        while let Some(batch) = self.cancel.wait(async { Ok(moved.next().await) })? {
+            let batch = batch.map_err(|e| wire::incoming(&e.to_string()))?;
+            let rows = batch.column(0).as_binary_opt::<i32>().ok_or_else(|| malformed("no bundles"))?;
+            for row in rows.iter().flatten() {
+                bundles.extend(decode::<Vec<Bundle>>("bundles", row)?);
+            }
+        }
+        bundles.sort_by_key(|bundle| (bundle.partition, bundle.first_row));
+        if bundles
+            .windows(2)
+            .any(|pair| (pair[0].partition, pair[0].first_row) == (pair[1].partition, pair[1].first_row))
+        {
+            return Err(Error::new(ErrorKind::Corrupt, "rows came twice through an exchange"));
+        }
+        Ok(bundles)
     }
 
     fn read_held(&self, node: &Node, segments: &[Segment]) -> Result<Batches> {
@@ -388,50 +399,4 @@ fn read_work(mut rows: SendableRecordBatchStream, cancel: &Cancel) -> Result<Wor
     let batch = batch.ok_or_else(|| malformed("no work"))?.map_err(|e| wire::incoming(&e.to_string()))?;
     let works = batch.column(0).as_binary_opt::<i32>().filter(|works| works.len() == 1);
     decode("work", works.ok_or_else(|| malformed("work for several partitions"))?.value(0))
-}
-
-/// The rows of a moved batch, and where each was.
-fn settle(schema: &TableSchema, batch: RecordBatch) -> Result<(RecordBatch, UInt64Array)> {
-    let width = schema.arrow().fields().len();
-    let places = batch.columns().get(width).and_then(|places| places.as_primitive_opt::<UInt64Type>());
-    let places = places.ok_or_else(|| malformed("moved rows that do not say where they were"))?.clone();
-    debug_assert!(batch.column(width + 1).as_primitive_opt::<UInt32Type>().is_some());
-    let own: Vec<usize> = (0..width).collect();
-    Ok((fit(schema, batch.project(&own)?)?, places))
-}
-
-/// Batches as they were before they moved. The shuffle brings blocks in any order, and keeps the order within each;
-/// where a batch holds rows of several blocks, it is cut.
-fn in_source_order(batches: Vec<(RecordBatch, UInt64Array)>) -> Result<Vec<(RecordBatch, UInt64Array)>> {
-    let mut runs = Vec::with_capacity(batches.len());
-    for (batch, places) in batches {
-        let mut start = 0;
-        for run in places.values().chunk_by(|a, b| a < b) {
-            runs.push((batch.slice(start, run.len()), places.slice(start, run.len())));
-            start += run.len();
-        }
-    }
-    runs.sort_by_key(|(_, places)| places.value(0));
-    let overlap = runs.windows(2).any(|pair| {
-        let (_, before) = &pair[0];
-        before.value(before.len() - 1) >= pair[1].1.value(0)
-    });
-    if overlap { interleave_runs(runs) } else { Ok(runs) }
-}
-
-/// Runs that overlap: a writer that spilled may deal rows out in turns.
-fn interleave_runs(runs: Vec<(RecordBatch, UInt64Array)>) -> Result<Vec<(RecordBatch, UInt64Array)>> {
-    let mut order: Vec<(u64, usize, usize)> = Vec::new();
-    for (run, (_, places)) in runs.iter().enumerate() {
-        order.extend(places.values().iter().enumerate().map(|(row, place)| (*place, run, row)));
-    }
-    order.sort_unstable();
-    if order.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-        return Err(Error::new(ErrorKind::Corrupt, "a row came twice through an exchange"));
-    }
-    let places: UInt64Array = order.iter().map(|(place, ..)| *place).collect();
-    let order: Vec<(usize, usize)> = order.into_iter().map(|(_, run, row)| (run, row)).collect();
-    let batches: Vec<&RecordBatch> = runs.iter().map(|(batch, _)| batch).collect();
-    let batch = arrow_select::interleave::interleave_record_batch(&batches, &order)?;
-    Ok(vec![(batch, places)])
 }

@@ -18,7 +18,7 @@ use tributary_core::schema::TableSchema;
 use crate::batches::{BATCH_ROWS, Held};
 use crate::cancel::Cancel;
 use crate::memory::{Hold, Memory};
-use crate::sort;
+use crate::sort::{self, Spread};
 use crate::view::{Sources, View};
 
 /// What every exchange needs to know.
@@ -48,7 +48,7 @@ impl Exchange<'_> {
             }
             Layout::Keyed(n) if known == Known::Unordered => {
                 let (view, _hold) = Sources::of(self.schema, source)?;
-                sort::by_key(self, &view.borrow(), *n, equal)
+                sort::by_key(self, &view.borrow(), *n, equal, Spread::Everywhere)
             }
             Layout::Keyed(n) => {
                 if known == Known::Grouped && equal == EqualKeys::Refuse {
@@ -67,7 +67,7 @@ impl Exchange<'_> {
     /// One partition of rows that came from elsewhere, in source order: `partition` of `to`, which is `Keyed` or `Rows`.
     pub fn settle(&self, received: &Sources, partition: u32, to: &Layout, equal: EqualKeys) -> Result<Held> {
         match to {
-            Layout::Keyed(_) => sort::by_key(self, &received.borrow(), 1, equal),
+            Layout::Keyed(n) => sort::by_key(self, &received.borrow(), *n, equal, Spread::OnePartition),
             Layout::Rows(ranges) => {
                 let range = ranges.range(partition);
                 self.by_number(&received.borrow(), &RowRanges::new(vec![range.start, range.end])?)

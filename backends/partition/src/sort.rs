@@ -63,17 +63,30 @@ impl Scattered {
 
 type Piece = (usize, Range<usize>);
 
+/// Where rows will be found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spread {
+    /// In all partitions, about equally.
+    Everywhere,
+    /// In one of them.
+    OnePartition,
+}
+
 /// The rows in `partitions` partitions, sorted.
 pub(crate) fn by_key(
     exchange: &Exchange<'_>,
     view: &View<'_>,
     partitions: u32,
     equal: EqualKeys,
+    spread: Spread,
 ) -> Result<Held> {
     let mut entries_hold = exchange.memory.hold();
     entries_hold.grow(view.rows() * (size_of::<u128>() + size_of::<u64>()) as u64)?;
     let keys = view.keys()?;
-    let each = ranges_each(view.rows(), partitions);
+    let each = match spread {
+        Spread::Everywhere => ranges_each(view.rows(), partitions),
+        Spread::OnePartition => ranges_each(view.rows().saturating_mul(u64::from(partitions)), partitions),
+    };
     let pieces = pieces(view.batches());
     let groups = (rayon::current_num_threads() * 4).min(1 + pieces.len());
     let groups = pieces.chunks(pieces.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
