@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
-use arrow_array::{Array, ArrayRef, BinaryArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch, UInt32Array, UInt64Array};
 use arrow_schema::DataType;
-use arrow_select::interleave::interleave;
+use arrow_select::take::take;
 use bytes::Bytes;
-use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::error::{Error, Result};
 use tributary_core::layout::{Keys, Layout, partition_of};
 use tributary_core::plan::Node;
 use tributary_core::schema::{Field, TableSchema};
@@ -37,12 +37,15 @@ pub(crate) struct Dealer {
     partition: u32,
     to: Layout,
     schema: TableSchema,
-    waiting: Vec<RecordBatch>,
+    /// Rows that wait to be packed, by partition.
+    shares: Vec<Vec<RecordBatch>>,
     waiting_bytes: u64,
-    /// Number of the first row that waits.
+    /// Number of the first row that waits, and how many do.
     first_row: u64,
+    waiting_rows: u64,
     bundles: Vec<Vec<Bundle>>,
-    ready: Vec<u8>,
+    /// Packed, and not yet written.
+    ready: Vec<Bytes>,
     written: u64,
     /// Where bundles are written.
     pub(crate) file: String,
@@ -54,9 +57,10 @@ impl Dealer {
         Ok(Self {
             partition,
             schema: packed(exchange.schema())?,
-            waiting: Vec::new(),
+            shares: vec![Vec::new(); to.partitions() as usize],
             waiting_bytes: 0,
             first_row: 0,
+            waiting_rows: 0,
             bundles: vec![Vec::new(); to.partitions() as usize],
             to,
             ready: Vec::new(),
@@ -65,21 +69,36 @@ impl Dealer {
         })
     }
 
-    /// Takes rows; gives bytes to be written, once there are enough.
-    pub(crate) fn deal(&mut self, batch: RecordBatch) -> Result<Option<Bytes>> {
+    /// Takes rows; gives pieces to be written, once there are enough.
+    pub(crate) fn deal(&mut self, batch: RecordBatch) -> Result<Vec<Bytes>> {
         self.waiting_bytes += batch_bytes(&batch);
-        self.waiting.push(batch);
+        self.share_out(batch)?;
         if self.waiting_bytes >= DEAL_BYTES {
-            self.deal_out()?;
+            self.pack_all()?;
         }
-        let enough = self.ready.len() >= CHUNK_BYTES;
-        Ok(enough.then(|| Bytes::from(std::mem::take(&mut self.ready))))
+        Ok(self.large_pieces())
+    }
+
+    /// What is ready, in pieces that a store wants; what is too little for one stays.
+    fn large_pieces(&mut self) -> Vec<Bytes> {
+        let (mut pieces, mut small) = (Vec::new(), Vec::new());
+        let mut small_bytes = 0;
+        for bytes in std::mem::take(&mut self.ready) {
+            small_bytes += bytes.len();
+            small.push(bytes);
+            if small_bytes >= CHUNK_BYTES {
+                pieces.push(joined(std::mem::take(&mut small)));
+                small_bytes = 0;
+            }
+        }
+        self.ready = small;
+        pieces
     }
 
     /// The last bytes.
     pub(crate) fn finish(&mut self) -> Result<Bytes> {
-        self.deal_out()?;
-        Ok(Bytes::from(std::mem::take(&mut self.ready)))
+        self.pack_all()?;
+        Ok(joined(std::mem::take(&mut self.ready)))
     }
 
     /// Whether there were no rows.
@@ -87,48 +106,48 @@ impl Dealer {
         self.bundles.iter().all(Vec::is_empty)
     }
 
-    fn deal_out(&mut self) -> Result<()> {
-        let batches = std::mem::take(&mut self.waiting);
-        self.waiting_bytes = 0;
-        let partitions = self.partitions(&batches)?;
-        let rows = partitions.len();
-        if u32::try_from(rows).is_err() {
-            return Err(Error::new(ErrorKind::Exhausted, format!("an exchange of {rows} rows at once")));
-        }
-        let mut starts = vec![0usize; self.bundles.len() + 1];
+    /// One batch at a time, while it is in the processor's cache.
+    fn share_out(&mut self, batch: RecordBatch) -> Result<()> {
+        let partitions = self.partitions(&batch)?;
+        let mut starts = vec![0usize; self.shares.len() + 1];
         partitions.iter().for_each(|partition| starts[*partition as usize + 1] += 1);
         (1..starts.len()).for_each(|i| starts[i] += starts[i - 1]);
-        let (order, numbers) = in_order(&batches, &partitions, &starts);
-        for partition in 0..self.bundles.len() {
-            let own = starts[partition]..starts[partition + 1];
-            if !own.is_empty() {
-                self.pack(partition, &batches, &order[own.clone()], &numbers[own])?;
+        let order = UInt32Array::from(in_order(&partitions, &starts));
+        let columns = batch.columns().iter().map(|column| take(column, &order, None));
+        let mut columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
+        let first = u32::try_from(self.waiting_rows)
+            .map_err(|_| Error::bug("more rows wait than are packed at once"))?;
+        columns.push(Arc::new(order.unary::<_, UInt32Type>(|row| first + row)) as ArrayRef);
+        let dealt = wide_batch(&self.schema, columns, partitions.len())?;
+        for (partition, share) in self.shares.iter_mut().enumerate() {
+            let (start, end) = (starts[partition], starts[partition + 1]);
+            if start < end {
+                share.push(dealt.slice(start, end - start));
             }
         }
-        self.first_row += rows as u64;
+        self.waiting_rows += partitions.len() as u64;
         Ok(())
     }
 
-    fn pack(
-        &mut self,
-        to: usize,
-        batches: &[RecordBatch],
-        order: &[(usize, usize)],
-        numbers: &[u32],
-    ) -> Result<()> {
-        let column = |i: usize| {
-            let arrays: Vec<&dyn Array> = batches.iter().map(|batch| batch.column(i).as_ref()).collect();
-            interleave(&arrays, order)
-        };
-        let width = batches[0].num_columns();
-        let mut columns = (0..width).map(column).collect::<std::result::Result<Vec<_>, _>>()?;
-        columns.push(Arc::new(UInt32Array::from(numbers.to_vec())) as ArrayRef);
-        let mut encoder = Encoder::new(&self.schema)?;
-        encoder.push(wide_batch(&self.schema, columns, order.len())?)?;
+    fn pack_all(&mut self) -> Result<()> {
+        for to in 0..self.shares.len() {
+            let share = std::mem::take(&mut self.shares[to]);
+            if !share.is_empty() {
+                self.pack(to, share)?;
+            }
+        }
+        self.first_row += std::mem::take(&mut self.waiting_rows);
+        self.waiting_bytes = 0;
+        Ok(())
+    }
+
+    fn pack(&mut self, to: usize, share: Vec<RecordBatch>) -> Result<()> {
+        let mut encoder = Encoder::sized(&self.schema, share.iter().map(batch_bytes).sum())?;
+        share.into_iter().try_for_each(|batch| encoder.push(batch))?;
         let (bytes, rows) = encoder.whole()?;
         let start = self.written;
         self.written += bytes.len() as u64;
-        self.ready.extend_from_slice(&bytes);
+        self.ready.push(bytes);
         self.bundles[to].push(Bundle {
             partition: self.partition,
             first_row: self.first_row,
@@ -140,30 +159,27 @@ impl Dealer {
     }
 
     /// The partition that each row goes to.
-    fn partitions(&self, batches: &[RecordBatch]) -> Result<Vec<u32>> {
-        let mut partitions = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
-        for batch in batches {
-            let keys = Keys::of(batch.column(0))?;
-            match (&self.to, &keys) {
-                (Layout::Keyed(n), _) => {
-                    partitions.extend(keys.hashes().into_iter().map(|hash| partition_of(hash, *n)));
-                }
-                (Layout::Rows(ranges), Keys::UInt64(numbers)) => {
-                    for number in *numbers {
-                        let row = self.first_row + partitions.len() as u64;
-                        partitions.push(ranges.partition_of(*number).ok_or_else(|| {
-                            let (partition, all) = (self.partition, ranges.all());
-                            Error::invalid(format!(
-                                "the row number in partition {partition}, row {row} is not within {all:?}"
-                            ))
-                            .at("exchange")
-                        })?);
-                    }
-                }
-                _ => return Err(Error::bug("rows of a loose exchange, which are cut and not moved")),
+    fn partitions(&self, batch: &RecordBatch) -> Result<Vec<u32>> {
+        let keys = Keys::of(batch.column(0))?;
+        match (&self.to, &keys) {
+            (Layout::Keyed(n), _) => {
+                Ok(keys.hashes().into_iter().map(|hash| partition_of(hash, *n)).collect())
             }
+            (Layout::Rows(ranges), Keys::UInt64(numbers)) => {
+                let first = self.first_row + self.waiting_rows;
+                let find = |(row, number): (u64, &u64)| {
+                    ranges.partition_of(*number).ok_or_else(|| {
+                        let (partition, all) = (self.partition, ranges.all());
+                        let text = format!(
+                            "the row number in partition {partition}, row {row} is not within {all:?}"
+                        );
+                        Error::invalid(text).at("exchange")
+                    })
+                };
+                (first..).zip(*numbers).map(find).collect()
+            }
+            _ => Err(Error::bug("rows of a loose exchange, which are cut and not moved")),
         }
-        Ok(partitions)
     }
 
     /// What goes through the shuffle: for each partition its bundles, and the value that leads there.
@@ -178,25 +194,23 @@ impl Dealer {
     }
 }
 
-/// Places of rows by partition, in source order within each, and their numbers.
-fn in_order(
-    batches: &[RecordBatch],
-    partitions: &[u32],
-    starts: &[usize],
-) -> (Vec<(usize, usize)>, Vec<u32>) {
-    let mut next = starts.to_vec();
-    let (mut order, mut numbers) = (vec![(0, 0); partitions.len()], vec![0u32; partitions.len()]);
-    let mut number = 0;
-    for (batch, rows) in batches.iter().map(RecordBatch::num_rows).enumerate() {
-        for row in 0..rows {
-            let slot = &mut next[partitions[number] as usize];
-            order[*slot] = (batch, row);
-            numbers[*slot] = number as u32;
-            *slot += 1;
-            number += 1;
-        }
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.len() {
+        1 => pieces.remove(0),
+        _ => Bytes::from(pieces.concat()),
     }
-    (order, numbers)
+}
+
+/// Rows by partition, in source order within each.
+fn in_order(partitions: &[u32], starts: &[usize]) -> Vec<u32> {
+    let mut next = starts.to_vec();
+    let mut order = vec![0u32; partitions.len()];
+    for (row, partition) in (0..).zip(partitions) {
+        let slot = &mut next[*partition as usize];
+        order[*slot] = row;
+        *slot += 1;
+    }
+    order
 }
 
 fn packed(schema: &TableSchema) -> Result<TableSchema> {

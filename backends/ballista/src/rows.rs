@@ -23,7 +23,7 @@ const CHUNK_BYTES: usize = 8 << 20;
 const TRAILER_BYTES: usize = 10;
 
 /// Where an encoder writes: taken away in pieces.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 struct Chunk(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Chunk {
@@ -48,7 +48,13 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(schema: &TableSchema) -> Result<Self> {
-        let chunk = Chunk::default();
+        Self::sized(schema, 0)
+    }
+
+    /// For about so many bytes of rows.
+    pub(crate) fn sized(schema: &TableSchema, bytes: u64) -> Result<Self> {
+        const ENVELOPE_BYTES: usize = 16 << 10;
+        let chunk = Chunk(Arc::new(Mutex::new(Vec::with_capacity(bytes as usize + ENVELOPE_BYTES))));
         let writer = FileWriter::try_new(chunk.clone(), schema.arrow())?;
         Ok(Self { writer, chunk, gather: Gather::new(schema), rows: 0, bytes: 0 })
     }

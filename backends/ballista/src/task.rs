@@ -213,7 +213,7 @@ impl Task {
         let mut upload: Option<Box<dyn Upload>> = None;
         for batch in rows {
             self.cancel.check()?;
-            if let Some(bytes) = dealer.deal(batch?)? {
+            for bytes in dealer.deal(batch?)? {
                 self.cancel.wait(self.moving(&mut upload, &mut dealer)?.write(bytes))?;
             }
         }
