@@ -2,8 +2,7 @@
 //! cluster's shuffle is where they are.
 //!
 //! The shuffle itself would copy every row, with two more columns, take a hash of it, encrypt it and decrypt it: moved that
-//! way, a join of 5 million rows with 5 million took twice as long. And what a lost executor had moved
-//! is not lost.
+//! way, a join of 5 million rows with 5 million took twice as long.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! One partition of a fragment, on a thread of its own: what an executor does.
 //!
 //! The cluster gives a task one core, so that everything here happens on one thread: rows are pulled through the pipeline,
-//! and shuffles and stores are waited for. What an exchange moves goes back to the cluster as a stream; all else is written
-//! to the session's store or the site's, and committed there.
+//! and shuffles and stores are waited for. Rows go to the session's store, or to the site's. What an exchange moves is told to
+//! the cluster, as a stream that is its shuffle; what ends an action is committed in the session's store.
 
 use std::collections::HashMap;
 use std::pin::Pin;
