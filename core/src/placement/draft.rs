@@ -153,7 +153,7 @@ impl<'a> Draft<'a> {
         let raised = if job < u64::from(task) { ", raised to what one task needs" } else { "" };
         let job = self.fitting("the job", job.max(u64::from(task)))?;
         self.because(format!(
-            "the job books {job} cores: {reason}{raised}; {} tasks at once",
+            "the job books {job} cores: {reason}{raised}; tasks at once: {}",
             job / task.max(1)
         ));
         Ok(job)
