@@ -20,10 +20,11 @@ const SHORT: usize = 60;
 pub(crate) fn run(home: &Home, command: &JobCommand) -> Result<ExitCode, Failure> {
     match command {
         JobCommand::List { party, json } => {
-            let jobs = Records::new(home.party(&table::party(home, party)?)).jobs()?;
+            let records = Records::new(home.party(&table::party(home, party)?));
+            let jobs = records.jobs()?;
             match json {
                 true => render::json(&jobs)?,
-                false => list(&jobs)?,
+                false => list(&records, &jobs)?,
             }
         }
         JobCommand::Show { job_id, party, json } => {
@@ -33,7 +34,7 @@ pub(crate) fn run(home: &Home, command: &JobCommand) -> Result<ExitCode, Failure
             let tasks = records.tasks(&job, &party)?;
             match json {
                 true => render::json(&json!({"job": job, "tasks": tasks}))?,
-                false => show(&job, &tasks)?,
+                false => show(&records, &job, &tasks)?,
             }
         }
     }
@@ -66,20 +67,21 @@ fn seconds(job: &JobRecord) -> String {
     elapsed.map_or(String::new(), |ms| format!("{:.3}", ms as f64 / 1000.0))
 }
 
-fn list(jobs: &[JobRecord]) -> tributary_core::Result<()> {
+fn list(records: &Records, jobs: &[JobRecord]) -> tributary_core::Result<()> {
     let short = |why: &String| match why.char_indices().nth(SHORT) {
         Some((end, _)) => format!("{}…", &why[..end]),
         None => why.clone(),
     };
     let row = |job: &JobRecord| {
-        let models = format!("{}#{}", job.model_id, job.model_version);
+        let models = records.model_name(job)?.unwrap_or_default();
         let why = job.error.as_ref().map(short).unwrap_or_default();
-        vec![job.job.to_string(), job.status.clone(), seconds(job), models, why]
+        Ok(vec![job.job.to_string(), job.status.clone(), seconds(job), models, why])
     };
-    render::table(&["job", "status", "seconds", "models", "why"], &jobs.iter().map(row).collect::<Vec<_>>())
+    let rows: Vec<Vec<String>> = jobs.iter().map(row).collect::<tributary_core::Result<_>>()?;
+    render::table(&["job", "status", "seconds", "models", "why"], &rows)
 }
 
-fn show(job: &JobRecord, tasks: &[Standing]) -> tributary_core::Result<()> {
+fn show(records: &Records, job: &JobRecord, tasks: &[Standing]) -> tributary_core::Result<()> {
     render::line(format!("job      {}", job.job))?;
     render::line(format!("status   {}", job.status))?;
     if let Some(why) = &job.error {
@@ -88,7 +90,9 @@ fn show(job: &JobRecord, tasks: &[Standing]) -> tributary_core::Result<()> {
     if job.ended_ms.is_some() {
         render::line(format!("seconds  {}", seconds(job)))?;
     }
-    render::line(format!("models   {}#{}", job.model_id, job.model_version))?;
+    if let Some(models) = records.model_name(job)? {
+        render::line(format!("models   {models}"))?;
+    }
     render::line("")?;
     let row = |task: &Standing| {
         let ended = |cell: fn(&tributary_flow::record::TaskRecord) -> String| {

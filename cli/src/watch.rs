@@ -135,7 +135,10 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
     match (&report.outcome, &report.failure) {
         (Outcome::Success, _) => {
             render::line(format!("\njob {} done in {time}", report.job))?;
-            render::line(format!("models: {}#{}", report.model_id, report.model_version))
+            match report.tasks.iter().any(|task| !task.models.is_empty()) {
+                true => render::line(format!("models: {}#{}", report.model_id, report.model_version)),
+                false => Ok(()),
+            }
         }
         (_, Some(failure)) => {
             render::line(format!("\njob {} failed after {time}", report.job))?;

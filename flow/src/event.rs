@@ -91,6 +91,8 @@ pub struct TaskReport {
     pub bytes_received: u64,
     /// Network round trips.
     pub rounds: u64,
+    /// Output keys of the models it registered.
+    pub models: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
 }

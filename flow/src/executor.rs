@@ -58,6 +58,7 @@ pub(crate) struct PartyEnd {
     pub outcome: Result<()>,
     pub rows: u64,
     pub traffic: Traffic,
+    pub models: Vec<(String, Value)>,
     shared: Shared,
     party: Party,
     site: Site,
@@ -65,7 +66,6 @@ pub(crate) struct PartyEnd {
     /// Tables stored, or begun to be.
     stored: Vec<(TableName, TableUri)>,
     data: DataRecord,
-    models: Vec<(String, Value)>,
     metrics: Vec<Metric>,
 }
 

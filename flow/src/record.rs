@@ -286,6 +286,13 @@ impl Records {
         read_json(&file, || format!("output tables of task {task} of {role} in job {job}"))
     }
 
+    /// The name under which a job's models are registered, as `id#version`; none if it registered none.
+    pub fn model_name(&self, job: &JobRecord) -> Result<Option<String>> {
+        let (id, version) = (checked(&job.model_id)?, checked(&job.model_version)?);
+        let folder = self.home.join("models").join(id).join(version);
+        Ok(has_models(&folder)?.then(|| format!("{id}#{version}")))
+    }
+
     /// All names under which models are registered, as `id#version`.
     pub(crate) fn model_names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();

@@ -301,6 +301,7 @@ impl Runner {
             bytes_sent: end.traffic.bytes(Direction::Sent),
             bytes_received: end.traffic.bytes(Direction::Received),
             rounds: end.traffic.rounds,
+            models: end.models.iter().filter(|_| error.is_none()).map(|(key, _)| key.clone()).collect(),
             error: error.map(Error::chain),
         };
         (self.watcher)(&Event::TaskEnded(report.clone()));

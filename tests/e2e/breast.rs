@@ -123,7 +123,9 @@ fn results_do_not_depend_on_cores_or_partitions() {
 #[test]
 fn a_predict_job_bins_new_rows_with_the_trained_model() {
     let site = Site::with_breast_tables();
-    site.ok(&["run", "--quiet", "--job-id", "train-1", &example("breast/job.yaml").display().to_string()]);
+    let summary =
+        site.ok(&["run", "--quiet", "--job-id", "train-1", &example("breast/job.yaml").display().to_string()]);
+    assert!(summary.contains("models: train-1#0"), "{summary}");
     let trained = site.model("9999", "guest", "binning_0");
     let text = std::fs::read_to_string(example("breast/predict.yaml")).unwrap();
     let text = text.replace("${model_id}", "train-1").replace("${model_version}", "0");
@@ -132,7 +134,10 @@ fn a_predict_job_bins_new_rows_with_the_trained_model() {
         "parameters:\n        transform_method: bin_idx\n        method: quantile",
     );
     let job = site.write("predict.yaml", &text);
-    site.ok(&["run", "--quiet", &job]);
+    let summary = site.ok(&["run", "--quiet", &job]);
+    assert!(!summary.contains("models:"), "a job that trains nothing names no models: {summary}");
+    let listed = site.ok(&["job", "list", "-p", "9999"]);
+    assert_eq!(listed.matches("#0").count(), 1, "{listed}");
 
     let cuts = numbers(&trained["data"]["split_pt_dict"]["mean_radius"]);
     let shown = site.json(&["output", "data", "-p", "9999", "-tn", "binning_0", "--json"]);
