@@ -123,8 +123,13 @@ fn results_do_not_depend_on_cores_or_partitions() {
 #[test]
 fn a_predict_job_bins_new_rows_with_the_trained_model() {
     let site = Site::with_breast_tables();
-    let summary =
-        site.ok(&["run", "--quiet", "--job-id", "train-1", &example("breast/job.yaml").display().to_string()]);
+    let summary = site.ok(&[
+        "run",
+        "--quiet",
+        "--job-id",
+        "train-1",
+        &example("breast/job.yaml").display().to_string(),
+    ]);
     assert!(summary.contains("models: train-1#0"), "{summary}");
     let trained = site.model("9999", "guest", "binning_0");
     let text = std::fs::read_to_string(example("breast/predict.yaml")).unwrap();

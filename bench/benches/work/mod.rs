@@ -101,6 +101,29 @@ impl MapKernel for Bucket {
     }
 }
 
+/// Rests for a while on each batch.
+#[derive(Serialize, Deserialize)]
+pub struct Pause {
+    pub milliseconds: u64,
+}
+
+impl MapKernel for Pause {
+    type Params = Self;
+    const NAME: &'static str = "bench.pause";
+    const KEEPS: Keeps = Keeps::Both;
+
+    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
+        Ok(input.clone())
+    }
+    fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
+        Ok(params)
+    }
+    fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
+        std::thread::sleep(std::time::Duration::from_millis(self.milliseconds));
+        Ok(rows.clone())
+    }
+}
+
 pub fn columns(rows: &RecordBatch) -> (&[u64], &[i64]) {
     let keys = rows.column(0).as_primitive::<UInt64Type>().values();
     (keys, rows.column(1).as_primitive::<Int64Type>().values())
@@ -202,7 +225,8 @@ impl FoldKernel for SumRuns {
 }
 
 pub fn kernels() -> Kernels {
-    Kernels::default().map::<Add>().map::<Bucket>().fold::<Total>().fold::<PartialSums>().fold::<SumRuns>()
+    let maps = Kernels::default().map::<Add>().map::<Bucket>().map::<Pause>();
+    maps.fold::<Total>().fold::<PartialSums>().fold::<SumRuns>()
 }
 
 /// A session of an engine, and plans for it.
@@ -261,5 +285,11 @@ impl Bench {
             rows.try_fold(0, async |sum, batch| Ok(sum + batch.num_rows())).await
         };
         block_on(rows).expect("rows")
+    }
+
+    /// All values, in order.
+    pub fn values(&self, plan: &Node) -> Vec<i64> {
+        let rows = async { self.session.read(plan).await?.try_collect::<Vec<RecordBatch>>().await };
+        block_on(rows).expect("rows").iter().flat_map(|batch| columns(batch).1.to_vec()).collect()
     }
 }
