@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    // Asked at run time: clones that share build output share this program.
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
+    let root = PathBuf::from(root);
     let root = root.parent().context("xtask lies in the workspace")?;
     match std::env::args().nth(1).as_deref() {
         Some("tidy") => tidy(root),

@@ -6,13 +6,14 @@
 use std::process::Command;
 
 pub fn measure() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/cluster");
+    let bench = std::env::var("CARGO_MANIFEST_DIR").expect("run by cargo");
     let python = std::env::var("TRIBUTARY_PYTHON").unwrap_or_else(|_| {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../scripts/python.sh");
+        let script = format!("{bench}/../scripts/python.sh");
         let made = Command::new(script).output().expect("scripts/python.sh");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         String::from_utf8_lossy(&made.stdout).lines().last().unwrap_or_default().trim().to_owned()
     });
-    let status = Command::new(&python).arg(format!("{folder}/spark.py")).status().expect("python");
-    assert!(status.success(), "{python} {folder}/spark.py: {status}");
+    let program = format!("{bench}/benches/cluster/spark.py");
+    let status = Command::new(&python).arg(&program).status().expect("python");
+    assert!(status.success(), "{python} {program}: {status}");
 }

@@ -76,7 +76,8 @@ impl Bench {
 }
 
 fn all(binary: &Path, names: &[String]) -> Result<(), String> {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").ok_or("run it as `cargo run`")?;
+    let examples = Path::new(&package).join("../examples");
     let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
     let bench = Bench { binary: binary.into(), examples, scratch };
     for job in JOBS.iter().filter(|job| names.is_empty() || names.iter().any(|name| name == job.name)) {
