@@ -43,6 +43,28 @@ echo '— the same job on the cluster: one file was edited'
 "$binary" cluster status
 
 echo
+cp "$home/service_conf.yaml" "$home/cluster.yaml"
+echo 'default_engines: {computing: standalone}' >"$home/standalone.yaml"
+# Seconds of the job's median run, on the engine of a configuration.
+median() {
+  for i in 1 2 3 4 5 6 7; do
+    "$binary" run --quiet --service-conf "$home/$1.yaml" --job-id "$1-$i" "$here/examples/breast/job.yaml" >/dev/null
+    "$binary" job show --job-id "$1-$i" --party 9999 | sed -n 's/^seconds *//p'
+  done | sort -n | sed -n 4p
+}
+actions=0
+for side in "9999 guest" "10000 host"; do
+  read -r party role <<<"$side"
+  for task in reader_0 psi_0 binning_0; do
+    n=$("$binary" output cost --job-id cluster --party "$party" --role "$role" --task-name "$task" | sed -n 's/^ *"actions": \([0-9]*\).*/\1/p')
+    actions=$((actions + n))
+  done
+done
+# The parties' actions overlap; they are counted as if each waited for the one before.
+awk -v a="$(median standalone)" -v b="$(median cluster)" -v n="$actions" 'BEGIN {
+  printf "median of 7: %s s on this process, %s s on the cluster; %d actions, %.1f ms each\n", a, b, n, (b - a) * 1000 / n }'
+
+echo
 for what in metric model; do
   for side in "9999 guest" "10000 host"; do
     read -r party role <<<"$side"

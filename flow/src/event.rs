@@ -85,6 +85,8 @@ pub struct TaskReport {
     pub elapsed: Duration,
     /// Rows of its output tables.
     pub rows: u64,
+    /// Jobs that its computing engine ran for it: tables taken in, plans run.
+    pub actions: u64,
     /// Bytes it sent to other parties.
     pub bytes_sent: u64,
     /// Bytes it got from other parties.

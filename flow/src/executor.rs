@@ -21,6 +21,7 @@ use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionI
 
 use crate::clock::now_ms;
 use crate::log::TaskLog;
+use crate::metered::Metered;
 use crate::record::{DataRecord, Records};
 use crate::spec::{Channel, PartyTask};
 
@@ -57,6 +58,7 @@ pub(crate) struct PartyAttempt {
 pub(crate) struct PartyEnd {
     pub outcome: Result<()>,
     pub rows: u64,
+    pub actions: u64,
     pub traffic: Traffic,
     pub models: Vec<(String, Value)>,
     shared: Shared,
@@ -110,7 +112,7 @@ impl PartyEnd {
 /// Sessions opened so far.
 #[derive(Default)]
 struct Sessions {
-    computing: Option<Arc<dyn Computing>>,
+    computing: Option<Arc<Metered>>,
     federation: Option<Arc<dyn Federation>>,
 }
 
@@ -146,6 +148,7 @@ impl PartyAttempt {
         PartyEnd {
             outcome: Ok(()),
             rows: 0,
+            actions: 0,
             traffic: Traffic::default(),
             shared: self.shared.clone(),
             party: self.task.party.clone(),
@@ -178,6 +181,7 @@ impl PartyAttempt {
                 format!("sessions not closed after {} s", CLOSING.as_secs()),
             )),
         };
+        end.actions = sessions.computing.as_ref().map_or(0, |session| session.actions());
         end.traffic = sessions.federation.as_ref().map(|f| f.traffic()).unwrap_or_default();
         // The task's own failure counts before one of the clean-up.
         end.outcome = outcome.and(closed);
@@ -213,6 +217,7 @@ impl PartyAttempt {
             memory_bytes: site.memory_bytes,
         };
         let computing = site.engine.open(spec).await.at(|| "open a computing session")?;
+        let computing = Metered::new(computing);
         sessions.computing = Some(computing.clone());
         let federation = FederationSpec {
             session,

@@ -18,6 +18,7 @@ mod claim;
 mod clock;
 mod executor;
 mod log;
+mod metered;
 
 pub use clock::new_job_id;
 pub use run::Job;

@@ -58,6 +58,9 @@ pub struct TaskRecord {
     pub ended_ms: u64,
     /// Rows of all output tables.
     pub rows: u64,
+    /// Jobs that its computing engine ran for it: tables taken in, plans run.
+    #[serde(default)]
+    pub actions: u64,
     /// What went between the parties.
     pub traffic: Traffic,
     /// Why it failed.
@@ -126,6 +129,7 @@ impl TaskRecord {
             started_ms: ended_ms.saturating_sub(report.elapsed.as_millis() as u64),
             ended_ms,
             rows: report.rows,
+            actions: report.actions,
             traffic,
             error: report.error.clone(),
         }

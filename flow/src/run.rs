@@ -298,6 +298,7 @@ impl Runner {
             },
             elapsed,
             rows: end.rows,
+            actions: end.actions,
             bytes_sent: end.traffic.bytes(Direction::Sent),
             bytes_received: end.traffic.bytes(Direction::Received),
             rounds: end.traffic.rounds,
