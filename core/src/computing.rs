@@ -110,6 +110,15 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>>;
 }
 
+/// Whether rows of these columns can be laid out so; what every [`Computing::put`] asks first. `InvalidInput`.
+pub fn check_put(schema: &TableSchema, to: &Layout) -> Result<()> {
+    to.check()?;
+    match to {
+        Layout::Keyed(_) => schema.expect_key("a table laid out by key").map(drop),
+        _ => Ok(()),
+    }
+}
+
 /// What a session is for and may use.
 #[derive(Debug, Clone)]
 pub struct SessionSpec {

@@ -59,6 +59,7 @@ pub mod table;
 pub mod ops;
 pub mod placement;
 pub mod computing;
+pub mod items;
 pub mod bytestore;
 pub mod storage;
 pub mod meta;

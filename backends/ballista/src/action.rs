@@ -17,13 +17,14 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use tributary_core::error::{Error, Result, ResultExt};
+use tributary_core::items::next_number;
 use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::plan::{Node, Op, Plan};
 use tributary_partition::pipeline::{NodeId, rows_shown};
 
 use crate::fragment::{Commit, Fragment, Leaves, Purpose, Work, encode, given_of};
 use crate::host::FRAGMENT;
-use crate::items::{Kept, Stretch, next_number};
+use crate::items::{Kept, Stretch};
 use crate::node::{FragmentNode, ROUTE, Sealed, work_columns};
 use crate::routing::routes;
 use crate::session::Driver;
@@ -82,18 +83,17 @@ impl<'a> Action<'a> {
     }
 
     fn look_up(&mut self) -> Result<()> {
-        let session = &self.driver.spec.id;
         for node in &self.nodes {
             match node.op() {
                 Op::Scan(handle, _) => {
-                    let kept = self.driver.items.rows(session, handle)?;
+                    let kept = self.driver.items.rows(handle)?;
                     let partitions = 0..node.layout().partitions();
                     let shown = partitions.map(|partition| rows_shown(node, partition)).collect();
                     self.given.insert(NodeId::of(node), Given { kept, shown });
                 }
                 Op::Map(_, call) => {
                     self.driver.kernels.get(call)?;
-                    call.blobs().iter().try_for_each(|blob| self.driver.items.check_blob(session, blob))?;
+                    call.blobs().iter().try_for_each(|blob| self.driver.items.blob(blob).map(drop))?;
                 }
                 _ => {}
             }

@@ -1,26 +1,13 @@
-//! What a session holds under numbers: where kept rows are, and blobs, until the last handle on them goes. Then the files go
-//! as well, in the background: letting go must not wait for a store.
+//! What a session holds: where kept rows are, and blobs. With the last handle on them the files go as well, in the
+//! background: letting go must not wait for a store.
 
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
-use tributary_core::computing::{BlobKind, BlobRef, Handle, PartSize, Release};
-use tributary_core::error::{Error, ErrorKind, Result};
-use tributary_core::ids::SessionId;
-use tributary_partition::cancel::lock;
+use tributary_core::computing::PartSize;
 
 use crate::fragment::Segment;
-
-/// One count for all sessions of the process, as a blob's reference names no session.
-static NEXT: AtomicU64 = AtomicU64::new(1);
-
-/// A number that no other item or action of this process has.
-pub(crate) fn next_number() -> u64 {
-    NEXT.fetch_add(1, Ordering::Relaxed)
-}
 
 /// A file of the session's store, removed with its last clone.
 pub(crate) struct File {
@@ -115,74 +102,8 @@ impl Kept {
     }
 }
 
-enum Item {
-    Rows(Arc<Kept>),
-    Blob(BlobKind, #[expect(dead_code, reason = "removes the blob when dropped")] Arc<File>),
-}
-
-/// `None` once the session is closed.
-pub(crate) struct Items(Mutex<Option<HashMap<u64, Item>>>);
-
-impl Items {
-    pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(Some(HashMap::new()))))
-    }
-
-    fn add(&self, number: u64, item: Item) -> Result<u64> {
-        match lock(&self.0).as_mut() {
-            Some(items) => drop(items.insert(number, item)),
-            None => return Err(closed()),
-        }
-        Ok(number)
-    }
-
-    pub(crate) fn add_rows(&self, kept: Arc<Kept>) -> Result<u64> {
-        self.add(next_number(), Item::Rows(kept))
-    }
-
-    pub(crate) fn add_blob(&self, number: u64, kind: BlobKind, file: Arc<File>) -> Result<u64> {
-        self.add(number, Item::Blob(kind, file))
-    }
-
-    /// Where the rows under a handle are; `InvalidInput` if it is another session's.
-    pub(crate) fn rows(&self, session: &SessionId, handle: &Handle) -> Result<Arc<Kept>> {
-        if handle.session() != session {
-            return Err(Error::invalid(format!(
-                "session {session} was given a table of session {}; pull it, or put its rows here",
-                handle.session()
-            )));
-        }
-        match lock(&self.0).as_ref().ok_or_else(closed)?.get(&handle.number()) {
-            Some(Item::Rows(kept)) => Ok(kept.clone()),
-            _ => Err(Error::invalid(format!("session {session} holds no table #{}", handle.number()))),
-        }
-    }
-
-    /// `InvalidInput` unless the session holds this blob.
-    pub(crate) fn check_blob(&self, session: &SessionId, blob: &BlobRef) -> Result<()> {
-        match lock(&self.0).as_ref().ok_or_else(closed)?.get(&blob.number()) {
-            Some(Item::Blob(kind, _)) if *kind == blob.kind() => Ok(()),
-            _ => Err(Error::invalid(format!("session {session} holds no {blob:?}; put it here first"))),
-        }
-    }
-
-    /// Lets go of everything, for good.
-    pub(crate) fn clear(&self) {
-        let items = lock(&self.0).take();
-        drop(items);
-    }
-}
-
-impl Release for Items {
-    fn release(&self, number: u64) {
-        let item = lock(&self.0).as_mut().and_then(|items| items.remove(&number));
-        drop(item);
-    }
-}
-
-fn closed() -> Error {
-    Error::new(ErrorKind::Cancelled, "the session is closed")
-}
+/// What a session holds.
+pub(crate) type Items = tributary_core::items::Items<Kept, File>;
 
 #[cfg(test)]
 mod tests {

@@ -124,7 +124,7 @@ impl Engine for Ballista {
             store: SessionStore::new(self.cluster.store.clone(), key.clone(), &name),
             storage: self.storage.clone(),
             storage_address: self.storage.address().ok(),
-            items: Items::new(),
+            items: Items::new(spec.id.clone()),
             running: Mutex::new(Some(Vec::new())),
             key,
             leftovers,

@@ -10,8 +10,11 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tributary_core::bytestore::Upload;
-use tributary_core::computing::{BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec};
+use tributary_core::computing::{
+    BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec, check_put,
+};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::items::next_number;
 use tributary_core::kernel::Kernels;
 use tributary_core::layout::Layout;
 use tributary_core::plan::{EqualKeys, Plan};
@@ -23,7 +26,7 @@ use tributary_partition::cancel::{Cancel, Guard, lock};
 use crate::action::Action;
 use crate::client::Client;
 use crate::fragment::{Commit, Made, Purpose};
-use crate::items::{File, Items, Kept, Stretch, next_number};
+use crate::items::{File, Items, Kept, Stretch};
 use crate::placement::Executors;
 use crate::rows::{Decoder, Encoder};
 use crate::seal::ClusterKey;
@@ -120,7 +123,7 @@ impl Driver {
     fn shut(&self) -> bool {
         let running = lock(&self.running).take();
         running.iter().flatten().for_each(Cancel::raise);
-        self.items.clear();
+        self.items.close();
         running.is_some()
     }
 
@@ -153,8 +156,7 @@ impl Driver {
 
     fn hold(&self, kept: Kept, schema: &TableSchema, layout: Layout) -> Result<Arc<Handle>> {
         let sizes = kept.sizes();
-        let number = self.items.add_rows(Arc::new(kept))?;
-        Ok(Handle::new(self.spec.id.clone(), number, schema.clone(), layout, sizes, self.items.clone()))
+        self.items.hold_rows(Arc::new(kept), schema.clone(), layout, sizes)
     }
 
     async fn keep(self: &Arc<Self>, plan: &Arc<Plan>) -> Result<Arc<Handle>> {
@@ -401,10 +403,7 @@ impl Computing for Session {
     }
 
     async fn put(&self, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>> {
-        to.check()?;
-        if let Layout::Keyed(_) = to {
-            schema.expect_key("a table laid out by key")?;
-        }
+        check_put(schema, &to)?;
         let guard = self.0.begin()?;
         guard.0.race(self.0.put(schema, rows, to)).await.at(|| "put")
     }
@@ -414,8 +413,7 @@ impl Computing for Session {
         let number = next_number();
         guard.0.race(self.0.store.put_blob(number, kind, bytes)).await.at(|| "put a blob")?;
         let file = File::new(self.0.store.blob_path(number), &self.0.leftovers);
-        self.0.items.add_blob(number, kind, file)?;
-        Ok(BlobRef::new(number, kind, self.0.items.clone()))
+        self.0.items.hold_blob(number, kind, file)
     }
 
     async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>> {

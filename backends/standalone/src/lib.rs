@@ -28,7 +28,6 @@ mod session;
 mod run;
 mod reader;
 mod stages;
-mod items;
 
 use std::fmt;
 use std::sync::Arc;

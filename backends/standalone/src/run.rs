@@ -43,7 +43,7 @@ impl Run {
                     opened.insert(NodeId::of(&node), Arc::new(open_kernel(&host, input, call)?));
                 }
                 Op::Scan(handle, _) => {
-                    held.insert(NodeId::of(&node), host.items.rows(&host.spec.id, handle)?);
+                    held.insert(NodeId::of(&node), host.items.rows(handle)?);
                 }
                 _ => {}
             }
@@ -222,7 +222,7 @@ impl Source for Run {
 }
 
 fn open_kernel(host: &Host, input: &Node, call: &KernelCall) -> Result<Opened> {
-    let blobs = call.blobs().iter().map(|blob| host.items.blob(&host.spec.id, blob));
+    let blobs = call.blobs().iter().map(|blob| host.items.blob(blob).map(|held| held.blob.clone()));
     let blobs = blobs.collect::<Result<Vec<_>>>()?;
     let kernel_type = host.kernels.get(call)?;
     Opened::new(&**kernel_type, || kernel_type.open(call, input.schema(), &blobs))

@@ -10,8 +10,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tributary_core::computing::{BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec};
+use tributary_core::computing::{
+    Blob, BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec, check_put,
+};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::items::{Items, next_number};
 use tributary_core::kernel::Kernels;
 use tributary_core::layout::Layout;
 use tributary_core::plan::{EqualKeys, Node, Plan};
@@ -20,16 +23,21 @@ use tributary_core::storage::{Part, Storage, StoredTable, TableUri, Write, Write
 use tributary_partition::batches::{Gather, Held, fit};
 use tributary_partition::cancel::{Cancel, Guard, lock, wait};
 use tributary_partition::exchange::{Exchange, Known};
-use tributary_partition::memory::{Memory, batch_bytes};
+use tributary_partition::memory::{Hold, Memory, batch_bytes};
 use tributary_partition::pipeline::Slice;
 use tributary_partition::pool::Pool;
 
-use crate::items::Items;
 use crate::reader;
 use crate::run::Run;
 
 /// One task attempt on this engine. Dropping it is closing it, without waiting.
 pub struct Session(Arc<Host>);
+
+/// A blob with its share of the budget.
+pub(crate) struct HeldBlob {
+    pub(crate) blob: Blob,
+    _share: Hold,
+}
 
 /// What actions share, and streams outlive the session with.
 pub(crate) struct Host {
@@ -37,7 +45,7 @@ pub(crate) struct Host {
     pub(crate) kernels: Kernels,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) memory: Arc<Memory>,
-    pub(crate) items: Arc<Items>,
+    pub(crate) items: Arc<Items<Held, HeldBlob>>,
     pub(crate) pool: Pool,
     /// `None` once closed.
     running: Mutex<Option<Vec<Cancel>>>,
@@ -50,7 +58,7 @@ impl Session {
         }
         Ok(Self(Arc::new(Host {
             memory: Memory::new(spec.id.clone(), spec.memory_bytes),
-            items: Items::new(),
+            items: Items::new(spec.id.clone()),
             pool: Pool::new(&spec.id, spec.placement.cores)?,
             running: Mutex::new(Some(Vec::new())),
             spec,
@@ -82,7 +90,7 @@ impl Host {
     fn shut(&self) {
         let running = lock(&self.running).take();
         running.iter().flatten().for_each(Cancel::raise);
-        self.items.clear();
+        self.items.close();
         self.pool.dismiss();
     }
 
@@ -94,9 +102,7 @@ impl Host {
     /// A handle on rows; `layout` is where they are.
     fn hold(&self, held: Arc<Held>, schema: &TableSchema, layout: Layout) -> Result<Arc<Handle>> {
         let sizes = held.sizes();
-        let number = self.items.add_rows(held)?;
-        let owner = self.items.clone();
-        Ok(Handle::new(self.spec.id.clone(), number, schema.clone(), layout, sizes, owner))
+        self.items.hold_rows(held, schema.clone(), layout, sizes)
     }
 }
 
@@ -111,10 +117,7 @@ impl Computing for Session {
     }
 
     async fn put(&self, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>> {
-        to.check()?;
-        if let Layout::Keyed(_) = to {
-            schema.expect_key("a table laid out by key")?;
-        }
+        check_put(schema, &to)?;
         let guard = self.0.begin()?;
         let received = guard.0.race(receive(&self.0, schema, rows)).await.at(|| "put")?;
         let (host, cancel) = (self.0.clone(), guard.0.clone());
@@ -125,10 +128,10 @@ impl Computing for Session {
 
     async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef> {
         let _guard = self.0.begin()?;
-        let mut hold = self.0.memory.hold();
-        hold.grow(bytes.len() as u64)?;
-        let number = self.0.items.add_blob(bytes, kind, hold)?;
-        Ok(BlobRef::new(number, kind, self.0.items.clone()))
+        let mut share = self.0.memory.hold();
+        share.grow(bytes.len() as u64)?;
+        let held = HeldBlob { blob: Blob::new(bytes, kind), _share: share };
+        self.0.items.hold_blob(next_number(), kind, Arc::new(held))
     }
 
     async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>> {
