@@ -65,6 +65,10 @@ pub enum Purpose {
     Weight,
     /// Ciphertexts, `FixedSizeBinary`, all under one key.
     Ciphertext(CipherKeyId),
+    /// A feature that is one of a few texts, which have no order: `Utf8`. Not a dictionary type of Arrow: rows of two tables would then
+    /// differ in type, or their dictionaries would have to be made one, wherever they meet. (Last, because frames number
+    /// these.)
+    Category,
 }
 
 /// A column other than the key.
@@ -125,6 +129,9 @@ impl Field {
         if matches!(self.purpose, Purpose::Ciphertext(_)) && !matches!(self.data_type, T::FixedSizeBinary(_))
         {
             return Err(Error::invalid(format!("ciphertext column {:?} must be FixedSizeBinary", self.name)));
+        }
+        if self.purpose == Purpose::Category && self.data_type != T::Utf8 {
+            return Err(Error::invalid(format!("column {:?} of categories must be Utf8", self.name)));
         }
         Ok(())
     }

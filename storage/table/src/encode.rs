@@ -5,21 +5,22 @@
 
 use std::future::poll_fn;
 use std::mem::take;
+use std::sync::Arc;
 use std::task::Poll;
 
 use arrow_array::RecordBatch;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, FieldRef, Schema};
 use bytes::Bytes;
 use futures::StreamExt;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
 use parquet::basic::Compression;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use tributary_core::computing::{PartSize, RowStream};
-use tributary_core::{Error, Result, TableSchema};
+use tributary_core::{Error, Purpose, Result, TableSchema};
 
 use tributary_core::bytestore::Upload;
 
@@ -97,7 +98,9 @@ struct PartEncoder {
 
 impl PartEncoder {
     fn new(schema: &TableSchema) -> Result<Self> {
-        let options = ArrowWriterOptions::new().with_properties(properties(schema));
+        let mut properties = properties(schema);
+        add_encoded_arrow_schema_to_metadata(&as_others_see_it(schema), &mut properties);
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.arrow().clone(), options)
             .map_err(|e| Error::invalid(format!("Parquet cannot hold {schema:?}")).because(e))?;
         Ok(Self { writer, digest: Sha256::new(), size: PartSize::default() })
@@ -167,6 +170,21 @@ fn properties(schema: &TableSchema) -> WriterProperties {
     properties.build()
 }
 
+/// The schema that a file tells readers by Arrow: categories are dictionaries there, which pandas makes its own categories of. The
+/// values are text all the same, for us and for readers that do not know of it.
+fn as_others_see_it(schema: &TableSchema) -> Schema {
+    let shown = |(field, known): (&FieldRef, Option<&Purpose>)| match known {
+        Some(Purpose::Category) => {
+            let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+            Arc::new(field.as_ref().clone().with_data_type(dictionary))
+        }
+        _ => field.clone(),
+    };
+    let key = schema.key().map(|_| None);
+    let purposes = key.into_iter().chain(schema.fields().iter().map(|field| Some(&field.purpose)));
+    Schema::new(schema.arrow().fields().iter().zip(purposes).map(shown).collect::<Vec<_>>())
+}
+
 /// Lets the executor look up: a store of local files never waits, and a future that never yields cannot be dropped.
 async fn yield_once() {
     let mut yielded = false;
@@ -178,4 +196,38 @@ async fn yield_once() {
         Poll::Pending
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_array::{ArrayRef, StringArray};
+    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+    use tributary_core::{Field, KeyType};
+
+    use super::*;
+
+    #[test]
+    fn categories_are_dictionaries_to_others_and_text_to_us() {
+        let fields = vec![
+            Field::new("plain", DataType::Utf8),
+            Field::new("kind", DataType::Utf8).nullable().purpose(Purpose::Category),
+        ];
+        let schema = TableSchema::keyed("id", KeyType::Utf8, fields).unwrap();
+        let text = |values: [Option<&str>; 3]| Arc::new(StringArray::from(values.to_vec())) as ArrayRef;
+        let some = text([Some("a"), Some("b"), Some("c")]);
+        let rows = schema.batch(vec![some.clone(), some, text([Some("red"), None, Some("red")])]).unwrap();
+        let mut part = PartEncoder::new(&schema).unwrap();
+        part.push(&rows).unwrap();
+        let (bytes, _) = part.finish().unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap();
+        let types: Vec<String> =
+            reader.schema().fields().iter().map(|field| field.data_type().to_string()).collect();
+        assert_eq!(types, ["Utf8", "Utf8", "Dictionary(Int32, Utf8)"]);
+        // as our own reader asks for it
+        let options =
+            parquet::arrow::arrow_reader::ArrowReaderOptions::new().with_schema(schema.arrow().clone());
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).unwrap();
+        let read: Vec<RecordBatch> = reader.build().unwrap().map(Result::unwrap).collect();
+        assert_eq!(read, [rows]);
+    }
 }
