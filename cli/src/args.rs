@@ -1,9 +1,13 @@
 //! The arguments as given. Resolved where they are used.
 
+mod upload;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use upload::{Duplicates, IfExists, Upload};
 
 /// Federated data jobs: several parties compute on the join of their tables, and nobody's rows leave home.
 #[derive(Debug, Parser)]
@@ -226,84 +230,9 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Store a file as a table. Nothing is stored unless every row is good.
+    /// Store files as a table.
+    #[command(long_about = upload::ABOUT, after_long_help = upload::EXAMPLES)]
     Upload(Box<Upload>),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Upload {
-    #[command(flatten)]
-    pub party: PartyArg,
-    /// An upload file in FATE's format; other options override what it says.
-    #[arg(long, short, value_name = "JSON")]
-    pub config: Option<PathBuf>,
-    /// The CSV file, or several with the same columns.
-    #[arg(long, short, num_args = 1.., value_name = "CSV", required_unless_present = "config")]
-    pub file: Vec<PathBuf>,
-    /// Namespace of the table, also `-ns`.
-    #[arg(long, required_unless_present = "config")]
-    pub namespace: Option<String>,
-    /// Name of the table.
-    #[arg(long, short, required_unless_present = "config")]
-    pub name: Option<String>,
-    /// Between the values of a row; `\t` for tab [default: ,].
-    #[arg(long)]
-    pub delimiter: Option<String>,
-    /// The file has no header; columns are x0, x1, … or those named.
-    #[arg(long, num_args = 0.., value_delimiter = ',', value_name = "NAMES")]
-    pub no_header: Option<Vec<String>>,
-    /// `"` is a letter like any other.
-    #[arg(long)]
-    pub no_quotes: bool,
-    /// Column with a row's id [default: the first].
-    #[arg(long, value_name = "COLUMN")]
-    pub id: Option<String>,
-    /// Make ids: the file has none.
-    #[arg(long, conflicts_with = "id")]
-    pub extend_sid: bool,
-    /// Column on which parties match, if that is not the id.
-    #[arg(long, value_name = "COLUMN")]
-    pub match_id: Option<String>,
-    /// Column to be predicted.
-    #[arg(long, value_name = "COLUMN")]
-    pub label: Option<String>,
-    /// Column of row weights.
-    #[arg(long, value_name = "COLUMN")]
-    pub weight: Option<String>,
-    /// Columns to leave out.
-    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
-    pub skip: Vec<String>,
-    /// Types, inferred otherwise: `age=int64,height=float64`.
-    #[arg(long, value_delimiter = ',', value_name = "COLUMN=TYPE")]
-    pub types: Vec<String>,
-    /// Spellings of a missing value [default: the empty one].
-    #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
-    pub nulls: Option<Vec<String>>,
-    /// Parts of the table [default: 4].
-    #[arg(long, value_name = "N")]
-    pub partitions: Option<u32>,
-    /// What to do when the table exists.
-    #[arg(long, value_enum)]
-    pub if_exists: Option<IfExists>,
-    /// What to do with an id that stands twice.
-    #[arg(long, value_enum)]
-    pub duplicates: Option<Duplicates>,
-    /// The summary as JSON.
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum IfExists {
-    Fail,
-    Replace,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum Duplicates {
-    Fail,
-    First,
-    Last,
 }
 
 /// One table of a party.

@@ -13,6 +13,7 @@ mod job;
 mod output;
 mod render;
 mod table;
+mod upload;
 mod watch;
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use tributary_core::{Error, Field, KeyType, Purpose, Result, TableSchema};
 use tributary_document::{quoted, suggestion};
 
 use crate::options::{ColumnOptions, SampleId, UploadOptions};
-use crate::value::ValueType;
+use crate::value_type::ValueType;
 
 /// Name of the key column when ids are made.
 const MADE_ID: &str = "extend_sid";
@@ -58,6 +58,16 @@ pub(crate) struct TypedColumn {
     pub nullable: bool,
 }
 
+impl TypedColumn {
+    /// What the column means, its type considered: categories are features of a kind of their own.
+    pub fn purpose(&self) -> Purpose {
+        match (self.value_type, &self.column.purpose) {
+            (ValueType::Category, Purpose::Value) => Purpose::Category,
+            (_, purpose) => purpose.clone(),
+        }
+    }
+}
+
 impl Columns {
     /// Finds the columns that the options name among those of the file. `InvalidInput` for one that is not there, or that
     /// is to be two things.
@@ -105,7 +115,7 @@ impl Columns {
             name: typed.column.name.clone(),
             data_type: typed.value_type.data_type(),
             nullable: typed.nullable,
-            purpose: typed.column.purpose.clone(),
+            purpose: typed.purpose(),
         });
         TableSchema::new(Some(key), fields.collect())
     }

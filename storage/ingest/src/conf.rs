@@ -8,17 +8,10 @@ use tributary_core::{Error, Layout, Result, TableName};
 use tributary_document::{Item, Keys, Limits, Report, parse};
 
 use crate::options::{Header, SampleId, UploadOptions};
-use crate::value::ValueType;
+use crate::value_type::ValueType;
 
-/// FATE's names of types; it has no dates.
-const TYPES: [(&str, ValueType); 6] = [
-    ("int32", ValueType::Int32),
-    ("int64", ValueType::Int64),
-    ("float32", ValueType::Float32),
-    ("float64", ValueType::Float64),
-    ("bool", ValueType::Bool),
-    ("object", ValueType::Text),
-];
+/// FATE's own name of a type that has another one here.
+const OBJECT: &str = "object";
 
 /// Reads an upload file; `name` is what messages call it. The path in it is taken as written.
 ///
@@ -70,8 +63,8 @@ fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     read_match_id(keys, options);
     options.label = text(keys.take("label_name"));
     options.weight = text(keys.take("weight_name"));
-    let label_type = keys.take("label_type").choice(&TYPES);
-    let weight_type = keys.take("weight_type").choice(&TYPES);
+    let label_type = value_type(&keys.take("label_type"));
+    let weight_type = value_type(&keys.take("weight_type"));
     read_types(&keys.take("dtype"), options);
     for (column, value_type) in [(&options.label, label_type), (&options.weight, weight_type)] {
         if let (Some(column), Some(_)) = (column, value_type) {
@@ -134,12 +127,25 @@ fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
 /// `dtype` is a type, or a map from columns to types.
 fn read_types(item: &Item<'_>, options: &mut UploadOptions) {
     if !is_map(item) {
-        options.default_type = item.choice(&TYPES);
+        options.default_type = value_type(item);
         return;
     }
-    for (column, value_type) in item.entries() {
-        options.columns.entry(column.to_owned()).or_default().value_type = value_type.choice(&TYPES);
+    for (column, own) in item.entries() {
+        options.columns.entry(column.to_owned()).or_default().value_type = value_type(&own);
     }
+}
+
+/// FATE's types, and those that it has not, under the names that the command line has for them.
+fn value_type(item: &Item<'_>) -> Option<ValueType> {
+    let text = item.text()?;
+    if text == OBJECT {
+        return Some(ValueType::Text);
+    }
+    let found = text.parse::<ValueType>();
+    if let Err(error) = &found {
+        item.problem(error.to_string());
+    }
+    found.ok()
 }
 
 /// `na_values` is a spelling or a list of them, or a map from columns to such; all beside the empty one.
@@ -180,7 +186,7 @@ mod tests {
 
     const FULL: &str = r#"{ "file": "data/guest.csv", "head": true, "partitions": 16, "extend_sid": true,
         "meta": { "delimiter": ";", "label_name": "y", "label_type": "int64", "match_id_list": ["id", "phone"],
-                  "match_id_name": "id", "weight_name": null, "dtype": {"x0": "float32", "name": "object"},
+                  "match_id_name": "id", "weight_name": null, "dtype": {"x0": "float32", "name": "object", "paid": "decimal(8,2)"},
                   "na_values": ["NA", -9999], "input_format": "dense", "tag_with_value": false },
         "namespace": "experiment", "name": "guest", "role": "guest", "party_id": "9999" }"#;
 
@@ -197,6 +203,7 @@ mod tests {
         assert_eq!(given("x0"), Some(ValueType::Float32));
         assert_eq!(given("name"), Some(ValueType::Text));
         assert_eq!(given("y"), Some(ValueType::Int64));
+        assert_eq!(given("paid"), Some("decimal(8,2)".parse().unwrap()));
     }
 
     #[test]
@@ -213,7 +220,7 @@ mod tests {
             "name: table name \"a/b\" must be",
             "meta.delimiter: expected one ASCII character",
             "meta.lable_name: unknown key (did you mean \"label_name\"?)",
-            "meta.dtype: expected one of int32",
+            "meta.dtype: unknown type \"float\" (did you mean \"float32\"?)",
             "meta.match_id_list: has several",
             "meta.sample_id_name: excludes extend_sid",
         ] {

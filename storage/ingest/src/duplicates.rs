@@ -1,167 +1,186 @@
 //! Sample ids that stand twice: which rows go, or why the upload is refused.
 //!
-//! Equal hashes only make candidates; their ids are then read again and compared, so that no collision ever drops a row. In
-//! memory: 16 bytes a row, and the ids of candidates. (Sorting the hashes on disk instead is a later step.)
+//! Equal hashes only make candidates; their ids are then read again and compared, so that no collision ever drops a row.
+//! Memory: a bit for each row, and [`UploadOptions::sort_bytes`], beyond which ids are sorted on disk.
 
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::sync::Arc;
 
-use tributary_core::Result;
+use tributary_core::layout::hash_bytes;
+use tributary_core::{Error, Result};
 
-use crate::csv::{Place, Source};
-use crate::options::Duplicates;
+use crate::csv::{Ids, Mark, Place, Rows, Source};
+use crate::options::{Duplicates, UploadOptions};
 use crate::progress::Meter;
+use crate::rejects::{Reason, Reject, Rejects};
+use crate::rowset::RowSet;
+use crate::sorter::{Entry, Merged, Payload, Sorter, read_u64};
 
-/// Numbers of rows to leave out, rising.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Dropped(Arc<[u64]>);
-
-impl Dropped {
-    /// How many.
-    pub fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    /// Whether none goes.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The row that is number `kept` of those that stay.
-    pub fn row_of(&self, kept: u64) -> u64 {
-        let (mut low, mut high) = (0, self.0.len());
-        while low < high {
-            let middle = (low + high) / 2;
-            // so many rows stay before this dropped one
-            if self.0[middle] - middle as u64 <= kept {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        kept + low as u64
-    }
-
-    /// Whether a row goes.
-    pub fn contains(&self, row: u64) -> bool {
-        self.0.binary_search(&row).is_ok()
-    }
+/// What the search needs to know.
+pub(crate) struct Search<'a> {
+    pub source: &'a Arc<Source>,
+    pub marks: &'a Arc<[Mark]>,
+    /// The column of the id.
+    pub position: usize,
+    pub options: &'a UploadOptions,
+    pub meter: &'a Meter,
 }
 
 /// A candidate, read again.
 #[derive(Debug)]
 struct Candidate {
     id: String,
-    row: u64,
     place: Place,
 }
 
-/// Decides over ids that stand twice. `ids` are (hash, row) pairs; `position` is the column of the id.
-pub(crate) fn find(
-    mut ids: Vec<(u64, u64)>,
-    rule: Duplicates,
-    source: &Arc<Source>,
-    position: usize,
-    meter: &Meter,
-) -> Result<Dropped> {
-    ids.sort_unstable();
-    let mut suspects: Vec<u64> =
-        ids.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1).flatten().map(|(_, row)| *row).collect();
-    drop(ids);
-    if suspects.is_empty() {
-        return Ok(Dropped::default());
+impl Payload for Candidate {
+    fn bytes(&self) -> usize {
+        self.id.len()
     }
-    suspects.sort_unstable();
-    let mut candidates = read_again(&suspects, source, position, meter)?;
-    candidates.sort_unstable_by(|a, b| (&a.id, a.row).cmp(&(&b.id, b.row)));
-    let groups = candidates.chunk_by(|a, b| a.id == b.id).filter(|group| group.len() > 1);
-    let mut dropped: Vec<u64> = match rule {
-        Duplicates::First => groups.flat_map(|group| &group[1..]).map(|candidate| candidate.row).collect(),
-        Duplicates::Last => {
-            groups.flat_map(|group| &group[..group.len() - 1]).map(|candidate| candidate.row).collect()
+
+    fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        for number in [self.place.file as u64, self.place.line, self.id.len() as u64] {
+            to.write_all(&number.to_le_bytes())?;
         }
-        Duplicates::Fail => return refuse(groups, source, position).map(|()| Dropped::default()),
-    };
-    dropped.sort_unstable();
-    Ok(Dropped(dropped.into()))
+        to.write_all(self.id.as_bytes())
+    }
+
+    fn read(from: &mut dyn Read) -> io::Result<Self> {
+        let place = Place { file: read_u64(from)? as usize, line: read_u64(from)? };
+        let mut id = vec![0; read_u64(from)? as usize];
+        from.read_exact(&mut id)?;
+        Ok(Self { id: String::from_utf8(id).map_err(io::Error::other)?, place })
+    }
 }
 
-fn read_again(
-    suspects: &[u64],
-    source: &Arc<Source>,
-    position: usize,
-    meter: &Meter,
-) -> Result<Vec<Candidate>> {
-    let mut rows = source.rows(None)?;
-    let mut found = Vec::with_capacity(suspects.len());
-    for (i, row) in suspects.iter().enumerate() {
-        if i % 1024 == 0 {
-            meter.check()?;
+impl Search<'_> {
+    /// Adds the rows that go because of their id to `dropped`, and gives their number; or refuses, or rejects them.
+    pub fn run(&self, ids: Vec<Ids>, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<u64> {
+        let suspects = self.suspects(ids)?;
+        if suspects.is_empty() {
+            return Ok(0);
         }
-        loop {
-            if !rows.advance()? {
-                return Err(rows.changed());
-            }
-            if rows.number() == *row {
-                break;
+        let candidates = self.read_again(&suspects)?;
+        drop(suspects);
+        let found = self.decide(candidates)?;
+        match (self.options.duplicates, found.first) {
+            (Duplicates::Fail, Some(first)) if !rejects.go_on() => Err(self.refusal(&first, found.count)),
+            (Duplicates::Fail, _) => self.reject(&found, dropped, rejects).map(|()| 0),
+            _ => {
+                let mut next = found.rows.next(0);
+                while let Some(row) = next {
+                    dropped.insert(row);
+                    next = found.rows.next(row + 1);
+                }
+                Ok(found.count)
             }
         }
-        found.push(Candidate { id: rows.get(position).to_owned(), row: *row, place: rows.place() });
     }
-    Ok(found)
-}
 
-/// The error for the first repetition in the files, if there is any.
-fn refuse<'a>(groups: impl Iterator<Item = &'a [Candidate]>, source: &Source, position: usize) -> Result<()> {
-    let (mut repeated, mut first) = (0, None::<(&Candidate, &Candidate)>);
-    for group in groups {
-        repeated += group.len() - 1;
-        if first.is_none_or(|(_, again)| group[1].row < again.row) {
-            first = Some((&group[0], &group[1]));
+    /// Rows whose id has the hash of another row's.
+    fn suspects(&self, ids: Vec<Ids>) -> Result<RowSet> {
+        let mut suspects = RowSet::default();
+        let mut sorted = Merged::of(ids.into_iter().map(Ids::into_sorter).collect())?;
+        let (mut last, mut n) = (None::<Entry<()>>, 0_u64);
+        while let Some(next) = sorted.next()? {
+            if let Some(last) = last.filter(|last| last.hash == next.hash) {
+                suspects.insert(Ids::row_of(last.row, self.marks));
+                suspects.insert(Ids::row_of(next.row, self.marks));
+            }
+            n += 1;
+            if n.is_multiple_of(65_536) {
+                self.meter.check()?;
+            }
+            last = Some(next);
         }
+        Ok(suspects)
     }
-    let Some((original, again)) = first else { return Ok(()) };
-    let reason = format!(
-        "the sample id stands already at {} ({repeated} such rows in all); keep the first or the last of each, or \
-         have ids made",
-        source.locate(original.place)
-    );
-    Err(source.fault(again.place, Some(position), &reason))
-}
 
-#[cfg(test)]
-mod tests {
-    use tributary_core::TableName;
+    /// Calls `each` for every row of a set, in order; other blocks of the files are not read.
+    fn visit(&self, set: &RowSet, mut each: impl FnMut(&Rows) -> Result<()>) -> Result<()> {
+        let mut wanted = set.next(0);
+        while let Some(first) = wanted {
+            self.meter.check()?;
+            let mark = self.marks.partition_point(|mark| mark.row <= first) - 1;
+            let end = self.marks.get(mark + 1).map_or(u64::MAX, |next| next.row);
+            let mut rows = Rows::from_mark(self.source, self.marks, mark);
+            while let Some(row) = wanted.filter(|row| *row < end) {
+                while rows.next_number() <= row {
+                    rows.advance()?;
+                }
+                each(&rows)?;
+                wanted = set.next(row + 1);
+            }
+        }
+        Ok(())
+    }
 
-    use super::*;
-    use crate::options::UploadOptions;
+    fn read_again(&self, suspects: &RowSet) -> Result<Sorter<Candidate>> {
+        let mut candidates = Sorter::new(self.options.sort_bytes, &self.options.scratch);
+        self.visit(suspects, |rows| {
+            let id = rows.get(self.position);
+            candidates.push(
+                hash_bytes(id.as_bytes()),
+                rows.number(),
+                Candidate { id: id.to_owned(), place: rows.place() },
+            )
+        })?;
+        Ok(candidates)
+    }
 
-    #[test]
-    fn equal_hashes_of_different_ids_drop_nothing() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "id\na\nb\nc\nb\n").unwrap();
-        let table = TableName::new("experiment", "table").unwrap();
-        let source = Arc::new(Source::open(&UploadOptions::new(table, [file.path()])).unwrap());
-        let colliding = vec![(7, 0), (7, 1), (7, 2), (7, 3)];
-        let check = |rule| find(colliding.clone(), rule, &source, 0, &Meter::new(|_| {}));
-        assert_eq!(check(Duplicates::First).unwrap().0[..], [3]);
-        assert_eq!(check(Duplicates::Last).unwrap().0[..], [1]);
-        assert!(check(Duplicates::Fail).unwrap_err().to_string().contains("(1 such rows in all)"));
-        let different = vec![(7, 0), (7, 1), (7, 2), (8, 3)];
-        assert_eq!(
-            find(different, Duplicates::Fail, &source, 0, &Meter::new(|_| {})).unwrap(),
-            Dropped::default()
+    fn decide(&self, candidates: Sorter<Candidate>) -> Result<Found> {
+        let mut sorted = Merged::of(vec![candidates])?;
+        let mut found = Found::default();
+        // ids of one hash: the first place of each, and the row that stays so far
+        let mut ids: HashMap<String, (Place, u64)> = HashMap::new();
+        let mut hash = None;
+        while let Some(Entry { hash: next, row, payload: Candidate { id, place } }) = sorted.next()? {
+            if hash.replace(next) != Some(next) {
+                ids.clear();
+            }
+            let Some((first, stays)) = ids.get_mut(&id) else {
+                ids.insert(id, (place, row));
+                continue;
+            };
+            let goes = match self.options.duplicates {
+                Duplicates::Last => std::mem::replace(stays, row),
+                Duplicates::First | Duplicates::Fail => row,
+            };
+            found.rows.insert(goes);
+            found.count += 1;
+            if found.first.as_ref().is_none_or(|(_, again)| place < *again) {
+                found.first = Some((*first, place));
+            }
+        }
+        Ok(found)
+    }
+
+    fn refusal(&self, (original, again): &(Place, Place), count: u64) -> Error {
+        let reason = format!(
+            "the sample id stands already at {} ({count} such rows in all); keep the first or the last of each \
+             (--duplicates first|last), or have ids made (--extend-sid)",
+            self.source.locate(*original)
         );
+        self.source.fault(*again, Some(self.position), &reason)
     }
 
-    #[test]
-    fn rows_that_stay_are_counted_past_those_that_go() {
-        for dropped in [vec![], vec![0], vec![9], vec![0, 1, 2], vec![1, 4, 5, 8], vec![3]] {
-            let stay: Vec<u64> = (0..10).filter(|row| !dropped.contains(row)).collect();
-            let dropped = Dropped(dropped.into());
-            for (kept, row) in stay.iter().enumerate() {
-                assert_eq!(dropped.row_of(kept as u64), *row, "{dropped:?}");
-                assert!(!dropped.contains(*row));
-            }
-        }
+    fn reject(&self, found: &Found, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<()> {
+        self.visit(&found.rows, |rows| {
+            let (place, bytes): (Place, Range<u64>) = (rows.place(), rows.span());
+            let reason = Reason::Repeated;
+            dropped.insert(rows.number());
+            rejects.add(self.source, &Reject { place, bytes, column: Some(self.position), reason })
+        })
     }
+}
+
+/// Rows that go because of their id.
+#[derive(Debug, Default)]
+struct Found {
+    rows: RowSet,
+    count: u64,
+    /// The first repetition in the files, behind the place of what it repeats.
+    first: Option<(Place, Place)>,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use tributary_core::storage::IfExists;
 use tributary_core::{TableName, meta::TableRecord};
 
-use crate::value::ValueType;
+use crate::value_type::ValueType;
 
 /// An upload. [`UploadOptions::new`] has the defaults; change what differs.
 #[derive(Debug, Clone)]
@@ -14,7 +14,8 @@ use crate::value::ValueType;
 pub struct UploadOptions {
     /// The table to make.
     pub table: TableName,
-    /// The files, one after another; all have the same columns.
+    /// The files, one after another; all have the same columns. A name with `*`, `?` or `[…]` stands for all files that match, sorted
+    /// by name; `-` is standard input. gzip and zstd are unpacked.
     pub files: Vec<PathBuf>,
     /// Between the values of a row: `,`.
     pub delimiter: u8,
@@ -44,6 +45,15 @@ pub struct UploadOptions {
     pub if_exists: IfExists,
     /// What to do with a sample id that stands twice: fail.
     pub duplicates: Duplicates,
+    /// So many rows may be bad and are left out; a row more, and nothing is stored: 0.
+    pub max_rejects: u64,
+    /// A file that bad rows are written to, as CSV with the columns file, line, column, reason, row; replaced if it is there. With
+    /// it all bad rows are looked for, also where they are too many.
+    pub reject_to: Option<PathBuf>,
+    /// Folder of temporary files, made if it is not there: the system's. They have no names, and vanish with the process.
+    pub scratch: PathBuf,
+    /// Memory in which ids are compared, in bytes; beyond, they are sorted in temporary files: 64 MiB.
+    pub sort_bytes: usize,
     /// Rows kept in the site's record for display, at most and by default 100. They are private data: 0 keeps none.
     pub preview_rows: usize,
 }
@@ -94,7 +104,7 @@ pub enum SampleId {
 /// What to do with a sample id that stands twice.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Duplicates {
-    /// Refuse the upload, naming the first two places.
+    /// Refuse the upload, naming the first two places; where rows may be bad, all but the first are.
     #[default]
     Fail,
     /// Keep the first row.
@@ -123,6 +133,10 @@ impl UploadOptions {
             partitions: 4,
             if_exists: IfExists::default(),
             duplicates: Duplicates::default(),
+            max_rejects: 0,
+            reject_to: None,
+            scratch: std::env::temp_dir(),
+            sort_bytes: 64 << 20,
             preview_rows: TableRecord::MAX_PREVIEW_ROWS,
         }
     }

@@ -18,14 +18,23 @@ pub struct Progress {
     pub rows: u64,
     /// Bytes of the files done in this pass.
     pub bytes: u64,
-    /// Bytes of the files.
+    /// Bytes of the files; 0 if that is not known.
     pub total_bytes: u64,
+}
+
+impl Progress {
+    /// Of a pass over the files.
+    pub fn new(stage: Stage, rows: u64, bytes: u64, total_bytes: u64) -> Self {
+        Self { stage, rows, bytes, total_bytes }
+    }
 }
 
 /// The passes over the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
+    /// Copying what can be read only once: pipes, compressed files.
+    Copy,
     /// Finding out what is there.
     Check,
     /// Writing the table.

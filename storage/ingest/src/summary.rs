@@ -1,10 +1,14 @@
-//! What an upload did, for people and for programs.
+//! What an upload did or would do, for people and for programs.
+
+use std::fmt;
 
 use arrow_array::temporal_conversions;
 use arrow_schema::DataType;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tributary_core::storage::TableUri;
 use tributary_core::{Purpose, TableName};
+
+use crate::sketch::Sketch;
 
 /// What an upload did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,8 +26,32 @@ pub struct Summary {
     pub bytes: u64,
     /// Rows left out because their id stands twice.
     pub duplicates_dropped: u64,
+    /// Rows left out because something was wrong with them.
+    pub rejected: u64,
     /// Its columns after the key.
     pub columns: Vec<ColumnSummary>,
+}
+
+/// What an upload would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct DryRun {
+    /// The table that would be made.
+    pub table: TableName,
+    /// Its rows.
+    pub rows: u64,
+    /// Its parts.
+    pub partitions: u32,
+    /// Rows that would be left out because their id stands twice.
+    pub duplicates_dropped: u64,
+    /// Rows that would be left out because something is wrong with them.
+    pub rejected: u64,
+    /// Name of the key column.
+    pub key: String,
+    /// The columns after the key; missing values are those of all rows that were read.
+    pub columns: Vec<ColumnSummary>,
+    /// The first rows as text, key first.
+    pub preview: Vec<Vec<Option<String>>>,
 }
 
 /// What a column holds.
@@ -38,14 +66,16 @@ pub struct ColumnSummary {
     pub purpose: Purpose,
     /// Missing values.
     pub nulls: u64,
-    /// Least and greatest value; none for text, truth values, and where all are missing.
+    /// About how many different values, give or take 5 %; exact below some ten. None before the table is written.
+    pub distinct: Option<u64>,
+    /// Least and greatest value; none for truth values, where all are missing, and before the table is written.
     pub extent: Option<Extent>,
     /// What one should know about the type that was found.
     pub note: Option<String>,
 }
 
 /// Least and greatest value of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Extent {
     /// Of integers.
@@ -56,11 +86,60 @@ pub enum Extent {
     Days(i64, i64),
     /// Of timestamps, in microseconds since 1970.
     Micros(i64, i64),
+    /// Of decimals.
+    Decimals(Decimal, Decimal),
+    /// Of texts, in the order of their bytes; their first letters, if they are long.
+    Texts(String, String),
+}
+
+/// An exact number; shown, and in JSON, as people write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decimal {
+    pub(crate) unscaled: i128,
+    pub(crate) scale: u8,
+}
+
+impl fmt::Display for Decimal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (scale, digits) = (usize::from(self.scale), self.unscaled.unsigned_abs().to_string());
+        let digits = format!("{digits:0>width$}", width = scale + 1);
+        let sign = if self.unscaled < 0 { "-" } else { "" };
+        match digits.split_at(digits.len() - scale) {
+            (whole, "") => write!(f, "{sign}{whole}"),
+            (whole, fraction) => write!(f, "{sign}{whole}.{fraction}"),
+        }
+    }
+}
+
+impl Serialize for Decimal {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+/// What was seen of a column while it was written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ColumnStats {
+    pub nulls: u64,
+    pub extent: Option<Extent>,
+    pub sketch: Sketch,
+}
+
+impl ColumnStats {
+    /// Adds those of other rows.
+    pub fn merge(&mut self, other: Self) {
+        self.nulls += other.nulls;
+        self.extent = match (self.extent.take(), other.extent) {
+            (Some(a), Some(b)) => Some(a.with(b)),
+            (a, b) => a.or(b),
+        };
+        self.sketch.merge(&other.sketch);
+    }
 }
 
 impl Extent {
     /// Both ends as people write them.
-    pub fn texts(self) -> (String, String) {
+    pub fn texts(&self) -> (String, String) {
         let day = |days: i64| {
             let date = i32::try_from(days).ok().and_then(temporal_conversions::date32_to_datetime);
             date.map_or_else(|| days.to_string(), |d| d.date().to_string())
@@ -72,19 +151,43 @@ impl Extent {
         match self {
             Self::Integers(a, b) => (a.to_string(), b.to_string()),
             Self::Numbers(a, b) => (a.to_string(), b.to_string()),
-            Self::Days(a, b) => (day(a), day(b)),
-            Self::Micros(a, b) => (micro(a), micro(b)),
+            Self::Days(a, b) => (day(*a), day(*b)),
+            Self::Micros(a, b) => (micro(*a), micro(*b)),
+            Self::Decimals(a, b) => (a.to_string(), b.to_string()),
+            Self::Texts(a, b) => (a.clone(), b.clone()),
         }
     }
 
     /// The extent that covers both.
-    pub(crate) fn with(self, other: Self) -> Self {
+    fn with(self, other: Self) -> Self {
         match (self, other) {
             (Self::Integers(a, b), Self::Integers(c, d)) => Self::Integers(a.min(c), b.max(d)),
             (Self::Numbers(a, b), Self::Numbers(c, d)) => Self::Numbers(a.min(c), b.max(d)),
             (Self::Days(a, b), Self::Days(c, d)) => Self::Days(a.min(c), b.max(d)),
             (Self::Micros(a, b), Self::Micros(c, d)) => Self::Micros(a.min(c), b.max(d)),
-            _ => self, // a column has one type
+            (Self::Decimals(a, b), Self::Decimals(c, d)) => {
+                let (low, high) = (a.unscaled.min(c.unscaled), b.unscaled.max(d.unscaled));
+                Self::Decimals(Decimal { unscaled: low, ..a }, Decimal { unscaled: high, ..a })
+            }
+            (Self::Texts(a, b), Self::Texts(c, d)) => Self::Texts(a.min(c), b.max(d)),
+            (one, _) => one, // a column has one type
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_shown_as_they_are_written() {
+        for (unscaled, scale, text) in
+            [(12345, 2, "123.45"), (-5, 2, "-0.05"), (0, 0, "0"), (-7, 0, "-7"), (1, 3, "0.001")]
+        {
+            assert_eq!(Decimal { unscaled, scale }.to_string(), text);
+        }
+        let extent =
+            Extent::Decimals(Decimal { unscaled: -5, scale: 2 }, Decimal { unscaled: 100, scale: 2 });
+        assert_eq!(serde_json::to_string(&extent).unwrap(), r#"{"decimals":["-0.05","1.00"]}"#);
     }
 }

@@ -24,36 +24,61 @@ use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Wr
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::columns::{Columns, KeySource, TypedColumn};
-use crate::csv::{Batches, Cells, Extents, Source, Survey, preview, survey};
-use crate::duplicates::{self, Dropped};
+use crate::csv::{Batches, Cells, Source, Survey, preview, survey};
+use crate::duplicates::Search;
+use crate::input;
 use crate::options::UploadOptions;
 use crate::progress::{Meter, Progress, Stage};
-use crate::summary::{ColumnSummary, Summary};
+use crate::rejects::Rejects;
+use crate::rowset::RowSet;
+use crate::summary::{ColumnSummary, DryRun, Summary};
 
 /// How often a record is written anew after somebody else wrote it in between.
 const RECORD_TRIES: usize = 8;
 
 /// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it.
 ///
-/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `AlreadyExists`; `Conflict` when a
-/// file or the table changes meanwhile. After an error nothing is stored, unless the message says so.
+/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`; `Conflict`
+/// when a file or the table changes meanwhile; `Exhausted` when a disk is full. After an error nothing is stored, unless the
+/// message says so.
 ///
 /// `progress` is called on the upload's threads, one call at a time.
 ///
-/// Cost: the files are read twice (a third time if ids seem to stand twice); 16 bytes a row of memory for the ids,
-/// twice that while their list grows.
+/// Cost: the files are read twice (a third time where ids seem to stand twice), after a copy of what is compressed or
+/// comes through a pipe. Memory does not grow with the files, but for a bit a row that is left out and 64 bytes a megabyte.
 pub async fn upload(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
     options: UploadOptions,
     progress: impl Fn(Progress) + Send + Sync + 'static,
 ) -> Result<Summary> {
+    run(storage, meta, options, progress, Upload::run).await
+}
+
+/// Does everything that an upload does before it stores: reads and checks all rows, and tells what would be stored. Errors
+/// are those of [`upload`].
+pub async fn dry_run(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    options: UploadOptions,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+) -> Result<DryRun> {
+    run(storage, meta, options, progress, Upload::dry_run).await
+}
+
+async fn run<T: Send + 'static>(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    options: UploadOptions,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+    work: fn(&Upload) -> Result<T>,
+) -> Result<T> {
     let what = format!("upload {}", options.table);
     let meter = Arc::new(Meter::new(progress));
     let _stop = StopOnDrop(meter.clone());
     let upload = Upload { storage: storage.clone(), meta: meta.clone(), options, meter };
     let (send, result) = oneshot::channel();
-    let work = move || drop(send.send(upload.run())); // in vain if nobody waits any more
+    let work = move || drop(send.send(work(&upload))); // in vain if nobody waits any more
     thread::Builder::new().name("upload".into()).spawn(work).at(|| what.clone())?;
     result.await.map_err(|_| Error::bug("its thread ended without a result")).flatten().at(|| what)
 }
@@ -73,35 +98,26 @@ struct Upload {
     meter: Arc<Meter>,
 }
 
+/// What is known before anything is stored.
+struct Prepared {
+    cells: Arc<Cells>,
+    columns: Vec<ColumnSummary>,
+    preview: Vec<Vec<Option<String>>>,
+    duplicates_dropped: u64,
+    rejected: u64,
+}
+
 impl Upload {
     fn run(&self) -> Result<Summary> {
-        Layout::Loose(self.options.partitions).check()?;
         let uri = self.storage.locate(&self.options.table)?;
-        self.check_absent(&uri)?;
-        let source = Arc::new(Source::open(&self.options)?);
-        let columns = Columns::resolve(&self.options, source.names())?;
-        let mut survey = survey(&source, &columns, &self.meter)?;
-        if survey.rows == 0 {
-            return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
-        }
-        let dropped = self.find_duplicates(&mut survey, &source, &columns)?;
-        let (typed, mut described) = decide(&survey, &columns, &source)?;
-        let cells = Arc::new(Cells {
-            ranges: RowRanges::even(survey.rows - dropped.len(), self.options.partitions),
-            schema: columns.schema(&typed)?,
-            key: columns.key,
-            extents: Extents::new(typed.len()),
-            columns: typed,
-            marks: survey.marks,
-            source,
-            dropped,
-        });
-        let shown =
-            preview(&cells, self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS), &self.meter)?;
-        let stored = self.store(&uri, &cells)?;
-        self.record(&stored, &cells.source, shown)?;
-        for (column, extent) in described.iter_mut().zip(cells.extents.get()) {
-            column.extent = extent;
+        let prepared = self.prepare(&uri)?;
+        let stored = self.store(&uri, &prepared.cells)?;
+        self.record(&stored, &prepared.cells.source, prepared.preview)?;
+        let mut columns = prepared.columns;
+        for (column, stats) in columns.iter_mut().zip(prepared.cells.stats()) {
+            column.nulls = stats.nulls;
+            column.distinct = Some(stats.sketch.estimate());
+            column.extent = stats.extent;
         }
         Ok(Summary {
             table: self.options.table.clone(),
@@ -109,8 +125,66 @@ impl Upload {
             partitions: stored.layout.partitions(),
             bytes: stored.bytes(),
             uri: stored.uri,
-            duplicates_dropped: cells.dropped.len(),
+            duplicates_dropped: prepared.duplicates_dropped,
+            rejected: prepared.rejected,
+            columns,
+        })
+    }
+
+    fn dry_run(&self) -> Result<DryRun> {
+        let uri = self.storage.locate(&self.options.table)?;
+        let prepared = self.prepare(&uri)?;
+        Ok(DryRun {
+            table: self.options.table.clone(),
+            rows: prepared.cells.ranges.all().end,
+            partitions: self.options.partitions,
+            duplicates_dropped: prepared.duplicates_dropped,
+            rejected: prepared.rejected,
+            key: prepared.cells.schema.key().map_or(String::new(), |key| key.name.clone()),
+            columns: prepared.columns,
+            preview: prepared.preview,
+        })
+    }
+
+    fn prepare(&self, uri: &TableUri) -> Result<Prepared> {
+        Layout::Loose(self.options.partitions).check()?;
+        self.check_absent(uri)?;
+        let inputs = input::open_all(&self.options, &self.meter)?;
+        let source = Arc::new(Source::open(&self.options, inputs)?);
+        let columns = Columns::resolve(&self.options, source.names())?;
+        let mut rejects = Rejects::open(&self.options, &source)?;
+        let mut survey = survey(&source, &columns, &self.options, &mut rejects, &self.meter)?;
+        if survey.rows == 0 {
+            return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
+        }
+        let mut dropped = std::mem::take(&mut survey.rejected);
+        let duplicates_dropped =
+            self.drop_duplicates(&mut survey, &mut dropped, &mut rejects, &source, &columns)?;
+        rejects.finish(&source)?;
+        if survey.rows == dropped.len() {
+            return Err(Error::invalid(format!(
+                "{}: every row is bad, so nothing is stored",
+                source.describe()
+            )));
+        }
+        let (typed, described) = decide(&survey, &columns, &source)?;
+        let cells = Arc::new(Cells {
+            ranges: RowRanges::even(survey.rows - dropped.len(), self.options.partitions),
+            schema: columns.schema(&typed)?,
+            key: columns.key,
+            stats: Mutex::default(),
+            columns: typed,
+            marks: survey.marks,
+            source,
+            dropped,
+        });
+        let shown = self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS);
+        Ok(Prepared {
+            preview: preview(&cells, shown, &self.meter)?,
+            cells,
             columns: described,
+            duplicates_dropped,
+            rejected: rejects.count(),
         })
     }
 
@@ -121,30 +195,36 @@ impl Upload {
         }
         let exists = |what| Err(Error::new(ErrorKind::AlreadyExists, what));
         if block_on(self.meta.get(&self.options.table))?.is_some() {
-            return exists("the table exists; replace it, delete it, or take another name");
+            return exists(
+                "the table exists; replace it (--if-exists replace), delete it, or take another name",
+            );
         }
         match block_on(self.storage.open(uri)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
             Ok(_) => exists(
-                "a table without a record, left by an upload cut short, is in its place; replace or delete it",
+                "a table without a record, left by an upload cut short, is in its place; replace it (--if-exists \
+                 replace) or delete it",
             ),
         }
     }
 
-    fn find_duplicates(
+    /// How many rows go because of their id, besides those that are rejected for it.
+    fn drop_duplicates(
         &self,
         survey: &mut Survey,
+        dropped: &mut RowSet,
+        rejects: &mut Rejects,
         source: &Arc<Source>,
         columns: &Columns,
-    ) -> Result<Dropped> {
-        match columns.key {
-            KeySource::Made(_) => Ok(Dropped::default()),
-            KeySource::Column(position) => {
-                let ids = std::mem::take(&mut survey.ids);
-                duplicates::find(ids, self.options.duplicates, source, position, &self.meter)
-            }
+    ) -> Result<u64> {
+        let KeySource::Column(position) = columns.key else { return Ok(0) };
+        if rejects.too_many() {
+            return Ok(0); // nothing will be stored anyway
         }
+        let (options, meter) = (&self.options, &*self.meter);
+        let search = Search { source, marks: &survey.marks, position, options, meter };
+        search.run(std::mem::take(&mut survey.ids), dropped, rejects)
     }
 
     fn store(&self, uri: &TableUri, cells: &Arc<Cells>) -> Result<StoredTable> {
@@ -260,8 +340,9 @@ fn decide(
         let summary = ColumnSummary {
             name: column.name.clone(),
             data_type: typed.value_type.data_type(),
-            purpose: column.purpose.clone(),
+            purpose: typed.purpose(),
             nulls: seen.nulls,
+            distinct: None,
             extent: None,
             note,
         };

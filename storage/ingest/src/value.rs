@@ -1,102 +1,11 @@
-//! What a cell can be, and its value once the column's type is known.
+//! What a cell looks like, and its value once the column's type is known.
 //!
 //! [`kind_of`] decides by form alone and quickly, because the first pass asks it of every cell; the parsers accept exactly
 //! what it accepts. Forms are strict where readers disagree: a date is `2024-01-31` and nothing else.
 
-use std::fmt;
 use std::str::FromStr;
 
-use arrow_schema::{DataType, TimeUnit};
-use serde::{Deserialize, Serialize};
-use tributary_core::{Error, Result};
-use tributary_document::{quoted, suggestion};
-
-/// What a column of a file can be given as, or found to be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ValueType {
-    /// `int32`
-    Int32,
-    /// `int64`
-    Int64,
-    /// `float32`
-    Float32,
-    /// `float64`
-    Float64,
-    /// `bool`: true or false in any case, 1 or 0.
-    Bool,
-    /// `text`
-    Text,
-    /// `date`: 2024-01-31.
-    Date,
-    /// `timestamp`: a date, or date and time of day, without a zone, cut to microseconds.
-    Timestamp,
-    /// `timestamp_utc`: date, time of day, and a zone; kept as UTC, cut to microseconds.
-    TimestampUtc,
-}
-
-impl ValueType {
-    /// The names users write.
-    pub const NAMES: [(&str, Self); 9] = [
-        ("int32", Self::Int32),
-        ("int64", Self::Int64),
-        ("float32", Self::Float32),
-        ("float64", Self::Float64),
-        ("bool", Self::Bool),
-        ("text", Self::Text),
-        ("date", Self::Date),
-        ("timestamp", Self::Timestamp),
-        ("timestamp_utc", Self::TimestampUtc),
-    ];
-
-    /// Arrow's type for it.
-    pub fn data_type(self) -> DataType {
-        match self {
-            Self::Int32 => DataType::Int32,
-            Self::Int64 => DataType::Int64,
-            Self::Float32 => DataType::Float32,
-            Self::Float64 => DataType::Float64,
-            Self::Bool => DataType::Boolean,
-            Self::Text => DataType::Utf8,
-            Self::Date => DataType::Date32,
-            Self::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-            Self::TimestampUtc => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
-        }
-    }
-
-    /// For messages: what a cell of this type looks like.
-    pub(crate) fn form(self) -> &'static str {
-        match self {
-            Self::Int32 => "an integer of 32 bits",
-            Self::Int64 => "an integer of 64 bits",
-            Self::Float32 | Self::Float64 => "a finite number",
-            Self::Bool => "true or false",
-            Self::Text => "text",
-            Self::Date => "a date like 2024-01-31",
-            Self::Timestamp => "a time without zone like 2024-01-31T12:30:00",
-            Self::TimestampUtc => "a time with zone like 2024-01-31T12:30:00Z",
-        }
-    }
-}
-
-impl fmt::Display for ValueType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::NAMES.iter().find(|(_, value)| value == self);
-        f.write_str(name.map_or("", |(name, _)| name))
-    }
-}
-
-impl FromStr for ValueType {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let found = Self::NAMES.iter().find(|(name, _)| *name == text);
-        found.map(|(_, value)| *value).ok_or_else(|| {
-            let help = suggestion(text, Self::NAMES.map(|(name, _)| name)).unwrap_or_default();
-            Error::invalid(format!("unknown type {} ({help})", quoted(text)))
-        })
-    }
-}
+use crate::value_type::Digits;
 
 /// The form of one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +17,7 @@ pub(crate) enum Kind {
     LongInteger,
     /// A number with a point or an exponent.
     Decimal,
-    /// `nan`, `inf`, `infinity`.
+    /// `nan`, `inf`, `infinity`, and numbers too large for 64 bits.
     NotFinite,
     /// `true`, `false`.
     Truth,
@@ -169,22 +78,34 @@ fn number_kind(cell: &str) -> Kind {
     let unsigned = bytes.strip_prefix(b"-").or_else(|| bytes.strip_prefix(b"+")).unwrap_or(bytes);
     let (whole, rest) = digits(unsigned);
     if rest.is_empty() && whole > 0 {
-        let fits = whole <= 18 || cell.parse::<i64>().is_ok();
-        return if fits { Kind::Integer } else { Kind::LongInteger };
+        return match whole {
+            ..=18 => Kind::Integer,
+            _ if cell.parse::<i64>().is_ok() => Kind::Integer,
+            _ if whole <= 308 || float64(cell).is_some() => Kind::LongInteger,
+            _ => Kind::NotFinite,
+        };
     }
     let (fraction, rest) = rest.strip_prefix(b".").map_or((0, rest), digits);
     if whole + fraction == 0 {
         return if is_not_finite(cell) { Kind::NotFinite } else { Kind::Text };
     }
     let exponent = match rest {
-        [] => return Kind::Decimal,
+        // 308 digits before the point are a finite number
+        [] if whole <= 308 => return Kind::Decimal,
+        [] => b"0",
         [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] => exponent,
         _ => return Kind::Text,
     };
     match digits(exponent) {
-        (1.., []) => Kind::Decimal,
+        (1.., []) if float64(cell).is_some() => Kind::Decimal,
+        (1.., []) => Kind::NotFinite,
         _ => Kind::Text,
     }
+}
+
+/// Whether a number is written with an exponent.
+pub(crate) fn has_exponent(cell: &str) -> bool {
+    memchr::memchr2(b'e', b'E', cell.as_bytes()).is_some()
 }
 
 /// Number of leading digits, and what follows them.
@@ -228,6 +149,34 @@ pub(crate) fn float64(cell: &str) -> Option<f64> {
 /// A finite number.
 pub(crate) fn float32(cell: &str) -> Option<f32> {
     cell.trim_ascii().parse().ok().filter(|value: &f32| value.is_finite())
+}
+
+/// The digits of a number without an exponent, as an integer of this scale. None if it has more digits than it may: nothing is
+/// rounded.
+pub(crate) fn decimal(cell: &str, digits_of: Digits) -> Option<i128> {
+    let (precision, scale) = (digits_of.precision(), digits_of.scale());
+    let bytes = cell.trim_ascii().as_bytes();
+    let unsigned = bytes.strip_prefix(b"-").or_else(|| bytes.strip_prefix(b"+")).unwrap_or(bytes);
+    let (whole, rest) = digits(unsigned);
+    let fraction = match rest {
+        [] => rest,
+        [b'.', fraction @ ..] if digits(fraction).0 == fraction.len() => fraction,
+        _ => return None,
+    };
+    if whole + fraction.len() == 0 {
+        return None;
+    }
+    let (kept, beyond) = fraction.split_at(fraction.len().min(scale.into()));
+    if beyond.iter().any(|digit| *digit != b'0') {
+        return None;
+    }
+    let zeros = std::iter::repeat_n(&b'0', usize::from(scale) - kept.len());
+    let mut value = 0_i128;
+    for digit in unsigned[..whole].iter().chain(kept).chain(zeros) {
+        value = value.checked_mul(10)?.checked_add(i128::from(digit - b'0'))?;
+    }
+    let fits = value < 10_i128.checked_pow(precision.into())?;
+    fits.then_some(if bytes.first() == Some(&b'-') { -value } else { value })
 }
 
 /// A truth value, also as 1 or 0 where the type was given.
@@ -425,16 +374,6 @@ mod tests {
         assert_eq!(timestamp("1970-01-02T00:00Z"), None);
         assert_eq!(timestamp_utc("1970-01-02T00:00"), None);
         assert_eq!(timestamp_utc("1970-01-01T00:00:00.000001999Z"), Some(1));
-    }
-
-    #[test]
-    fn a_type_is_found_by_its_name_or_the_nearest_is_named() {
-        for (name, value) in ValueType::NAMES {
-            assert_eq!(name.parse::<ValueType>().unwrap(), value);
-            assert_eq!(value.to_string(), name);
-        }
-        let error = "flaot32".parse::<ValueType>().unwrap_err();
-        assert!(error.to_string().contains("did you mean \"float32\""), "{error}");
     }
 
     #[test]

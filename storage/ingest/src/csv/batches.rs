@@ -1,6 +1,7 @@
 //! The second pass: rows of known types to batches, for one partition. Every partition reads for itself from the nearest mark
 //! on, so that several are written at once and each can be written again.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arrow_array::builder::StringBuilder;
@@ -12,10 +13,9 @@ use crate::columns::{KeySource, TypedColumn};
 use crate::csv::builder::{ColumnBuilder, builder};
 use crate::csv::source::{Mark, Rows, Source};
 use crate::csv::survey::is_null;
-use crate::duplicates::Dropped;
 use crate::progress::Meter;
-use crate::summary::Extent;
-use crate::value::kind_of;
+use crate::rowset::RowSet;
+use crate::summary::ColumnStats;
 
 /// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
 const BATCH_ROWS: u64 = 65_536;
@@ -27,50 +27,35 @@ const PREVIEW_LETTERS: usize = 200;
 #[derive(Debug)]
 pub(crate) struct Cells {
     pub source: Arc<Source>,
-    pub marks: Vec<Mark>,
-    pub dropped: Dropped,
+    pub marks: Arc<[Mark]>,
+    pub dropped: RowSet,
     /// The rows that stay, by partition.
     pub ranges: RowRanges,
     pub schema: TableSchema,
     pub key: KeySource,
     pub columns: Vec<TypedColumn>,
-    /// Of each column, over what was written so far.
-    pub extents: Extents,
-}
-
-/// Least and greatest value of each column, collected from all partitions.
-#[derive(Debug)]
-pub(crate) struct Extents(Mutex<Vec<Option<Extent>>>);
-
-impl Extents {
-    pub fn new(columns: usize) -> Self {
-        Self(Mutex::new(vec![None; columns]))
-    }
-
-    pub fn get(&self) -> Vec<Option<Extent>> {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone()
-    }
-
-    fn merge(&self, found: impl Iterator<Item = Option<Extent>>) {
-        let mut all = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        for (all, found) in all.iter_mut().zip(found) {
-            *all = match (*all, found) {
-                (Some(a), Some(b)) => Some(a.with(b)),
-                (a, b) => a.or(b),
-            };
-        }
-    }
+    /// Of each column, by partition, as far as it is written.
+    pub stats: Mutex<BTreeMap<u32, Vec<ColumnStats>>>,
 }
 
 impl Cells {
+    /// What was written of each column.
+    pub fn stats(&self) -> Vec<ColumnStats> {
+        let stats = self.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut all = vec![ColumnStats::default(); self.columns.len()];
+        for part in stats.values() {
+            all.iter_mut().zip(part).for_each(|(all, part)| all.merge(part.clone()));
+        }
+        all
+    }
+
     /// Goes to the first row that stays of those numbered `kept` and on. The caller advances from there.
     fn rows_at(&self, kept: u64, meter: &Meter) -> Result<Rows> {
         let first = self.dropped.row_of(kept);
-        let after = self.marks.partition_point(|mark| mark.row <= first);
-        let mut rows = self.source.rows(after.checked_sub(1).map(|i| self.marks[i]))?;
-        let skip = first - after.checked_sub(1).map_or(0, |i| self.marks[i].row);
-        for i in 0..skip {
-            if i % 4096 == 0 {
+        let mark = self.marks.partition_point(|mark| mark.row <= first).saturating_sub(1);
+        let mut rows = Rows::from_mark(&self.source, &self.marks, mark);
+        while rows.next_number() < first {
+            if rows.next_number().is_multiple_of(4096) {
                 meter.check()?;
             }
             rows.advance()?;
@@ -79,11 +64,10 @@ impl Cells {
     }
 
     /// Goes to the next row that stays.
+    #[inline]
     fn advance(&self, rows: &mut Rows) -> Result<()> {
         loop {
-            if !rows.advance()? {
-                return Err(rows.changed());
-            }
+            rows.advance()?;
             if self.dropped.is_empty() || !self.dropped.contains(rows.number()) {
                 return Ok(());
             }
@@ -128,6 +112,7 @@ fn shortened(cell: &str) -> String {
 pub(crate) struct Batches {
     cells: Arc<Cells>,
     meter: Arc<Meter>,
+    partition: u32,
     /// Numbers, among the rows that stay, of those yet to come.
     left: std::ops::Range<u64>,
     /// Opened with the first batch, for a stream that is never read costs nothing.
@@ -139,6 +124,7 @@ pub(crate) struct Batches {
 impl Batches {
     pub fn new(cells: &Arc<Cells>, partition: u32, meter: &Arc<Meter>) -> Self {
         Self {
+            partition,
             left: cells.ranges.range(partition),
             rows: None,
             key: StringBuilder::new(),
@@ -178,14 +164,18 @@ impl Batches {
             if is_null(cell, &typed.column.nulls) {
                 builder.push_null();
             } else if !builder.push(cell) {
-                return Err(misfit(rows, typed, cell));
+                return Err(rows.changed()); // the first pass found that it fits
             }
         }
         Ok(())
     }
 
     fn finish(&mut self) -> Result<RecordBatch> {
-        self.cells.extents.merge(self.builders.iter().map(|builder| builder.extent()));
+        if self.left.is_empty() {
+            let stats = self.builders.iter().map(|builder| builder.stats()).collect();
+            let mut all = self.cells.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            all.insert(self.partition, stats); // in place of those of an earlier attempt
+        }
         let key = Arc::new(self.key.finish()) as ArrayRef;
         let values = self.builders.iter_mut().map(|builder| builder.finish());
         self.cells.schema.batch(std::iter::once(key).chain(values).collect())
@@ -205,10 +195,4 @@ impl Iterator for Batches {
         }
         Some(batch)
     }
-}
-
-/// What is wrong with a cell, without showing it.
-fn misfit(rows: &Rows, typed: &TypedColumn, cell: &str) -> tributary_core::Error {
-    let reason = format!("{}, expected {}", kind_of(cell).described(), typed.value_type.form());
-    rows.fault(Some(typed.column.position), &reason)
 }

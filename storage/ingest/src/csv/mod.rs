@@ -1,11 +1,12 @@
-//! CSV files: bytes to records, records to rows of known places, rows to what columns are and to batches.
+//! CSV files: bytes to blocks, blocks to records, records to what columns are and to batches.
 
+mod block;
 mod records;
 mod source;
 mod survey;
 mod builder;
 mod batches;
 
-pub(crate) use batches::{Batches, Cells, Extents, preview};
-pub(crate) use source::{Place, Source};
-pub(crate) use survey::{Survey, survey};
+pub(crate) use batches::{Batches, Cells, preview};
+pub(crate) use source::{Mark, NOT_TEXT, Place, Rows, Source};
+pub(crate) use survey::{Ids, Survey, survey};

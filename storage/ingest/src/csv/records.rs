@@ -1,21 +1,18 @@
-//! Bytes to records, as RFC 4180 writes them.
+//! A block of bytes to records, as RFC 4180 writes them.
 //!
 //! Why not the `csv` crate: it reads on to the end of the file when a quote is not closed, takes text after a closing
-//! quote as if it were meant, and does not know a record's line after a blank one. Here each is an error with its place, and
-//! no record holds more than [`MAX_RECORD_BYTES`], so that a wrong quote cannot fill memory. A test reads what that crate writes.
+//! quote as if it were meant, and does not know a record's line after a blank one. Here each is an error with its place.
+//! A test reads what that crate writes.
+//!
+//! A block is text as a whole, so that letters are checked once and not for each cell, and cells are slices of it.
 
-use std::io::{self, Read};
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memchr3_iter};
 use tributary_core::TableSchema;
 
+use crate::csv::block::{Block, MAX_RECORD_BYTES};
 use crate::options::Quoting;
-
-/// Longest record accepted.
-const MAX_RECORD_BYTES: usize = 16 << 20;
-/// Bytes first asked of the file at once; the buffer grows with the longest record.
-const BUFFER_BYTES: usize = 256 << 10;
 
 /// How files write records.
 #[derive(Debug, Clone, Copy)]
@@ -24,289 +21,268 @@ pub(crate) struct Dialect {
     pub quoting: Quoting,
 }
 
-/// What is wrong with a record.
+/// Why records cannot be told apart from here on.
 #[derive(Debug)]
-pub(crate) enum Fault {
-    Io(io::Error),
-    Text {
-        line: u64,
-        /// Position of the value within the record, from 0.
-        field: Option<usize>,
-        reason: String,
-    },
+pub(crate) struct Fault {
+    pub line: u64,
+    /// Position of the value within the record, from 0.
+    pub field: Option<usize>,
+    pub reason: String,
 }
 
-/// The records of one file, one at a time; blank lines are none.
+/// The records of one block, one at a time; blank lines are none.
 #[derive(Debug)]
-pub(crate) struct Records<R> {
-    input: R,
+pub(crate) struct Records {
     dialect: Dialect,
-    max_bytes: usize,
-    /// Bytes read; those before `start` are done with.
-    buffer: Vec<u8>,
-    start: usize,
-    at_end: bool,
-    /// Where the next record begins: byte of the file, line from 1.
-    byte: u64,
-    line: u64,
-    record: Record,
-}
-
-/// The current record.
-#[derive(Debug, Default)]
-struct Record {
-    line: u64,
-    byte: u64,
+    /// The block, and behind it those values of the current record that are not in the block as they are meant.
     text: String,
-    /// Of `text`; within u32 because records are bounded.
+    /// Bytes of the block.
+    block: usize,
+    /// Where the block begins in its file.
+    byte: u64,
+    whole: bool,
+    /// Bytes that are no text, and were replaced; rising.
+    strange: Vec<usize>,
+    /// Where the next record begins: in the block, and its line.
+    at: usize,
+    next_line: u64,
+    /// Where the current record begins.
+    begin: usize,
+    line: u64,
+    /// Its values, in `text`; within u32 because blocks are bounded.
     fields: Vec<Range<u32>>,
-    /// Values without their quotes, while a record with quotes is read.
-    unquoted: Vec<u8>,
 }
 
-/// How far reading a record came.
-enum Step {
-    /// It takes this many bytes of the buffer, and so many lines.
-    Done { bytes: usize, lines: u64 },
-    /// The buffer ends before it.
-    More,
-}
-
-impl<R: Read> Records<R> {
-    /// Reads `input`, whose first byte is that `byte` of the file and stands on `line`.
-    pub fn new(input: R, dialect: Dialect, byte: u64, line: u64) -> Self {
+impl Records {
+    /// No records, until a block is loaded.
+    pub fn new(dialect: Dialect) -> Self {
         Self {
-            input,
             dialect,
-            max_bytes: MAX_RECORD_BYTES,
-            buffer: Vec::new(),
-            start: 0,
-            at_end: false,
-            byte,
-            line,
-            record: Record::default(),
+            text: String::new(),
+            block: 0,
+            byte: 0,
+            whole: true,
+            strange: Vec::new(),
+            at: 0,
+            next_line: 0,
+            begin: 0,
+            line: 0,
+            fields: Vec::new(),
         }
     }
 
-    /// Steps over the mark that some programs put before UTF-8 text. To be called first.
-    pub fn skip_byte_order_mark(&mut self) -> Result<(), Fault> {
-        while self.buffer.len() < 3 && !self.at_end {
-            self.fill()?;
-        }
-        if self.buffer.starts_with(b"\xEF\xBB\xBF") {
-            self.take(3, 0);
-        }
-        Ok(())
+    /// Gives back the memory of the last block, to be used for the next.
+    pub fn unload(&mut self) -> Vec<u8> {
+        (self.block, self.at) = (0, 0);
+        self.fields.clear();
+        std::mem::take(&mut self.text).into_bytes()
     }
 
-    /// Goes to the next record; false at the end.
+    /// Goes on with another block.
+    pub fn load(&mut self, block: Block) {
+        (self.text, self.strange) = text_of(block.bytes, self.dialect);
+        (self.block, self.byte, self.whole) = (self.text.len(), block.byte, block.whole);
+        (self.at, self.begin) = (0, 0);
+        (self.next_line, self.line) = (block.line, block.line);
+        self.fields.clear();
+    }
+
+    /// Goes to the next record; false at the end of the block.
+    #[inline]
     pub fn advance(&mut self) -> Result<bool, Fault> {
-        loop {
-            let window = &self.buffer[self.start..];
-            if window.is_empty() && self.at_end {
-                return Ok(false);
-            }
-            self.record.line = self.line;
-            self.record.byte = self.byte;
-            match self.record.read(window, self.at_end, self.dialect)? {
-                Step::Done { bytes, lines } => {
-                    self.take(bytes, lines);
-                    if !self.record.fields.is_empty() {
-                        return Ok(true);
-                    }
-                }
-                Step::More if window.len() >= self.max_bytes => return Err(self.too_long()),
-                Step::More => self.fill()?,
+        self.text.truncate(self.block);
+        while self.at < self.block {
+            (self.begin, self.line) = (self.at, self.next_line);
+            self.read()?;
+            if !self.fields.is_empty() {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
-    /// Number of values in the current record.
+    /// Number of values in the current record; what is beyond the widest table counts as one.
     pub fn len(&self) -> usize {
-        self.record.fields.len()
+        self.fields.len()
     }
 
     /// A value of the current record, without quotes; empty where there is none.
     #[inline]
     pub fn get(&self, field: usize) -> &str {
-        let span = self.record.fields.get(field);
-        span.and_then(|span| self.record.text.get(span.start as usize..span.end as usize)).unwrap_or("")
+        let span = self.fields.get(field);
+        span.and_then(|span| self.text.get(span.start as usize..span.end as usize)).unwrap_or("")
     }
 
     /// Line on which the current record begins.
     pub fn line(&self) -> u64 {
-        self.record.line
+        self.line
     }
 
-    /// Byte of the file at which the current record begins.
-    pub fn byte(&self) -> u64 {
-        self.record.byte
+    /// Line on which the next one begins.
+    pub fn next_line(&self) -> u64 {
+        self.next_line
     }
 
-    /// Byte of the file behind the current record.
-    pub fn end(&self) -> u64 {
-        self.byte
+    /// Bytes of the file that the current record takes, with the end of its line.
+    pub fn span(&self) -> Range<u64> {
+        self.byte + self.begin as u64..self.byte + self.at as u64
     }
 
-    fn take(&mut self, bytes: usize, lines: u64) {
-        self.start += bytes;
-        self.byte += bytes as u64;
-        self.line += lines;
+    /// The first value of the current record with bytes that are no UTF-8, if there are any.
+    pub fn not_text(&self) -> Option<usize> {
+        let first = *self.strange.get(self.strange.partition_point(|byte| *byte < self.begin))?;
+        if first >= self.at {
+            return None;
+        }
+        let in_block = |field: &Range<u32>| field.end as usize > first && field.end as usize <= self.block;
+        Some(match self.fields.iter().position(in_block) {
+            // in the value before it, which is a copy because of its quotes
+            Some(i) if self.fields[i].start as usize > first => i.saturating_sub(1),
+            Some(i) => i,
+            None => self.fields.len().saturating_sub(1),
+        })
     }
 
-    /// Reads on, after the bytes not yet done with; at least doubles what is there, so that a long record is
-    /// looked at from its beginning only a few times.
-    fn fill(&mut self) -> Result<(), Fault> {
-        self.buffer.drain(..self.start);
-        self.start = 0;
-        let wanted = self.buffer.len().max(BUFFER_BYTES) as u64;
-        let read = self.input.by_ref().take(wanted).read_to_end(&mut self.buffer).map_err(Fault::Io)?;
-        self.at_end = (read as u64) < wanted;
+    /// Reads the record at `at`; one without fields is a blank line.
+    fn read(&mut self) -> Result<(), Fault> {
+        self.fields.clear();
+        let delimiter = self.dialect.delimiter;
+        let quote = if self.dialect.quoting == Quoting::Rfc4180 { b'"' } else { delimiter };
+        let rest = &self.text.as_bytes()[self.at..self.block];
+        let mut begin = 0;
+        let mut end = None;
+        for i in memchr3_iter(delimiter, b'\n', quote, rest) {
+            let byte = rest[i];
+            if byte == delimiter {
+                if self.fields.len() < TableSchema::MAX_FIELDS {
+                    self.fields.push((self.at + begin) as u32..(self.at + i) as u32);
+                }
+                begin = i + 1;
+            } else if byte == b'\n' {
+                end = Some(i);
+                break;
+            } else {
+                return self.read_quoted();
+            }
+        }
+        let bytes = end.map_or(rest.len(), |end| end + 1);
+        let end = end.unwrap_or(rest.len());
+        let carriage = end > begin && rest[end - 1] == b'\r';
+        let end = end - usize::from(carriage);
+        if end > begin || !self.fields.is_empty() {
+            self.fields.push((self.at + begin) as u32..(self.at + end) as u32);
+        }
+        self.done(bytes, 1)
+    }
+
+    fn done(&mut self, bytes: usize, lines: u64) -> Result<(), Fault> {
+        self.at += bytes;
+        self.next_line += lines;
+        if self.at == self.block && !self.whole {
+            return Err(self.too_long());
+        }
         Ok(())
     }
 
     fn too_long(&self) -> Fault {
         let reason = format!(
-            "the row that begins here is longer than {} bytes; if a quote is not closed, close it or turn quoting off",
-            self.max_bytes
+            "the row that begins here is longer than {MAX_RECORD_BYTES} bytes; if a quote is not closed, close it or \
+             turn quoting off"
         );
-        Fault::Text { line: self.line, field: None, reason }
+        Fault { line: self.line, field: None, reason }
     }
-}
 
-impl Record {
-    /// Reads the record at the beginning of `window`; one without fields is a blank line.
-    fn read(&mut self, window: &[u8], at_end: bool, dialect: Dialect) -> Result<Step, Fault> {
+    /// The same where a quote occurs: value by value, and perhaps over several lines.
+    fn read_quoted(&mut self) -> Result<(), Fault> {
         self.fields.clear();
-        let (line, bytes) = match memchr(b'\n', window) {
-            Some(end) => (&window[..end], end + 1),
-            None if at_end => (window, window.len()),
-            None => return Ok(Step::More),
-        };
-        if dialect.quoting == Quoting::Rfc4180 && memchr(b'"', line).is_some() {
-            return self.read_quoted(window, at_end, dialect.delimiter);
-        }
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if !line.is_empty() {
-            let mut begin = 0;
-            for end in memchr_iter(dialect.delimiter, line) {
-                self.add(begin, end)?;
-                begin = end + 1;
-            }
-            self.add(begin, line.len())?;
-            self.text.clear();
-            self.text.push_str(self.checked(line)?);
-        }
-        Ok(Step::Done { bytes, lines: 1 })
-    }
-
-    /// The same where a quote occurs: byte by byte, and perhaps over several lines.
-    fn read_quoted(&mut self, window: &[u8], at_end: bool, delimiter: u8) -> Result<Step, Fault> {
-        let mut unquoted = std::mem::take(&mut self.unquoted);
-        unquoted.clear();
-        let step = self.read_values(window, at_end, delimiter, &mut unquoted);
-        if let Ok(Step::Done { .. }) = step {
-            self.text.clear();
-            self.text.push_str(self.checked(&unquoted)?);
-        }
-        self.unquoted = unquoted;
-        step
-    }
-
-    fn read_values(
-        &mut self,
-        window: &[u8],
-        at_end: bool,
-        delimiter: u8,
-        values: &mut Vec<u8>,
-    ) -> Result<Step, Fault> {
-        let (mut at, mut lines) = (0, 1);
+        let (mut at, mut lines) = (self.at, 1);
         loop {
-            let begin = values.len();
-            let quoted = window.get(at) == Some(&b'"');
-            if quoted {
-                match self.quoted_value(&window[at + 1..], at_end, values, &mut lines)? {
-                    Some(bytes) => at += 1 + bytes,
-                    None => return Ok(Step::More),
-                }
-            }
-            let rest = &window[at..];
-            let Some(n) =
-                rest.iter().position(|b| *b == delimiter || *b == b'\n').or(at_end.then_some(rest.len()))
-            else {
-                return Ok(Step::More);
-            };
-            let last = rest.get(n) != Some(&delimiter);
+            let quoted = (self.text.as_bytes().get(at) == Some(&b'"') && at < self.block)
+                .then(|| self.quoted_value(at + 1, &mut lines))
+                .transpose()?;
+            let rest_at = quoted.as_ref().map_or(at, |(_, end)| *end);
+            let rest = &self.text.as_bytes()[rest_at..self.block];
+            let found = memchr::memchr2(self.dialect.delimiter, b'\n', rest);
+            let n = found.unwrap_or(rest.len());
+            let last = rest.get(n) != Some(&self.dialect.delimiter);
             let value = &rest[..n];
             let value = if last { value.strip_suffix(b"\r").unwrap_or(value) } else { value };
-            if quoted && !value.is_empty() {
+            if quoted.is_some() && !value.is_empty() {
                 return self.fault(lines, "text after the closing quote; a quote within a value is doubled");
             }
             if memchr(b'"', value).is_some() {
                 return self.fault(lines, "a quote within a value that does not begin with one");
             }
-            values.extend_from_slice(value);
-            self.add(begin, values.len())?;
-            at += (n + 1).min(rest.len());
+            let value = quoted.map_or(rest_at as u32..(rest_at + value.len()) as u32, |(value, _)| value);
+            if self.fields.len() <= TableSchema::MAX_FIELDS {
+                self.fields.push(value);
+            }
+            at = rest_at + n + usize::from(found.is_some());
             if last {
-                return Ok(Step::Done { bytes: at, lines });
+                return self.done(at - self.at, lines);
             }
         }
     }
 
-    /// Appends the value behind an opening quote. Bytes up to and with the closing one, if that is there.
-    fn quoted_value(
-        &self,
-        rest: &[u8],
-        at_end: bool,
-        values: &mut Vec<u8>,
-        lines: &mut u64,
-    ) -> Result<Option<usize>, Fault> {
+    /// The value behind an opening quote, and where the text behind its closing quote begins.
+    fn quoted_value(&mut self, begin: usize, lines: &mut u64) -> Result<(Range<u32>, usize), Fault> {
         let opened = *lines;
-        let mut at = 0;
+        // doubled quotes make the value another text than that of the block
+        let mut copied = None;
+        let mut at = begin;
         loop {
-            let quote = memchr(b'"', &rest[at..]).map(|n| at + n);
-            match quote.map(|quote| (quote, rest.get(quote + 1))) {
-                Some((quote, Some(b'"'))) => {
-                    values.extend_from_slice(&rest[at..=quote]);
-                    *lines += memchr_iter(b'\n', &rest[at..quote]).count() as u64;
-                    at = quote + 2;
-                }
-                Some((quote, next)) if next.is_some() || at_end => {
-                    values.extend_from_slice(&rest[at..quote]);
-                    *lines += memchr_iter(b'\n', &rest[at..quote]).count() as u64;
-                    return Ok(Some(quote + 1));
-                }
-                _ if at_end => return self.fault(opened, "a quote that is never closed"),
-                _ => return Ok(None),
+            let block = &self.text.as_bytes()[..self.block];
+            let Some(quote) = memchr(b'"', &block[at..]).map(|n| at + n) else {
+                return if self.whole {
+                    self.fault(opened, "a quote that is never closed")
+                } else {
+                    Err(self.too_long())
+                };
+            };
+            *lines += memchr_iter(b'\n', &block[at..quote]).count() as u64;
+            if block.get(quote + 1) == Some(&b'"') {
+                copied.get_or_insert(self.text.len());
+                self.text.extend_from_within(at..=quote);
+                at = quote + 2;
+                continue;
             }
+            let value = match copied {
+                None => begin..quote,
+                Some(copy) => {
+                    self.text.extend_from_within(at..quote);
+                    copy..self.text.len()
+                }
+            };
+            return Ok((value.start as u32..value.end as u32, quote + 1));
         }
-    }
-
-    fn add(&mut self, begin: usize, end: usize) -> Result<(), Fault> {
-        if self.fields.len() > TableSchema::MAX_FIELDS {
-            let reason = format!("more than {} values", TableSchema::MAX_FIELDS);
-            return Err(Fault::Text { line: self.line, field: None, reason });
-        }
-        self.fields.push(begin as u32..end as u32);
-        Ok(())
-    }
-
-    fn checked<'a>(&self, text: &'a [u8]) -> Result<&'a str, Fault> {
-        std::str::from_utf8(text).map_err(|error| Fault::Text {
-            line: self.line,
-            field: self.fields.iter().position(|field| field.end as usize > error.valid_up_to()),
-            reason: "text that is not UTF-8; save the file as UTF-8".into(),
-        })
     }
 
     fn fault<T>(&self, lines: u64, reason: &str) -> Result<T, Fault> {
-        Err(Fault::Text {
+        Err(Fault {
             line: self.line + lines - 1,
             field: Some(self.fields.len()),
             reason: format!("{reason}; if quotes have no meaning in this file, turn quoting off"),
         })
     }
+}
+
+/// The bytes as text, and where they are none: there they are replaced by a letter that separates nothing.
+fn text_of(bytes: Vec<u8>, dialect: Dialect) -> (String, Vec<usize>) {
+    let (mut bytes, mut strange) = match String::from_utf8(bytes) {
+        Ok(text) => return (text, Vec::new()),
+        Err(error) => (error.into_bytes(), Vec::new()),
+    };
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        at += chunk.valid().len();
+        strange.extend(at..at + chunk.invalid().len());
+        at += chunk.invalid().len();
+    }
+    let letter = if dialect.delimiter == b'?' { b'!' } else { b'?' };
+    for byte in &strange {
+        bytes[*byte] = letter;
+    }
+    (String::from_utf8(bytes).unwrap_or_default(), strange)
 }
 
 #[cfg(test)]
@@ -315,41 +291,34 @@ mod tests {
 
     use super::*;
 
-    /// Gives a few bytes at a time, so that every record is cut somewhere.
-    struct Dripping<'a>(&'a [u8], usize);
-
-    impl Read for Dripping<'_> {
-        fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-            let n = self.1.min(to.len()).min(self.0.len());
-            to[..n].copy_from_slice(&self.0[..n]);
-            self.0 = &self.0[n..];
-            Ok(n)
-        }
+    fn block(text: &[u8]) -> Block {
+        Block { bytes: text.to_vec(), byte: 0, line: 1, whole: true }
     }
 
     fn read(text: &[u8], quoting: Quoting) -> Result<Vec<(u64, Vec<String>)>, String> {
-        let dialect = Dialect { delimiter: b',', quoting };
-        let mut records = Records::new(Dripping(text, 3), dialect, 0, 1);
+        let mut records = Records::new(Dialect { delimiter: b',', quoting });
+        records.load(block(text));
         let mut found = Vec::new();
-        let mut next = |records: &mut Records<_>| {
-            if found.is_empty() {
-                records.skip_byte_order_mark()?;
-            }
+        let mut next = || {
             let more = records.advance()?;
             if more {
+                if let Some(field) = records.not_text() {
+                    return Err(Fault {
+                        line: records.line(),
+                        field: Some(field),
+                        reason: "not text".into(),
+                    });
+                }
                 let fields = (0..records.len()).map(|i| records.get(i).to_owned()).collect();
                 found.push((records.line(), fields));
             }
             Ok(more)
         };
         loop {
-            match next(&mut records) {
+            match next() {
                 Ok(true) => {}
                 Ok(false) => return Ok(found),
-                Err(Fault::Io(error)) => return Err(error.to_string()),
-                Err(Fault::Text { line, field, reason }) => {
-                    return Err(format!("{line}/{field:?}: {reason}"));
-                }
+                Err(Fault { line, field, reason }) => return Err(format!("{line}/{field:?}: {reason}")),
             }
         }
     }
@@ -366,14 +335,12 @@ mod tests {
     fn records_are_read_with_their_lines() {
         check("a,b\n1,2\n", &[(1, &["a", "b"]), (2, &["1", "2"])]);
         check("a,b\r\n1,2", &[(1, &["a", "b"]), (2, &["1", "2"])]);
-        check("\u{feff}a\nb", &[(1, &["a"]), (2, &["b"])]);
         check("\n\r\na,\n\n,\n\n", &[(3, &["a", ""]), (5, &["", ""])]);
         check("\"a\",\"b,\"\"c\"\"\"\r\nd\n", &[(1, &["a", "b,\"c\""]), (2, &["d"])]);
         check(
             "\"a\nb\",\"\"\nc,d\n\"e\r\n\",f",
             &[(1, &["a\nb", ""]), (3, &["c", "d"]), (4, &["e\r\n", "f"])],
         );
-        check("\u{feff}\"a\"", &[(1, &["a"])]);
         check("", &[]);
         check("\"\"", &[(1, &[""])]);
     }
@@ -401,26 +368,39 @@ mod tests {
 
     #[test]
     fn text_that_is_not_utf8_is_an_error_with_its_place() {
-        assert!(
-            read(b"a,b\nx,\xFF\n", Quoting::Rfc4180).unwrap_err().starts_with("2/Some(1): text that is not")
-        );
-        assert!(
-            read(b"a,b\n\"x\",\"\xFF\"\n", Quoting::Rfc4180).unwrap_err().starts_with("2/Some(1): text that")
-        );
+        for text in
+            [&b"a,b\nx,\xFF\n"[..], b"a,b\n\"x\",\"\xFF\"\n", b"a,b\nx,\"\"\"\xFF\"\n", b"a,b\nx,\xE2\x82"]
+        {
+            assert_eq!(read(text, Quoting::Rfc4180).unwrap_err(), "2/Some(1): not text", "{text:?}");
+        }
+        // other rows of the block are not touched by it
+        assert_eq!(read(b"a,\xC3\xA9\n\xFF", Quoting::Rfc4180).unwrap_err(), "2/Some(0): not text");
     }
 
     #[test]
-    fn a_record_too_long_or_too_wide_is_refused() {
-        let dialect = Dialect { delimiter: b',', quoting: Quoting::Rfc4180 };
-        let endless = [b"id\n\"".to_vec(), vec![b'x'; BUFFER_BYTES + 5000]].concat();
-        let mut records = Records::new(endless.as_slice(), dialect, 0, 1);
-        records.max_bytes = 1000;
-        assert!(records.advance().unwrap());
-        let Err(Fault::Text { line: 2, reason, .. }) = records.advance() else { panic!("it was read") };
-        assert!(reason.contains("longer than 1000 bytes"), "{reason}");
+    fn a_record_too_long_or_too_wide_is_not_taken_for_another() {
+        for text in ["id\nxxx", "id\n\"xxx", "id\n\"x\"\"", "id\n\"x\",y"] {
+            let mut records = Records::new(Dialect { delimiter: b',', quoting: Quoting::Rfc4180 });
+            records.load(Block { whole: false, ..block(text.as_bytes()) });
+            assert!(records.advance().unwrap());
+            let Err(Fault { line: 2, reason, .. }) = records.advance() else { panic!("it was read") };
+            assert!(reason.contains("longer than"), "{reason}");
+        }
+        for wide in [",".repeat(TableSchema::MAX_FIELDS + 10), "\"\",".repeat(TableSchema::MAX_FIELDS + 10)] {
+            let found = read(wide.as_bytes(), Quoting::Rfc4180).unwrap();
+            assert_eq!(found[0].1.len(), TableSchema::MAX_FIELDS + 1);
+        }
+    }
 
-        let wide = ",".repeat(TableSchema::MAX_FIELDS + 10);
-        assert!(read(wide.as_bytes(), Quoting::Rfc4180).unwrap_err().contains("more than 65536 values"));
+    #[test]
+    fn a_record_knows_its_bytes() {
+        let mut records = Records::new(Dialect { delimiter: b',', quoting: Quoting::Rfc4180 });
+        records.load(Block { byte: 100, ..block(b"a,b\r\n\n\"c\"\"\",d\ne") });
+        let mut spans = Vec::new();
+        while records.advance().unwrap() {
+            spans.push(records.span());
+        }
+        assert_eq!(spans, [100..105, 106..114, 114..115]);
     }
 
     proptest! {

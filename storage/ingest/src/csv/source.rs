@@ -1,70 +1,101 @@
-//! Files to rows of known places: what is checked before anything is read, the names of the columns, and marks at which a
-//! second reading can begin.
+//! Files to rows of known places: the names of the columns, and marks at which a second reading can begin.
 //!
-//! Both passes must see the same bytes, so a file's size and time of change are kept and compared at every opening.
+//! Both passes must see the same bytes, so every opening compares a file with what it was.
 
-use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::{Error, Result};
 use tributary_document::quoted;
 
+use crate::csv::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
 use crate::csv::records::{Dialect, Fault, Records};
+use crate::input::{Input, Open};
 use crate::options::{Header, Quoting, UploadOptions};
+
+/// What some programs put before UTF-8 text.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The files of an upload, with the names of their columns.
 #[derive(Debug)]
 pub(crate) struct Source {
-    files: Vec<SourceFile>,
+    inputs: Vec<Input>,
+    /// Of each: byte and line of its first row.
+    starts: Vec<(u64, u64)>,
     dialect: Dialect,
-    has_header: bool,
     names: Vec<String>,
 }
 
-#[derive(Debug)]
-struct SourceFile {
-    path: PathBuf,
-    bytes: u64,
-    changed: Option<SystemTime>,
-}
-
 /// Where a row is, for messages: file by position, line from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Place {
     pub file: usize,
     pub line: u64,
 }
 
-/// Where reading can begin.
-#[derive(Debug, Clone, Copy)]
+/// Rows that lie together, at whose beginning reading can begin.
+#[derive(Debug, Clone)]
 pub(crate) struct Mark {
-    /// Number of the row, from 0 over all files.
+    /// Number of the first row, from 0 over all files.
     pub row: u64,
     pub place: Place,
     /// Of the file.
-    pub byte: u64,
+    pub bytes: Range<u64>,
 }
 
 impl Source {
-    /// Checks the files and reads the names of their columns.
-    pub fn open(options: &UploadOptions) -> Result<Self> {
+    /// Reads the names of the columns; all files must have the same.
+    pub fn open(options: &UploadOptions, inputs: Vec<Input>) -> Result<Self> {
         let dialect = dialect(options)?;
-        if options.files.is_empty() {
-            return Err(Error::invalid("no file to upload"));
+        let mut source = Self { inputs, starts: Vec::new(), dialect, names: Vec::new() };
+        if let Header::Names(names) = &options.header {
+            source.names.clone_from(names);
+            source.check_names()?;
         }
-        let files = options.files.iter().map(SourceFile::check).collect::<Result<_>>()?;
-        let mut source =
-            Self { files, dialect, has_header: options.header == Header::FirstLine, names: Vec::new() };
-        source.names = match &options.header {
-            Header::FirstLine => source.first_record()?,
-            Header::Names(names) => names.clone(),
-            Header::Numbered => (0..source.first_record()?.len()).map(|i| format!("x{i}")).collect(),
-        };
-        source.check_names()?;
+        for file in 0..source.inputs.len() {
+            let start = source.read_start(file, &options.header)?;
+            source.starts.push(start);
+        }
         Ok(source)
+    }
+
+    /// Looks at the first line of a file. Byte and line of its first row.
+    fn read_start(&mut self, file: usize, header: &Header) -> Result<(u64, u64)> {
+        let open = self.inputs[file].open()?;
+        let mut first = [0; 3];
+        let first = &mut first[..open.bytes().min(3) as usize];
+        open.read_exact(0, first)?;
+        let begin = if first == BYTE_ORDER_MARK { 3 } else { 0 };
+        if matches!(header, Header::Names(_)) {
+            return Ok((begin, 1));
+        }
+        let mut records = Records::new(self.dialect);
+        let chunks = Chunks::new([(begin, open.bytes())].into_iter(), CHUNK_BYTES);
+        if chunks.len() > 0 {
+            let chunk = chunks.get(0);
+            let block = block::block(&open, &chunk, 0, self.dialect.quoting, &Turns::default(), Vec::new())?;
+            if let Some(block) = block {
+                records.load(Block { line: 1, ..block });
+            }
+        }
+        if !records.advance().map_err(|fault| self.of_fault(file, fault))? {
+            return Err(Error::invalid(format!("{} has no lines", self.inputs[file].name())));
+        }
+        if let Some(column) = records.not_text() {
+            return Err(self.fault(Place { file, line: records.line() }, Some(column), NOT_TEXT));
+        }
+        if file == 0 {
+            self.names = match header {
+                Header::Numbered => (0..records.len()).map(|i| format!("x{i}")).collect(),
+                _ => (0..records.len()).map(|i| records.get(i).to_owned()).collect(),
+            };
+            self.check_names()?;
+        }
+        if *header == Header::Numbered {
+            return Ok((begin, 1));
+        }
+        self.check_header(file, &records)?;
+        Ok((records.span().end, records.next_line()))
     }
 
     /// The names of the columns.
@@ -72,34 +103,41 @@ impl Source {
         &self.names
     }
 
+    /// How the files write records.
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.files.iter().map(|file| file.bytes).sum()
+        self.inputs.iter().map(Input::bytes).sum()
+    }
+
+    /// The files.
+    pub fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    /// Pieces of all files, for many threads.
+    pub fn chunks(&self, chunk_bytes: u64) -> Chunks {
+        let file = |(input, (byte, _)): (&Input, &(u64, u64))| (*byte, input.bytes());
+        Chunks::new(self.inputs.iter().zip(&self.starts).map(file), chunk_bytes)
+    }
+
+    /// Line of a file's first row.
+    pub fn first_line(&self, file: usize) -> u64 {
+        self.starts[file].1
     }
 
     /// The files, for people: their names without folders.
     pub fn describe(&self) -> String {
-        let name = |file: &SourceFile| file.path.file_name().map(|name| name.to_string_lossy().into_owned());
-        let first = name(&self.files[0]).unwrap_or_default();
-        match self.files.len() {
+        let name = self.inputs[0].name();
+        let first = std::path::Path::new(name).file_name();
+        let first = first.map_or(name.to_owned(), |name| name.to_string_lossy().into_owned());
+        match self.inputs.len() {
             1 => first,
             n => format!("{first} and {} more", n - 1),
         }
-    }
-
-    /// The rows from a mark on, or all.
-    pub fn rows(self: &Arc<Self>, from: Option<Mark>) -> Result<Rows> {
-        let records = match &from {
-            None => self.records(0)?,
-            Some(mark) => {
-                let mut file = self.files[mark.place.file].open()?;
-                file.seek(SeekFrom::Start(mark.byte))?;
-                Records::new(file, self.dialect, mark.byte, mark.place.line)
-            }
-        };
-        let file = from.map_or(0, |mark| mark.place.file);
-        let next = from.map_or(0, |mark| mark.row);
-        Ok(Rows { source: self.clone(), file, records, next })
     }
 
     /// An error with its place; no value is ever part of it.
@@ -113,40 +151,32 @@ impl Source {
 
     /// `guest.csv:12`.
     pub fn locate(&self, place: Place) -> String {
-        format!("{}:{}", self.files[place.file].path.display(), place.line)
+        format!("{}:{}", self.inputs[place.file].name(), place.line)
     }
 
-    /// The records of a file behind its header.
-    fn records(&self, file: usize) -> Result<Records<File>> {
-        let mut records = Records::new(self.files[file].open()?, self.dialect, 0, 1);
-        records.skip_byte_order_mark().map_err(|fault| self.of_fault(file, fault))?;
-        if self.has_header {
-            records.advance().map_err(|fault| self.of_fault(file, fault))?;
-            self.check_header(file, &records)?;
-        }
-        Ok(records)
+    /// Bytes of a file.
+    pub fn read(&self, file: usize, bytes: Range<u64>) -> Result<Vec<u8>> {
+        let mut read = vec![0; (bytes.end - bytes.start) as usize];
+        self.inputs[file].open()?.read_exact(bytes.start, &mut read)?;
+        Ok(read)
     }
 
-    fn first_record(&self) -> Result<Vec<String>> {
-        let mut records = Records::new(self.files[0].open()?, self.dialect, 0, 1);
-        let fault = |fault| self.of_fault(0, fault);
-        records.skip_byte_order_mark().map_err(fault)?;
-        match records.advance().map_err(fault)? {
-            true => Ok((0..records.len()).map(|i| records.get(i).to_owned()).collect()),
-            false => Err(Error::invalid(format!("{} has no lines", self.files[0].path.display()))),
-        }
+    /// An error of the rules of quotes.
+    pub fn of_fault(&self, file: usize, fault: Fault) -> Error {
+        self.fault(Place { file, line: fault.line }, fault.field, &fault.reason)
     }
 
     fn check_names(&self) -> Result<()> {
         if self.names.is_empty() {
             return Err(Error::invalid("no names of columns; give one for each column of the file"));
         }
-        let named = |i: usize| format!("column {} of {}", i + 1, self.files[0].path.display());
+        let named = |i: usize| format!("column {} of {}", i + 1, self.inputs[0].name());
+        let mut known = std::collections::HashMap::new();
         for (i, name) in self.names.iter().enumerate() {
             if name.is_empty() {
                 return Err(Error::invalid(format!("{} has no name; name it, or give all names", named(i))));
             }
-            if let Some(first) = self.names[..i].iter().position(|other| other == name) {
+            if let Some(first) = known.insert(name, i) {
                 let name = quoted(name);
                 return Err(Error::invalid(format!(
                     "{} is {name} like column {}; rename one",
@@ -158,7 +188,7 @@ impl Source {
         Ok(())
     }
 
-    fn check_header<R: Read>(&self, file: usize, records: &Records<R>) -> Result<()> {
+    fn check_header(&self, file: usize, records: &Records) -> Result<()> {
         let place = Place { file, line: records.line() };
         for i in 0..records.len().max(self.names.len()) {
             let expected = self.names.get(i).map(String::as_str);
@@ -171,14 +201,10 @@ impl Source {
         }
         Ok(())
     }
-
-    fn of_fault(&self, file: usize, fault: Fault) -> Error {
-        match fault {
-            Fault::Io(error) => Error::from(error).at(format!("read {}", self.files[file].path.display())),
-            Fault::Text { line, field, reason } => self.fault(Place { file, line }, field, &reason),
-        }
-    }
 }
+
+/// For a value that has bytes of another encoding.
+pub(crate) const NOT_TEXT: &str = "text that is not UTF-8; save the file as UTF-8";
 
 fn dialect(options: &UploadOptions) -> Result<Dialect> {
     let delimiter = options.delimiter;
@@ -192,79 +218,58 @@ fn dialect(options: &UploadOptions) -> Result<Dialect> {
     Ok(Dialect { delimiter, quoting: options.quoting })
 }
 
-impl SourceFile {
-    fn check(path: &PathBuf) -> Result<Self> {
-        let shown = path.display();
-        let about = fs::metadata(path).at(|| format!("open {shown}"))?;
-        if about.is_dir() {
-            return Err(Error::invalid(format!("{shown} is a folder, expected a file")));
-        }
-        if !about.is_file() {
-            return Err(Error::invalid(format!(
-                "{shown} is not a regular file; it is read twice, so copy it to one"
-            )));
-        }
-        if about.len() == 0 {
-            return Err(Error::invalid(format!("{shown} is empty")));
-        }
-        let file = Self { path: path.clone(), bytes: about.len(), changed: about.modified().ok() };
-        let mut first = Vec::new();
-        file.open()?.take(2).read_to_end(&mut first)?;
-        match first[..] {
-            [0x1F, 0x8B] => Err(Error::invalid(format!("{shown} is compressed (gzip); decompress it first"))),
-            [0xFF, 0xFE] | [0xFE, 0xFF] => {
-                Err(Error::invalid(format!("{shown} is UTF-16; save it as UTF-8")))
-            }
-            _ => Ok(file),
-        }
-    }
-
-    fn open(&self) -> Result<File> {
-        let open = || -> Result<(File, fs::Metadata)> {
-            let file = File::open(&self.path)?;
-            let about = file.metadata()?;
-            Ok((file, about))
-        };
-        let (file, about) = open().at(|| format!("open {}", self.path.display()))?;
-        if about.len() != self.bytes || about.modified().ok() != self.changed {
-            return Err(self.changed());
-        }
-        Ok(file)
-    }
-
-    fn changed(&self) -> Error {
-        let path = self.path.display();
-        Error::new(ErrorKind::Conflict, format!("{path} changed while it was read; upload it again"))
-    }
-}
-
-/// The rows of all files, one at a time, each with as many values as there are columns.
+/// The rows from a mark on, one at a time, as the first pass left them: bad ones too.
 #[derive(Debug)]
 pub(crate) struct Rows {
     source: Arc<Source>,
-    file: usize,
-    records: Records<File>,
+    marks: Arc<[Mark]>,
+    /// The next mark.
+    mark: usize,
+    open: Option<(usize, Open)>,
+    records: Records,
+    place: usize,
     next: u64,
+    /// Bytes of the blocks before this one.
+    bytes: u64,
 }
 
 impl Rows {
-    /// Goes to the next row; false after the last.
+    /// Rows from the beginning of a mark.
+    pub fn from_mark(source: &Arc<Source>, marks: &Arc<[Mark]>, mark: usize) -> Self {
+        let next = marks.get(mark).map_or(0, |mark| mark.row);
+        let (source, marks, records) = (source.clone(), marks.clone(), Records::new(source.dialect));
+        Self { source, marks, mark, open: None, records, place: 0, next, bytes: 0 }
+    }
+
+    /// Goes to the next row. An error if there is none: the first pass found it.
     #[inline]
-    pub fn advance(&mut self) -> Result<bool> {
-        while !self.records.advance().map_err(|fault| self.source.of_fault(self.file, fault))? {
-            if self.file + 1 == self.source.files.len() {
-                return Ok(false);
-            }
-            self.file += 1;
-            self.records = self.source.records(self.file)?;
-        }
-        let (expected, got) = (self.source.names.len(), self.records.len());
-        if expected != got {
-            let reason = format!("{got} values, expected {expected}");
-            return Err(self.fault(None, &reason));
+    pub fn advance(&mut self) -> Result<()> {
+        // what cannot be read now could be read in the first pass
+        while !self.records.advance().map_err(|_| self.changed())? {
+            self.next_block()?;
         }
         self.next += 1;
-        Ok(true)
+        Ok(())
+    }
+
+    fn next_block(&mut self) -> Result<()> {
+        let Some(mark) = self.marks.get(self.mark) else { return Err(self.changed()) };
+        if mark.row != self.next {
+            return Err(self.changed());
+        }
+        let bytes = if self.open.is_some() { self.bytes() } else { 0 };
+        let file = mark.place.file;
+        self.place = file;
+        let open = match self.open.take() {
+            Some((known, open)) if known == file => open,
+            _ => self.source.inputs[file].open()?,
+        };
+        let memory = self.records.unload();
+        self.records.load(block::known(&open, mark.bytes.clone(), mark.place.line, memory)?);
+        self.open = Some((file, open));
+        self.bytes = bytes;
+        self.mark += 1;
+        Ok(())
     }
 
     /// A value of the current row.
@@ -278,29 +283,29 @@ impl Rows {
         self.next.saturating_sub(1)
     }
 
-    /// Bytes of all files up to the end of the current row.
-    pub fn bytes(&self) -> u64 {
-        let before: u64 = self.source.files[..self.file].iter().map(|file| file.bytes).sum();
-        before + self.records.end()
-    }
-
     /// Where the current row is.
     pub fn place(&self) -> Place {
-        Place { file: self.file, line: self.records.line() }
+        Place { file: self.place, line: self.records.line() }
     }
 
-    /// A mark at the current row.
-    pub fn mark(&self) -> Mark {
-        Mark { row: self.number(), place: self.place(), byte: self.records.byte() }
+    /// The number that the next row would have.
+    pub fn next_number(&self) -> u64 {
+        self.next
     }
 
-    /// The error for files that have fewer rows than they had.
+    /// Bytes that the current row takes in its file.
+    pub fn span(&self) -> Range<u64> {
+        self.records.span()
+    }
+
+    /// Bytes from the mark where reading began to the end of the current row.
+    pub fn bytes(&self) -> u64 {
+        let begin = self.mark.checked_sub(1).map_or(0, |mark| self.marks[mark].bytes.start);
+        self.bytes + self.records.span().end.saturating_sub(begin)
+    }
+
+    /// The error for files that are not what they were.
     pub fn changed(&self) -> Error {
-        self.source.files[self.file].changed()
-    }
-
-    /// An error about the current row.
-    pub fn fault(&self, column: Option<usize>, reason: &str) -> Error {
-        self.source.fault(self.place(), column, reason)
+        self.source.inputs[self.place].changed()
     }
 }

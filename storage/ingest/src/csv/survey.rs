@@ -1,31 +1,71 @@
 //! The first pass: what is in the files, row by row, and which type each column therefore has.
 //!
-//! It keeps one small state a column, a mark every so many rows, and, while ids are compared, 16 bytes a row.
+//! All cores read, each a chunk at a time; what they found is put together in the order of the files, so that the first fault
+//! of the files is the one that is told, whoever found it. It keeps one small state a column, a mark for each chunk, and the
+//! hashes of ids.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 
 use tributary_core::layout::hash_bytes;
-use tributary_core::{Purpose, Result};
+use tributary_core::{Error, Purpose, Result};
 
 use crate::columns::{Column, Columns, KeySource, TypedColumn};
-use crate::csv::source::{Mark, Place, Rows, Source};
+use crate::csv::block::{self, CHUNK_BYTES, Chunk, Chunks, Turns};
+use crate::csv::records::{Fault, Records};
+use crate::csv::source::{Mark, Place, Source};
+use crate::options::UploadOptions;
 use crate::progress::{Meter, Stage};
-use crate::value::{Kind, ValueType, float64, kind_of};
+use crate::rejects::{Reason, Reject, Rejects};
+use crate::rowset::RowSet;
+use crate::sorter::Sorter;
+use crate::value::{Kind, float64, kind_of};
+use crate::value_type::ValueType;
 
-/// Most marks kept; when there are more, every second goes.
-const MAX_MARKS: usize = 4096;
-/// Rows between two looks at the meter.
-const STRIDE: u64 = 4096;
+/// Most marks kept: beyond, chunks are larger.
+const MAX_MARKS: u64 = 65_536;
 
 /// What the first pass found.
 #[derive(Debug)]
 pub(crate) struct Survey {
+    /// Of the files, bad ones too.
     pub rows: u64,
-    /// Places to begin at, in order; the first is row 0.
-    pub marks: Vec<Mark>,
-    /// Hash of each sample id and its row; nothing if ids are made.
-    pub ids: Vec<(u64, u64)>,
+    /// Places to begin at, in order; the first is row 0. Several of the same row if chunks have no rows.
+    pub marks: Arc<[Mark]>,
+    /// Of all good rows; nothing if ids are made.
+    pub ids: Vec<Ids>,
     pub columns: Vec<SeenColumn>,
+    /// Bad rows.
+    pub rejected: RowSet,
+}
+
+/// Hashes of sample ids with their rows. A row is known by its mark and its place behind that, because the first pass does
+/// not know how many rows there are before a chunk.
+#[derive(Debug)]
+pub(crate) struct Ids(Sorter<()>);
+
+impl Ids {
+    fn new(most_bytes: usize, scratch: &Path) -> Self {
+        Self(Sorter::new(most_bytes, scratch))
+    }
+
+    fn push(&mut self, id: &str, chunk: usize, row: u64) -> Result<()> {
+        self.0.push(hash_bytes(id.as_bytes()), (chunk as u64) << 32 | row, ())
+    }
+
+    pub fn into_sorter(self) -> Sorter<()> {
+        self.0
+    }
+
+    /// The number of a row that is in the sorter.
+    pub fn row_of(packed: u64, marks: &[Mark]) -> u64 {
+        marks[(packed >> 32) as usize].row + (packed & u64::from(u32::MAX))
+    }
 }
 
 /// What was seen of one column.
@@ -37,90 +77,300 @@ pub(crate) struct SeenColumn {
     first: [Option<Place>; Kind::ALL.len()],
 }
 
-/// Reads everything once. `InvalidInput`, with its place, for whatever no type could mend: a row of another width, a
-/// missing id, label or weight.
-pub(crate) fn survey(source: &Arc<Source>, columns: &Columns, meter: &Meter) -> Result<Survey> {
+/// Reads everything once. Bad rows go to `rejects`, which decides whether they end it. `InvalidInput`, with its place, for
+/// whatever is wrong with a file.
+pub(crate) fn survey(
+    source: &Arc<Source>,
+    columns: &Columns,
+    options: &UploadOptions,
+    rejects: &mut Rejects,
+    meter: &Meter,
+) -> Result<Survey> {
     meter.begin(Stage::Check, source.bytes());
-    let mut rows = source.rows(None)?;
-    let mut found = Survey {
+    let chunks = source.chunks(CHUNK_BYTES.max(source.bytes() / MAX_MARKS));
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(chunks.len()).max(1);
+    let whole = Whole {
         rows: 0,
-        marks: Vec::new(),
-        ids: Vec::new(),
+        line: 0,
+        marks: Vec::with_capacity(chunks.len()),
         columns: vec![SeenColumn::default(); columns.values.len()],
+        rejected: RowSet::default(),
+        rejects,
+        waiting: BTreeMap::new(),
+        outcome: Ok(()),
     };
-    let (mut reported, mut mark_every) = (0, STRIDE);
-    while rows.advance()? {
-        if found.rows.is_multiple_of(mark_every) {
-            found.marks.push(rows.mark());
-            mark_every = thin(&mut found.marks, mark_every);
-        }
-        see_id(&rows, columns, &mut found.ids)?;
-        for (column, seen) in columns.values.iter().zip(&mut found.columns) {
-            seen.see(column, &rows)?;
-        }
-        found.rows += 1;
-        if found.rows.is_multiple_of(STRIDE) {
-            let done = rows.bytes();
-            meter.add(STRIDE, done - reported)?;
-            reported = done;
-        }
+    let pass = Pass {
+        source,
+        columns,
+        meter,
+        chunks,
+        turns: Turns::default(),
+        next: AtomicUsize::new(0),
+        whole: Mutex::new(whole),
+    };
+    let new_ids = || Ids::new(options.sort_bytes / workers, &options.scratch);
+    let ids: Vec<Result<Ids>> = thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| pass.work(new_ids()))).collect();
+        let panicked = |_| Err(Error::bug("a thread of the first pass panicked"));
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
+    });
+    let chunks = pass.chunks.len();
+    let whole = pass.whole.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    whole.outcome?;
+    let ids = ids.into_iter().collect::<Result<_>>()?;
+    if whole.marks.len() < chunks {
+        meter.check()?;
     }
-    meter.add(found.rows % STRIDE, source.bytes() - reported)?;
-    Ok(found)
+    let Whole { rows, marks, columns, rejected, .. } = whole;
+    Ok(Survey { rows, marks: marks.into(), ids, columns, rejected })
 }
 
-/// Bounds the marks. The distance between those that remain.
-fn thin(marks: &mut Vec<Mark>, every: u64) -> u64 {
-    if marks.len() < MAX_MARKS {
-        return every;
-    }
-    marks.retain(|mark| mark.row.is_multiple_of(2 * every));
-    2 * every
+/// What all workers share.
+struct Pass<'a> {
+    source: &'a Arc<Source>,
+    columns: &'a Columns,
+    meter: &'a Meter,
+    chunks: Chunks,
+    turns: Turns,
+    /// The next chunk to look at.
+    next: AtomicUsize,
+    whole: Mutex<Whole<'a>>,
 }
 
-fn see_id(rows: &Rows, columns: &Columns, ids: &mut Vec<(u64, u64)>) -> Result<()> {
-    let KeySource::Column(position) = columns.key else { return Ok(()) };
-    let id = rows.get(position);
-    if id.is_empty() || is_null(id, &columns.key_nulls) {
-        return Err(rows.fault(Some(position), "the sample id is missing"));
+/// What is known of all chunks up to some place.
+struct Whole<'a> {
+    rows: u64,
+    /// Line at which the next chunk's records begin.
+    line: u64,
+    marks: Vec<Mark>,
+    columns: Vec<SeenColumn>,
+    rejected: RowSet,
+    rejects: &'a mut Rejects,
+    /// Chunks whose predecessors are not done.
+    waiting: BTreeMap<usize, Result<Part>>,
+    outcome: Result<()>,
+}
+
+/// What one chunk has. Lines count from its own beginning.
+struct Part {
+    chunk: Chunk,
+    bytes: Range<u64>,
+    rows: u64,
+    lines: u64,
+    columns: Vec<SeenColumn>,
+    /// Bad rows by their number in the chunk.
+    rejects: Vec<(u64, Reject)>,
+    fault: Option<Fault>,
+}
+
+/// Lets nobody wait for a thread that panicked.
+struct EndTurns<'a>(&'a Turns);
+
+impl Drop for EndTurns<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.end();
+        }
     }
-    ids.push((hash_bytes(id.as_bytes()), rows.number()));
-    Ok(())
+}
+
+impl<'a> Pass<'a> {
+    fn work(&self, mut ids: Ids) -> Result<Ids> {
+        let _end = EndTurns(&self.turns);
+        let mut records = Records::new(self.source.dialect());
+        let mut open = None;
+        loop {
+            let index = self.next.fetch_add(1, Ordering::Relaxed);
+            if index >= self.chunks.len() || self.meter.check().is_err() {
+                return Ok(ids);
+            }
+            let part = self.look(index, &mut open, &mut records, &mut ids);
+            self.put(index, part);
+        }
+    }
+
+    fn look(
+        &self,
+        index: usize,
+        open: &mut Option<(usize, crate::input::Open)>,
+        records: &mut Records,
+        ids: &mut Ids,
+    ) -> Result<Part> {
+        let chunk = self.chunks.get(index);
+        let file = match open.take().filter(|(file, _)| *file == chunk.file) {
+            Some((_, open)) => Ok(open),
+            None => self.source.inputs()[chunk.file].open(),
+        };
+        let quoting = self.source.dialect().quoting;
+        let file = file.inspect_err(|_| self.turns.pass(index, &chunk))?;
+        let block = block::block(&file, &chunk, index, quoting, &self.turns, records.unload());
+        *open = Some((chunk.file, file));
+        let mut part = Part {
+            chunk,
+            bytes: 0..0,
+            rows: 0,
+            lines: 0,
+            columns: vec![SeenColumn::default(); self.columns.values.len()],
+            rejects: Vec::new(),
+            fault: None,
+        };
+        if let Some(block) = block? {
+            part.bytes = block.byte..block.byte + block.bytes.len() as u64;
+            records.load(block);
+            self.read(index, records, ids, &mut part)?;
+            part.lines = records.next_line();
+        }
+        Ok(part)
+    }
+
+    fn read(&self, index: usize, records: &mut Records, ids: &mut Ids, part: &mut Part) -> Result<()> {
+        let wanted = self.lock().rejects.wanted();
+        loop {
+            match records.advance() {
+                Ok(true) => {}
+                Ok(false) => return Ok(()),
+                Err(fault) => {
+                    part.fault = Some(fault);
+                    return Ok(());
+                }
+            }
+            let row = part.rows;
+            part.rows += 1;
+            match self.check(records, &mut part.columns) {
+                Ok(()) => {
+                    if let KeySource::Column(position) = self.columns.key {
+                        ids.push(records.get(position), index, row)?;
+                    }
+                }
+                Err((column, reason)) => {
+                    let place = Place { file: part.chunk.file, line: records.line() };
+                    part.rejects.push((row, Reject { place, bytes: records.span(), column, reason }));
+                    if part.rejects.len() as u64 >= wanted {
+                        return Ok(()); // the last one ends the upload
+                    }
+                }
+            }
+        }
+    }
+
+    /// What is wrong with a row, if anything is; a good one is looked at.
+    #[inline]
+    fn check(&self, records: &Records, seen: &mut [SeenColumn]) -> Result<(), (Option<usize>, Reason)> {
+        let expected = self.source.names().len();
+        if records.len() != expected {
+            return Err((None, Reason::Width { got: records.len(), expected }));
+        }
+        if let Some(column) = records.not_text() {
+            return Err((Some(column), Reason::NotText));
+        }
+        if let KeySource::Column(position) = self.columns.key {
+            let id = records.get(position);
+            if id.is_empty() || is_null(id, &self.columns.key_nulls) {
+                return Err((Some(position), Reason::Missing("sample id")));
+            }
+        }
+        for column in self.columns.values.iter().filter(|column| column.given.is_some()) {
+            check_given(column, records.get(column.position)).map_err(|why| (Some(column.position), why))?;
+        }
+        for (column, seen) in self.columns.values.iter().zip(seen) {
+            seen.see(column, records);
+        }
+        Ok(())
+    }
+
+    fn put(&self, index: usize, part: Result<Part>) {
+        let mut whole = self.lock();
+        whole.waiting.insert(index, part);
+        while whole.outcome.is_ok() {
+            let next = whole.marks.len();
+            let Some(part) = whole.waiting.remove(&next) else { break };
+            let done = part.and_then(|part| whole.take(part, self));
+            if done.is_err() {
+                whole.outcome = done;
+                self.next.store(self.chunks.len(), Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Whole<'a>> {
+        self.whole.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Whole<'_> {
+    /// Puts the next chunk behind all before it.
+    fn take(&mut self, part: Part, pass: &Pass<'_>) -> Result<()> {
+        let file = part.chunk.file;
+        if part.chunk.is_first {
+            self.line = pass.source.first_line(file);
+        }
+        let line = self.line;
+        for (row, mut reject) in part.rejects {
+            reject.place.line += line;
+            self.rejected.insert(self.rows + row);
+            self.rejects.add(pass.source, &reject)?;
+        }
+        if let Some(fault) = part.fault {
+            return Err(pass.source.of_fault(file, Fault { line: fault.line + line, ..fault }));
+        }
+        for (all, seen) in self.columns.iter_mut().zip(part.columns) {
+            all.merge(&seen, file, line);
+        }
+        self.marks.push(Mark { row: self.rows, place: Place { file, line }, bytes: part.bytes });
+        self.rows += part.rows;
+        self.line += part.lines;
+        pass.meter.add(part.rows, part.chunk.to - part.chunk.from)
+    }
 }
 
 /// Whether a cell stands for a missing value.
 #[inline]
 pub(crate) fn is_null(cell: &str, spellings: &[String]) -> bool {
-    spellings.iter().any(|spelling| spelling == cell)
+    match spellings {
+        [only] => only == cell,
+        several => several.iter().any(|spelling| spelling == cell),
+    }
+}
+
+#[inline]
+fn check_given(column: &Column, cell: &str) -> Result<(), Reason> {
+    if is_null(cell, &column.nulls) {
+        return match column.purpose {
+            Purpose::MatchId => Err(Reason::Missing("match id")),
+            Purpose::Label => Err(Reason::Missing("label")),
+            Purpose::Weight => Err(Reason::Missing("weight")),
+            _ => Ok(()),
+        };
+    }
+    match column.given {
+        Some(given) if !given.fits(cell) => Err(Reason::Misfit(kind_of(cell), given)),
+        _ if column.purpose == Purpose::Weight && float64(cell).is_some_and(|weight| weight < 0.0) => {
+            Err(Reason::NegativeWeight)
+        }
+        _ => Ok(()),
+    }
 }
 
 impl SeenColumn {
     #[inline]
-    fn see(&mut self, column: &Column, rows: &Rows) -> Result<()> {
-        let cell = rows.get(column.position);
+    fn see(&mut self, column: &Column, records: &Records) {
+        let cell = records.get(column.position);
         if is_null(cell, &column.nulls) {
             self.nulls += 1;
-            return self.check_missing(column, rows);
-        }
-        if column.given.is_none() {
+        } else if column.given.is_none() {
             let first = &mut self.first[kind_of(cell) as usize];
             if first.is_none() {
-                *first = Some(rows.place());
+                *first = Some(Place { file: 0, line: records.line() });
             }
-        } else if column.purpose == Purpose::Weight && float64(cell).is_some_and(|weight| weight < 0.0) {
-            return Err(rows.fault(Some(column.position), "the weight is negative"));
         }
-        Ok(())
     }
 
-    fn check_missing(&self, column: &Column, rows: &Rows) -> Result<()> {
-        let what = match column.purpose {
-            Purpose::MatchId => "match id",
-            Purpose::Label => "label",
-            Purpose::Weight => "weight",
-            _ => return Ok(()),
-        };
-        Err(rows.fault(Some(column.position), &format!("the {what} is missing")))
+    /// Adds what a later chunk has, whose lines count from this one on.
+    fn merge(&mut self, later: &Self, file: usize, line: u64) {
+        self.nulls += later.nulls;
+        for (first, later) in self.first.iter_mut().zip(&later.first) {
+            *first = first.or(later.map(|place| Place { file, line: place.line + line }));
+        }
     }
 
     /// The type of the column, and what to tell the user about the choice.
@@ -179,24 +429,5 @@ impl SeenColumn {
         let (second, other) = *seen.iter().skip(1).find(|(_, kind)| !(is_number(one) && is_number(*kind)))?;
         let (first, second) = (source.locate(first), source.locate(second));
         Some(format!("text, for it holds {} ({first}) and {} ({second})", one.described(), other.described()))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn marks_stay_few_and_evenly_spread() {
-        let (mut marks, mut every) = (Vec::new(), STRIDE);
-        for row in (0..10 * MAX_MARKS as u64).map(|i| i * STRIDE) {
-            if row.is_multiple_of(every) {
-                marks.push(Mark { row, place: Place { file: 0, line: row + 1 }, byte: row });
-                every = thin(&mut marks, every);
-            }
-        }
-        assert!(marks.len() <= MAX_MARKS && marks.len() > MAX_MARKS / 2);
-        assert!(marks.windows(2).all(|pair| pair[1].row - pair[0].row == every));
-        assert_eq!(marks[0].row, 0);
     }
 }

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
 
 mod demo_data;
+mod inputs;
+mod rejects;
 mod site;
 mod uploads;
 mod values;

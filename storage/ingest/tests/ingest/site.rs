@@ -112,6 +112,10 @@ pub struct Store {
 }
 
 impl Store {
+    pub fn was_begun(&self) -> bool {
+        self.writes.load(Ordering::Relaxed) > 0
+    }
+
     pub fn leftovers(&self) -> usize {
         self.parts.lock().unwrap().len()
     }

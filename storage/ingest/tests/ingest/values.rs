@@ -43,7 +43,10 @@ fn types_are_found_over_the_whole_file() {
     assert_eq!(summary.columns[0].extent, Some(Extent::Integers(-3, 1)));
     assert_eq!(summary.columns[1].extent, Some(Extent::Numbers(1.0, 1000.0)));
     assert_eq!(summary.columns[3].extent, Some(Extent::Days(-1, 19_753)));
-    assert_eq!(summary.columns[6].extent, None);
+    assert_eq!(summary.columns[6].extent, Some(Extent::Texts("a".into(), "c".into())));
+    assert_eq!(summary.columns[7].extent, None);
+    let distinct: Vec<u64> = summary.columns.iter().map(|c| c.distinct.unwrap()).collect();
+    assert_eq!(distinct, [2, 3, 2, 2, 2, 2, 2, 0, 2]);
     assert_eq!(summary.columns[7].note.as_deref(), Some("no values"));
     let note = summary.columns[8].note.as_deref().unwrap();
     assert!(note.starts_with("text, for it holds an integer (") && note.ends_with("table.csv:4)"), "{note}");
@@ -193,7 +196,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     check("b,3000000000,1,1\n", "table.csv:2: column 2 (\"y\"): an integer, expected an integer of 32 bits");
     check(
         "b,1,1e999,1\n",
-        "table.csv:2: column 3 (\"w\"): a number with a point or exponent, expected a finite number",
+        "table.csv:2: column 3 (\"w\"): a number that is not finite, expected a finite number",
     );
     check(
         "a,0,1,1.5\nb,1,1,NaN\n",
@@ -213,7 +216,8 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     check(
         "a,0,1,1\na,0,1,1\nb,0,1,1\na,0,1,1\n",
         "table.csv:3: column 1 (\"id\"): the sample id stands already at \
-         table.csv:2 (2 such rows in all); keep the first or the last of each, or have ids made",
+         table.csv:2 (2 such rows in all); keep the first or the last of each (--duplicates first|last), or have ids \
+         made (--extend-sid)",
     );
 }
 
@@ -237,7 +241,7 @@ fn files_that_are_none_are_refused_before_anything_is_read() {
     assert_eq!(refused("empty.csv", b""), "empty.csv is empty");
     assert_eq!(refused("blank.csv", b"\n\n"), "blank.csv has no lines");
     assert_eq!(refused("header.csv", b"id,x\n"), "header.csv has a header, but no rows");
-    assert!(refused("a.csv.gz", b"\x1f\x8b\x08").contains("is compressed (gzip)"));
+    assert!(refused("a.csv.gz", b"\x1f\x8b\x08").contains("its compression is damaged"));
     assert!(refused("wide.csv", b"\xff\xfei\0d\0").contains("is UTF-16"));
     assert!(
         refused("latin.csv", b"id,x\na,\xe9\n")

@@ -1,0 +1,111 @@
+//! The arguments of `data upload`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::PartyArg;
+
+pub(crate) const ABOUT: &str = "\
+Store CSV files as a table. Nothing is stored unless every row is good, or as many as --max-rejects allows.
+
+All rows are read twice: first to find the columns' types and whatever is wrong, then to write. Files compressed by gzip or zstd are \
+known by their content. They, and what comes through a pipe or as standard input, are first copied to a temporary file below the \
+home folder, which takes the room of the uncompressed rows and is gone with the command, however it ends.
+
+Types: int32, int64, float32, float64, bool, text, date (2024-01-31), timestamp (2024-01-31T12:30:00), timestamp_utc (with a zone), \
+decimal(digits,digits behind the point), category. Decimals and categories are never inferred. A row is bad if its width differs, a \
+value is not of the type given or not UTF-8, or its id, label or weight is missing, or its id stands in an earlier row.";
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  tributary data upload --namespace shop --name orders --file orders.csv
+  tributary data upload --namespace shop --name orders --file 'orders-2024-*.csv.gz' --label returned --dry-run
+  zcat orders.csv.Z | tributary data upload --namespace shop --name orders --file - --if-exists replace
+  tributary data upload --namespace shop --name orders --file orders.csv --max-rejects 100 --reject-to bad.csv
+  tributary data upload -c upload.json";
+
+#[derive(Debug, Args)]
+pub(crate) struct Upload {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// An upload file in FATE's format; other options override what it says.
+    #[arg(long, short, value_name = "JSON")]
+    pub config: Option<PathBuf>,
+    /// The CSV file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; - is standard input.
+    #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present = "config")]
+    pub file: Vec<PathBuf>,
+    /// Namespace of the table, also `-ns`.
+    #[arg(long, required_unless_present = "config")]
+    pub namespace: Option<String>,
+    /// Name of the table.
+    #[arg(long, short, required_unless_present = "config")]
+    pub name: Option<String>,
+    /// Between the values of a row; `\t` for tab [default: ,].
+    #[arg(long)]
+    pub delimiter: Option<String>,
+    /// The file has no header; columns are x0, x1, … or those named.
+    #[arg(long, num_args = 0.., value_delimiter = ',', value_name = "NAMES")]
+    pub no_header: Option<Vec<String>>,
+    /// `"` is a letter like any other.
+    #[arg(long)]
+    pub no_quotes: bool,
+    /// Column with a row's id [default: the first].
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
+    /// Make ids: the file has none.
+    #[arg(long, conflicts_with = "id")]
+    pub extend_sid: bool,
+    /// Column on which parties match, if that is not the id.
+    #[arg(long, value_name = "COLUMN")]
+    pub match_id: Option<String>,
+    /// Column to be predicted.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Column of row weights.
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// Columns to leave out.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
+    pub skip: Vec<String>,
+    /// Types, inferred otherwise: `age=int64,price=decimal(10,2)`.
+    #[arg(long, value_name = "COLUMN=TYPE,…")]
+    pub types: Vec<String>,
+    /// Spellings of a missing value [default: the empty one].
+    #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
+    pub nulls: Option<Vec<String>>,
+    /// Parts of the table [default: 4].
+    #[arg(long, value_name = "N")]
+    pub partitions: Option<u32>,
+    /// What to do when the table exists.
+    #[arg(long, value_enum)]
+    pub if_exists: Option<IfExists>,
+    /// What to do with an id that stands twice.
+    #[arg(long, value_enum)]
+    pub duplicates: Option<Duplicates>,
+    /// So many rows may be bad and are left out; a row more, and nothing is stored [default: 0].
+    #[arg(long, value_name = "N")]
+    pub max_rejects: Option<u64>,
+    /// Write all bad rows to this CSV file, each with its place and what is wrong with it. Replaces the file.
+    #[arg(long, value_name = "FILE")]
+    pub reject_to: Option<PathBuf>,
+    /// Store nothing: check all rows, and show the columns and the first rows that would be stored.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum IfExists {
+    Fail,
+    Replace,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Duplicates {
+    Fail,
+    First,
+    Last,
+}

@@ -1,0 +1,221 @@
+//! `data upload`.
+
+mod progress;
+
+use std::process::ExitCode;
+
+use futures::executor::block_on;
+use tributary_core::storage::IfExists;
+use tributary_core::{Error, Result, ResultExt, TableName};
+use tributary_ingest::{
+    ColumnSummary, DryRun, Duplicates, Header, Quoting, SampleId, Summary, UploadOptions,
+};
+use tributary_runtime::Home;
+
+use crate::exit::Failure;
+use crate::{args, render, table};
+
+/// Rows that a dry run shows.
+const SHOWN_ROWS: usize = 10;
+
+pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failure> {
+    let party = table::party(home, &upload.party)?;
+    let (storage, meta) = home.tables(&party)?;
+    let mut options = options(upload)?;
+    options.scratch = home.party(&party).join("tmp");
+    let progress = progress::show(!upload.json);
+    if upload.dry_run {
+        options.preview_rows = SHOWN_ROWS;
+        let found = block_on(tributary_ingest::dry_run(&storage, &meta, options, progress))?;
+        match upload.json {
+            true => render::json(&found)?,
+            false => show_dry_run(&found)?,
+        }
+    } else {
+        let summary = block_on(tributary_ingest::upload(&storage, &meta, options, progress))?;
+        match upload.json {
+            true => render::json(&summary)?,
+            false => show(&summary)?,
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(upload: &args::Upload) -> Result<UploadOptions> {
+    let mut options = match &upload.config {
+        Some(path) => {
+            let text = std::fs::read(path).at(|| format!("read {}", path.display()))?;
+            tributary_ingest::from_fate(&text, &path.display().to_string())?
+        }
+        None => {
+            let (namespace, name) = (upload.namespace.clone(), upload.name.clone());
+            let missing = || Error::invalid("an upload needs --namespace and --name");
+            UploadOptions::new(
+                TableName::new(namespace.ok_or_else(missing)?, name.ok_or_else(missing)?)?,
+                &upload.file,
+            )
+        }
+    };
+    override_with(&mut options, upload)?;
+    Ok(options)
+}
+
+/// What the command line says counts before what a file says.
+fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<()> {
+    if let Some(namespace) = &upload.namespace {
+        options.table = TableName::new(namespace.as_str(), options.table.name.clone())?;
+    }
+    if let Some(name) = &upload.name {
+        options.table = TableName::new(options.table.namespace.clone(), name.as_str())?;
+    }
+    if !upload.file.is_empty() {
+        options.files.clone_from(&upload.file);
+    }
+    if let Some(delimiter) = &upload.delimiter {
+        options.delimiter = self::delimiter(delimiter)?;
+    }
+    if let Some(names) = &upload.no_header {
+        options.header = if names.is_empty() { Header::Numbered } else { Header::Names(names.clone()) };
+    }
+    if upload.no_quotes {
+        options.quoting = Quoting::None;
+    }
+    if let Some(id) = &upload.id {
+        options.sample_id = SampleId::Column(id.clone());
+    }
+    if upload.extend_sid {
+        options.sample_id = SampleId::Made;
+    }
+    for (to, from) in [
+        (&mut options.match_id, &upload.match_id),
+        (&mut options.label, &upload.label),
+        (&mut options.weight, &upload.weight),
+    ] {
+        if from.is_some() {
+            to.clone_from(from);
+        }
+    }
+    options.skip.extend(upload.skip.iter().cloned());
+    for pair in upload.types.iter().flat_map(|list| types(list)) {
+        let (column, name) = pair
+            .rsplit_once('=')
+            .ok_or_else(|| Error::invalid(format!("--types {pair:?}, expected column=type")))?;
+        options.columns.entry(column.into()).or_default().value_type = Some(name.parse()?);
+    }
+    if let Some(nulls) = &upload.nulls {
+        options.nulls.clone_from(nulls);
+    }
+    if let Some(partitions) = upload.partitions {
+        options.partitions = partitions;
+    }
+    if let Some(if_exists) = upload.if_exists {
+        options.if_exists = match if_exists {
+            args::IfExists::Fail => IfExists::Fail,
+            args::IfExists::Replace => IfExists::Replace,
+        };
+    }
+    if let Some(duplicates) = upload.duplicates {
+        options.duplicates = match duplicates {
+            args::Duplicates::Fail => Duplicates::Fail,
+            args::Duplicates::First => Duplicates::First,
+            args::Duplicates::Last => Duplicates::Last,
+        };
+    }
+    if let Some(most) = upload.max_rejects {
+        options.max_rejects = most;
+    }
+    options.reject_to.clone_from(&upload.reject_to);
+    Ok(())
+}
+
+/// `a=int64,b=decimal(10,2)` to its pairs: a comma within parentheses separates nothing.
+fn types(list: &str) -> Vec<&str> {
+    let mut depth = 0_usize;
+    let mut pairs = list.split(|letter| {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        letter == ',' && depth == 0
+    });
+    pairs.by_ref().collect()
+}
+
+fn delimiter(text: &str) -> Result<u8> {
+    match text.as_bytes() {
+        b"\\t" => Ok(b'\t'),
+        [byte] => Ok(*byte),
+        _ => Err(Error::invalid(format!("--delimiter {text:?}, expected one character or \\t"))),
+    }
+}
+
+fn show(summary: &Summary) -> Result<()> {
+    let row = |c: &ColumnSummary| {
+        let extent = c.extent.as_ref().map_or(("".into(), "".into()), |extent| extent.texts());
+        let distinct = c.distinct.map_or(String::new(), render::count);
+        let note = c.note.clone().unwrap_or_default();
+        [described(c), vec![distinct, extent.0, extent.1, note]].concat()
+    };
+    let header = ["column", "type", "purpose", "missing", "distinct ±5%", "least", "greatest", "note"];
+    render::table(&header, &summary.columns.iter().map(row).collect::<Vec<_>>())?;
+    tell_of_rows(&summary.columns, summary.duplicates_dropped, summary.rejected)?;
+    render::line(format!(
+        "\nstored {}: {} rows in {} partitions, {}",
+        summary.table,
+        render::count(summary.rows),
+        summary.partitions,
+        render::bytes(summary.bytes)
+    ))
+}
+
+fn show_dry_run(found: &DryRun) -> Result<()> {
+    let row = |c: &ColumnSummary| [described(c), vec![c.note.clone().unwrap_or_default()]].concat();
+    let header = ["column", "type", "purpose", "missing", "note"];
+    render::table(&header, &found.columns.iter().map(row).collect::<Vec<_>>())?;
+    render::line("")?;
+    let names: Vec<&str> = std::iter::once(&found.key)
+        .chain(found.columns.iter().map(|c| &c.name))
+        .map(String::as_str)
+        .collect();
+    let row = |row: &Vec<Option<String>>| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect();
+    render::table(&names, &found.preview.iter().map(row).collect::<Vec<_>>())?;
+    tell_of_rows(&found.columns, found.duplicates_dropped, found.rejected)?;
+    render::line(format!(
+        "\nwould store {}: {} rows in {} partitions; nothing is stored",
+        found.table,
+        render::count(found.rows),
+        found.partitions
+    ))
+}
+
+fn described(column: &ColumnSummary) -> Vec<String> {
+    let purpose = format!("{:?}", column.purpose).to_lowercase();
+    vec![column.name.clone(), column.data_type.to_string(), purpose, render::count(column.nulls)]
+}
+
+fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {
+    if columns.is_empty() {
+        render::note(
+            "note: the table has ids only; if the file has more columns, --delimiter says what stands between them",
+        );
+    }
+    for (rows, why) in [(duplicates, "their id stands twice"), (rejected, "something is wrong with them")] {
+        if rows > 0 {
+            render::line(format!("\n{} rows left out: {why}", render::count(rows)))?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_separated_by_commas_outside_of_parentheses() {
+        assert_eq!(types("a=int64,b=decimal(10,2),c=text"), ["a=int64", "b=decimal(10,2)", "c=text"]);
+        assert_eq!(types("a=int64"), ["a=int64"]);
+        assert_eq!(types("a)=x,b"), ["a)=x", "b"]);
+    }
+}

@@ -1,0 +1,295 @@
+//! Files to blocks of whole records, so that many threads can read one file.
+//!
+//! Where a record begins is known only from the file's beginning: a line end within quotes ends nothing. But each quote opens
+//! or closes (a doubled one does both), so whether a place is within quotes is told by the *number* of quotes before it.
+//! Every thread counts those of its own chunk, and waits until the chunks before it are counted: a hundredth of the work.
+//! A file that breaks the rules of quotes makes the count wrong from there on, but its first break is then an error that ends
+//! the reading, and all blocks before it are right.
+
+use std::ops::Range;
+use std::sync::{Condvar, Mutex};
+
+use memchr::{memchr_iter, memchr2_iter};
+use tributary_core::{Error, ErrorKind, Result};
+
+use crate::input::Open;
+use crate::options::Quoting;
+
+/// A record may have at least so many bytes; a longer one is refused, so that a wrong quote cannot fill memory.
+pub(crate) const MAX_RECORD_BYTES: usize = 16 << 20;
+/// Bytes of a file that one thread looks at at once. Few enough to stay in the cache.
+pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
+/// Read at once to find the end of a chunk's last record.
+const TAIL_BYTES: usize = 64 << 10;
+
+/// Records of a file, one after another.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub bytes: Vec<u8>,
+    /// Where it begins in the file.
+    pub byte: u64,
+    /// Line of its first byte.
+    pub line: u64,
+    /// Whether its last record ends with it. Else that record is longer than is accepted.
+    pub whole: bool,
+}
+
+/// A stretch of a file between two places that have nothing to do with records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Chunk {
+    pub file: usize,
+    pub from: u64,
+    pub to: u64,
+    /// Whether a record begins at `from`.
+    pub is_first: bool,
+    /// Whether the file ends at `to`.
+    pub is_last: bool,
+}
+
+/// All chunks of all files, in order.
+#[derive(Debug)]
+pub(crate) struct Chunks {
+    /// Of each file: where its records begin, its bytes, and the number of its first chunk.
+    files: Vec<(u64, u64, usize)>,
+    len: usize,
+    chunk_bytes: u64,
+}
+
+impl Chunks {
+    /// `files`: where the records of each begin, and its bytes.
+    pub fn new(files: impl Iterator<Item = (u64, u64)>, chunk_bytes: u64) -> Self {
+        let (mut len, mut first) = (0, Vec::new());
+        for (from, bytes) in files {
+            first.push((from, bytes, len));
+            len += (bytes.saturating_sub(from)).div_ceil(chunk_bytes) as usize;
+        }
+        Self { files: first, len, chunk_bytes }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn get(&self, index: usize) -> Chunk {
+        let file = self.files.partition_point(|(_, _, first)| *first <= index) - 1;
+        let (from, bytes, first) = self.files[file];
+        let begin = from + (index - first) as u64 * self.chunk_bytes;
+        let end = (begin + self.chunk_bytes).min(bytes);
+        Chunk { file, from: begin, to: end, is_first: index == first, is_last: end == bytes }
+    }
+}
+
+/// Tells each chunk, in order, whether it begins within quotes.
+#[derive(Debug, Default)]
+pub(crate) struct Turns {
+    state: Mutex<Turn>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    next: usize,
+    quoted: bool,
+    ended: bool,
+}
+
+impl Turns {
+    /// Waits for the chunks before this one. `odd`: it has an odd number of quotes.
+    fn take(&self, index: usize, chunk: &Chunk, odd: bool) -> Result<bool> {
+        let mut turn = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        while turn.next != index && !turn.ended {
+            turn = self.changed.wait(turn).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        if turn.ended {
+            return Err(Error::new(ErrorKind::Cancelled, "another thread stopped the reading"));
+        }
+        let quoted = turn.quoted && !chunk.is_first;
+        (turn.next, turn.quoted) = (index + 1, quoted ^ odd);
+        drop(turn);
+        self.changed.notify_all();
+        Ok(quoted)
+    }
+
+    /// Lets the others go on where a chunk cannot be read: what comes after it does not count.
+    pub fn pass(&self, index: usize, chunk: &Chunk) {
+        self.take(index, chunk, false).ok();
+    }
+
+    /// No more chunks will be counted.
+    pub fn end(&self) {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).ended = true;
+        self.changed.notify_all();
+    }
+}
+
+/// The records that begin in a chunk (behind its first byte, unless it is a file's first, and up to the first byte of the
+/// next one), if there are any. Their line is not known yet.
+pub(crate) fn block(
+    file: &Open,
+    chunk: &Chunk,
+    index: usize,
+    quoting: Quoting,
+    turns: &Turns,
+    mut bytes: Vec<u8>,
+) -> Result<Option<Block>> {
+    bytes.clear();
+    bytes.resize((chunk.to - chunk.from) as usize, 0);
+    file.read_exact(chunk.from, &mut bytes).inspect_err(|_| turns.pass(index, chunk))?;
+    let (mut quoted, mut quoted_after) = (false, false);
+    if quoting == Quoting::Rfc4180 {
+        let odd = memchr_iter(b'"', &bytes).count() % 2 == 1;
+        quoted = turns.take(index, chunk, odd)?;
+        quoted_after = quoted ^ odd;
+    }
+    let begin = match chunk.is_first {
+        true => 0,
+        false => match border(&bytes, &mut quoted, quoting) {
+            Some(begin) => begin,
+            None => return Ok(None), // within a record that began earlier
+        },
+    };
+    let whole = chunk.is_last || append_tail(file, chunk.to, &mut bytes, quoted_after, quoting)?;
+    bytes.drain(..begin);
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Block { bytes, byte: chunk.from + begin as u64, line: 0, whole }))
+}
+
+/// Reads on to the end of the record at the end of `bytes`; false if that is too far away.
+fn append_tail(
+    file: &Open,
+    mut from: u64,
+    bytes: &mut Vec<u8>,
+    mut quoted: bool,
+    quoting: Quoting,
+) -> Result<bool> {
+    let most = bytes.len() + MAX_RECORD_BYTES;
+    while from < file.bytes() && bytes.len() < most {
+        let old = bytes.len();
+        let wanted = (file.bytes() - from).min(TAIL_BYTES as u64) as usize;
+        bytes.resize(old + wanted, 0);
+        file.read_exact(from, &mut bytes[old..])?;
+        if let Some(end) = border(&bytes[old..], &mut quoted, quoting) {
+            bytes.truncate(old + end);
+            return Ok(true);
+        }
+        from += wanted as u64;
+    }
+    Ok(from == file.bytes())
+}
+
+/// Where the first record begins behind the first byte; `quoted` says how the bytes begin, and then how they end.
+fn border(bytes: &[u8], quoted: &mut bool, quoting: Quoting) -> Option<usize> {
+    if quoting == Quoting::None {
+        return memchr::memchr(b'\n', bytes).map(|end| end + 1);
+    }
+    for i in memchr2_iter(b'"', b'\n', bytes) {
+        match bytes[i] {
+            b'"' => *quoted = !*quoted,
+            _ if !*quoted => return Some(i + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// A block whose place is known.
+pub(crate) fn known(file: &Open, range: Range<u64>, line: u64, mut bytes: Vec<u8>) -> Result<Block> {
+    bytes.clear();
+    bytes.resize((range.end - range.start) as usize, 0);
+    file.read_exact(range.start, &mut bytes)?;
+    Ok(Block { bytes, byte: range.start, line, whole: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tributary_core::TableName;
+
+    use super::*;
+    use crate::csv::records::{Dialect, Records};
+    use crate::input;
+    use crate::options::UploadOptions;
+    use crate::progress::Meter;
+
+    fn open(text: &[u8]) -> (tempfile::TempDir, Open) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        std::fs::write(&path, text).unwrap();
+        let options = UploadOptions::new(TableName::new("ns", "name").unwrap(), [path]);
+        let inputs = input::open_all(&options, &Meter::new(|_| {})).unwrap();
+        (folder, inputs[0].open().unwrap())
+    }
+
+    /// Values of all records with the bytes that they take, up to the first fault.
+    fn read(file: &Open, chunk_bytes: u64, quoting: Quoting) -> (Vec<(Range<u64>, String)>, bool) {
+        let chunks = Chunks::new([(0, file.bytes())].into_iter(), chunk_bytes);
+        let (turns, mut found) = (Turns::default(), Vec::new());
+        let mut records = Records::new(Dialect { delimiter: b',', quoting });
+        for index in 0..chunks.len() {
+            let memory = records.unload();
+            let Some(block) = block(file, &chunks.get(index), index, quoting, &turns, memory).unwrap() else {
+                continue;
+            };
+            records.load(block);
+            loop {
+                match records.advance() {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(_) => return (found, false),
+                }
+                let values: Vec<&str> = (0..records.len()).map(|i| records.get(i)).collect();
+                found.push((records.span(), values.join("|")));
+            }
+        }
+        (found, true)
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_have_the_records_of_the_whole_file(
+            text in proptest::collection::vec(proptest::sample::select(b"ab,\"\"\n\n\r".to_vec()), 1..120),
+            chunk_bytes in 1u64..40,
+            quoted in any::<bool>(),
+        ) {
+            let quoting = if quoted { Quoting::Rfc4180 } else { Quoting::None };
+            let (_folder, file) = open(&text);
+            prop_assert_eq!(read(&file, chunk_bytes, quoting), read(&file, 1000, quoting));
+        }
+
+        #[test]
+        fn chunks_of_well_formed_files_have_all_records(
+            rows in proptest::collection::vec(proptest::collection::vec("[a\",\n\r]{0,9}", 2), 1..12),
+            chunk_bytes in 1u64..40,
+        ) {
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            rows.iter().for_each(|row| writer.write_record(row).unwrap());
+            let (_folder, file) = open(&writer.into_inner().unwrap());
+            let (found, ended_well) = read(&file, chunk_bytes, Quoting::Rfc4180);
+            let found: Vec<String> = found.into_iter().map(|(_, values)| values).collect();
+            let rows: Vec<String> = rows.iter().map(|row| row.join("|")).collect();
+            prop_assert!(ended_well);
+            prop_assert_eq!(found, rows);
+        }
+    }
+
+    #[test]
+    fn a_record_without_an_end_is_not_read_beyond_the_limit() {
+        for begin in ["id\nx", "id\n\"x\n"] {
+            let (_folder, file) = open(begin.as_bytes());
+            // a hole of a gigabyte behind it takes no disk
+            let path = std::fs::read_dir(_folder.path()).unwrap().next().unwrap().unwrap().path();
+            std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 30).unwrap();
+            drop(file);
+            let options = UploadOptions::new(TableName::new("ns", "name").unwrap(), [path]);
+            let inputs = input::open_all(&options, &Meter::new(|_| {})).unwrap();
+            let file = inputs[0].open().unwrap();
+            let chunks = Chunks::new([(0, file.bytes())].into_iter(), CHUNK_BYTES);
+            let first = block(&file, &chunks.get(0), 0, Quoting::Rfc4180, &Turns::default(), Vec::new());
+            let first = first.unwrap().unwrap();
+            assert!(!first.whole);
+            assert!(first.bytes.len() <= CHUNK_BYTES as usize + MAX_RECORD_BYTES + TAIL_BYTES);
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Words to paths: a pattern stands for all files that match it, sorted by name.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tributary_core::{Error, ErrorKind, Result};
+
+use super::STANDARD_INPUT;
+
+/// The paths that the words name. A word that is the name of a file is no pattern, whatever letters it has.
+pub(crate) fn resolve(words: &[PathBuf]) -> Result<Vec<PathBuf>> {
+    if words.is_empty() {
+        return Err(Error::invalid("no file to upload"));
+    }
+    if words.iter().filter(|word| *word == Path::new(STANDARD_INPUT)).count() > 1 {
+        return Err(Error::invalid("standard input (-) is named twice; it can be read once"));
+    }
+    let paths = words.iter().map(|word| resolve_one(word)).collect::<Result<Vec<_>>>()?;
+    Ok(paths.concat())
+}
+
+fn resolve_one(word: &Path) -> Result<Vec<PathBuf>> {
+    let pattern = word.to_str().filter(|text| text.contains(['*', '?', '[']) && !word.exists());
+    let Some(pattern) = pattern else { return Ok(vec![word.to_owned()]) };
+    let refused = |reason: String| Error::invalid(format!("pattern {pattern:?}: {reason}"));
+    let found = glob::glob(pattern).map_err(|error| refused(error.to_string()))?;
+    let found = found.collect::<std::result::Result<Vec<_>, _>>();
+    let mut found =
+        found.map_err(|error| Error::from(io::Error::from(error)).at(format!("look for {pattern}")))?;
+    if found.is_empty() {
+        return Err(Error::new(ErrorKind::NotFound, format!("no file matches {pattern}")));
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_stands_for_its_matches_and_a_name_for_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["b.csv", "a.csv", "c.txt", "x[1].csv", "x1.csv"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        let resolve = |words: &[&str]| resolve(&words.iter().map(|word| path(word)).collect::<Vec<_>>());
+        assert_eq!(resolve(&["?.csv"]).unwrap(), [path("a.csv"), path("b.csv")]);
+        assert_eq!(resolve(&["c.txt", "[ab].csv"]).unwrap(), [path("c.txt"), path("a.csv"), path("b.csv")]);
+        assert_eq!(resolve(&["x[1].csv"]).unwrap(), [path("x[1].csv")]);
+        assert_eq!(resolve(&["none.csv"]).unwrap(), [path("none.csv")]);
+        let error = resolve(&["*.parquet"]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+        assert!(error.to_string().starts_with("no file matches "), "{error}");
+        assert!(resolve(&["a**b"]).unwrap_err().to_string().contains("pattern "));
+    }
+
+    #[test]
+    fn standard_input_can_be_named_once() {
+        assert!(resolve(&["-".into()]).is_ok());
+        assert!(resolve(&["-".into(), "-".into()]).unwrap_err().to_string().contains("named twice"));
+        assert!(resolve(&[]).unwrap_err().to_string().contains("no file to upload"));
+    }
+}

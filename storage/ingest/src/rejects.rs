@@ -1,0 +1,205 @@
+//! Bad rows: what can be wrong with one row alone, and what becomes of it.
+//!
+//! A fault is of one row if it leaves no doubt about the others: its width, its bytes, a missing id, label or weight, a value
+//! that is not of the type given, an id that another row has. Where quotes break their rules nobody knows where rows end, and a
+//! type that is *found* is made of all rows; such faults are of the file, and end the upload.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::ops::Range;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use tributary_core::{Error, Result, ResultExt};
+
+use crate::csv::{NOT_TEXT, Place, Source};
+use crate::options::UploadOptions;
+use crate::value::Kind;
+use crate::value_type::ValueType;
+
+/// A bad row.
+#[derive(Debug, Clone)]
+pub(crate) struct Reject {
+    pub place: Place,
+    /// Bytes of the file.
+    pub bytes: Range<u64>,
+    pub column: Option<usize>,
+    pub reason: Reason,
+}
+
+/// What is wrong with a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Width { got: usize, expected: usize },
+    NotText,
+    Missing(&'static str),
+    Misfit(Kind, ValueType),
+    NegativeWeight,
+    Repeated,
+}
+
+impl Reason {
+    fn describe(self) -> String {
+        match self {
+            Self::Width { got, expected } => {
+                let more = if got > tributary_core::TableSchema::MAX_FIELDS { "at least " } else { "" };
+                format!("{more}{got} values, expected {expected}")
+            }
+            Self::NotText => NOT_TEXT.into(),
+            Self::Missing(what) => format!("the {what} is missing"),
+            Self::Misfit(kind, expected) => format!("{}, expected {}", kind.described(), expected.form()),
+            Self::NegativeWeight => "the weight is negative".into(),
+            Self::Repeated => "the sample id stands already in an earlier row".into(),
+        }
+    }
+}
+
+impl Reject {
+    /// The error that it is where no row may be bad.
+    pub fn error(&self, source: &Source) -> Error {
+        source.fault(self.place, self.column, &self.reason.describe())
+    }
+}
+
+/// Counts bad rows, and writes them to a file if there is one.
+#[derive(Debug)]
+pub(crate) struct Rejects {
+    most: u64,
+    count: u64,
+    first: Option<Reject>,
+    list: Option<List>,
+}
+
+#[derive(Debug)]
+struct List {
+    path: PathBuf,
+    out: BufWriter<File>,
+}
+
+impl Rejects {
+    /// Errors: whatever the disk says of the file; `InvalidInput` if it is one of those that are uploaded.
+    pub fn open(options: &UploadOptions, source: &Source) -> Result<Self> {
+        let list = options.reject_to.as_ref().map(|path| List::create(path, source)).transpose()?;
+        Ok(Self { most: options.max_rejects, count: 0, first: None, list })
+    }
+
+    /// How many bad rows there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there are more than there may be.
+    pub fn too_many(&self) -> bool {
+        self.count > self.most
+    }
+
+    /// Whether bad rows do not end the upload at once.
+    pub fn go_on(&self) -> bool {
+        self.list.is_some() || self.most > 0
+    }
+
+    /// So many bad rows are of interest, of those still to come.
+    pub fn wanted(&self) -> u64 {
+        if self.list.is_some() { u64::MAX } else { self.most.saturating_sub(self.count).saturating_add(1) }
+    }
+
+    /// Takes note of a bad row. An error if there may be none more, and no list of all is wanted.
+    pub fn add(&mut self, source: &Source, reject: &Reject) -> Result<()> {
+        self.count += 1;
+        self.first.get_or_insert_with(|| reject.clone());
+        match &mut self.list {
+            Some(list) => list.add(source, reject),
+            None if self.count > self.most && self.most == 0 => Err(reject.error(source)),
+            None if self.count > self.most => {
+                let most = self.most;
+                Err(reject.error(source).at(format!("more than {most} rows are bad (--max-rejects {most})")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// To be called once all bad rows are known. An error if there are more than there may be.
+    pub fn finish(&mut self, source: &Source) -> Result<()> {
+        let Some(list) = &mut self.list else { return Ok(()) };
+        list.out.flush().at(|| list.at())?;
+        match &self.first {
+            Some(first) if self.count > self.most => {
+                let (rows, path) = (self.count, list.path.display());
+                let rows = if rows == 1 { "1 row is".into() } else { format!("{rows} rows are") };
+                let most = self.most;
+                Err(first.error(source).at(format!(
+                    "{rows} bad, listed in {path}, and nothing is stored (--max-rejects {most}); the first"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl List {
+    fn create(path: &Path, source: &Source) -> Result<Self> {
+        let shown = path.display();
+        let id = |about: fs::Metadata| (about.dev(), about.ino());
+        if let Ok(there) = fs::metadata(path).map(id) {
+            let same = |input: &&crate::input::Input| fs::metadata(input.name()).map(id).ok() == Some(there);
+            if let Some(input) = source.inputs().iter().find(same) {
+                let text = format!(
+                    "bad rows would overwrite {}, which is uploaded; give another file",
+                    input.name()
+                );
+                return Err(Error::invalid(text));
+            }
+        }
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+        let out = BufWriter::new(file.at(|| format!("write bad rows to {shown}"))?);
+        let mut list = Self { path: path.into(), out };
+        list.out.write_all(b"file,line,column,reason,row\n").at(|| list.at())?;
+        Ok(list)
+    }
+
+    fn at(&self) -> String {
+        format!("write bad rows to {}", self.path.display())
+    }
+
+    fn add(&mut self, source: &Source, reject: &Reject) -> Result<()> {
+        let mut row = source.read(reject.place.file, reject.bytes.clone())?;
+        for end in [b'\n', b'\r'] {
+            row.pop_if(|last| *last == end);
+        }
+        let input = &source.inputs()[reject.place.file];
+        let column = reject.column.map_or("", |i| source.names().get(i).map_or("", String::as_str));
+        let reason = reject.reason.describe();
+        let written = write_record(
+            &mut self.out,
+            &[
+                input.name().as_bytes(),
+                reject.place.line.to_string().as_bytes(),
+                column.as_bytes(),
+                reason.as_bytes(),
+                &row,
+            ],
+        );
+        written.at(|| self.at())
+    }
+}
+
+/// A record of RFC 4180; the bytes of a value come back as they were.
+fn write_record(out: &mut impl Write, values: &[&[u8]]) -> std::io::Result<()> {
+    for (i, value) in values.iter().enumerate() {
+        if i > 0 {
+            out.write_all(b",")?;
+        }
+        if memchr::memchr3(b'"', b',', b'\n', value).is_none() && !value.contains(&b'\r') {
+            out.write_all(value)?;
+            continue;
+        }
+        out.write_all(b"\"")?;
+        for (i, piece) in value.split(|byte| *byte == b'"').enumerate() {
+            out.write_all(if i > 0 { b"\"\"" } else { b"" })?;
+            out.write_all(piece)?;
+        }
+        out.write_all(b"\"")?;
+    }
+    out.write_all(b"\n")
+}
