@@ -15,3 +15,4 @@ mod cluster;
 mod jobs;
 mod tables;
 mod tune;
+mod uploads;
