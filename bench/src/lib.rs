@@ -3,6 +3,8 @@
 //! The kernel only tells the peak of *all* children of a process, so each measured command runs under a process of its own:
 //! this program again, in another role.
 
+pub mod rows;
+
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -31,6 +33,12 @@ pub fn cost(command: &[String]) -> Result<Cost, String> {
     let last = text.lines().last().unwrap_or_default();
     serde_json::from_str(last)
         .map_err(|_| format!("{}: {}{}", command.join(" "), text, String::from_utf8_lossy(&output.stderr)))
+}
+
+/// The fastest of several runs.
+pub fn least(runs: usize, mut run: impl FnMut() -> Result<Cost, String>) -> Result<Cost, String> {
+    let costs = (0..runs).map(|_| run()).collect::<Result<Vec<Cost>, String>>()?;
+    costs.into_iter().min_by(|a, b| a.wall.total_cmp(&b.wall)).ok_or_else(|| "no run".into())
 }
 
 /// The median of several runs, by wall time.

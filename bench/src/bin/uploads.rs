@@ -1,0 +1,86 @@
+//! Uploads of a large CSV file beside DuckDB's COPY to Parquet: `uploads BINARY PYTHON [ROWS]`. `PYTHON` has the package `duckdb`.
+//!
+//! Both get two threads, read the same file from the page cache and write Parquet with Snappy. DuckDB checks no ids, so the
+//! upload is measured twice: with made ids, which need no check, and with the file's own, which do not fit in the memory that the
+//! check may use. The least of several runs counts, because whatever else the machine does only ever adds.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+use tributary_bench::{Cost, MEASURE, cost, least, measure, rows};
+
+const RUNS: usize = 3;
+const ROWS: u64 = 5_000_000;
+const MOST_MIB: f64 = 512.0;
+
+const COPY: &str = "import duckdb, sys
+c = duckdb.connect()
+c.execute('SET threads=2')
+c.execute(f\"COPY (SELECT * FROM read_csv('{sys.argv[1]}')) TO '{sys.argv[2]}' (FORMAT parquet)\")";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.as_slice() {
+        [first, command @ ..] if first == MEASURE => measure(command),
+        [binary, python] => all(binary, python, ROWS),
+        [binary, python, rows] => match rows.parse() {
+            Ok(rows) => all(binary, python, rows),
+            Err(_) => Err(format!("{rows:?}, expected a number of rows")),
+        },
+        _ => Err("usage: uploads BINARY PYTHON [ROWS]; PYTHON is one with `pip install duckdb`".into()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn all(binary: &str, python: &str, count: u64) -> Result<(), String> {
+    let scratch = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let path = |name: &str| scratch.path().join(name);
+    let csv = path("rows.csv");
+    let bytes = rows::write_csv(&csv, count).map_err(|e| format!("write {}: {e}", csv.display()))?;
+    println!("{count} rows, {bytes} bytes");
+    let (csv, parquet) = (shown(&csv), shown(&path("rows.parquet")));
+    let rival = least(RUNS, || cost(&[python, "-c", COPY, &csv, &parquet].map(str::to_owned)))?;
+    tell("duckdb", rival, rival, f64::INFINITY);
+    remove(&path("rows.parquet"))?;
+    let home = path("home");
+    for (name, most, more) in [("upload", 1.5, &["--extend-sid"][..]), ("upload, ids compared", 2.0, &[])] {
+        let command: Vec<String> =
+            [binary, "--home", &shown(&home), "data", "upload", "--party", "1", "--namespace", "bench"]
+                .into_iter()
+                .chain(["--name", "rows", "--if-exists", "replace", "--file", &csv])
+                .chain(more.iter().copied())
+                .map(str::to_owned)
+                .collect();
+        let ours = least(RUNS, || cost(&command))?;
+        tell(name, ours, rival, most);
+        std::fs::remove_dir_all(&home).map_err(|e| e.to_string())?;
+    }
+    Ok(())
+}
+
+/// One JSON line and one for people.
+fn tell(name: &str, cost: Cost, rival: Cost, most: f64) {
+    let (wall, cpu) = (cost.wall / rival.wall, cost.cpu / rival.cpu);
+    let holds = wall <= most && (most.is_infinite() || cost.peak_mib <= MOST_MIB);
+    println!("{}", json!({"job": name, "cost": cost, "wall_ratio": wall, "cpu_ratio": cpu, "holds": holds}));
+    let verdict = if holds { "holds" } else { "DOES NOT HOLD" };
+    let Cost { wall: seconds, cpu: cpu_seconds, peak_mib } = cost;
+    println!(
+        "{name:<22} {seconds:>7.2} s wall ({wall:.2}x)  {cpu_seconds:>7.2} s CPU ({cpu:.2}x)  {peak_mib:>6.0} MiB  {verdict}"
+    );
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn remove(path: &PathBuf) -> Result<(), String> {
+    std::fs::remove_file(path).map_err(|e| format!("remove {}: {e}", path.display()))
+}
