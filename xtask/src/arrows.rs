@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("partition", &["core"]),
     ("standalone", &["core", "partition"]),
     ("ballista", &["core", "partition"]),
+    ("parquet", &["core"]),
     ("table", &["core"]),
     ("file", &["core", "table"]),
     ("meta", &["core"]),
@@ -34,7 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// A library that only these packages may name, because everything else reaches it through a contract.
 const CONFINED: &[(&str, &[&str])] = &[
     ("rayon", &["partition", "standalone"]),
-    ("parquet", &["table"]),
+    ("parquet", &["parquet", "table"]),
     ("rusqlite", &["meta"]),
     ("snow", &["wire"]),
     ("rug", &["paillier"]),

@@ -1,0 +1,113 @@
+//! What the columns of a file are to us.
+
+use std::sync::Arc;
+
+use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::basic::{LogicalType, Type as Physical};
+use parquet::errors::Result as ParquetResult;
+use parquet::schema::types::{SchemaDescriptor, Type};
+
+use tributary_core::{Error, Field, Result};
+
+/// A column of a file of another program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Its type as the format names it, for messages.
+    pub stored: String,
+    /// Whether values may be missing: the file says so, and its statistics do not say that none is.
+    pub nullable: bool,
+    /// Whether its values are UUIDs, which are bytes in the file and text to us.
+    pub(crate) is_uuid: bool,
+    /// The type it gets, or why it gets none.
+    pub(crate) becomes: std::result::Result<DataType, &'static str>,
+}
+
+impl Column {
+    /// The type of its values in a table. `InvalidInput` for a column that no table can have.
+    pub fn data_type(&self) -> Result<&DataType> {
+        self.becomes.as_ref().map_err(|why| {
+            Error::invalid(format!(
+                "column {:?} is {}, which a table cannot have: {why}, or leave it out",
+                self.name, self.stored
+            ))
+        })
+    }
+
+    /// As a column of a table.
+    pub fn field(&self) -> Result<Field> {
+        let field = Field::new(self.name.as_str(), self.data_type()?.clone());
+        Ok(if self.nullable { field.nullable() } else { field })
+    }
+
+    /// The columns of a file, and the schema with which the decoder is to read them.
+    pub(crate) fn of_file(parquet: &SchemaDescriptor) -> ParquetResult<(Vec<Self>, SchemaRef)> {
+        let arrow = parquet_to_arrow_schema(parquet, None)?;
+        let roots = parquet.root_schema().get_fields();
+        let read = roots.iter().zip(arrow.fields()).map(|(root, field)| {
+            let read_as = read_as(root, field.data_type());
+            let column = Self {
+                name: field.name().clone(),
+                stored: stored(root, field.data_type()),
+                nullable: field.is_nullable(),
+                is_uuid: logical(root) == Some(&LogicalType::Uuid),
+                becomes: becomes(root, &read_as),
+            };
+            (column, Arc::new(ArrowField::new(field.name(), read_as, field.is_nullable())))
+        });
+        let (columns, fields): (Vec<_>, Vec<_>) = read.unzip();
+        Ok((columns, Arc::new(Schema::new(fields))))
+    }
+}
+
+fn logical(root: &Type) -> Option<&LogicalType> {
+    root.get_basic_info().logical_type_ref()
+}
+
+fn is_int96(root: &Type) -> bool {
+    root.is_primitive() && root.get_physical_type() == Physical::INT96
+}
+
+/// What the decoder is asked for: its own choice, but for two.
+fn read_as(root: &Type, own: &DataType) -> DataType {
+    match own {
+        _ if is_int96(root) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::Binary if logical(root) == Some(&LogicalType::Enum) => DataType::Utf8,
+        own => own.clone(),
+    }
+}
+
+fn stored(root: &Type, own: &DataType) -> String {
+    match own {
+        DataType::Struct(_) => "a struct".into(),
+        DataType::Map(_, _) => "a map".into(),
+        DataType::List(_) => "a list".into(),
+        _ if is_int96(root) => "INT96".into(),
+        own => own.to_string(),
+    }
+}
+
+fn becomes(root: &Type, read_as: &DataType) -> std::result::Result<DataType, &'static str> {
+    use DataType as T;
+    match read_as {
+        T::Int8 | T::Int16 => Ok(T::Int32),
+        T::Float16 => Ok(T::Float32),
+        T::Null => Ok(T::Utf8),
+        T::Timestamp(_, zone) => Ok(T::Timestamp(TimeUnit::Microsecond, zone.clone())),
+        T::FixedSizeBinary(_) if logical(root) == Some(&LogicalType::Uuid) => Ok(T::Utf8),
+        T::FixedSizeBinary(0) => Err("it has no bytes"),
+        T::Boolean | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {
+            Ok(read_as.clone())
+        }
+        T::Float32 | T::Float64 | T::Utf8 | T::Binary | T::FixedSizeBinary(_) | T::Date32 => {
+            Ok(read_as.clone())
+        }
+        T::Decimal128(_, _) => Ok(read_as.clone()),
+        T::Decimal256(_, _) => Err("write it with at most 38 digits"),
+        T::Time32(_) | T::Time64(_) | T::Interval(_) => Err("write it as an integer or as text"),
+        T::List(_) | T::Struct(_) | T::Map(_, _) => Err("write its parts as columns of their own"),
+        _ => Err("write it as another type"),
+    }
+}

@@ -1,0 +1,171 @@
+//! Several files with the same columns, as one sequence of row groups.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use tributary_core::{Error, Field, Result, TableSchema};
+
+use crate::column::Column;
+use crate::folder::expand;
+use crate::footer::{Opened, Stamp};
+use crate::rows::{Span, check_schema};
+
+/// Parquet files with the same columns; see the crate.
+#[derive(Debug, Clone)]
+pub struct Files {
+    columns: Vec<Column>,
+    files: Vec<FileAbout>,
+}
+
+/// What is known of a file.
+#[derive(Debug, Clone)]
+pub struct FileAbout {
+    /// Absolute.
+    pub path: PathBuf,
+    /// By what it is known again.
+    pub stamp: Stamp,
+    /// Its size.
+    pub bytes: u64,
+    /// Its row groups.
+    pub groups: Vec<Group>,
+}
+
+/// What is known of a row group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Group {
+    /// Its rows.
+    pub rows: u64,
+    /// Its bytes in the file.
+    pub bytes: u64,
+}
+
+impl Files {
+    /// Reads the footers of files, and of the files of folders, in this order and by name within a folder.
+    ///
+    /// A folder is one that Spark or another program wrote at once: names that start with `_` or `.` are skipped, and a
+    /// folder with more in it than Parquet files (partitions by folder, Delta Lake) is refused. Errors: `NotFound`;
+    /// `InvalidInput` for no files, what is no Parquet file, and a file whose columns differ from the first one's.
+    pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
+        let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
+        let mut all: Option<Self> = None;
+        for path in expand(&paths)? {
+            let (columns, about) = survey(path)?;
+            match &mut all {
+                None => all = Some(Self { columns, files: vec![about] }),
+                Some(all) => all.add(columns, about)?,
+            }
+        }
+        all.ok_or_else(|| Error::bug("no file, though there is a path"))
+    }
+
+    fn add(&mut self, columns: Vec<Column>, about: FileAbout) -> Result<()> {
+        let (path, first) = (about.path.display(), self.files[0].path.display());
+        for position in 0..columns.len().max(self.columns.len()) {
+            let shown = |column: Option<&Column>| {
+                column.map_or("nothing".to_owned(), |c| format!("{:?} ({})", c.name, c.stored))
+            };
+            let (found, expected) = (columns.get(position), self.columns.get(position));
+            let same =
+                |a: &Column, b: &Column| (&a.name, &a.stored, a.is_uuid) == (&b.name, &b.stored, b.is_uuid);
+            if !matches!((found, expected), (Some(a), Some(b)) if same(a, b)) {
+                let (number, found, expected) = (position + 1, shown(found), shown(expected));
+                return Err(Error::invalid(format!(
+                    "{path}: column {number} is {found}, expected {expected} as in {first}; all files need the same columns"
+                )));
+            }
+        }
+        for (known, new) in self.columns.iter_mut().zip(columns) {
+            known.nullable |= new.nullable;
+        }
+        self.files.push(about);
+        Ok(())
+    }
+
+    /// The columns, in the order of the files.
+    pub fn columns(&self) -> &[Column] {
+        &self.columns
+    }
+
+    /// The files, in order.
+    pub fn files(&self) -> &[FileAbout] {
+        &self.files
+    }
+
+    /// The rows of all files, as their footers say.
+    pub fn rows(&self) -> u64 {
+        self.all_groups().map(|(_, _, group)| group.rows).sum()
+    }
+
+    /// How many row groups there are.
+    pub fn groups(&self) -> usize {
+        self.files.iter().map(|file| file.groups.len()).sum()
+    }
+
+    /// All row groups in order: number of the file, number in the file, and what is known.
+    pub fn all_groups(&self) -> impl Iterator<Item = (usize, usize, Group)> {
+        let of_file = |(number, file): (usize, &FileAbout)| {
+            let groups: Vec<_> = file.groups.iter().copied().enumerate().collect();
+            groups.into_iter().map(move |(i, group)| (number, i, group))
+        };
+        self.files.iter().enumerate().flat_map(of_file)
+    }
+
+    /// A column by name, as one of a table. `InvalidInput` if there is none, or no table can have it.
+    pub fn field(&self, name: &str) -> Result<Field> {
+        self.column(name)?.field()
+    }
+
+    /// A column by name. `InvalidInput`, with the nearest name, if there is none.
+    pub fn column(&self, name: &str) -> Result<&Column> {
+        let found = self.columns.iter().find(|column| column.name == name);
+        found.ok_or_else(|| {
+            let known = self.columns.iter().map(|c| c.name.as_str());
+            let known: Vec<&str> = known.take(20).collect();
+            let more = if self.columns.len() > known.len() { ", …" } else { "" };
+            Error::invalid(format!("no column {name:?}; the files have {}{more}", known.join(", ")))
+        })
+    }
+
+    /// `InvalidInput` unless every column of `schema` is in the files, with a type that can become the wanted one.
+    pub fn check(&self, schema: &TableSchema) -> Result<()> {
+        check_schema(&self.columns, schema).map(drop)
+    }
+
+    /// The files' parts of a range of row groups, each to be read on its own.
+    pub fn spans(&self, groups: Range<usize>) -> Vec<Span> {
+        let (mut spans, mut before) = (Vec::new(), 0);
+        for file in &self.files {
+            let within = |group: usize| group.saturating_sub(before).min(file.groups.len());
+            let range = within(groups.start)..within(groups.end);
+            if !range.is_empty() {
+                let (path, stamp) = (file.path.clone(), file.stamp.clone());
+                spans.push(Span { path, stamp, groups: range });
+            }
+            before += file.groups.len();
+        }
+        spans
+    }
+}
+
+fn survey(path: PathBuf) -> Result<(Vec<Column>, FileAbout)> {
+    let opened = Opened::open(&path)?;
+    let Opened { mut columns, metadata, stamp, local } = opened;
+    let groups = metadata.metadata().row_groups();
+    for (position, column) in columns.iter_mut().enumerate() {
+        let leaf = |group: &parquet::file::metadata::RowGroupMetaData| {
+            let nulls = group.columns().get(position).and_then(|c| c.statistics()?.null_count_opt());
+            nulls == Some(0)
+        };
+        // Where nothing is nested, columns and leaves are the same.
+        let flat = groups.iter().all(|group| group.columns().len() == metadata.schema().fields().len());
+        if flat && groups.iter().all(leaf) {
+            column.nullable = false;
+        }
+    }
+    let about = |group: &parquet::file::metadata::RowGroupMetaData| Group {
+        rows: group.num_rows().unsigned_abs(),
+        bytes: group.compressed_size().unsigned_abs(),
+    };
+    let groups = groups.iter().map(about).collect();
+    Ok((columns, FileAbout { path, stamp, bytes: local.bytes, groups }))
+}

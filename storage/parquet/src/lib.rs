@@ -1,0 +1,57 @@
+//! Parquet: the one crate that knows the format.
+//!
+//! [`Files`] are those of *other* programs (pandas, DuckDB, Spark): one file, several, or a folder of them, as rows of a
+//! [`TableSchema`](tributary_core::TableSchema). What the formats and types of others become:
+//!
+//! | theirs | ours |
+//! |---|---|
+//! | integers of 8 and 16 bits | `Int32`; unsigned ones as they are |
+//! | floats of 16 bits | `Float32` |
+//! | text, large text, enumerations, JSON, categories, UUIDs | `Utf8` |
+//! | bytes | `Binary`, or `FixedSizeBinary` where all have one width |
+//! | timestamps in milliseconds, nanoseconds, or as INT96 | `Timestamp` in microseconds |
+//! | decimals of up to 38 digits | `Decimal128` |
+//! | a column of nothing but nulls, without a type | `Utf8` |
+//! | times of day, intervals, wider decimals, lists, structs, maps | refused by name, unless the column is left out |
+//!
+//! Nothing is rounded: a value that does not fit is an error with file, column and row. The one exception is INT96, which
+//! is read in microseconds because its years go beyond what 64 bits of nanoseconds hold; what it has below is cut. The zone
+//! of a timestamp is UTC, as the format has it; a zone's name that a writer noted for itself is not read.
+//!
+//! **Files are not trusted.** What the decoder believes is checked before it does (see `guard`): lengths, counts, depths,
+//! sizes of pages; a panic within it is caught. It reads page by page, so that memory is a page for each column, whatever
+//! the size of a row group. A file is recognised by size, time of change and digest of its footer ([`Stamp`]), and
+//! one that changed since is an error.
+//!
+//! ```no_run
+//! use tributary_core::{KeyType, TableSchema};
+//! use tributary_parquet::Files;
+//!
+//! # fn main() -> tributary_core::Result<()> {
+//! let files = Files::open(&["people.parquet"])?;
+//! let field = files.field("age")?;
+//! let schema = TableSchema::keyed("id", KeyType::Utf8, vec![field])?;
+//! for span in files.spans(0..files.groups()) {
+//!     for rows in span.rows(&schema)? {
+//!         println!("{} rows", rows?.num_rows());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+#![warn(missing_docs)]
+
+mod column;
+mod convert;
+mod files;
+mod folder;
+mod footer;
+mod guard;
+mod local;
+mod rows;
+
+pub use column::Column;
+pub use files::{FileAbout, Files, Group};
+pub use footer::Stamp;
+pub use rows::{Rows, Span};

@@ -1,0 +1,181 @@
+//! Rows of some row groups of one file, under a table's schema.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use arrow_array::RecordBatch;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+
+use tributary_core::{Error, ErrorKind, Result, ResultExt, TableSchema};
+
+use crate::column::Column;
+use crate::convert::{can_become, convert};
+use crate::footer::{Opened, Stamp, damaged};
+use crate::guard::guarded;
+
+/// Memory of a batch, about.
+const BATCH_BYTES: u64 = 4 << 20;
+const MAX_BATCH_ROWS: u64 = 16 << 10;
+
+/// Some row groups of one file, which must still be as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// The file.
+    pub path: PathBuf,
+    /// By what it is known again.
+    pub stamp: Stamp,
+    /// Which of its row groups.
+    pub groups: Range<usize>,
+}
+
+impl Span {
+    /// Its rows, with the columns of `schema` by name.
+    ///
+    /// Errors: `Corrupt` for a file that changed since it was looked at; `InvalidInput` for a column that is not there, or
+    /// cannot become the wanted type. Those of single values come with the rows.
+    pub fn rows(&self, schema: &TableSchema) -> Result<Rows> {
+        let opened = Opened::open(&self.path)?;
+        if opened.stamp != self.stamp {
+            let text = "the file is not the one it was: its size, time of change or footer differ; bind or upload it again";
+            return Err(Error::new(ErrorKind::Corrupt, text).at(self.described()));
+        }
+        self.open(opened, schema).at(|| self.described())
+    }
+
+    fn open(&self, opened: Opened, schema: &TableSchema) -> Result<Rows> {
+        let parts = check_schema(&opened.columns, schema)?;
+        let groups = opened.metadata.metadata().row_groups();
+        let Some(wanted) = groups.get(self.groups.clone()) else {
+            return Err(Error::invalid(format!("it has {} row groups, not {:?}", groups.len(), self.groups)));
+        };
+        let count = |groups: &[parquet::file::metadata::RowGroupMetaData]| {
+            groups.iter().map(|group| group.num_rows().unsigned_abs()).sum::<u64>()
+        };
+        let (first, left) = (count(&groups[..self.groups.start]), count(wanted));
+        let bytes: u64 = wanted.iter().map(|group| group.total_byte_size().max(0).unsigned_abs()).sum();
+        let row_bytes = (bytes / left.max(1)).max(8 * schema.arrow().fields().len() as u64).max(1);
+        let batch = (BATCH_BYTES / row_bytes).clamp(1, MAX_BATCH_ROWS) as usize;
+        let reader = guarded(|| {
+            let roots = parts.iter().map(|part| part.position);
+            let mask = ProjectionMask::roots(opened.metadata.parquet_schema(), roots);
+            ParquetRecordBatchReaderBuilder::new_with_metadata(opened.local, opened.metadata)
+                .with_row_groups(self.groups.clone().collect())
+                .with_projection(mask)
+                .with_batch_size(batch)
+                .build()
+        });
+        let reader = reader.map_err(damaged)?;
+        // the decoder gives columns in the order of the file
+        let mut order: Vec<usize> = parts.iter().map(|part| part.position).collect();
+        order.sort_unstable();
+        Ok(Rows {
+            span: self.clone(),
+            reader,
+            parts,
+            order,
+            schema: schema.clone(),
+            next: first,
+            left,
+            over: false,
+        })
+    }
+
+    fn described(&self) -> String {
+        format!("read {}", self.path.display())
+    }
+}
+
+/// A column of the table, and where it is in the file.
+#[derive(Debug)]
+pub(crate) struct TablePart {
+    position: usize,
+    is_uuid: bool,
+}
+
+/// Where each column of `schema`, key first, is.
+pub(crate) fn check_schema(columns: &[Column], schema: &TableSchema) -> Result<Vec<TablePart>> {
+    let find = |field: &std::sync::Arc<arrow_schema::Field>| {
+        let (name, wanted) = (field.name(), field.data_type());
+        let found = columns.iter().enumerate().find(|(_, column)| column.name == *name);
+        let (position, column) = found.ok_or_else(|| Error::invalid(format!("it has no column {name:?}")))?;
+        if !can_become(column.data_type()?, wanted) {
+            let is_key = schema.key().is_some_and(|key| key.name == *name);
+            let help = if is_key { "; ids are text or whole numbers" } else { "" };
+            return Err(Error::invalid(format!(
+                "column {name:?} is {}, expected {wanted}{help}",
+                column.stored
+            )));
+        }
+        Ok(TablePart { position, is_uuid: column.is_uuid })
+    };
+    schema.arrow().fields().iter().map(find).collect()
+}
+
+/// The rows of a [`Span`], in order, in batches of about 4 MiB. After an error nothing comes.
+#[derive(Debug)]
+pub struct Rows {
+    span: Span,
+    reader: ParquetRecordBatchReader,
+    parts: Vec<TablePart>,
+    order: Vec<usize>,
+    schema: TableSchema,
+    /// Number of the next row in the file, from 0.
+    next: u64,
+    left: u64,
+    over: bool,
+}
+
+impl Rows {
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        let decoded = guarded(|| {
+            self.reader.next().transpose().map_err(|e| match e {
+                arrow_schema::ArrowError::ParquetError(text) => parquet::errors::ParquetError::General(text),
+                other => other.into(),
+            })
+        });
+        let Some(decoded) = decoded.map_err(damaged)? else {
+            return match self.left {
+                0 => Ok(None),
+                left => Err(Error::invalid(format!("it is damaged: {left} rows fewer than its footer says"))),
+            };
+        };
+        let rows = decoded.num_rows() as u64;
+        let more = || Error::invalid("it is damaged: more rows than its footer says");
+        self.left = self.left.checked_sub(rows).ok_or_else(more)?;
+        let columns = self.parts.iter().zip(self.schema.arrow().fields()).map(|(part, field)| {
+            let at = self
+                .order
+                .binary_search(&part.position)
+                .map_err(|_| Error::bug("a column was not asked for"))?;
+            let values = convert(decoded.column(at), part.is_uuid, field.data_type())
+                .map_err(|misfit| self.misfit(field.name(), misfit.row, &misfit.reason))?;
+            if !field.is_nullable() && values.null_count() > 0 {
+                let row = (0..values.len()).find(|i| values.is_null(*i)).unwrap_or(0);
+                return Err(self.misfit(field.name(), row, "the value is missing, and here none may be"));
+            }
+            Ok(values)
+        });
+        let batch = self.schema.batch(columns.collect::<Result<_>>()?)?;
+        self.next += rows;
+        Ok(Some(batch))
+    }
+
+    /// What is wrong with a value, without showing it.
+    fn misfit(&self, column: &str, row: usize, reason: &str) -> Error {
+        Error::invalid(format!("row {}, column {column:?}: {reason}", self.next + row as u64 + 1))
+    }
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let batch = self.batch().at(|| self.span.described()).transpose();
+        self.over = !matches!(batch, Some(Ok(_)));
+        batch
+    }
+}
