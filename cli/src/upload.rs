@@ -191,7 +191,12 @@ fn show_dry_run(found: &DryRun) -> Result<()> {
 
 fn described(column: &ColumnSummary) -> Vec<String> {
     let purpose = format!("{:?}", column.purpose).to_lowercase();
-    vec![column.name.clone(), column.data_type.to_string(), purpose, render::count(column.nulls)]
+    vec![
+        column.name.clone(),
+        column.data_type.to_string(),
+        purpose,
+        column.nulls.map_or(String::new(), render::count),
+    ]
 }
 
 fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {

@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("table", &["core"]),
     ("file", &["core", "table"]),
     ("meta", &["core"]),
-    ("ingest", &["core", "document"]),
+    ("ingest", &["core", "document", "parquet"]),
     ("wire", &["core"]),
     ("memory", &["core", "wire"]),
     ("paillier", &[]),

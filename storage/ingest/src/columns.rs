@@ -110,14 +110,19 @@ impl Columns {
 
     /// The schema, once types are known.
     pub fn schema(&self, typed: &[TypedColumn]) -> Result<TableSchema> {
-        let key = Key { name: self.key_name.clone(), key_type: KeyType::Utf8 };
         let fields = typed.iter().map(|typed| Field {
             name: typed.column.name.clone(),
             data_type: typed.value_type.data_type(),
             nullable: typed.nullable,
             purpose: typed.purpose(),
         });
-        TableSchema::new(Some(key), fields.collect())
+        self.schema_of(fields.collect())
+    }
+
+    /// The schema of these columns behind the key.
+    pub fn schema_of(&self, fields: Vec<Field>) -> Result<TableSchema> {
+        let key = Key { name: self.key_name.clone(), key_type: KeyType::Utf8 };
+        TableSchema::new(Some(key), fields)
     }
 }
 

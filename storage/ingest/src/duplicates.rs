@@ -5,25 +5,21 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::ops::Range;
-use std::sync::Arc;
 
 use tributary_core::layout::hash_bytes;
 use tributary_core::{Error, Result};
 
-use crate::csv::{Ids, Mark, Place, Rows, Source};
+use crate::content::Again;
+use crate::csv::Place;
 use crate::options::{Duplicates, UploadOptions};
 use crate::progress::Meter;
-use crate::rejects::{Reason, Reject, Rejects};
+use crate::rejects::Rejects;
 use crate::rowset::RowSet;
 use crate::sorter::{Entry, Merged, Payload, Sorter, read_u64};
 
 /// What the search needs to know.
 pub(crate) struct Search<'a> {
-    pub source: &'a Arc<Source>,
-    pub marks: &'a Arc<[Mark]>,
-    /// The column of the id.
-    pub position: usize,
+    pub rows: &'a dyn Again,
     pub options: &'a UploadOptions,
     pub meter: &'a Meter,
 }
@@ -57,7 +53,7 @@ impl Payload for Candidate {
 
 impl Search<'_> {
     /// Adds the rows that go because of their id to `dropped`, and gives their number; or refuses, or rejects them.
-    pub fn run(&self, ids: Vec<Ids>, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<u64> {
+    pub fn run(&self, ids: Vec<Sorter<()>>, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<u64> {
         let suspects = self.suspects(ids)?;
         if suspects.is_empty() {
             return Ok(0);
@@ -80,14 +76,14 @@ impl Search<'_> {
     }
 
     /// Rows whose id has the hash of another row's.
-    fn suspects(&self, ids: Vec<Ids>) -> Result<RowSet> {
+    fn suspects(&self, ids: Vec<Sorter<()>>) -> Result<RowSet> {
         let mut suspects = RowSet::default();
-        let mut sorted = Merged::of(ids.into_iter().map(Ids::into_sorter).collect())?;
+        let mut sorted = Merged::of(ids)?;
         let (mut last, mut n) = (None::<Entry<()>>, 0_u64);
         while let Some(next) = sorted.next()? {
             if let Some(last) = last.filter(|last| last.hash == next.hash) {
-                suspects.insert(Ids::row_of(last.row, self.marks));
-                suspects.insert(Ids::row_of(next.row, self.marks));
+                suspects.insert(self.rows.row_of(last.row));
+                suspects.insert(self.rows.row_of(next.row));
             }
             n += 1;
             if n.is_multiple_of(65_536) {
@@ -98,34 +94,11 @@ impl Search<'_> {
         Ok(suspects)
     }
 
-    /// Calls `each` for every row of a set, in order; other blocks of the files are not read.
-    fn visit(&self, set: &RowSet, mut each: impl FnMut(&Rows) -> Result<()>) -> Result<()> {
-        let mut wanted = set.next(0);
-        while let Some(first) = wanted {
-            self.meter.check()?;
-            let mark = self.marks.partition_point(|mark| mark.row <= first) - 1;
-            let end = self.marks.get(mark + 1).map_or(u64::MAX, |next| next.row);
-            let mut rows = Rows::from_mark(self.source, self.marks, mark);
-            while let Some(row) = wanted.filter(|row| *row < end) {
-                while rows.next_number() <= row {
-                    rows.advance()?;
-                }
-                each(&rows)?;
-                wanted = set.next(row + 1);
-            }
-        }
-        Ok(())
-    }
-
     fn read_again(&self, suspects: &RowSet) -> Result<Sorter<Candidate>> {
         let mut candidates = Sorter::new(self.options.sort_bytes, &self.options.scratch);
-        self.visit(suspects, |rows| {
-            let id = rows.get(self.position);
-            candidates.push(
-                hash_bytes(id.as_bytes()),
-                rows.number(),
-                Candidate { id: id.to_owned(), place: rows.place() },
-            )
+        self.rows.visit(suspects, &mut |row| {
+            let hash = hash_bytes(row.id.as_bytes());
+            candidates.push(hash, row.number, Candidate { id: row.id.to_owned(), place: row.place })
         })?;
         Ok(candidates)
     }
@@ -161,17 +134,15 @@ impl Search<'_> {
         let reason = format!(
             "the sample id stands already at {} ({count} such rows in all); keep the first or the last of each \
              (--duplicates first|last), or have ids made (--extend-sid)",
-            self.source.locate(*original)
+            self.rows.locate(*original)
         );
-        self.source.fault(*again, Some(self.position), &reason)
+        self.rows.fault(*again, &reason)
     }
 
     fn reject(&self, found: &Found, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<()> {
-        self.visit(&found.rows, |rows| {
-            let (place, bytes): (Place, Range<u64>) = (rows.place(), rows.span());
-            let reason = Reason::Repeated;
-            dropped.insert(rows.number());
-            rejects.add(self.source, &Reject { place, bytes, column: Some(self.position), reason })
+        self.rows.visit(&found.rows, &mut |row| {
+            dropped.insert(row.number);
+            self.rows.reject(&row, rejects)
         })
     }
 }

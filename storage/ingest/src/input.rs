@@ -40,10 +40,38 @@ enum Medium {
     Copy(Arc<File>),
 }
 
+/// What is uploaded: files of one kind.
+#[derive(Debug)]
+pub(crate) enum Inputs {
+    Csv(Vec<Input>),
+    Parquet(Vec<PathBuf>),
+}
+
 /// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for folders, empty files, and formats that are none of ours.
-pub(crate) fn open_all(options: &UploadOptions, meter: &Meter) -> Result<Vec<Input>> {
+pub(crate) fn open_all(options: &UploadOptions, meter: &Meter) -> Result<Inputs> {
     let paths = find::resolve(&options.files)?;
-    paths.iter().map(|path| Input::prepare(path, &options.scratch, meter)).collect()
+    let (parquet, other): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| is_parquet(path));
+    match (parquet.first(), other.first()) {
+        (Some(one), Some(other)) => Err(Error::invalid(format!(
+            "{} is Parquet, and {} is not; upload them apart",
+            one.display(),
+            other.display()
+        ))),
+        (Some(_), None) => Ok(Inputs::Parquet(paths)),
+        _ => {
+            let inputs = paths.iter().map(|path| Input::prepare(path, &options.scratch, meter));
+            inputs.collect::<Result<_>>().map(Inputs::Csv)
+        }
+    }
+}
+
+/// Whether a file begins as Parquet does; whatever keeps us from seeing that is told later.
+fn is_parquet(path: &Path) -> bool {
+    let mut first = [0; 4];
+    let is_file = fs::metadata(path).is_ok_and(|about| about.is_file());
+    is_file
+        && File::open(path).is_ok_and(|file| file.read_exact_at(&mut first, 0).is_ok())
+        && first == *b"PAR1"
 }
 
 impl Input {

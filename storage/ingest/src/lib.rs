@@ -29,16 +29,19 @@
 
 mod columns;
 mod conf;
+mod content;
 mod csv;
 mod delete;
 mod duplicates;
 mod input;
 mod options;
+mod parquet;
 mod progress;
 mod rejects;
 mod rowset;
 mod sketch;
 mod sorter;
+mod stats;
 mod summary;
 mod upload;
 mod value;

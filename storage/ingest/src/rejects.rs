@@ -83,6 +83,11 @@ impl Rejects {
         Ok(Self { most: options.max_rejects, count: 0, first: None, list })
     }
 
+    /// Where no row may be bad.
+    pub fn none() -> Self {
+        Self { most: 0, count: 0, first: None, list: None }
+    }
+
     /// How many bad rows there were.
     pub fn count(&self) -> u64 {
         self.count

@@ -8,8 +8,6 @@ use serde::{Serialize, Serializer};
 use tributary_core::storage::TableUri;
 use tributary_core::{Purpose, TableName};
 
-use crate::sketch::Sketch;
-
 /// What an upload did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -64,8 +62,8 @@ pub struct ColumnSummary {
     pub data_type: DataType,
     /// What it means.
     pub purpose: Purpose,
-    /// Missing values.
-    pub nulls: u64,
+    /// Missing values; for Parquet files none before the table is written.
+    pub nulls: Option<u64>,
     /// About how many different values, give or take 5 %; exact below some ten. None before the table is written.
     pub distinct: Option<u64>,
     /// Least and greatest value; none for truth values, where all are missing, and before the table is written.
@@ -117,26 +115,6 @@ impl Serialize for Decimal {
     }
 }
 
-/// What was seen of a column while it was written.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct ColumnStats {
-    pub nulls: u64,
-    pub extent: Option<Extent>,
-    pub sketch: Sketch,
-}
-
-impl ColumnStats {
-    /// Adds those of other rows.
-    pub fn merge(&mut self, other: Self) {
-        self.nulls += other.nulls;
-        self.extent = match (self.extent.take(), other.extent) {
-            (Some(a), Some(b)) => Some(a.with(b)),
-            (a, b) => a.or(b),
-        };
-        self.sketch.merge(&other.sketch);
-    }
-}
-
 impl Extent {
     /// Both ends as people write them.
     pub fn texts(&self) -> (String, String) {
@@ -159,7 +137,7 @@ impl Extent {
     }
 
     /// The extent that covers both.
-    fn with(self, other: Self) -> Self {
+    pub(crate) fn with(self, other: Self) -> Self {
         match (self, other) {
             (Self::Integers(a, b), Self::Integers(c, d)) => Self::Integers(a.min(c), b.max(d)),
             (Self::Numbers(a, b), Self::Numbers(c, d)) => Self::Numbers(a.min(c), b.max(d)),

@@ -18,20 +18,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::{StreamExt, stream};
-use tributary_core::layout::{Layout, RowRanges};
+use tributary_core::layout::Layout;
 use tributary_core::meta::{Expect, StorageMeta, TableRecord};
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
-use crate::columns::{Columns, KeySource, TypedColumn};
-use crate::csv::{Batches, Cells, Source, Survey, preview, survey};
-use crate::duplicates::Search;
-use crate::input;
+use crate::content::Content;
+use crate::input::Inputs;
 use crate::options::UploadOptions;
 use crate::progress::{Meter, Progress, Stage};
-use crate::rejects::Rejects;
-use crate::rowset::RowSet;
 use crate::summary::{ColumnSummary, DryRun, Summary};
+use crate::{csv, input, parquet};
 
 /// How often a record is written anew after somebody else wrote it in between.
 const RECORD_TRIES: usize = 8;
@@ -99,23 +96,24 @@ struct Upload {
 }
 
 /// What is known before anything is stored.
-struct Prepared {
-    cells: Arc<Cells>,
-    columns: Vec<ColumnSummary>,
-    preview: Vec<Vec<Option<String>>>,
-    duplicates_dropped: u64,
-    rejected: u64,
+pub(crate) struct Prepared {
+    pub content: Arc<dyn Content>,
+    /// As far as the rows themselves do not tell more.
+    pub columns: Vec<ColumnSummary>,
+    pub duplicates_dropped: u64,
+    pub rejected: u64,
 }
 
 impl Upload {
     fn run(&self) -> Result<Summary> {
         let uri = self.storage.locate(&self.options.table)?;
-        let prepared = self.prepare(&uri)?;
-        let stored = self.store(&uri, &prepared.cells)?;
-        self.record(&stored, &prepared.cells.source, prepared.preview)?;
-        let mut columns = prepared.columns;
-        for (column, stats) in columns.iter_mut().zip(prepared.cells.stats()) {
-            column.nulls = stats.nulls;
+        let Prepared { content, mut columns, duplicates_dropped, rejected } = self.prepare(&uri)?;
+        let preview = self.preview(&content)?;
+        let stored = self.store(&uri, &content)?;
+        self.record(&stored, content.describe(), preview)?;
+        let stats = content.stats().sum(columns.len());
+        for (column, stats) in columns.iter_mut().zip(stats) {
+            column.nulls = Some(stats.nulls);
             column.distinct = Some(stats.sketch.estimate());
             column.extent = stats.extent;
         }
@@ -125,67 +123,38 @@ impl Upload {
             partitions: stored.layout.partitions(),
             bytes: stored.bytes(),
             uri: stored.uri,
-            duplicates_dropped: prepared.duplicates_dropped,
-            rejected: prepared.rejected,
+            duplicates_dropped,
+            rejected,
             columns,
         })
     }
 
     fn dry_run(&self) -> Result<DryRun> {
         let uri = self.storage.locate(&self.options.table)?;
-        let prepared = self.prepare(&uri)?;
+        let Prepared { content, columns, duplicates_dropped, rejected } = self.prepare(&uri)?;
         Ok(DryRun {
             table: self.options.table.clone(),
-            rows: prepared.cells.ranges.all().end,
+            rows: content.ranges().all().end,
             partitions: self.options.partitions,
-            duplicates_dropped: prepared.duplicates_dropped,
-            rejected: prepared.rejected,
-            key: prepared.cells.schema.key().map_or(String::new(), |key| key.name.clone()),
-            columns: prepared.columns,
-            preview: prepared.preview,
+            duplicates_dropped,
+            rejected,
+            key: content.schema().key().map_or(String::new(), |key| key.name.clone()),
+            columns,
+            preview: self.preview(&content)?,
         })
     }
 
     fn prepare(&self, uri: &TableUri) -> Result<Prepared> {
         Layout::Loose(self.options.partitions).check()?;
         self.check_absent(uri)?;
-        let inputs = input::open_all(&self.options, &self.meter)?;
-        let source = Arc::new(Source::open(&self.options, inputs)?);
-        let columns = Columns::resolve(&self.options, source.names())?;
-        let mut rejects = Rejects::open(&self.options, &source)?;
-        let mut survey = survey(&source, &columns, &self.options, &mut rejects, &self.meter)?;
-        if survey.rows == 0 {
-            return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
+        match input::open_all(&self.options, &self.meter)? {
+            Inputs::Csv(inputs) => csv::prepare(&self.options, inputs, &self.meter),
+            Inputs::Parquet(paths) => parquet::prepare(&self.options, &paths, &self.meter),
         }
-        let mut dropped = std::mem::take(&mut survey.rejected);
-        let duplicates_dropped =
-            self.drop_duplicates(&mut survey, &mut dropped, &mut rejects, &source, &columns)?;
-        rejects.finish(&source)?;
-        if survey.rows == dropped.len() {
-            return Err(Error::invalid(format!(
-                "{}: every row is bad, so nothing is stored",
-                source.describe()
-            )));
-        }
-        let (typed, described) = decide(&survey, &columns, &source)?;
-        let cells = Arc::new(Cells {
-            ranges: RowRanges::even(survey.rows - dropped.len(), self.options.partitions),
-            schema: columns.schema(&typed)?,
-            key: columns.key,
-            stats: Mutex::default(),
-            columns: typed,
-            marks: survey.marks,
-            source,
-            dropped,
-        });
-        let shown = self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS);
-        Ok(Prepared {
-            preview: preview(&cells, shown, &self.meter)?,
-            cells,
-            columns: described,
-            duplicates_dropped,
-            rejected: rejects.count(),
-        })
+    }
+
+    fn preview(&self, content: &Arc<dyn Content>) -> Result<Vec<Vec<Option<String>>>> {
+        content.clone().preview(self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS), &self.meter)
     }
 
     /// Refuses before the long reading what the commit would refuse after it.
@@ -209,30 +178,12 @@ impl Upload {
         }
     }
 
-    /// How many rows go because of their id, besides those that are rejected for it.
-    fn drop_duplicates(
-        &self,
-        survey: &mut Survey,
-        dropped: &mut RowSet,
-        rejects: &mut Rejects,
-        source: &Arc<Source>,
-        columns: &Columns,
-    ) -> Result<u64> {
-        let KeySource::Column(position) = columns.key else { return Ok(0) };
-        if rejects.too_many() {
-            return Ok(0); // nothing will be stored anyway
-        }
-        let (options, meter) = (&self.options, &*self.meter);
-        let search = Search { source, marks: &survey.marks, position, options, meter };
-        search.run(std::mem::take(&mut survey.ids), dropped, rejects)
-    }
-
-    fn store(&self, uri: &TableUri, cells: &Arc<Cells>) -> Result<StoredTable> {
-        self.meter.begin(Stage::Write, cells.source.bytes());
+    fn store(&self, uri: &TableUri, content: &Arc<dyn Content>) -> Result<StoredTable> {
+        self.meter.begin(Stage::Write, content.bytes());
         let layout = Layout::Loose(self.options.partitions);
         let options = WriteOptions::default().with_if_exists(self.options.if_exists);
-        let write = block_on(self.storage.begin(uri, &cells.schema, &layout, options))?;
-        let parts = self.write_parts(&write, cells);
+        let write = block_on(self.storage.begin(uri, content.schema(), &layout, options))?;
+        let parts = self.write_parts(&write, content);
         let stored = parts.and_then(|parts| block_on(self.storage.commit(write.clone(), parts)));
         stored.map_err(|error| match block_on(self.storage.abort(write)) {
             Ok(()) => error,
@@ -241,7 +192,7 @@ impl Upload {
     }
 
     /// All parts in order. The first error stops the other workers.
-    fn write_parts(&self, write: &Write, cells: &Arc<Cells>) -> Result<Vec<Part>> {
+    fn write_parts(&self, write: &Write, content: &Arc<dyn Content>) -> Result<Vec<Part>> {
         let partitions = self.options.partitions;
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(partitions as usize);
         let (next, done) = (AtomicU32::new(0), Mutex::new(Ok(Vec::new())));
@@ -251,7 +202,7 @@ impl Upload {
                 if partition >= partitions {
                     break;
                 }
-                let part = self.write_part(write, cells, partition);
+                let part = self.write_part(write, content, partition);
                 let failed = part.is_err();
                 keep(&mut done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), partition, part);
                 if failed {
@@ -266,10 +217,10 @@ impl Upload {
         Ok(parts.into_iter().map(|(_, part)| part).collect())
     }
 
-    fn write_part(&self, write: &Write, cells: &Arc<Cells>, partition: u32) -> Result<Part> {
-        let rows = stream::iter(Batches::new(cells, partition, &self.meter)).boxed();
+    fn write_part(&self, write: &Write, content: &Arc<dyn Content>, partition: u32) -> Result<Part> {
+        let rows = stream::iter(content.clone().batches(partition, &self.meter)).boxed();
         let part = block_on(self.storage.write_part(write, partition, rows))?;
-        let range = cells.ranges.range(partition);
+        let range = content.ranges().range(partition);
         if part.size.rows != range.end - range.start {
             let rows = range.end - range.start;
             return Err(Error::bug(format!("part {partition} has {} rows, expected {rows}", part.size.rows)));
@@ -277,7 +228,7 @@ impl Upload {
         Ok(part)
     }
 
-    fn record(&self, stored: &StoredTable, source: &Source, preview: Vec<Vec<Option<String>>>) -> Result<()> {
+    fn record(&self, stored: &StoredTable, file: String, preview: Vec<Vec<Option<String>>>) -> Result<()> {
         let now = now_ms();
         let record = TableRecord {
             table: self.options.table.clone(),
@@ -288,10 +239,7 @@ impl Upload {
             rows: stored.rows(),
             bytes: stored.bytes(),
             preview,
-            origin: BTreeMap::from([
-                ("made_by".to_owned(), "upload".to_owned()),
-                ("file".to_owned(), source.describe()),
-            ]),
+            origin: BTreeMap::from([("made_by".to_owned(), "upload".to_owned()), ("file".to_owned(), file)]),
             created_ms: now,
             updated_ms: now,
         };
@@ -327,28 +275,6 @@ fn keep(done: &mut Result<Vec<(u32, Part)>>, partition: u32, part: Result<Part>)
         (Ok(_), Err(error)) => *done = Err(error),
         (Err(_), _) => {}
     }
-}
-
-/// The type of each column, and what to tell of it.
-fn decide(
-    survey: &Survey,
-    columns: &Columns,
-    source: &Source,
-) -> Result<(Vec<TypedColumn>, Vec<ColumnSummary>)> {
-    let decided = columns.values.iter().zip(&survey.columns).map(|(column, seen)| {
-        let (typed, note) = seen.decide(column, source)?;
-        let summary = ColumnSummary {
-            name: column.name.clone(),
-            data_type: typed.value_type.data_type(),
-            purpose: typed.purpose(),
-            nulls: seen.nulls,
-            distinct: None,
-            extent: None,
-            note,
-        };
-        Ok((typed, summary))
-    });
-    decided.collect()
 }
 
 fn now_ms() -> u64 {

@@ -1,8 +1,7 @@
 //! The second pass: rows of known types to batches, for one partition. Every partition reads for itself from the nearest mark
 //! on, so that several are written at once and each can be written again.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::{ArrayRef, RecordBatch};
@@ -10,18 +9,17 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Result, TableSchema};
 
 use crate::columns::{KeySource, TypedColumn};
+use crate::content::{self, Content, Stats, shortened};
 use crate::csv::builder::{ColumnBuilder, builder};
 use crate::csv::source::{Mark, Rows, Source};
 use crate::csv::survey::is_null;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
-use crate::summary::ColumnStats;
+use crate::stats::ColumnStats;
 
 /// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
 const BATCH_ROWS: u64 = 65_536;
 const BATCH_BYTES: u64 = 4 << 20;
-/// Letters of a cell kept for display.
-const PREVIEW_LETTERS: usize = 200;
 
 /// Everything the second pass knows. Shared by all partitions.
 #[derive(Debug)]
@@ -34,21 +32,10 @@ pub(crate) struct Cells {
     pub schema: TableSchema,
     pub key: KeySource,
     pub columns: Vec<TypedColumn>,
-    /// Of each column, by partition, as far as it is written.
-    pub stats: Mutex<BTreeMap<u32, Vec<ColumnStats>>>,
+    pub stats: Stats,
 }
 
 impl Cells {
-    /// What was written of each column.
-    pub fn stats(&self) -> Vec<ColumnStats> {
-        let stats = self.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut all = vec![ColumnStats::default(); self.columns.len()];
-        for part in stats.values() {
-            all.iter_mut().zip(part).for_each(|(all, part)| all.merge(part.clone()));
-        }
-        all
-    }
-
     /// Goes to the first row that stays of those numbered `kept` and on. The caller advances from there.
     fn rows_at(&self, kept: u64, meter: &Meter) -> Result<Rows> {
         let first = self.dropped.row_of(kept);
@@ -80,36 +67,54 @@ impl Cells {
     }
 }
 
-/// The first rows as text, key first, for display.
-pub(crate) fn preview(cells: &Cells, limit: usize, meter: &Meter) -> Result<Vec<Vec<Option<String>>>> {
-    let limit = cells.ranges.all().end.min(limit as u64);
-    let mut rows = cells.rows_at(0, meter)?;
-    let mut shown = Vec::new();
-    for _ in 0..limit {
-        cells.advance(&mut rows)?;
-        let key = match &cells.key {
-            KeySource::Column(position) => shortened(rows.get(*position)),
-            KeySource::Made(prefix) => Cells::made_key(prefix, &rows),
-        };
-        let values = cells.columns.iter().map(|typed| {
-            let cell = rows.get(typed.column.position);
-            (!is_null(cell, &typed.column.nulls)).then(|| shortened(cell))
-        });
-        shown.push(std::iter::once(Some(key)).chain(values).collect());
+impl Content for Cells {
+    fn schema(&self) -> &TableSchema {
+        &self.schema
     }
-    Ok(shown)
-}
 
-fn shortened(cell: &str) -> String {
-    match cell.char_indices().nth(PREVIEW_LETTERS) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.to_owned(),
+    fn ranges(&self) -> &RowRanges {
+        &self.ranges
+    }
+
+    fn bytes(&self) -> u64 {
+        self.source.bytes()
+    }
+
+    fn describe(&self) -> String {
+        self.source.describe()
+    }
+
+    fn batches(self: Arc<Self>, partition: u32, meter: &Arc<Meter>) -> content::Batches {
+        Box::new(Batches::new(&self, partition, meter))
+    }
+
+    fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Vec<Vec<Option<String>>>> {
+        let limit = self.ranges.all().end.min(limit as u64);
+        let mut rows = self.rows_at(0, meter)?;
+        let mut shown = Vec::new();
+        for _ in 0..limit {
+            self.advance(&mut rows)?;
+            let key = match &self.key {
+                KeySource::Column(position) => shortened(rows.get(*position)),
+                KeySource::Made(prefix) => Cells::made_key(prefix, &rows),
+            };
+            let values = self.columns.iter().map(|typed| {
+                let cell = rows.get(typed.column.position);
+                (!is_null(cell, &typed.column.nulls)).then(|| shortened(cell))
+            });
+            shown.push(std::iter::once(Some(key)).chain(values).collect());
+        }
+        Ok(shown)
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.stats
     }
 }
 
 /// The batches of one partition.
 #[derive(Debug)]
-pub(crate) struct Batches {
+struct Batches {
     cells: Arc<Cells>,
     meter: Arc<Meter>,
     partition: u32,
@@ -119,15 +124,17 @@ pub(crate) struct Batches {
     rows: Option<Rows>,
     key: StringBuilder,
     builders: Vec<Box<dyn ColumnBuilder>>,
+    stats: Vec<ColumnStats>,
 }
 
 impl Batches {
-    pub fn new(cells: &Arc<Cells>, partition: u32, meter: &Arc<Meter>) -> Self {
+    fn new(cells: &Arc<Cells>, partition: u32, meter: &Arc<Meter>) -> Self {
         Self {
             partition,
             left: cells.ranges.range(partition),
             rows: None,
             key: StringBuilder::new(),
+            stats: vec![ColumnStats::default(); cells.columns.len()],
             builders: cells.columns.iter().map(|typed| builder(typed.value_type)).collect(),
             cells: cells.clone(),
             meter: meter.clone(),
@@ -171,14 +178,17 @@ impl Batches {
     }
 
     fn finish(&mut self) -> Result<RecordBatch> {
-        if self.left.is_empty() {
-            let stats = self.builders.iter().map(|builder| builder.stats()).collect();
-            let mut all = self.cells.stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            all.insert(self.partition, stats); // in place of those of an earlier attempt
-        }
         let key = Arc::new(self.key.finish()) as ArrayRef;
-        let values = self.builders.iter_mut().map(|builder| builder.finish());
-        self.cells.schema.batch(std::iter::once(key).chain(values).collect())
+        let values = self.builders.iter_mut().zip(&mut self.stats).map(|(builder, stats)| {
+            let values = builder.finish();
+            stats.add(&values);
+            values
+        });
+        let batch = self.cells.schema.batch(std::iter::once(key).chain(values).collect())?;
+        if self.left.is_empty() {
+            self.cells.stats.put(self.partition, std::mem::take(&mut self.stats));
+        }
+        Ok(batch)
     }
 }
 

@@ -217,9 +217,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         std::fs::write(&path, text).unwrap();
+        (folder, reopen(&path))
+    }
+
+    fn reopen(path: &std::path::Path) -> Open {
         let options = UploadOptions::new(TableName::new("ns", "name").unwrap(), [path]);
-        let inputs = input::open_all(&options, &Meter::new(|_| {})).unwrap();
-        (folder, inputs[0].open().unwrap())
+        let input::Inputs::Csv(inputs) = input::open_all(&options, &Meter::new(|_| {})).unwrap() else {
+            panic!("it is no CSV file")
+        };
+        inputs[0].open().unwrap()
     }
 
     /// Values of all records with the bytes that they take, up to the first fault.
@@ -277,14 +283,12 @@ mod tests {
     #[test]
     fn a_record_without_an_end_is_not_read_beyond_the_limit() {
         for begin in ["id\nx", "id\n\"x\n"] {
-            let (_folder, file) = open(begin.as_bytes());
+            let (folder, file) = open(begin.as_bytes());
             // a hole of a gigabyte behind it takes no disk
-            let path = std::fs::read_dir(_folder.path()).unwrap().next().unwrap().unwrap().path();
+            let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
             std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 30).unwrap();
             drop(file);
-            let options = UploadOptions::new(TableName::new("ns", "name").unwrap(), [path]);
-            let inputs = input::open_all(&options, &Meter::new(|_| {})).unwrap();
-            let file = inputs[0].open().unwrap();
+            let file = reopen(&path);
             let chunks = Chunks::new([(0, file.bytes())].into_iter(), CHUNK_BYTES);
             let first = block(&file, &chunks.get(0), 0, Quoting::Rfc4180, &Turns::default(), Vec::new());
             let first = first.unwrap().unwrap();

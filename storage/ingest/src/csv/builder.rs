@@ -9,15 +9,9 @@ use arrow_array::types::{
     TimestampMicrosecondType as Microseconds,
 };
 use arrow_array::{ArrayRef, ArrowPrimitiveType};
-use tributary_core::layout::hash_bytes;
 
-use crate::sketch::Sketch;
-use crate::summary::{ColumnStats, Decimal, Extent};
 use crate::value;
 use crate::value_type::ValueType;
-
-/// Letters kept of the least and the greatest text.
-const EXTENT_LETTERS: usize = 40;
 
 /// A growing column.
 pub(crate) trait ColumnBuilder: fmt::Debug + Send {
@@ -27,190 +21,93 @@ pub(crate) trait ColumnBuilder: fmt::Debug + Send {
     fn push_null(&mut self);
     /// The column, and begins a new one.
     fn finish(&mut self) -> ArrayRef;
-    /// What was ever pushed.
-    fn stats(&self) -> ColumnStats;
 }
 
 /// A builder for a type.
 pub(crate) fn builder(value_type: ValueType) -> Box<dyn ColumnBuilder> {
-    use Extent::{Days, Integers, Micros, Numbers};
     match value_type {
-        ValueType::Int32 => ordered::<Int32Type, _, _>(
-            value_type,
-            value::integer,
-            |value| value as u64,
-            |a, b| Integers(a.into(), b.into()),
-        ),
-        ValueType::Int64 => {
-            ordered::<Int64Type, _, _>(value_type, value::integer, |value| value as u64, Integers)
+        ValueType::Int32 => fixed::<Int32Type, _>(value_type, value::integer),
+        ValueType::Int64 => fixed::<Int64Type, _>(value_type, value::integer),
+        ValueType::Float32 => fixed::<Float32Type, _>(value_type, value::float32),
+        ValueType::Float64 => fixed::<Float64Type, _>(value_type, value::float64),
+        ValueType::Date => fixed::<Date32Type, _>(value_type, value::date),
+        ValueType::Timestamp => fixed::<Microseconds, _>(value_type, value::timestamp),
+        ValueType::TimestampUtc => fixed::<Microseconds, _>(value_type, value::timestamp_utc),
+        ValueType::Decimal(digits) => {
+            fixed::<Decimal128Type, _>(value_type, move |cell: &str| value::decimal(cell, digits))
         }
-        ValueType::Float32 => ordered::<Float32Type, _, _>(
-            value_type,
-            value::float32,
-            |value| u64::from(value.to_bits()),
-            |a, b| Numbers(a.into(), b.into()),
-        ),
-        ValueType::Float64 => ordered::<Float64Type, _, _>(value_type, value::float64, f64::to_bits, Numbers),
-        ValueType::Date => ordered::<Date32Type, _, _>(
-            value_type,
-            value::date,
-            |value| value as u64,
-            |a, b| Days(a.into(), b.into()),
-        ),
-        ValueType::Timestamp => {
-            ordered::<Microseconds, _, _>(value_type, value::timestamp, |value| value as u64, Micros)
-        }
-        ValueType::TimestampUtc => {
-            ordered::<Microseconds, _, _>(value_type, value::timestamp_utc, |value| value as u64, Micros)
-        }
-        ValueType::Decimal(digits) => ordered::<Decimal128Type, _, _>(
-            value_type,
-            move |cell: &str| value::decimal(cell, digits),
-            |value| value as u64 ^ (value >> 64) as u64,
-            move |a, b| {
-                let decimal = |unscaled| Decimal { unscaled, scale: digits.scale() };
-                Extent::Decimals(decimal(a), decimal(b))
-            },
-        ),
-        ValueType::Bool => Box::<Truths>::default(),
-        ValueType::Text | ValueType::Category => Box::<Texts>::default(),
+        ValueType::Bool => Box::new(BooleanBuilder::new()),
+        ValueType::Text | ValueType::Category => Box::new(StringBuilder::new()),
     }
 }
 
-/// Values of a fixed width that have an order.
-struct Ordered<T: ArrowPrimitiveType, P, E> {
+/// Values of a fixed width.
+struct Fixed<T: ArrowPrimitiveType, P> {
     values: PrimitiveBuilder<T>,
     parse: P,
-    bits: fn(T::Native) -> u64,
-    extent: E,
-    bounds: Option<(T::Native, T::Native)>,
-    nulls: u64,
-    sketch: Sketch,
 }
 
-fn ordered<T, P, E>(
-    value_type: ValueType,
-    parse: P,
-    bits: fn(T::Native) -> u64,
-    extent: E,
-) -> Box<dyn ColumnBuilder>
+fn fixed<T, P>(value_type: ValueType, parse: P) -> Box<dyn ColumnBuilder>
 where
     T: ArrowPrimitiveType,
     P: Fn(&str) -> Option<T::Native> + Send + 'static,
-    E: Fn(T::Native, T::Native) -> Extent + Send + 'static,
 {
     let values = PrimitiveBuilder::<T>::new().with_data_type(value_type.data_type());
-    Box::new(Ordered { values, parse, bits, extent, bounds: None, nulls: 0, sketch: Sketch::default() })
+    Box::new(Fixed { values, parse })
 }
 
-impl<T, P, E> ColumnBuilder for Ordered<T, P, E>
+impl<T, P> ColumnBuilder for Fixed<T, P>
 where
     T: ArrowPrimitiveType,
     P: Fn(&str) -> Option<T::Native> + Send,
-    E: Fn(T::Native, T::Native) -> Extent + Send,
 {
     fn push(&mut self, cell: &str) -> bool {
         let Some(value) = (self.parse)(cell) else { return false };
         self.values.append_value(value);
-        self.sketch.add_number((self.bits)(value));
-        let (low, high) = self.bounds.get_or_insert((value, value));
-        if value < *low {
-            *low = value;
-        } else if value > *high {
-            *high = value;
-        }
         true
     }
 
     fn push_null(&mut self) {
         self.values.append_null();
-        self.nulls += 1;
     }
 
     fn finish(&mut self) -> ArrayRef {
         Arc::new(self.values.finish())
     }
-
-    fn stats(&self) -> ColumnStats {
-        ColumnStats {
-            nulls: self.nulls,
-            extent: self.bounds.map(|(low, high)| (self.extent)(low, high)),
-            sketch: self.sketch.clone(),
-        }
-    }
 }
 
-impl<T: ArrowPrimitiveType, P, E> fmt::Debug for Ordered<T, P, E> {
+impl<T: ArrowPrimitiveType, P> fmt::Debug for Fixed<T, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Ordered").field(&T::DATA_TYPE).finish()
+        f.debug_tuple("Fixed").field(&T::DATA_TYPE).finish()
     }
 }
 
-/// Truth values.
-#[derive(Debug, Default)]
-struct Truths {
-    values: BooleanBuilder,
-    nulls: u64,
-    sketch: Sketch,
+impl ColumnBuilder for BooleanBuilder {
+    fn push(&mut self, cell: &str) -> bool {
+        value::boolean(cell).map(|value| self.append_value(value)).is_some()
+    }
+
+    fn push_null(&mut self) {
+        self.append_null();
+    }
+
+    fn finish(&mut self) -> ArrayRef {
+        Arc::new(BooleanBuilder::finish(self))
+    }
 }
 
-impl ColumnBuilder for Truths {
+impl ColumnBuilder for StringBuilder {
     fn push(&mut self, cell: &str) -> bool {
-        let Some(value) = value::boolean(cell) else { return false };
-        self.values.append_value(value);
-        self.sketch.add_number(value.into());
+        self.append_value(cell);
         true
     }
 
     fn push_null(&mut self) {
-        self.values.append_null();
-        self.nulls += 1;
+        self.append_null();
     }
 
     fn finish(&mut self) -> ArrayRef {
-        Arc::new(self.values.finish())
-    }
-
-    fn stats(&self) -> ColumnStats {
-        ColumnStats { nulls: self.nulls, extent: None, sketch: self.sketch.clone() }
-    }
-}
-
-/// Texts, ordered by their bytes.
-#[derive(Debug, Default)]
-struct Texts {
-    values: StringBuilder,
-    bounds: Option<(String, String)>,
-    nulls: u64,
-    sketch: Sketch,
-}
-
-impl ColumnBuilder for Texts {
-    fn push(&mut self, cell: &str) -> bool {
-        self.values.append_value(cell);
-        self.sketch.add(hash_bytes(cell.as_bytes()));
-        let (low, high) = self.bounds.get_or_insert_with(|| (cell.to_owned(), cell.to_owned()));
-        if cell < low.as_str() {
-            cell.clone_into(low);
-        } else if cell > high.as_str() {
-            cell.clone_into(high);
-        }
-        true
-    }
-
-    fn push_null(&mut self) {
-        self.values.append_null();
-        self.nulls += 1;
-    }
-
-    fn finish(&mut self) -> ArrayRef {
-        Arc::new(self.values.finish())
-    }
-
-    fn stats(&self) -> ColumnStats {
-        let short = |text: &String| text.chars().take(EXTENT_LETTERS).collect();
-        let extent = self.bounds.as_ref().map(|(low, high)| Extent::Texts(short(low), short(high)));
-        ColumnStats { nulls: self.nulls, extent, sketch: self.sketch.clone() }
+        Arc::new(StringBuilder::finish(self))
     }
 }
 

@@ -6,7 +6,8 @@ mod source;
 mod survey;
 mod builder;
 mod batches;
+mod again;
+mod prepare;
 
-pub(crate) use batches::{Batches, Cells, preview};
-pub(crate) use source::{Mark, NOT_TEXT, Place, Rows, Source};
-pub(crate) use survey::{Ids, Survey, survey};
+pub(crate) use prepare::prepare;
+pub(crate) use source::{NOT_TEXT, Place, Source};

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -37,35 +36,22 @@ pub(crate) struct Survey {
     pub rows: u64,
     /// Places to begin at, in order; the first is row 0. Several of the same row if chunks have no rows.
     pub marks: Arc<[Mark]>,
-    /// Of all good rows; nothing if ids are made.
-    pub ids: Vec<Ids>,
+    /// Hashes of the ids of all good rows; nothing if ids are made.
+    pub ids: Vec<Sorter<()>>,
     pub columns: Vec<SeenColumn>,
     /// Bad rows.
     pub rejected: RowSet,
 }
 
-/// Hashes of sample ids with their rows. A row is known by its mark and its place behind that, because the first pass does
-/// not know how many rows there are before a chunk.
-#[derive(Debug)]
-pub(crate) struct Ids(Sorter<()>);
+/// What is noted of a row with its id's hash: its mark, and its place behind that, because the first pass does not know how many rows
+/// there are before a chunk.
+fn noted(chunk: usize, row: u64) -> u64 {
+    (chunk as u64) << 32 | row
+}
 
-impl Ids {
-    fn new(most_bytes: usize, scratch: &Path) -> Self {
-        Self(Sorter::new(most_bytes, scratch))
-    }
-
-    fn push(&mut self, id: &str, chunk: usize, row: u64) -> Result<()> {
-        self.0.push(hash_bytes(id.as_bytes()), (chunk as u64) << 32 | row, ())
-    }
-
-    pub fn into_sorter(self) -> Sorter<()> {
-        self.0
-    }
-
-    /// The number of a row that is in the sorter.
-    pub fn row_of(packed: u64, marks: &[Mark]) -> u64 {
-        marks[(packed >> 32) as usize].row + (packed & u64::from(u32::MAX))
-    }
+/// The number of a row.
+pub(crate) fn row_of(noted: u64, marks: &[Mark]) -> u64 {
+    marks[(noted >> 32) as usize].row + (noted & u64::from(u32::MAX))
 }
 
 /// What was seen of one column.
@@ -108,8 +94,8 @@ pub(crate) fn survey(
         next: AtomicUsize::new(0),
         whole: Mutex::new(whole),
     };
-    let new_ids = || Ids::new(options.sort_bytes / workers, &options.scratch);
-    let ids: Vec<Result<Ids>> = thread::scope(|scope| {
+    let new_ids = || Sorter::new(options.sort_bytes / workers, &options.scratch);
+    let ids: Vec<Result<Sorter<()>>> = thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| pass.work(new_ids()))).collect();
         let panicked = |_| Err(Error::bug("a thread of the first pass panicked"));
         workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
@@ -175,7 +161,7 @@ impl Drop for EndTurns<'_> {
 }
 
 impl<'a> Pass<'a> {
-    fn work(&self, mut ids: Ids) -> Result<Ids> {
+    fn work(&self, mut ids: Sorter<()>) -> Result<Sorter<()>> {
         let _end = EndTurns(&self.turns);
         let mut records = Records::new(self.source.dialect());
         let mut open = None;
@@ -194,7 +180,7 @@ impl<'a> Pass<'a> {
         index: usize,
         open: &mut Option<(usize, crate::input::Open)>,
         records: &mut Records,
-        ids: &mut Ids,
+        ids: &mut Sorter<()>,
     ) -> Result<Part> {
         let chunk = self.chunks.get(index);
         let file = match open.take().filter(|(file, _)| *file == chunk.file) {
@@ -223,7 +209,7 @@ impl<'a> Pass<'a> {
         Ok(part)
     }
 
-    fn read(&self, index: usize, records: &mut Records, ids: &mut Ids, part: &mut Part) -> Result<()> {
+    fn read(&self, index: usize, records: &mut Records, ids: &mut Sorter<()>, part: &mut Part) -> Result<()> {
         let wanted = self.lock().rejects.wanted();
         loop {
             match records.advance() {
@@ -239,7 +225,8 @@ impl<'a> Pass<'a> {
             match self.check(records, &mut part.columns) {
                 Ok(()) => {
                     if let KeySource::Column(position) = self.columns.key {
-                        ids.push(records.get(position), index, row)?;
+                        let hash = hash_bytes(records.get(position).as_bytes());
+                        ids.push(hash, noted(index, row), ())?;
                     }
                 }
                 Err((column, reason)) => {

@@ -41,7 +41,9 @@ impl Format {
             [0xFD, b'7', b'z', b'X', b'Z', 0] => unpack("xz", "xz -dc FILE"),
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', ..] => unpack("bzip2", "bzip2 -dc FILE"),
             [b'P', b'K', 3, 4, ..] => unpack("zip", "unzip -p FILE"),
-            [b'P', b'A', b'R', b'1', ..] => Err(Error::invalid(format!("{name} is Parquet, expected CSV"))),
+            [b'P', b'A', b'R', b'1', ..] => Err(Error::invalid(format!(
+                "{name} is Parquet, which cannot be read from a pipe; give the file itself"
+            ))),
             _ => Ok(Self::Text),
         }
     }
@@ -179,7 +181,7 @@ mod tests {
             let error = unpacked(first).unwrap_err().to_string();
             assert!(error.starts_with(&format!("rows is compressed ({format})")), "{error}");
         }
-        assert!(unpacked(b"PAR1....").unwrap_err().to_string().contains("is Parquet"));
+        assert!(unpacked(b"PAR1....").unwrap_err().to_string().contains("is Parquet, which cannot"));
     }
 
     #[test]

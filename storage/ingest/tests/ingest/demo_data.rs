@@ -26,7 +26,7 @@ fn the_demo_upload_files_make_the_tables_of_the_demo_job() {
         let site = Site::new();
         let summary = site.upload(options).unwrap();
         assert_eq!((summary.rows, summary.columns.len(), summary.partitions), (500, columns, 4));
-        assert!(summary.columns.iter().all(|column| column.nulls == nulls && column.note.is_none()));
+        assert!(summary.columns.iter().all(|column| column.nulls == Some(nulls) && column.note.is_none()));
         let values = summary.columns.iter().filter(|column| column.purpose == Purpose::Value);
         assert!(values.clone().all(|column| column.data_type == DataType::Float64));
         assert_eq!(values.count(), columns - usize::from(party == "guest"));

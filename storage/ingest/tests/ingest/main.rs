@@ -4,6 +4,7 @@
 
 mod demo_data;
 mod inputs;
+mod parquet_files;
 mod rejects;
 mod site;
 mod uploads;

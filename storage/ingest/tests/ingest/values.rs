@@ -39,7 +39,10 @@ fn types_are_found_over_the_whole_file() {
         DataType::Utf8,
     ];
     assert_eq!(types(&summary), expected.iter().collect::<Vec<_>>());
-    assert_eq!(summary.columns.iter().map(|c| c.nulls).collect::<Vec<_>>(), [1, 0, 1, 1, 1, 1, 1, 3, 1]);
+    assert_eq!(
+        summary.columns.iter().map(|c| c.nulls.unwrap()).collect::<Vec<_>>(),
+        [1, 0, 1, 1, 1, 1, 1, 3, 1]
+    );
     assert_eq!(summary.columns[0].extent, Some(Extent::Integers(-3, 1)));
     assert_eq!(summary.columns[1].extent, Some(Extent::Numbers(1.0, 1000.0)));
     assert_eq!(summary.columns[3].extent, Some(Extent::Days(-1, 19_753)));

@@ -1,0 +1,60 @@
+//! Rows of the first pass, read again by their numbers; blocks without any of them are not read.
+
+use std::sync::Arc;
+
+use tributary_core::{Error, Result};
+
+use crate::content::{Again, Row};
+use crate::csv::source::{Mark, Place, Rows, Source};
+use crate::csv::survey::row_of;
+use crate::progress::Meter;
+use crate::rejects::{Reason, Reject, Rejects};
+use crate::rowset::RowSet;
+
+/// The rows of CSV files, with their ids.
+pub(crate) struct CsvRows<'a> {
+    pub source: &'a Arc<Source>,
+    pub marks: &'a Arc<[Mark]>,
+    /// The column of the id.
+    pub position: usize,
+    pub meter: &'a Meter,
+}
+
+impl Again for CsvRows<'_> {
+    fn row_of(&self, noted: u64) -> u64 {
+        row_of(noted, self.marks)
+    }
+
+    fn visit(&self, set: &RowSet, each: &mut dyn FnMut(Row<'_>) -> Result<()>) -> Result<()> {
+        let mut wanted = set.next(0);
+        while let Some(first) = wanted {
+            self.meter.check()?;
+            let mark = self.marks.partition_point(|mark| mark.row <= first) - 1;
+            let end = self.marks.get(mark + 1).map_or(u64::MAX, |next| next.row);
+            let mut rows = Rows::from_mark(self.source, self.marks, mark);
+            while let Some(row) = wanted.filter(|row| *row < end) {
+                while rows.next_number() <= row {
+                    rows.advance()?;
+                }
+                let (id, place, bytes) = (rows.get(self.position), rows.place(), rows.span());
+                each(Row { number: row, id, place, bytes })?;
+                wanted = set.next(row + 1);
+            }
+        }
+        Ok(())
+    }
+
+    fn locate(&self, place: Place) -> String {
+        self.source.locate(place)
+    }
+
+    fn fault(&self, place: Place, reason: &str) -> Error {
+        self.source.fault(place, Some(self.position), reason)
+    }
+
+    fn reject(&self, row: &Row<'_>, rejects: &mut Rejects) -> Result<()> {
+        let (place, bytes) = (row.place, row.bytes.clone());
+        let column = Some(self.position);
+        rejects.add(self.source, &Reject { place, bytes, column, reason: Reason::Repeated })
+    }
+}

@@ -1,0 +1,83 @@
+//! CSV files to what can be written: all that is done before anything is stored.
+
+use std::sync::Arc;
+
+use tributary_core::layout::RowRanges;
+use tributary_core::{Error, Result};
+
+use crate::columns::{Columns, KeySource, TypedColumn};
+use crate::content::Stats;
+use crate::csv::again::CsvRows;
+use crate::csv::batches::Cells;
+use crate::csv::source::Source;
+use crate::csv::survey::{Survey, survey};
+use crate::duplicates::Search;
+use crate::input::Input;
+use crate::options::UploadOptions;
+use crate::progress::Meter;
+use crate::rejects::Rejects;
+use crate::summary::ColumnSummary;
+use crate::upload::Prepared;
+
+/// Reads and checks all rows.
+pub(crate) fn prepare(options: &UploadOptions, inputs: Vec<Input>, meter: &Meter) -> Result<Prepared> {
+    let source = Arc::new(Source::open(options, inputs)?);
+    let columns = Columns::resolve(options, source.names())?;
+    let mut rejects = Rejects::open(options, &source)?;
+    let mut survey = survey(&source, &columns, options, &mut rejects, meter)?;
+    if survey.rows == 0 {
+        return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
+    }
+    let mut dropped = std::mem::take(&mut survey.rejected);
+    let duplicates_dropped = match columns.key {
+        KeySource::Column(position) if !rejects.too_many() => {
+            let rows = CsvRows { source: &source, marks: &survey.marks, position, meter };
+            let search = Search { rows: &rows, options, meter };
+            search.run(std::mem::take(&mut survey.ids), &mut dropped, &mut rejects)?
+        }
+        _ => 0,
+    };
+    rejects.finish(&source)?;
+    if survey.rows == dropped.len() {
+        return Err(Error::invalid(format!("{}: every row is bad, so nothing is stored", source.describe())));
+    }
+    let (typed, described) = decide(&survey, &columns, &source)?;
+    let content = Cells {
+        ranges: RowRanges::even(survey.rows - dropped.len(), options.partitions),
+        schema: columns.schema(&typed)?,
+        key: columns.key,
+        stats: Stats::default(),
+        columns: typed,
+        marks: survey.marks,
+        source,
+        dropped,
+    };
+    Ok(Prepared {
+        content: Arc::new(content),
+        columns: described,
+        duplicates_dropped,
+        rejected: rejects.count(),
+    })
+}
+
+/// The type of each column, and what to tell of it.
+fn decide(
+    survey: &Survey,
+    columns: &Columns,
+    source: &Source,
+) -> Result<(Vec<TypedColumn>, Vec<ColumnSummary>)> {
+    let decided = columns.values.iter().zip(&survey.columns).map(|(column, seen)| {
+        let (typed, note) = seen.decide(column, source)?;
+        let summary = ColumnSummary {
+            name: column.name.clone(),
+            data_type: typed.value_type.data_type(),
+            purpose: typed.purpose(),
+            nulls: Some(seen.nulls),
+            distinct: None,
+            extent: None,
+            note,
+        };
+        Ok((typed, summary))
+    });
+    decided.collect()
+}
