@@ -1,12 +1,13 @@
-//! Files in: [`upload`] turns CSV files into a stored table and the site's record of it; [`delete`] takes both away.
+//! Files in: [`upload`] turns CSV or Parquet files into a stored table and the site's record of it, [`dry_run`] tells what it would
+//! do, and [`delete`] takes both away.
 //!
-//! The file is read twice. The first pass looks at every row: it finds what each column is, counts rows and missing
-//! values, and checks widths and ids, so that row nine million does not surprise a table that is half written. The second
-//! writes the partitions, several at once, each worker starting at a mark that the first pass left; only there are cells of a
-//! *given* type parsed, and a misfit takes the write back. Both stream: memory does not grow with the file, except for
-//! 16 bytes a row while ids are compared.
+//! CSV files are read twice. The first pass looks at every row, on all cores: it finds what each column is, and whatever is wrong,
+//! so that row nine million does not surprise a table that is half written. The second writes the partitions, several at
+//! once, each worker starting at a mark that the first pass left. Both stream: memory does not grow with the files, except for
+//! a bit for each row that is left out, and a mark a megabyte. What can be read only once (a pipe, gzip, zstd) is copied to a
+//! temporary file without a name before. Of Parquet files, whose types are known, the first pass reads ids, labels and weights.
 //!
-//! What values may be:
+//! What values of a CSV file may be:
 //! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not
 //! - numbers are finite: `NaN` and `inf` are refused, with their place, unless they are given as null spellings
 //! - a column of integers is `Int64`, of numbers `Float64`; integers beyond 64 bits are refused rather than rounded
