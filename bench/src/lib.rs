@@ -35,12 +35,6 @@ pub fn cost(command: &[String]) -> Result<Cost, String> {
         .map_err(|_| format!("{}: {}{}", command.join(" "), text, String::from_utf8_lossy(&output.stderr)))
 }
 
-/// The fastest of several runs.
-pub fn least(runs: usize, mut run: impl FnMut() -> Result<Cost, String>) -> Result<Cost, String> {
-    let costs = (0..runs).map(|_| run()).collect::<Result<Vec<Cost>, String>>()?;
-    costs.into_iter().min_by(|a, b| a.wall.total_cmp(&b.wall)).ok_or_else(|| "no run".into())
-}
-
 /// The median of several runs, by wall time.
 pub fn median(runs: usize, mut run: impl FnMut() -> Result<Cost, String>) -> Result<Cost, String> {
     let mut costs = (0..runs).map(|_| run()).collect::<Result<Vec<Cost>, String>>()?;
