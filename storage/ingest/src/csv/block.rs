@@ -79,9 +79,10 @@ impl Chunks {
     }
 }
 
-/// Tells each chunk, in order, whether it begins within quotes.
-#[derive(Debug, Default)]
+/// Tells each chunk, in order, whether it begins within quotes. Where quotes mean nothing, nobody waits.
+#[derive(Debug)]
 pub(crate) struct Turns {
+    quoting: Quoting,
     state: Mutex<Turn>,
     changed: Condvar,
 }
@@ -94,8 +95,15 @@ struct Turn {
 }
 
 impl Turns {
+    pub fn new(quoting: Quoting) -> Self {
+        Self { quoting, state: Mutex::default(), changed: Condvar::new() }
+    }
+
     /// Waits for the chunks before this one. `odd`: it has an odd number of quotes.
     fn take(&self, index: usize, chunk: &Chunk, odd: bool) -> Result<bool> {
+        if self.quoting == Quoting::None {
+            return Ok(false);
+        }
         let mut turn = self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         while turn.next != index && !turn.ended {
             turn = self.changed.wait(turn).unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -128,10 +136,10 @@ pub(crate) fn block(
     file: &Open,
     chunk: &Chunk,
     index: usize,
-    quoting: Quoting,
     turns: &Turns,
     mut bytes: Vec<u8>,
 ) -> Result<Option<Block>> {
+    let quoting = turns.quoting;
     bytes.clear();
     bytes.resize((chunk.to - chunk.from) as usize, 0);
     file.read_exact(chunk.from, &mut bytes).inspect_err(|_| turns.pass(index, chunk))?;
@@ -231,11 +239,11 @@ mod tests {
     /// Values of all records with the bytes that they take, up to the first fault.
     fn read(file: &Open, chunk_bytes: u64, quoting: Quoting) -> (Vec<(Range<u64>, String)>, bool) {
         let chunks = Chunks::new([(0, file.bytes())].into_iter(), chunk_bytes);
-        let (turns, mut found) = (Turns::default(), Vec::new());
+        let (turns, mut found) = (Turns::new(quoting), Vec::new());
         let mut records = Records::new(Dialect { delimiter: b',', quoting });
         for index in 0..chunks.len() {
             let memory = records.unload();
-            let Some(block) = block(file, &chunks.get(index), index, quoting, &turns, memory).unwrap() else {
+            let Some(block) = block(file, &chunks.get(index), index, &turns, memory).unwrap() else {
                 continue;
             };
             records.load(block);
@@ -290,10 +298,28 @@ mod tests {
             drop(file);
             let file = reopen(&path);
             let chunks = Chunks::new([(0, file.bytes())].into_iter(), CHUNK_BYTES);
-            let first = block(&file, &chunks.get(0), 0, Quoting::Rfc4180, &Turns::default(), Vec::new());
+            let first = block(&file, &chunks.get(0), 0, &Turns::new(Quoting::Rfc4180), Vec::new());
             let first = first.unwrap().unwrap();
             assert!(!first.whole);
             assert!(first.bytes.len() <= CHUNK_BYTES as usize + MAX_RECORD_BYTES + TAIL_BYTES);
+        }
+    }
+
+    #[test]
+    fn a_chunk_that_cannot_be_read_keeps_nobody_waiting() {
+        for quoting in [Quoting::Rfc4180, Quoting::None] {
+            let (folder, file) = open(b"a,b\nc,d\n");
+            let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+            let (chunks, turns) = (Chunks::new([(0, file.bytes())].into_iter(), 4), Turns::new(quoting));
+            std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(4).unwrap();
+            let look = |index| block(&file, &chunks.get(index), index, &turns, Vec::new());
+            let (first, second) = std::thread::scope(|scope| {
+                // the second is asked for first, and where quotes count it waits
+                let second = scope.spawn(|| look(1));
+                (look(0), second.join().unwrap())
+            });
+            assert!(second.unwrap_err().to_string().contains("changed while it was read"));
+            assert!(first.is_err(), "it ends within the second");
         }
     }
 }

@@ -73,7 +73,7 @@ impl Source {
         let chunks = Chunks::new([(begin, open.bytes())].into_iter(), CHUNK_BYTES);
         if chunks.len() > 0 {
             let chunk = chunks.get(0);
-            let block = block::block(&open, &chunk, 0, self.dialect.quoting, &Turns::default(), Vec::new())?;
+            let block = block::block(&open, &chunk, 0, &Turns::new(self.dialect.quoting), Vec::new())?;
             if let Some(block) = block {
                 records.load(Block { line: 1, ..block });
             }

@@ -90,7 +90,7 @@ pub(crate) fn survey(
         columns,
         meter,
         chunks,
-        turns: Turns::default(),
+        turns: Turns::new(source.dialect().quoting),
         next: AtomicUsize::new(0),
         whole: Mutex::new(whole),
     };
@@ -187,9 +187,8 @@ impl<'a> Pass<'a> {
             Some((_, open)) => Ok(open),
             None => self.source.inputs()[chunk.file].open(),
         };
-        let quoting = self.source.dialect().quoting;
         let file = file.inspect_err(|_| self.turns.pass(index, &chunk))?;
-        let block = block::block(&file, &chunk, index, quoting, &self.turns, records.unload());
+        let block = block::block(&file, &chunk, index, &self.turns, records.unload());
         *open = Some((chunk.file, file));
         let mut part = Part {
             chunk,
