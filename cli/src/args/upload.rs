@@ -7,14 +7,14 @@ use clap::{Args, ValueEnum};
 use super::PartyArg;
 
 pub(crate) const ABOUT: &str = "\
-Store CSV files as a table. Nothing is stored unless every row is good, or as many as --max-rejects allows.
+Store CSV or Parquet files as a table. Nothing is stored unless every row is good, or as many as --max-rejects allows.
 
-All rows are read twice: first to find the columns' types and whatever is wrong, then to write. Files compressed by gzip or zstd are \
+Rows of CSV are read twice: first to find the columns' types and whatever is wrong, then to write. Files compressed by gzip or zstd are \
 known by their content. They, and what comes through a pipe or as standard input, are first copied to a temporary file below the \
 home folder, which takes the room of the uncompressed rows and is gone with the command, however it ends.
 
 Types: int32, int64, float32, float64, bool, text, date (2024-01-31), timestamp (2024-01-31T12:30:00), timestamp_utc (with a zone), \
-decimal(digits,digits behind the point), category. Decimals and categories are never inferred. A row is bad if its width differs, a \
+decimal(digits,digits behind the point), category. Decimals and categories are never inferred; Parquet keeps its own types. A row of CSV is bad if its width differs, a \
 value is not of the type given or not UTF-8, or its id, label or weight is missing, or its id stands in an earlier row.";
 
 pub(crate) const EXAMPLES: &str = "\
@@ -32,7 +32,7 @@ pub(crate) struct Upload {
     /// An upload file in FATE's format; other options override what it says.
     #[arg(long, short, value_name = "JSON")]
     pub config: Option<PathBuf>,
-    /// The CSV file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; - is standard input.
+    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; - is standard input.
     #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present = "config")]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
