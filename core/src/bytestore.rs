@@ -37,6 +37,22 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>>;
     /// A small upload that fails with `AlreadyExists`, and changes nothing, when the name is taken.
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()>;
+    /// Gives the bytes of a name a second one, taking the place of what had it. By reading and writing them, unless the medium
+    /// knows better.
+    async fn copy(&self, from: &str, to: &str) -> Result<()> {
+        const CHUNK: u64 = 8 << 20;
+        let mut upload = self.put(to).await?;
+        let mut at = 0;
+        loop {
+            let bytes = self.get(from, at..at + CHUNK).await?;
+            let read = bytes.len() as u64;
+            upload.write(bytes).await?;
+            if read < CHUNK {
+                return upload.finish().await;
+            }
+            at += read;
+        }
+    }
     /// Everything below a folder (`""`: all there is), at any depth, in any order. Empty if there is nothing.
     async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
     /// Removes names, in this order; those that do not exist are no error.

@@ -8,6 +8,7 @@
 //! executor: a store that needs a runtime brings its own.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,23 @@ impl WriteOptions {
     }
 }
 
+/// Files of other programs that are to be read as a table, where they lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Bound {
+    /// Parquet files, or folders of them, in order.
+    pub files: Vec<PathBuf>,
+    /// Into how many partitions their row groups are grouped, at most.
+    pub partitions: u32,
+}
+
+impl Bound {
+    /// These files, in up to so many partitions.
+    pub fn new(files: impl IntoIterator<Item = impl Into<PathBuf>>, partitions: u32) -> Self {
+        Self { files: files.into_iter().map(Into::into).collect(), partitions }
+    }
+}
+
 /// A table being written. Serializable, so that executors can write parts of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
@@ -193,7 +211,24 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable>;
     /// Removes what a write left. No error if nothing is there.
     async fn abort(&self, write: Write) -> Result<()>;
-    /// Removes a table. `NotFound` if there is none.
+    /// Makes a table of files that lie elsewhere, without copying: their rows, in order, are read there by every scan. Columns
+    /// are found by name, and read as `schema` has them. A file that changes later makes scans fail with `Corrupt`.
+    /// `Unsupported` where files cannot be reached from the store.
+    async fn bind(
+        &self,
+        _uri: &TableUri,
+        _schema: &TableSchema,
+        _files: &Bound,
+        _options: WriteOptions,
+    ) -> Result<StoredTable> {
+        Err(Error::new(ErrorKind::Unsupported, format!("the {} store binds no files", self.info().name)))
+    }
+    /// Makes the same table in another place, and leaves this one. `AlreadyExists` if there is one. Cheap where the medium
+    /// can give stored bytes a second name.
+    async fn copy(&self, _table: &StoredTable, _to: &TableUri) -> Result<StoredTable> {
+        Err(Error::new(ErrorKind::Unsupported, format!("the {} store copies no tables", self.info().name)))
+    }
+    /// Removes a table, but no file that it was bound to. `NotFound` if there is none.
     async fn delete(&self, uri: &TableUri) -> Result<()>;
     /// Compares the stored bytes with the manifest: digests, counts, columns. `Corrupt` names the first part that differs.
     async fn verify(&self, table: &StoredTable) -> Result<()>;

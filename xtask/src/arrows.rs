@@ -14,9 +14,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("standalone", &["core", "partition"]),
     ("ballista", &["core", "partition"]),
     ("parquet", &["core"]),
-    ("table", &["core"]),
+    ("table", &["core", "parquet"]),
     ("file", &["core", "table"]),
     ("meta", &["core"]),
+    ("catalog", &["core", "document", "parquet"]),
+    ("export", &["core", "parquet"]),
     ("ingest", &["core", "document", "parquet"]),
     ("wire", &["core"]),
     ("memory", &["core", "wire"]),
@@ -27,7 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("flow", &["core", "document", "components"]),
     ("runtime", &["core", "document", "standalone", "ballista", "file", "meta", "memory"]),
     ("tune", &["core", "components", "psi"]),
-    ("cli", &["core", "document", "components", "flow", "ingest", "runtime", "tune"]),
+    ("cli", &["core", "document", "catalog", "components", "export", "flow", "ingest", "runtime", "tune"]),
     ("conformance", &["core"]),
     ("bench", &["core", "ballista"]),
 ];
@@ -35,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// A library that only these packages may name, because everything else reaches it through a contract.
 const CONFINED: &[(&str, &[&str])] = &[
     ("rayon", &["partition", "standalone"]),
-    ("parquet", &["parquet", "table"]),
+    ("parquet", &["parquet"]),
     ("rusqlite", &["meta"]),
     ("snow", &["wire"]),
     ("rug", &["paillier"]),

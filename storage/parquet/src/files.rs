@@ -59,6 +59,10 @@ impl Files {
     }
 
     fn add(&mut self, columns: Vec<Column>, about: FileAbout) -> Result<()> {
+        let rows = about.groups.iter().map(|group| group.rows);
+        if rows.chain([self.rows()]).try_fold(0u64, u64::checked_add).is_none() {
+            return Err(Error::invalid(format!("{}: impossible counts of rows", about.path.display())));
+        }
         let (path, first) = (about.path.display(), self.files[0].path.display());
         for position in 0..columns.len().max(self.columns.len()) {
             let shown = |column: Option<&Column>| {

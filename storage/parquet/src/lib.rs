@@ -1,5 +1,7 @@
 //! Parquet: the one crate that knows the format.
 //!
+//! [`write_rows`] and [`PartFile`] are for the parts of *our* tables, whose manifest says what they must be.
+//!
 //! [`Files`] are those of *other* programs (pandas, DuckDB, Spark): one file, several, or a folder of them, as rows of a
 //! [`TableSchema`](tributary_core::TableSchema). What the formats and types of others become:
 //!
@@ -44,14 +46,18 @@
 
 mod column;
 mod convert;
+mod encode;
 mod files;
 mod folder;
 mod footer;
 mod guard;
 mod local;
+mod part;
 mod rows;
 
 pub use column::Column;
+pub use encode::{Written, check_schema, write_rows};
 pub use files::{FileAbout, Files, Group};
 pub use footer::Stamp;
+pub use part::PartFile;
 pub use rows::{Rows, Span};

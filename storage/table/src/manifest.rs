@@ -9,12 +9,15 @@ use serde::{Deserialize, Serialize};
 use tributary_core::storage::{Part, StoredTable, TableUri, Write};
 use tributary_core::{Error, ErrorKind, Layout, Result, TableSchema};
 
+use crate::bound;
 use crate::place::{Attempt, check_part_file};
 
 /// What a manifest of ours says it is.
 const FORMAT: &str = "tributary-table";
 /// Raised when an older program could no longer read what we write.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// What a table without bound parts is written as: it needs no more.
+const VERSION_WITHOUT_BOUND: u32 = 1;
 /// The hash of keys and the partition function, by name: `core::layout` fixes both for ever.
 const KEYS: &str = "xxh3-64/0";
 /// Largest manifest: the most partitions and columns that a table may have take less than half of it.
@@ -52,7 +55,7 @@ impl Manifest {
     pub(crate) fn new(write: Write, parts: Vec<Part>, previous: Option<Attempt>) -> Result<Self> {
         let manifest = Self {
             format: FORMAT.to_owned(),
-            version: VERSION,
+            version: if parts.iter().any(bound::is_bound) { VERSION } else { VERSION_WITHOUT_BOUND },
             written_by: concat!("tributary ", env!("CARGO_PKG_VERSION")).to_owned(),
             snapshot: Attempt::parse(&write.attempt)?,
             previous,
@@ -101,7 +104,7 @@ impl Manifest {
             ));
         }
         let manifest: Self =
-            serde_json::from_slice(text).map_err(|e| corrupt("not a manifest of version 1").because(e))?;
+            serde_json::from_slice(text).map_err(|e| corrupt("its contents make no sense").because(e))?;
         manifest.check().map_err(|reason| corrupt("its numbers do not fit together").because(reason))?;
         Ok(manifest)
     }
@@ -122,7 +125,10 @@ impl Manifest {
             )));
         }
         for (partition, part) in (0u32..).zip(&self.parts) {
-            check_part_file(&part.file, partition)?;
+            match bound::is_bound(part) {
+                true => bound::spans(part).map(drop)?,
+                false => check_part_file(&part.file, partition)?,
+            }
             check_rows(&self.layout, partition, part.size.rows)?;
         }
         sum(&self.parts, |p| p.size.bytes)?;
@@ -135,6 +141,11 @@ impl Manifest {
 
     pub(crate) fn parts(&self) -> &[Part] {
         &self.parts
+    }
+
+    /// Whether its snapshot has a folder: not if all of it lies elsewhere.
+    pub(crate) fn has_folder(&self) -> bool {
+        !self.parts.iter().all(bound::is_bound)
     }
 
     /// Whether the write with this attempt made it.
@@ -250,7 +261,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_named_and_not_guessed_at() {
-        let error = refused(|m| m["version"] = 2.into());
+        let error = refused(|m| m["version"] = 3.into());
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let error = refused(|m| m["format"] = "delta".into());
         assert_eq!(error.kind(), ErrorKind::Corrupt);

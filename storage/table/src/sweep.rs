@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use tributary_core::{Error, Result, ResultExt};
 
+use crate::manifest::Manifest;
 use crate::place::{Attempt, Found, Place};
 use crate::tables::Tables;
 use tributary_core::bytestore::Entry;
@@ -53,7 +54,7 @@ impl Tables {
     async fn sweep_table(&self, place: &Place, before: SystemTime) -> Result<Vec<Entry>> {
         let manifest = self.manifest(place).await?;
         let leftovers = Leftovers::of(self.store.list(place.folder()).await?, before);
-        let snapshot = manifest.map(|manifest| manifest.snapshot);
+        let snapshot = manifest.filter(Manifest::has_folder).map(|manifest| manifest.snapshot);
         let removed = leftovers.except(snapshot.as_ref());
         let mut paths: Vec<String> = removed.iter().map(|entry| entry.path.clone()).collect();
         match &snapshot {

@@ -9,15 +9,15 @@ use futures::{StreamExt, TryStreamExt};
 
 use tributary_core::computing::RowStream;
 use tributary_core::storage::{
-    IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
+    Bound, IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
 };
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
-use crate::decode::PartFile;
-use crate::encode::{check_schema, write_rows};
+use crate::bound;
 use crate::manifest::{self, Manifest, check_rows};
 use crate::place::{Attempt, Place, check_part_file, fresh_part_file};
 use tributary_core::bytestore::ByteStore;
+use tributary_parquet::{Files, PartFile, check_schema, write_rows};
 
 /// The tables of a byte store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,8 +48,9 @@ impl Tables {
     /// Parts of the write as they lie there must be those named; others of the same write go.
     async fn settle_parts(&self, folder: &str, parts: &[Part]) -> Result<()> {
         let mut extra = Vec::new();
+        let own = parts.iter().filter(|part| !bound::is_bound(part));
         let mut missing: HashMap<String, u64> =
-            parts.iter().map(|part| (format!("{folder}/{}", part.file), part.size.bytes)).collect();
+            own.map(|part| (format!("{folder}/{}", part.file), part.size.bytes)).collect();
         for entry in self.store.list(folder).await? {
             match missing.remove(&entry.path) {
                 Some(bytes) if bytes == entry.bytes => {}
@@ -89,7 +90,11 @@ impl Tables {
             }
             IfExists::Fail => self.publish_first(place, manifest, text).await?,
         }
-        self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await;
+        match manifest.has_folder() {
+            true => self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await,
+            // for people only, so that failing to remove it is no error
+            false => drop(self.store.delete(&[place.current()]).await),
+        }
         Ok(())
     }
 
@@ -104,11 +109,26 @@ impl Tables {
         }
     }
 
+    /// The rows of a part, wherever it lies.
+    async fn part_rows(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
+        let part = part_of(table, partition)?;
+        match bound::is_bound(part) {
+            true => bound::rows(part, &table.schema),
+            false => self.part_file(table, partition)?.rows(&table.schema).await,
+        }
+    }
+
+    async fn verify_part(&self, table: &StoredTable, partition: u32) -> Result<()> {
+        let part = part_of(table, partition)?;
+        match bound::is_bound(part) {
+            true => bound::verify(part, &table.schema).await,
+            false => self.part_file(table, partition)?.verify(&table.schema).await,
+        }
+    }
+
     fn part_file(&self, table: &StoredTable, partition: u32) -> Result<PartFile> {
         let place = self.place(&table.uri)?;
-        let part = table.parts.get(partition as usize).ok_or_else(|| {
-            Error::invalid(format!("partition {partition}, the table has {}", table.parts.len()))
-        })?;
+        let part = part_of(table, partition)?;
         check_part_file(&part.file, partition)?;
         let path = place.part(&Attempt::parse(&table.snapshot)?, &part.file);
         Ok(PartFile { store: self.store.clone(), path, part: part.clone() })
@@ -183,6 +203,11 @@ impl Tables {
     }
 }
 
+fn part_of(table: &StoredTable, partition: u32) -> Result<&Part> {
+    let part = table.parts.get(partition as usize);
+    part.ok_or_else(|| Error::invalid(format!("partition {partition}, the table has {}", table.parts.len())))
+}
+
 fn already_exists() -> Error {
     Error::new(ErrorKind::AlreadyExists, "the table exists; choose another name, or replace it")
 }
@@ -210,8 +235,7 @@ impl Storage for Tables {
 
     async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
         let at = format!("read partition {partition} of table {}", table.uri);
-        let file = self.part_file(table, partition).at(|| at.as_str())?;
-        let rows = match file.rows(&table.schema).await {
+        let rows = match self.part_rows(table, partition).await {
             Ok(rows) => rows,
             Err(error) => return Err(self.explain(table, error).await.at(at)),
         };
@@ -279,6 +303,45 @@ impl Storage for Tables {
         self.remove_folder(&place.snapshot(&attempt)).await.at(at)
     }
 
+    async fn bind(
+        &self,
+        uri: &TableUri,
+        schema: &TableSchema,
+        files: &Bound,
+        options: WriteOptions,
+    ) -> Result<StoredTable> {
+        let at = || format!("bind table {uri}");
+        if !self.store.base().starts_with("file://") {
+            let text = "only the store of local files binds local files; upload them to this one";
+            return Err(Error::new(ErrorKind::Unsupported, text).at(at()));
+        }
+        let found = Files::open(&files.files).and_then(|found| found.check(schema).map(|()| found)).at(at)?;
+        let parts = bound::parts(&found, files.partitions).at(at)?;
+        let write = self.begin(uri, schema, &Layout::Loose(parts.len() as u32), options).await?;
+        self.commit(write, parts).await
+    }
+
+    async fn copy(&self, table: &StoredTable, to: &TableUri) -> Result<StoredTable> {
+        let at = || format!("copy table {} to {to}", table.uri);
+        let (from, old) = (self.place(&table.uri).at(at)?, Attempt::parse(&table.snapshot).at(at)?);
+        let write = self.begin(to, &table.schema, &table.layout, WriteOptions::default()).await.at(at)?;
+        let (place, new) = (self.place(to).at(at)?, Attempt::parse(&write.attempt).at(at)?);
+        let copied = async {
+            for part in table.parts.iter().filter(|part| !bound::is_bound(part)) {
+                self.store.copy(&from.part(&old, &part.file), &place.part(&new, &part.file)).await?;
+            }
+            self.commit(write.clone(), table.parts.clone()).await
+        };
+        match copied.await {
+            Ok(copy) => Ok(copy),
+            Err(error) => {
+                // the first error counts; what it leaves is found by clean-up
+                drop(self.abort(write).await);
+                Err(self.explain(table, error).await.at(at()))
+            }
+        }
+    }
+
     async fn delete(&self, uri: &TableUri) -> Result<()> {
         let at = || format!("delete table {uri}");
         let place = self.place(uri).at(at)?;
@@ -299,7 +362,7 @@ impl Storage for Tables {
     async fn verify(&self, table: &StoredTable) -> Result<()> {
         for partition in 0..table.layout.partitions() {
             let at = || format!("verify partition {partition} of table {}", table.uri);
-            if let Err(error) = self.part_file(table, partition).at(at)?.verify(&table.schema).await {
+            if let Err(error) = self.verify_part(table, partition).await {
                 return Err(self.explain(table, error).await.at(at()));
             }
         }

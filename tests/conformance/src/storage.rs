@@ -41,6 +41,7 @@ macro_rules! storage_suite {
                 a_reader_of_a_replaced_table_finishes,
                 a_reader_never_sees_rows_of_another_snapshot,
                 a_deleted_table_is_gone_and_its_name_is_free,
+                a_copy_is_a_table_of_its_own,
                 what_does_not_exist_is_not_found,
                 places_of_other_stores_are_refused,
                 rows_that_do_not_fit_are_refused_and_not_stored,
@@ -340,6 +341,21 @@ pub async fn a_deleted_table_is_gone_and_its_name_is_free(open: impl Fn() -> Sto
         assert_eq!(kind(store.open(&place).await), ErrorKind::NotFound);
         assert_eq!(kind(store.delete(&place).await), ErrorKind::NotFound);
     }
+}
+
+pub async fn a_copy_is_a_table_of_its_own(open: impl Fn() -> Store) {
+    let store = open();
+    let (from, to) = (store.locate(&name("t")).unwrap(), store.locate(&name("u")).unwrap());
+    let table = write_plain(&store, &from, 20, 2, WriteOptions::default()).await.unwrap();
+    let copy = store.copy(&table, &to).await.unwrap();
+    assert_eq!(open().open(&to).await.unwrap(), copy);
+    assert_eq!(kind(store.copy(&table, &to).await), ErrorKind::AlreadyExists);
+    let rows = read(&store, &table).await.unwrap();
+    store.delete(&from).await.unwrap();
+    assert_eq!(read(&open(), &copy).await.unwrap(), rows);
+    store.verify(&copy).await.unwrap();
+    assert_eq!(kind(store.copy(&table, &from).await), ErrorKind::NotFound);
+    assert_eq!(kind(store.open(&from).await), ErrorKind::NotFound, "half a copy is no table");
 }
 
 pub async fn what_does_not_exist_is_not_found(open: impl Fn() -> Store) {

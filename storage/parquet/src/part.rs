@@ -1,4 +1,4 @@
-//! One Parquet file into rows, a row group at a time. The manifest rules: a file with other columns, rows or bytes than it
+//! One part of a table of ours into rows, a row group at a time. The manifest rules: a file with other columns, rows or bytes than it
 //! says is `Corrupt`, and the error names file and column.
 //!
 //! The decoder is `parquet`'s push decoder: it says which bytes it wants, we ask the store. It was written for files of
@@ -37,15 +37,18 @@ const BATCH_BYTES: usize = 4 << 20;
 
 /// One stored part, to be read.
 #[derive(Debug, Clone)]
-pub(crate) struct PartFile {
-    pub(crate) store: Arc<dyn ByteStore>,
-    pub(crate) path: String,
-    pub(crate) part: Part,
+pub struct PartFile {
+    /// Has it.
+    pub store: Arc<dyn ByteStore>,
+    /// Within the store.
+    pub path: String,
+    /// What it is to be.
+    pub part: Part,
 }
 
 impl PartFile {
     /// The rows. Columns and counts of the footer are checked before this returns.
-    pub(crate) async fn rows(self, schema: &TableSchema) -> Result<RowStream> {
+    pub async fn rows(self, schema: &TableSchema) -> Result<RowStream> {
         let footer = self.check_footer(schema).await?;
         let decoder = self.guard(|| {
             let options = ArrowReaderOptions::new().with_schema(schema.arrow().clone());
@@ -63,7 +66,7 @@ impl PartFile {
     }
 
     /// Compares size, digest and footer with the manifest.
-    pub(crate) async fn verify(&self, schema: &TableSchema) -> Result<()> {
+    pub async fn verify(&self, schema: &TableSchema) -> Result<()> {
         let (mut digest, mut bytes) = (Sha256::new(), 0);
         loop {
             let chunk = self.store.get(&self.path, bytes..bytes + DIGEST_BYTES).await?;

@@ -36,13 +36,15 @@ const DICTIONARY_BYTES: usize = 128 << 10;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Written {
-    pub(crate) size: PartSize,
-    pub(crate) digest: String,
+pub struct Written {
+    /// Rows and bytes.
+    pub size: PartSize,
+    /// Of the bytes: `sha256:` and hex.
+    pub digest: String,
 }
 
 /// Encodes a stream into an upload, which the caller finishes. `InvalidInput` for a batch that does not fit `schema`.
-pub(crate) async fn write_rows(
+pub async fn write_rows(
     schema: &TableSchema,
     mut rows: RowStream,
     upload: &mut dyn Upload,
@@ -65,7 +67,7 @@ pub(crate) async fn write_rows(
 }
 
 /// `InvalidInput` for a schema that no Parquet file can have.
-pub(crate) fn check_schema(schema: &TableSchema) -> Result<()> {
+pub fn check_schema(schema: &TableSchema) -> Result<()> {
     if schema.arrow().fields().is_empty() {
         return Err(Error::invalid("a stored table needs at least one column"));
     }

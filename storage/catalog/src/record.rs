@@ -1,0 +1,68 @@
+//! The site's record of a table that a store has.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tributary_core::meta::{Expect, StorageMeta, TableRecord};
+use tributary_core::storage::{IfExists, Storage, StoredTable};
+use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
+
+/// How often a record is written anew after somebody else wrote it in between.
+const TRIES: usize = 8;
+
+/// Records a table that was just stored. With [`IfExists::Replace`] over whatever is known of that name, as long as the
+/// table is still the one stored.
+pub(crate) async fn write(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    table: &TableName,
+    stored: &StoredTable,
+    preview: Vec<Vec<Option<String>>>,
+    origin: &[(&str, String)],
+    if_exists: IfExists,
+) -> Result<TableRecord> {
+    let now = now_ms();
+    let record = TableRecord {
+        table: table.clone(),
+        engine: storage.info().name.to_owned(),
+        uri: stored.uri.clone(),
+        schema: stored.schema.clone(),
+        layout: stored.layout.clone(),
+        rows: stored.rows(),
+        bytes: stored.bytes(),
+        preview,
+        origin: origin.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+        created_ms: now,
+        updated_ms: now,
+    };
+    let written = match if_exists {
+        IfExists::Fail => meta.set(&record, Expect::Absent).await.map(drop),
+        IfExists::Replace => overwrite(storage, meta, &record, stored).await,
+    };
+    let at = || format!("the table is at {}, but not recorded; replace or delete it", stored.uri);
+    written.at(at).map(|()| record)
+}
+
+async fn overwrite(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    record: &TableRecord,
+    stored: &StoredTable,
+) -> Result<()> {
+    for _ in 0..TRIES {
+        let known = meta.get(&record.table).await?;
+        let expect = known.map_or(Expect::Absent, |(version, _)| Expect::At(version));
+        match meta.set(record, expect).await {
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
+            other => return other.map(drop),
+        }
+        if storage.open(&stored.uri).await?.snapshot != stored.snapshot {
+            break;
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, "somebody else replaces the same table"))
+}
+
+pub(crate) fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,60 @@
+//! Another name for a table.
+
+use std::sync::Arc;
+
+use tributary_core::meta::{Expect, StorageMeta, TableRecord};
+use tributary_core::storage::Storage;
+use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
+
+use crate::record::now_ms;
+
+/// Gives a table another name, and gives its record.
+///
+/// The table is made anew under its new name, which moves no bytes where the medium can name them twice, then recorded, and
+/// only then the old one goes. Cut short, it leaves both, each whole; the same call then says that the new name exists,
+/// and either may be deleted.
+///
+/// Errors: `NotFound`; `AlreadyExists` for the new name; `InvalidInput` if another store has the rows, or for equal names.
+pub async fn rename(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    from: &TableName,
+    to: &TableName,
+) -> Result<TableRecord> {
+    run(storage, meta, from, to).await.at(|| format!("rename table {from} to {to}"))
+}
+
+async fn run(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    from: &TableName,
+    to: &TableName,
+) -> Result<TableRecord> {
+    if from == to {
+        return Err(Error::invalid("both names are the same"));
+    }
+    let known = meta.get(from).await?;
+    let (version, record) = known.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such table"))?;
+    if record.engine != storage.info().name {
+        let (expected, got) = (&record.engine, storage.info().name);
+        return Err(Error::invalid(format!("its rows are in the store {expected:?}, not in {got:?}")));
+    }
+    if meta.get(to).await?.is_some() {
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "a table of that name exists; take another, or delete it",
+        ));
+    }
+    let stored = storage.open(&record.uri).await?;
+    let copy = storage.copy(&stored, &storage.locate(to)?).await?;
+    let renamed =
+        TableRecord { table: to.clone(), uri: copy.uri.clone(), updated_ms: now_ms(), ..record.clone() };
+    if let Err(error) = meta.set(&renamed, Expect::Absent).await {
+        let left = storage.delete(&copy.uri).await.err();
+        return Err(left.map_or(error, |left| left.at("the copy was not removed")));
+    }
+    let left = || format!("the table has its new name, but {from} is still there; delete it");
+    storage.delete(&record.uri).await.at(left)?;
+    meta.remove(from, version).await.at(left)?;
+    Ok(renamed)
+}

@@ -1,0 +1,335 @@
+//! A table to a sink, in one of three formats.
+
+use std::io::{self, BufWriter, Write};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+
+use arrow_array::RecordBatch;
+use arrow_ipc::writer::{FileWriter, StreamWriter};
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::executor::block_on;
+use futures::{StreamExt, stream};
+use serde::Serialize;
+use tributary_core::bytestore::Upload;
+use tributary_core::computing::RowStream;
+use tributary_core::storage::{Storage, StoredTable};
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
+
+use crate::csv::{CsvOptions, Encoder};
+use crate::ordered::{self, write_failed};
+use crate::sink::Sink;
+
+/// Batches read ahead of an encoder that works alone.
+const AHEAD: usize = 4;
+
+/// How a table is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 4180.
+    Csv(CsvOptions),
+    /// One Parquet file.
+    Parquet,
+    /// Arrow IPC: its file format.
+    ArrowFile,
+    /// Arrow IPC: its stream format, for pipes.
+    ArrowStream,
+}
+
+/// How to export.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportOptions {
+    /// As what.
+    pub format: Format,
+    /// How many threads encode CSV. The other formats are read by one and written by another.
+    pub threads: usize,
+}
+
+impl ExportOptions {
+    /// In this format, on two threads.
+    pub fn new(format: Format) -> Self {
+        Self { format, threads: 2 }
+    }
+}
+
+/// Asks an export to stop. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// From now on.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(Error::new(ErrorKind::Cancelled, "stopped; nothing was written")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// What an export did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Rows written.
+    pub rows: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Whether whoever reads the output closed it before the end.
+    pub closed_early: bool,
+    /// All columns, key first.
+    pub columns: Vec<ColumnSummary>,
+}
+
+/// What a column holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ColumnSummary {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub data_type: String,
+    /// Missing values.
+    pub nulls: u64,
+}
+
+/// Writes a table, in the order of its rows. Blocks the caller.
+///
+/// `tell` is called with rows and bytes written so far, one call at a time. Errors: `InvalidInput` for a column or value that
+/// the format cannot hold; `Cancelled` once `stop` was asked for; what the store or the sink says. After an error a file is not
+/// there. A reader who closes the other end of a pipe is no error.
+pub fn export(
+    storage: &Arc<dyn Storage>,
+    table: &StoredTable,
+    options: &ExportOptions,
+    mut sink: Sink,
+    stop: &Stop,
+    tell: impl Fn(u64, u64) + Send + Sync,
+) -> Result<Summary> {
+    let mut rows = Rows {
+        storage,
+        table,
+        stop,
+        partition: 0,
+        open: None,
+        nulls: vec![0; table.schema.arrow().fields().len()],
+    };
+    let written = match &options.format {
+        Format::Csv(csv) => {
+            let encoder = Encoder::new(csv, &table.schema)?;
+            sink.write_all(&encoder.header())
+                .map_err(write_failed)
+                .and_then(|()| write_csv(&encoder, &mut rows, options.threads, &mut sink, &tell))
+        }
+        Format::Parquet => write_parquet(table, &mut rows, &mut sink, &tell),
+        Format::ArrowFile => write_arrow(&mut rows, &mut sink, &tell, |out| {
+            FileWriter::try_new(out, table.schema.arrow())
+                .map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
+        }),
+        Format::ArrowStream => write_arrow(&mut rows, &mut sink, &tell, |out| {
+            StreamWriter::try_new(out, table.schema.arrow())
+                .map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
+        }),
+    };
+    let described = sink.described();
+    let (rows_written, closed_early) = match written {
+        Ok(rows) => (rows, false),
+        Err(error) if is_closed(&error) => (0, true),
+        Err(error) => return Err(error),
+    };
+    if !closed_early && rows_written != table.rows() {
+        let text = format!("{rows_written} rows were stored, expected {}", table.rows());
+        return Err(Error::new(ErrorKind::Corrupt, text));
+    }
+    let bytes = match closed_early {
+        true => sink.bytes(),
+        false => match sink.finish() {
+            Err(error) if is_closed(&error) => 0,
+            finished => finished.at(|| described)?,
+        },
+    };
+    let column = |(field, nulls): (&Arc<arrow_schema::Field>, &u64)| ColumnSummary {
+        name: field.name().clone(),
+        data_type: field.data_type().to_string(),
+        nulls: *nulls,
+    };
+    let columns = table.schema.arrow().fields().iter().zip(&rows.nulls).map(column).collect();
+    Ok(Summary { rows: rows_written, bytes, closed_early, columns })
+}
+
+fn is_closed(error: &Error) -> bool {
+    let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The rows of all partitions, one after another.
+struct Rows<'a> {
+    storage: &'a Arc<dyn Storage>,
+    table: &'a StoredTable,
+    stop: &'a Stop,
+    partition: u32,
+    open: Option<RowStream>,
+    nulls: Vec<u64>,
+}
+
+impl Rows<'_> {
+    fn next(&mut self) -> Result<Option<RecordBatch>> {
+        loop {
+            self.stop.check()?;
+            if let Some(rows) = &mut self.open {
+                if let Some(batch) = block_on(rows.next()).transpose()? {
+                    for (nulls, column) in self.nulls.iter_mut().zip(batch.columns()) {
+                        *nulls += column.null_count() as u64;
+                    }
+                    return Ok(Some(batch));
+                }
+                self.open = None;
+                self.partition += 1;
+            }
+            if self.partition >= self.table.layout.partitions() {
+                return Ok(None);
+            }
+            self.open = Some(block_on(self.storage.scan(self.table, self.partition))?);
+        }
+    }
+}
+
+fn write_csv(
+    encoder: &Encoder,
+    rows: &mut Rows<'_>,
+    threads: usize,
+    sink: &mut Sink,
+    tell: &(dyn Fn(u64, u64) + Sync),
+) -> Result<u64> {
+    let mut next = || rows.next();
+    ordered::run(threads.max(1), &mut next, &|batch| encoder.rows(batch), sink, tell)
+}
+
+/// Hands batches that another thread reads to `write`.
+fn read_ahead<T>(
+    rows: &mut Rows<'_>,
+    write: impl FnOnce(mpsc::IntoIter<Result<RecordBatch>>) -> Result<T>,
+) -> Result<T> {
+    thread::scope(|scope| {
+        let (send, receive) = mpsc::sync_channel(AHEAD);
+        let read = move || {
+            while let Some(batch) = rows.next().transpose() {
+                let failed = batch.is_err();
+                // nobody is there any more after an error of the writer
+                if send.send(batch).is_err() || failed {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new().name("export".into()).spawn_scoped(scope, read)?;
+        // the receiver goes before the scope waits for the reader
+        write(receive.into_iter())
+    })
+}
+
+fn write_parquet(
+    table: &StoredTable,
+    rows: &mut Rows<'_>,
+    sink: &mut Sink,
+    tell: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<u64> {
+    let done = Arc::new(AtomicU64::new(0));
+    read_ahead(rows, |batches| {
+        let counted = done.clone();
+        let batches = batches.inspect(move |batch| {
+            let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
+            counted.fetch_add(rows as u64, Ordering::Relaxed);
+        });
+        let mut upload = SinkUpload { sink, done, tell };
+        let rows = stream::iter(batches).boxed();
+        let written = block_on(tributary_parquet::write_rows(&table.schema, rows, &mut upload))?;
+        tell(written.size.rows, written.size.bytes);
+        Ok(written.size.rows)
+    })
+}
+
+/// What the encoder of Parquet writes to.
+struct SinkUpload<'a> {
+    sink: &'a mut Sink,
+    done: Arc<AtomicU64>,
+    tell: &'a (dyn Fn(u64, u64) + Send + Sync),
+}
+
+#[async_trait]
+impl Upload for SinkUpload<'_> {
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.sink.write_all(&bytes).map_err(write_failed).at(|| self.sink.described())?;
+        (self.tell)(self.done.load(Ordering::Relaxed), self.sink.bytes());
+        Ok(())
+    }
+
+    async fn finish(self: Box<Self>) -> Result<()> {
+        Ok(())
+    }
+
+    async fn abort(self: Box<Self>) {}
+}
+
+/// Either format of Arrow IPC.
+trait ArrowWriter<W> {
+    fn push(&mut self, batch: &RecordBatch) -> std::result::Result<(), arrow_schema::ArrowError>;
+    fn end(self: Box<Self>) -> std::result::Result<W, arrow_schema::ArrowError>;
+}
+
+impl<W: Write> ArrowWriter<W> for FileWriter<W> {
+    fn push(&mut self, batch: &RecordBatch) -> std::result::Result<(), arrow_schema::ArrowError> {
+        self.write(batch)
+    }
+    fn end(self: Box<Self>) -> std::result::Result<W, arrow_schema::ArrowError> {
+        self.into_inner()
+    }
+}
+
+impl<W: Write> ArrowWriter<W> for StreamWriter<W> {
+    fn push(&mut self, batch: &RecordBatch) -> std::result::Result<(), arrow_schema::ArrowError> {
+        self.write(batch)
+    }
+    fn end(self: Box<Self>) -> std::result::Result<W, arrow_schema::ArrowError> {
+        self.into_inner()
+    }
+}
+
+type Buffered<'a> = BufWriter<&'a mut Sink>;
+
+fn write_arrow<'a>(
+    rows: &mut Rows<'_>,
+    sink: &'a mut Sink,
+    tell: &(dyn Fn(u64, u64) + Send + Sync),
+    open: impl FnOnce(
+        Buffered<'a>,
+    )
+        -> std::result::Result<Box<dyn ArrowWriter<Buffered<'a>> + 'a>, arrow_schema::ArrowError>,
+) -> Result<u64> {
+    let mut writer = open(BufWriter::with_capacity(1 << 20, sink)).map_err(arrow_failed)?;
+    let done = read_ahead(rows, |batches| {
+        let (mut done, mut bytes) = (0, 0);
+        for batch in batches {
+            let batch = batch?;
+            writer.push(&batch).map_err(arrow_failed)?;
+            done += batch.num_rows() as u64;
+            bytes += batch.get_array_memory_size() as u64;
+            tell(done, bytes);
+        }
+        Ok(done)
+    })?;
+    let mut out = writer.end().map_err(arrow_failed)?;
+    out.flush().map_err(write_failed)?;
+    Ok(done)
+}
+
+fn arrow_failed(reason: arrow_schema::ArrowError) -> Error {
+    match reason {
+        arrow_schema::ArrowError::IoError(_, reason) => write_failed(reason),
+        other => Error::bug("the rows cannot be written as Arrow IPC").because(other),
+    }
+}

@@ -1,0 +1,148 @@
+//! Batches encoded on several threads, written in order.
+//!
+//! A thread takes the next batch, which decodes it, while it holds the source; encodes it on its own; and hands it in. Whoever
+//! hands in the one that is due writes it, and those that wait behind it. Two finished batches a thread may wait, so
+//! memory is bounded by threads and not by the table.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread;
+
+use arrow_array::RecordBatch;
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
+
+use crate::sink::Sink;
+
+/// The next batch, `None` after the last.
+pub(crate) type Next<'a> = dyn FnMut() -> Result<Option<RecordBatch>> + Send + 'a;
+/// One batch as bytes.
+pub(crate) type Encode<'a> = dyn Fn(&RecordBatch) -> Result<Vec<u8>> + Sync + 'a;
+/// Told of rows and bytes written so far.
+pub(crate) type Tell<'a> = dyn Fn(u64, u64) + Sync + 'a;
+
+struct Source<'a> {
+    next: &'a mut Next<'a>,
+    taken: u64,
+    over: bool,
+}
+
+struct Output<'a> {
+    sink: &'a mut Sink,
+    due: u64,
+    rows: u64,
+    waiting: BTreeMap<u64, (u64, Vec<u8>)>,
+    failed: Option<Error>,
+}
+
+struct Shared<'a> {
+    source: Mutex<Source<'a>>,
+    output: Mutex<Output<'a>>,
+    written: Condvar,
+    encode: &'a Encode<'a>,
+    tell: &'a Tell<'a>,
+    threads: usize,
+}
+
+/// Encodes and writes all batches; gives the number of rows. The first error ends it.
+pub(crate) fn run<'a>(
+    threads: usize,
+    next: &'a mut Next<'a>,
+    encode: &'a Encode<'a>,
+    sink: &'a mut Sink,
+    tell: &'a Tell<'a>,
+) -> Result<u64> {
+    let shared = Shared {
+        source: Mutex::new(Source { next, taken: 0, over: false }),
+        output: Mutex::new(Output { sink, due: 0, rows: 0, waiting: BTreeMap::new(), failed: None }),
+        written: Condvar::new(),
+        encode,
+        tell,
+        threads,
+    };
+    thread::scope(|scope| {
+        // The caller's own thread is one of them.
+        for _ in 1..threads {
+            let builder = thread::Builder::new().name("export".into());
+            // Fewer than wished for do as well.
+            if builder.spawn_scoped(scope, || shared.work()).is_err() {
+                break;
+            }
+        }
+        shared.work();
+    });
+    let output = shared.output.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    match output.failed {
+        Some(error) => Err(error),
+        None => Ok(output.rows),
+    }
+}
+
+impl<'a> Shared<'a> {
+    fn work(&self) {
+        if let Err(error) = self.until_the_end() {
+            let mut output = self.output();
+            output.failed.get_or_insert(error);
+            drop(output);
+            self.written.notify_all();
+        }
+    }
+
+    fn until_the_end(&self) -> Result<()> {
+        while let Some((number, batch)) = self.take()? {
+            let bytes = (self.encode)(&batch)?;
+            if !self.hand_in(number, batch.num_rows() as u64, bytes)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self) -> Result<Option<(u64, RecordBatch)>> {
+        let mut source = self.source.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if source.over {
+            return Ok(None);
+        }
+        let next = (source.next)();
+        source.over = !matches!(next, Ok(Some(_)));
+        let number = source.taken;
+        source.taken += 1;
+        next.map(|batch| batch.map(|batch| (number, batch)))
+    }
+
+    /// Whether to go on.
+    fn hand_in(&self, number: u64, rows: u64, bytes: Vec<u8>) -> Result<bool> {
+        let mut output = self.output();
+        while output.failed.is_none() && number != output.due && output.waiting.len() >= 2 * self.threads {
+            output = self.written.wait(output).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+        if output.failed.is_some() {
+            return Ok(false);
+        }
+        output.waiting.insert(number, (rows, bytes));
+        let Output { sink, due, rows, waiting, .. } = &mut *output;
+        while let Some((count, bytes)) = waiting.remove(due) {
+            sink.write_all(&bytes).map_err(write_failed).at(|| sink.described())?;
+            *due += 1;
+            *rows += count;
+            (self.tell)(*rows, sink.bytes());
+        }
+        drop(output);
+        self.written.notify_all();
+        Ok(true)
+    }
+
+    fn output(&self) -> MutexGuard<'_, Output<'a>> {
+        self.output.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Whoever reads a pipe and has enough closes it, which is no failure: it is told apart by its kind.
+pub(crate) fn write_failed(reason: io::Error) -> Error {
+    match reason.kind() {
+        io::ErrorKind::BrokenPipe => {
+            Error::new(ErrorKind::Cancelled, "whoever reads it has closed it").because(reason)
+        }
+        _ => reason.into(),
+    }
+}

@@ -1,0 +1,148 @@
+//! Where bytes go: standard output, or a file that is there whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
+
+/// What to do with a file that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IfFileExists {
+    /// Refuse with `AlreadyExists`.
+    Fail,
+    /// Take its place, once the new one is whole.
+    Replace,
+}
+
+/// Takes bytes, and counts them.
+#[derive(Debug)]
+pub struct Sink {
+    to: To,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+enum To {
+    Standard(io::Stdout),
+    /// A pipe or a device: what is written is gone.
+    Through(File, PathBuf),
+    File(Unfinished),
+}
+
+impl Sink {
+    /// Standard output.
+    pub fn standard() -> Self {
+        Self { to: To::Standard(io::stdout()), bytes: 0 }
+    }
+
+    /// A file, made in its folder under a passing name, for its owner only. Pipes and devices are written as they are.
+    pub fn file(path: &Path, if_exists: IfFileExists) -> Result<Self> {
+        let at = || format!("write {}", path.display());
+        let to = match fs::metadata(path) {
+            Ok(about) if about.is_dir() => {
+                return Err(Error::invalid("it is a folder, expected the name of a file").at(at()));
+            }
+            Ok(about) if !about.is_file() => {
+                To::Through(OpenOptions::new().write(true).open(path).at(at)?, path.to_owned())
+            }
+            Ok(_) if if_exists == IfFileExists::Fail => return Err(exists().at(at())),
+            _ => To::File(Unfinished::create(path, if_exists).at(at)?),
+        };
+        Ok(Self { to, bytes: 0 })
+    }
+
+    /// Bytes so far.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Everything was written: a file takes its place.
+    pub(crate) fn finish(mut self) -> Result<u64> {
+        self.flush().at(|| self.described())?;
+        let described = self.described();
+        if let To::File(file) = self.to {
+            file.place().at(|| described)?;
+        }
+        Ok(self.bytes)
+    }
+
+    pub(crate) fn described(&self) -> String {
+        match &self.to {
+            To::Standard(_) => "write to standard output".to_owned(),
+            To::Through(_, path) => format!("write {}", path.display()),
+            To::File(file) => format!("write {}", file.target.display()),
+        }
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = match &mut self.to {
+            To::Standard(out) => out.lock().write(bytes),
+            To::Through(file, _) => file.write(bytes),
+            To::File(file) => file.file.write(bytes),
+        }?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.to {
+            To::Standard(out) => out.flush(),
+            To::Through(file, _) => file.flush(),
+            To::File(file) => file.file.flush(),
+        }
+    }
+}
+
+/// A file under a passing name beside its place. Dropped, it is removed.
+#[derive(Debug)]
+struct Unfinished {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    if_exists: IfFileExists,
+}
+
+impl Unfinished {
+    fn create(target: &Path, if_exists: IfFileExists) -> Result<Self> {
+        let name = target.file_name().ok_or_else(|| Error::invalid("expected the name of a file"))?;
+        let random = getrandom::u64()
+            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
+        let passing = format!(".{}.unfinished-{random:016x}", name.to_string_lossy());
+        let path = target.with_file_name(passing);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok(Self { file, path, target: target.to_owned(), if_exists })
+    }
+
+    fn place(self) -> Result<()> {
+        // Else a power cut could leave an empty file under the name.
+        self.file.sync_data()?;
+        match self.if_exists {
+            IfFileExists::Replace => fs::rename(&self.path, &self.target)?,
+            IfFileExists::Fail => match fs::hard_link(&self.path, &self.target) {
+                Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),
+                // a medium without links: as near as it gets
+                Err(_) if !self.target.exists() => fs::rename(&self.path, &self.target)?,
+                done => done?,
+            },
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // after a rename there is none
+        drop(fs::remove_file(&self.path));
+    }
+}
+
+fn exists() -> Error {
+    Error::new(
+        ErrorKind::AlreadyExists,
+        "the file exists; choose another name, or allow to replace it (--overwrite)",
+    )
+}
