@@ -1,5 +1,6 @@
 //! The arguments as given. Resolved where they are used.
 
+mod table;
 mod upload;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, IfExists, Upload};
 
 /// Federated data jobs: several parties compute on the join of their tables, and nobody's rows leave home.
@@ -35,10 +37,10 @@ pub(crate) enum Command {
     /// Show what a task of a finished job gave.
     #[command(subcommand)]
     Output(Output),
-    /// Bring tables in.
+    /// Bring tables in, and take them out.
     #[command(subcommand)]
     Data(Data),
-    /// Look at tables and delete them.
+    /// Look at tables, bind, rename, check and delete them.
     #[command(subcommand)]
     Table(TableCommand),
     /// What jobs can be made of.
@@ -233,46 +235,8 @@ pub(crate) enum Data {
     /// Store files as a table.
     #[command(long_about = upload::ABOUT, after_long_help = upload::EXAMPLES)]
     Upload(Box<Upload>),
-}
-
-/// One table of a party.
-#[derive(Debug, Args)]
-pub(crate) struct TableArg {
-    #[command(flatten)]
-    pub party: PartyArg,
-    /// Also `-ns`.
-    #[arg(long)]
-    pub namespace: String,
-    #[arg(long, short)]
-    pub name: String,
-    #[arg(long)]
-    pub json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TableCommand {
-    /// All tables of a party.
-    List {
-        #[command(flatten)]
-        party: PartyArg,
-        /// Only this namespace, also `-ns`.
-        #[arg(long)]
-        namespace: Option<String>,
-        #[arg(long)]
-        json: bool,
-    },
-    /// Columns, rows, place and origin of a table.
-    Query(TableArg),
-    /// First rows of a table.
-    Preview {
-        #[command(flatten)]
-        table: TableArg,
-        /// How many, at most 100.
-        #[arg(long, default_value_t = 10)]
-        rows: usize,
-    },
-    /// Remove a table.
-    Delete(TableArg),
+    /// Write a table to a file, or to standard output. The file is there whole, or not at all.
+    Download(Box<Download>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,6 +7,7 @@ mod cluster;
 mod component;
 mod config;
 mod data;
+mod download;
 mod exit;
 mod history;
 mod job;

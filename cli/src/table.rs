@@ -2,16 +2,23 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
-use serde_json::json;
+use serde_json::{Value, json};
+use tributary_catalog::BindOptions;
 use tributary_core::meta::{StorageMeta, TableRecord, Version};
-use tributary_core::{Error, ErrorKind, PartyId, Result, TableName};
+use tributary_core::storage::IfExists;
+use tributary_core::{Error, ErrorKind, PartyId, Purpose, Result, TableName, TableSchema};
+use tributary_flow::record::Records;
 use tributary_runtime::Home;
 
-use crate::args::{PartyArg, TableArg, TableCommand};
+use crate::args::{self, PartyArg, TableArg, TableCommand};
 use crate::exit::Failure;
 use crate::render;
+
+/// How often a running job is asked for while somebody waits for its end.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// The party meant: the one given, or this site's own.
 pub(crate) fn party(home: &Home, arg: &PartyArg) -> Result<PartyId> {
@@ -47,18 +54,152 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
                 false => rows(&record, *count)?,
             }
         }
-        TableCommand::Delete(arg) => {
-            let id = known_party(home, &arg.party)?;
-            let (storage, meta) = home.tables(&id)?;
-            let name = TableName::new(arg.namespace.as_str(), arg.name.as_str())?;
-            block_on(tributary_ingest::delete(&storage, &meta, &name))?;
+        TableCommand::Schema(arg) => {
+            let schema = record(home, arg)?.1.schema;
             match arg.json {
+                true => render::json(&columns(&schema))?,
+                false => show_columns(&schema)?,
+            }
+        }
+        TableCommand::Bind(bind) => self::bind(home, bind)?,
+        TableCommand::Rename { table, to_namespace, to_name, wait } => {
+            let (id, name) = named(home, table)?;
+            let namespace = to_namespace.as_ref().unwrap_or(&name.namespace);
+            let to = TableName::new(namespace.as_str(), to_name.as_ref().unwrap_or(&name.name).as_str())?;
+            let (storage, meta) = home.tables(&id)?;
+            await_readers(home, &id, &name, *wait)?;
+            let renamed = block_on(tributary_catalog::rename(&storage, &meta, &name, &to))?;
+            match table.json {
+                true => render::json(&renamed)?,
+                false => render::line(format!("renamed {name} of party {id} to {to}"))?,
+            }
+        }
+        TableCommand::Verify(arg) => verify(home, arg)?,
+        TableCommand::Delete { table, wait } => {
+            let (id, name) = named(home, table)?;
+            let (storage, meta) = home.tables(&id)?;
+            await_readers(home, &id, &name, *wait)?;
+            block_on(tributary_ingest::delete(&storage, &meta, &name))?;
+            match table.json {
                 true => render::json(&json!({"deleted": name}))?,
                 false => render::line(format!("deleted {name} of party {id}"))?,
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn named(home: &Home, arg: &TableArg) -> Result<(PartyId, TableName)> {
+    let id = known_party(home, &arg.party)?;
+    Ok((id, TableName::new(arg.namespace.as_str(), arg.name.as_str())?))
+}
+
+/// Returns once no running job reads the table. `Conflict` names those that still do after `seconds`.
+///
+/// A look and no lock: a job that begins just after it finds no table when it looks for it, which it does before
+/// anything else, or at the latest in the task that reads it. Either way it is told so, and no reader sees half a table.
+fn await_readers(home: &Home, party: &PartyId, table: &TableName, seconds: u64) -> Result<()> {
+    let records = Records::new(home.party(party));
+    let begun = Instant::now();
+    let mut told = false;
+    loop {
+        let readers = records.readers(table)?;
+        let Some(first) = readers.first() else { return Ok(()) };
+        let more = if readers.len() > 1 { format!(" and {} more", readers.len() - 1) } else { String::new() };
+        if begun.elapsed() >= Duration::from_secs(seconds) {
+            let text = format!(
+                "job {first}{more} of party {party} reads table {table}; wait for its end with --wait SECONDS, or stop it"
+            );
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
+        if !std::mem::replace(&mut told, true) {
+            render::note(format!("waiting for job {first}{more}, which reads table {table}"));
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+fn bind(home: &Home, bind: &args::Bind) -> Result<()> {
+    let id = party(home, &bind.party)?;
+    let (storage, meta) = home.tables(&id)?;
+    let table = TableName::new(bind.namespace.as_str(), bind.name.as_str())?;
+    let mut options = BindOptions::new(table, &bind.file);
+    options.id.clone_from(&bind.id);
+    options.match_id.clone_from(&bind.match_id);
+    options.label.clone_from(&bind.label);
+    options.weight.clone_from(&bind.weight);
+    options.skip.clone_from(&bind.skip);
+    options.partitions = bind.partitions;
+    options.if_exists = match bind.if_exists {
+        args::IfExists::Fail => IfExists::Fail,
+        args::IfExists::Replace => IfExists::Replace,
+    };
+    let record = block_on(tributary_catalog::bind(&storage, &meta, options))?;
+    if bind.json {
+        return render::json(&record);
+    }
+    show_columns(&record.schema)?;
+    render::line(format!(
+        "\nbound {}: {} rows in {} partitions, {} of files that stay where they are",
+        record.table,
+        render::count(record.rows),
+        record.layout.partitions(),
+        render::bytes(record.bytes)
+    ))
+}
+
+fn verify(home: &Home, arg: &TableArg) -> Result<()> {
+    let (id, name) = named(home, arg)?;
+    let (storage, meta) = home.tables(&id)?;
+    let verified = block_on(tributary_catalog::verify(&storage, &meta, &name))?;
+    let table = &verified.table;
+    if arg.json {
+        let (rows, bytes, partitions) = (table.rows(), table.bytes(), table.layout.partitions());
+        let (uri, recorded) = (&table.uri, verified.recorded);
+        return render::json(&json!({
+            "table": name, "uri": uri, "rows": rows, "bytes": bytes, "partitions": partitions, "recorded": recorded
+        }));
+    }
+    let (rows, bytes) = (render::count(table.rows()), render::bytes(table.bytes()));
+    render::line(format!(
+        "{name} is whole: {rows} rows in {} partitions, {bytes}",
+        table.layout.partitions()
+    ))?;
+    match verified.recorded {
+        true => Ok(()),
+        false => render::line("it has no record: an upload was cut short; replace or delete it"),
+    }
+}
+
+/// As `table schema --json` shows them.
+fn columns(schema: &TableSchema) -> Vec<Value> {
+    let key = schema.key().map(|key| {
+        json!({"name": key.name, "type": key.key_type.data_type().to_string(), "purpose": "key", "nullable": false})
+    });
+    let fields = schema.fields().iter().map(|field| {
+        let purpose = purpose(&field.purpose);
+        json!({"name": field.name, "type": field.data_type.to_string(), "purpose": purpose, "nullable": field.nullable})
+    });
+    key.into_iter().chain(fields).collect()
+}
+
+fn purpose(purpose: &Purpose) -> &'static str {
+    match purpose {
+        Purpose::Value => "value",
+        Purpose::MatchId => "match_id",
+        Purpose::Label => "label",
+        Purpose::Weight => "weight",
+        Purpose::Ciphertext(_) => "ciphertext",
+    }
+}
+
+fn show_columns(schema: &TableSchema) -> Result<()> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let row = |column: &Value| {
+        let null = if column["nullable"] == true { "may be missing" } else { "" };
+        vec![text(&column["name"]), text(&column["type"]), text(&column["purpose"]), null.to_owned()]
+    };
+    render::table(&["column", "type", "purpose", ""], &columns(schema).iter().map(row).collect::<Vec<_>>())
 }
 
 fn list(meta: &Arc<dyn StorageMeta>, namespace: Option<&str>, as_json: bool) -> Result<()> {
@@ -76,7 +217,7 @@ fn list(meta: &Arc<dyn StorageMeta>, namespace: Option<&str>, as_json: bool) -> 
     render::table(&header, &records.iter().map(row).collect::<Vec<_>>())
 }
 
-fn record(home: &Home, arg: &TableArg) -> Result<(Version, TableRecord)> {
+pub(crate) fn record(home: &Home, arg: &TableArg) -> Result<(Version, TableRecord)> {
     let id = known_party(home, &arg.party)?;
     let (_, meta) = home.tables(&id)?;
     let name = TableName::new(arg.namespace.as_str(), arg.name.as_str())?;
@@ -108,13 +249,7 @@ fn query(home: &Home, arg: &TableArg) -> Result<()> {
         render::line(format!("{key:<10} {value}"))?;
     }
     render::line("")?;
-    let key =
-        record.schema.key().map(|k| vec![k.name.clone(), k.key_type.data_type().to_string(), "key".into()]);
-    let fields = record.schema.fields().iter().map(|f| {
-        let null = if f.nullable { ", may be missing" } else { "" };
-        vec![f.name.clone(), f.data_type.to_string(), format!("{:?}{null}", f.purpose).to_lowercase()]
-    });
-    render::table(&["column", "type", "purpose"], &key.into_iter().chain(fields).collect::<Vec<_>>())
+    show_columns(&record.schema)
 }
 
 /// The first rows of a table.

@@ -142,7 +142,7 @@ fn types(list: &str) -> Vec<&str> {
     pairs.by_ref().collect()
 }
 
-fn delimiter(text: &str) -> Result<u8> {
+pub(crate) fn delimiter(text: &str) -> Result<u8> {
     match text.as_bytes() {
         b"\\t" => Ok(b'\t'),
         [byte] => Ok(*byte),

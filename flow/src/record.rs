@@ -102,6 +102,9 @@ pub struct JobRecord {
     /// Why it failed.
     #[serde(default)]
     pub error: Option<String>,
+    /// Tables of this party that it takes from outside itself.
+    #[serde(default)]
+    pub tables: Vec<TableName>,
     /// The job as all parties agreed on it.
     pub spec: Value,
 }
@@ -227,6 +230,19 @@ impl Records {
         let mut jobs: Vec<JobRecord> = found.collect::<Result<_>>()?;
         jobs.sort_by_key(|job| std::cmp::Reverse(job.started_ms));
         Ok(jobs)
+    }
+
+    /// The jobs of this party that run now and read a table: one they take from outside themselves, or an output of one
+    /// of their own tasks.
+    pub fn readers(&self, table: &TableName) -> Result<Vec<JobId>> {
+        let own = |job: &JobRecord| {
+            let tasks = job.spec["tasks"].as_object();
+            tasks.is_some_and(|tasks| {
+                tasks.keys().any(|task| table.namespace == format!("{}_{task}", job.job))
+            })
+        };
+        let reads = |job: &JobRecord| job.status == RUNNING && (job.tables.contains(table) || own(job));
+        Ok(self.jobs()?.into_iter().filter(reads).map(|job| job.job).collect())
     }
 
     /// Records a task of one party.
@@ -427,6 +443,7 @@ mod tests {
             status: status.into(),
             started_ms: 1,
             ended_ms: None,
+            tables: Vec::new(),
             error: None,
             spec: Value::Null,
         }

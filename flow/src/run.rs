@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
 use tributary_components::Component;
 use tributary_core::federation::Direction;
-use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site};
+use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site, TableName};
 
 use crate::attempt::{Attempt, AttemptEnd};
 use crate::claim::Claim;
@@ -21,7 +21,7 @@ use crate::lookup::look_up;
 use crate::place::{Placed, place, site};
 use crate::record::{JobRecord, RUNNING, Records, TaskRecord};
 use crate::scheduler::{Action, Event as Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{JobSpec, Launcher, PartyTask, TaskSpec};
+use crate::spec::{Channel, JobSpec, Launcher, PartyTask, TaskSpec};
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(259_200);
@@ -326,6 +326,7 @@ impl Runner {
                 started_ms: self.began_ms,
                 ended_ms,
                 error: error.clone(),
+                tables: self.tables(site)?,
                 spec: spec.clone(),
             };
             Records::new(&site.home)
@@ -333,6 +334,30 @@ impl Runner {
                 .at(|| format!("record the job at party {}", site.id))?;
         }
         Ok(())
+    }
+
+    /// Tables that the job takes from outside itself at one party.
+    fn tables(&self, site: &Site) -> Result<Vec<TableName>> {
+        let mut tables = Vec::new();
+        for need in self.job.spec.needs.list.iter().filter(|need| need.party.id == site.id) {
+            match &need.source {
+                Channel::Table(table) => tables.push(table.clone()),
+                Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
+                    let outputs = match Records::new(&site.home).data(job_id, &need.party.role, producer_task)
+                    {
+                        // gone with its job, which is told by whoever needs it
+                        Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                        outputs => outputs?,
+                    };
+                    let named = outputs.into_iter().filter(|(key, _)| key == output_artifact_key);
+                    tables.extend(named.map(|(_, table)| table));
+                }
+                Channel::TaskOutput { .. } | Channel::ModelWarehouse { .. } => {}
+            }
+        }
+        tables.sort_by_key(TableName::to_string);
+        tables.dedup();
+        Ok(tables)
     }
 
     /// Waits until nothing runs any more, then reports.

@@ -1,0 +1,159 @@
+//! The arguments of `table`, and of `data download`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{IfExists, PartyArg};
+
+/// One table of a party.
+#[derive(Debug, Args)]
+pub(crate) struct TableArg {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// Also `-ns`.
+    #[arg(long)]
+    pub namespace: String,
+    #[arg(long, short)]
+    pub name: String,
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TableCommand {
+    /// All tables of a party.
+    List {
+        #[command(flatten)]
+        party: PartyArg,
+        /// Only this namespace, also `-ns`.
+        #[arg(long)]
+        namespace: Option<String>,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Columns, rows, place and origin of a table.
+    Query(TableArg),
+    /// Columns of a table: name, type, purpose, whether values may be missing.
+    Schema(TableArg),
+    /// First rows of a table.
+    Preview {
+        #[command(flatten)]
+        table: TableArg,
+        /// How many, at most 100.
+        #[arg(long, default_value_t = 10)]
+        rows: usize,
+    },
+    /// Make a table of Parquet files where they lie, without copying them.
+    #[command(long_about = BIND)]
+    Bind(Box<Bind>),
+    /// Give a table another name.
+    Rename {
+        #[command(flatten)]
+        table: TableArg,
+        /// Its new namespace [default: as it is].
+        #[arg(long, value_name = "NAMESPACE")]
+        to_namespace: Option<String>,
+        /// Its new name [default: as it is].
+        #[arg(long, value_name = "NAME", required_unless_present = "to_namespace")]
+        to_name: Option<String>,
+        /// How long to wait for running jobs that read it.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
+    },
+    /// Compare a table's bytes, counts and columns with its manifest, and the site's record with both. Reads all of it.
+    Verify(TableArg),
+    /// Remove a table; files that it was bound to stay. Refused while a job reads it.
+    Delete {
+        #[command(flatten)]
+        table: TableArg,
+        /// How long to wait for running jobs that read it.
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        wait: u64,
+    },
+}
+
+const BIND: &str = "\
+Make a table of Parquet files where they lie, without copying them.
+
+Any job reads it like an uploaded table. Its files must stay as they are: one whose size, time or footer changed is an error, \
+never other rows; bind it again with --if-exists replace. Deleting the table leaves the files. A folder is one that Spark or \
+another program wrote at once: `part-*.parquet` and names that begin with `_` or `.`, which are skipped; folders by the value of \
+a column are refused. Whole numbers and truth values serve as label, text and whole numbers as id. Columns of lists, structs or \
+times of day must be left out with --skip.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Bind {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// The Parquet file, several with the same columns, or folders of them.
+    #[arg(long, short, visible_alias = "folder", num_args = 1.., value_name = "PATH", required = true)]
+    pub file: Vec<PathBuf>,
+    /// Namespace of the table, also `-ns`.
+    #[arg(long)]
+    pub namespace: String,
+    /// Name of the table.
+    #[arg(long, short)]
+    pub name: String,
+    /// Column with a row's id [default: the first].
+    #[arg(long, value_name = "COLUMN")]
+    pub id: Option<String>,
+    /// Column on which parties match, if that is not the id.
+    #[arg(long, value_name = "COLUMN")]
+    pub match_id: Option<String>,
+    /// Column to be predicted.
+    #[arg(long, value_name = "COLUMN")]
+    pub label: Option<String>,
+    /// Column of row weights.
+    #[arg(long, value_name = "COLUMN")]
+    pub weight: Option<String>,
+    /// Columns to leave out.
+    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
+    pub skip: Vec<String>,
+    /// Parts of the table at most; row groups are not cut.
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub partitions: u32,
+    /// What to do when the table exists.
+    #[arg(long, value_enum, default_value = "fail")]
+    pub if_exists: IfExists,
+    /// The record as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Download {
+    #[command(flatten)]
+    pub table: TableArg,
+    /// The file to write; `-` is standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// How to write it [default: by the end of the file's name, else csv].
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// CSV: between the values of a row; `\t` for tab.
+    #[arg(long, default_value = ",")]
+    pub delimiter: String,
+    /// CSV: no line with the names of the columns.
+    #[arg(long)]
+    pub no_header: bool,
+    /// CSV: how a missing value is written. A text that is the same is refused.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub null: String,
+    /// Replace the file if it exists.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Threads [default: the machine's cores, at most 8].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub threads: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// RFC 4180, UTF-8.
+    Csv,
+    /// One Parquet file.
+    Parquet,
+    /// Arrow IPC: the file format, on standard output the stream format.
+    Arrow,
+}

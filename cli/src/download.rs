@@ -1,0 +1,141 @@
+//! `data download`.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::thread;
+
+use futures::channel::oneshot;
+use futures::executor::block_on;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use tributary_core::{Error, Result, ResultExt};
+use tributary_export::{CsvOptions, ExportOptions, Format, IfFileExists, Sink, Stop, Summary};
+use tributary_runtime::Home;
+
+use crate::args;
+use crate::exit::Failure;
+use crate::{job, render, table};
+
+/// More threads gain nothing: reading is one's work.
+const MOST_THREADS: usize = 8;
+
+pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Failure> {
+    let (storage, _) = home.tables(&table::known_party(home, &download.table.party)?)?;
+    let record = table::record(home, &download.table)?.1;
+    let stored = block_on(storage.open(&record.uri))?;
+    let is_standard = download.output == Path::new("-");
+    let options = options(download, is_standard)?;
+    let sink = match (is_standard, download.overwrite) {
+        (true, _) => Sink::standard(),
+        (false, true) => Sink::file(&download.output, IfFileExists::Replace)?,
+        (false, false) => Sink::file(&download.output, IfFileExists::Fail)?,
+    };
+    let stop = Stop::default();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().at(|| "start the runtime")?;
+    let summary = runtime.block_on(async {
+        let stopped = job::stop_signal().at(|| "listen to signals")?;
+        let (send, mut result) = oneshot::channel();
+        let quiet = download.table.json || (is_standard && std::io::stdout().is_terminal());
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(stored.rows()));
+        let (asked, rows) = (stop.clone(), bar.clone());
+        let work = move || {
+            let tell = |done: u64, bytes: u64| {
+                if let Some(bar) = &rows {
+                    bar.set_position(done);
+                    bar.set_message(render::bytes(bytes));
+                }
+            };
+            // in vain if nobody waits any more
+            drop(send.send(tributary_export::export(&storage, &stored, &options, sink, &asked, tell)));
+        };
+        thread::Builder::new().name("download".into()).spawn(work).at(|| "start a thread")?;
+        let summary = tokio::select! {
+            summary = &mut result => summary,
+            () = stopped => {
+                stop.stop();
+                result.await
+            }
+        };
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        summary.map_err(|_| Error::bug("its thread ended without a result")).flatten()
+    });
+    let summary = summary.at(|| format!("download {}", record.table))?;
+    tell(download, is_standard, &summary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions> {
+    let ending = download.output.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    let format = match (download.format, ending.as_deref()) {
+        (Some(format), _) => format,
+        (None, Some("parquet")) => args::Format::Parquet,
+        (None, Some("arrow" | "ipc" | "feather")) => args::Format::Arrow,
+        (None, Some("gz" | "zst" | "bz2" | "xz" | "zip")) => {
+            let text = "a compressed file is not written; write to - and compress what comes, as in `… -o - | gzip > FILE`";
+            return Err(Error::invalid(text));
+        }
+        (None, _) => args::Format::Csv,
+    };
+    let format = match format {
+        args::Format::Csv => {
+            let mut csv = CsvOptions::default();
+            csv.delimiter = crate::upload::delimiter(&download.delimiter)?;
+            csv.header = !download.no_header;
+            csv.null.clone_from(&download.null);
+            Format::Csv(csv)
+        }
+        args::Format::Parquet => Format::Parquet,
+        args::Format::Arrow if is_standard => Format::ArrowStream,
+        args::Format::Arrow => Format::ArrowFile,
+    };
+    let mut options = ExportOptions::new(format);
+    let cores = || thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    options.threads = download.threads.map_or_else(cores, |threads| threads as usize);
+    Ok(options)
+}
+
+fn bar(rows: u64) -> ProgressBar {
+    let bar = ProgressBar::new(rows);
+    let template = "write  {wide_bar} {human_pos}/{human_len} rows {per_sec} {msg} {eta}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+/// The summary; where the table has standard output for itself, as a note, and JSON too.
+fn tell(download: &args::Download, is_standard: bool, summary: &Summary) -> Result<()> {
+    if summary.closed_early {
+        return Ok(());
+    }
+    let output = download.output.display().to_string();
+    if download.table.json {
+        let text = json!({"output": output, "rows": summary.rows, "bytes": summary.bytes, "columns": summary.columns});
+        return match is_standard {
+            true => {
+                render::note(text.to_string());
+                Ok(())
+            }
+            false => render::json(&text),
+        };
+    }
+    let missing: Vec<String> = summary
+        .columns
+        .iter()
+        .filter(|column| column.nulls > 0)
+        .map(|column| format!("{} {}", render::count(column.nulls), column.name))
+        .collect();
+    let missing = match &missing[..] {
+        [] => String::new(),
+        [first @ .., _] if first.len() >= 8 => format!("; missing values in {} columns", missing.len()),
+        _ => format!("; missing: {}", missing.join(", ")),
+    };
+    let (rows, bytes) = (render::count(summary.rows), render::bytes(summary.bytes));
+    match is_standard {
+        true => render::note(format!("wrote {rows} rows, {bytes}{missing}")),
+        false => render::line(format!("wrote {output}: {rows} rows, {bytes}{missing}"))?,
+    }
+    Ok(())
+}
