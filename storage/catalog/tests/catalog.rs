@@ -149,6 +149,45 @@ fn a_changed_or_missing_file_is_an_error_and_never_other_rows() {
     assert_eq!((again.rows, site.rows("t").unwrap().num_rows()), (50, 50));
 }
 
+/// A driver hands an executor a table as it says it was opened.
+#[test]
+fn no_file_is_read_that_a_bind_did_not_name() {
+    let site = Site::new();
+    let file = site.file("a.parquet", 0, 10);
+    let table = site.bind(&[&file], |_| {}).unwrap();
+    let table = block_on(site.storage.open(&table.uri)).unwrap();
+    let secret = site.file("secret.parquet", 0, 10);
+    let place =
+        site.folder.path().join("tables/n/t/_snapshots").join(&table.snapshot).join(&table.parts[0].file);
+    let named = fs::read_to_string(&place).unwrap();
+    assert!(named.contains("a.parquet"), "{named}");
+    let scan = |table: &tributary_core::storage::StoredTable| {
+        block_on(async { site.storage.scan(table, 0).await?.try_collect::<Vec<_>>().await })
+    };
+    assert!(scan(&table).is_ok());
+    for file in ["bound", &secret.display().to_string(), "part-00000-0123456789abcdef.bound"] {
+        let mut other = table.clone();
+        other.parts[0].file = file.into();
+        assert!(scan(&other).is_err(), "{file}");
+    }
+    fs::write(&place, named.replace("a.parquet", "secret.parquet")).unwrap();
+    let error = scan(&table).unwrap_err();
+    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("has the digest"), "{error}");
+}
+
+#[test]
+fn a_reader_of_a_bound_table_goes_on_while_it_is_bound_anew() {
+    let site = Site::new();
+    let (a, b) = (site.file("a.parquet", 0, 10), site.file("b.parquet", 10, 20));
+    let old = site.bind(&[&a], |_| {}).unwrap();
+    let old = block_on(site.storage.open(&old.uri)).unwrap();
+    site.bind(&[&b], |options| options.if_exists = IfExists::Replace).unwrap();
+    let rows: Vec<RecordBatch> =
+        block_on(async { site.storage.scan(&old, 0).await.unwrap().try_collect().await.unwrap() });
+    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 10);
+    assert_eq!(site.rows("t").unwrap().num_rows(), 20);
+}
+
 #[test]
 fn what_cannot_be_bound_leaves_everything_as_it_was() {
     let site = Site::new();

@@ -119,6 +119,8 @@ pub fn export(
         open: None,
         nulls: vec![0; table.schema.arrow().fields().len()],
     };
+    // Before anything is written: a table that cannot be read leaves standard output empty.
+    rows.open()?;
     let written = match &options.format {
         Format::Csv(csv) => {
             let encoder = Encoder::new(csv, &table.schema)?;
@@ -194,8 +196,13 @@ impl Rows<'_> {
             if self.partition >= self.table.layout.partitions() {
                 return Ok(None);
             }
-            self.open = Some(block_on(self.storage.scan(self.table, self.partition))?);
+            self.open()?;
         }
+    }
+
+    fn open(&mut self) -> Result<()> {
+        self.open = Some(block_on(self.storage.scan(self.table, self.partition))?);
+        Ok(())
     }
 }
 

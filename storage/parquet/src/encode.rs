@@ -141,6 +141,11 @@ fn encode_failed(reason: parquet::errors::ParquetError) -> Error {
     Error::invalid("the rows cannot be encoded as Parquet").because(reason)
 }
 
+/// The digest of some bytes, as a part has it: `sha256:` and hex.
+pub fn digest_of(bytes: &[u8]) -> String {
+    digest_text(Sha256::new().chain_update(bytes))
+}
+
 /// `sha256:` and the digest as hex.
 pub(crate) fn digest_text(digest: Sha256) -> String {
     let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();

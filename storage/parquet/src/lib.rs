@@ -56,7 +56,7 @@ mod part;
 mod rows;
 
 pub use column::Column;
-pub use encode::{Written, check_schema, write_rows};
+pub use encode::{Written, check_schema, digest_of, write_rows};
 pub use files::{FileAbout, Files, Group};
 pub use footer::Stamp;
 pub use part::PartFile;

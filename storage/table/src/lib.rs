@@ -19,9 +19,9 @@
 //! **A replaced snapshot stays until the next replacement**, or [`Tables::sweep`], so that who reads it can finish. A
 //! reader that lasted through two is told `NotFound`, and never sees another snapshot's rows: part names do not repeat.
 //!
-//! **A table may be bound** instead of written: its parts are row groups of Parquet files that lie elsewhere on the machine.
-//! The manifest names those files and by what they are known again, so that a changed one is an error; only the manifest
-//! is ours, and deleting the table removes no more.
+//! **A table may be bound** instead of written: its parts are then small files that name row groups of Parquet files elsewhere on
+//! the machine, and by what those are known again, so that a changed one is an error. Only the small files are ours, and
+//! deleting the table removes no more.
 //!
 //! A crash leaves the old table or the new one, and files that no manifest names; `sweep` removes those by age.
 //!

@@ -9,8 +9,7 @@ use serde::{Deserialize, Serialize};
 use tributary_core::storage::{Part, StoredTable, TableUri, Write};
 use tributary_core::{Error, ErrorKind, Layout, Result, TableSchema};
 
-use crate::bound;
-use crate::place::{Attempt, check_part_file};
+use crate::place::{Attempt, PartKind, check_part_file};
 
 /// What a manifest of ours says it is.
 const FORMAT: &str = "tributary-table";
@@ -55,7 +54,7 @@ impl Manifest {
     pub(crate) fn new(write: Write, parts: Vec<Part>, previous: Option<Attempt>) -> Result<Self> {
         let manifest = Self {
             format: FORMAT.to_owned(),
-            version: if parts.iter().any(bound::is_bound) { VERSION } else { VERSION_WITHOUT_BOUND },
+            version: if parts.iter().any(is_bound) { VERSION } else { VERSION_WITHOUT_BOUND },
             written_by: concat!("tributary ", env!("CARGO_PKG_VERSION")).to_owned(),
             snapshot: Attempt::parse(&write.attempt)?,
             previous,
@@ -125,10 +124,7 @@ impl Manifest {
             )));
         }
         for (partition, part) in (0u32..).zip(&self.parts) {
-            match bound::is_bound(part) {
-                true => bound::spans(part).map(drop)?,
-                false => check_part_file(&part.file, partition)?,
-            }
+            check_part_file(&part.file, partition)?;
             check_rows(&self.layout, partition, part.size.rows)?;
         }
         sum(&self.parts, |p| p.size.bytes)?;
@@ -143,9 +139,9 @@ impl Manifest {
         &self.parts
     }
 
-    /// Whether its snapshot has a folder: not if all of it lies elsewhere.
-    pub(crate) fn has_folder(&self) -> bool {
-        !self.parts.iter().all(bound::is_bound)
+    /// Whether other programs can make anything of its snapshot's folder: not if that only says where rows are.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.parts.iter().any(is_bound)
     }
 
     /// Whether the write with this attempt made it.
@@ -171,6 +167,10 @@ impl Manifest {
             parts: self.parts,
         }
     }
+}
+
+fn is_bound(part: &Part) -> bool {
+    PartKind::of(&part.file) == PartKind::Bound
 }
 
 /// `InvalidInput` when a partition of a `Rows` layout has not exactly its rows.

@@ -120,10 +120,33 @@ impl From<Attempt> for String {
     }
 }
 
+/// What the file of a part holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PartKind {
+    /// Rows, as Parquet.
+    Rows,
+    /// Where the rows are.
+    Bound,
+}
+
+impl PartKind {
+    /// Of a name that [`check_part_file`] let through.
+    pub(crate) fn of(file: &str) -> Self {
+        if file.ends_with(Self::Bound.ending()) { Self::Bound } else { Self::Rows }
+    }
+
+    fn ending(self) -> &'static str {
+        match self {
+            Self::Rows => ".parquet",
+            Self::Bound => ".bound",
+        }
+    }
+}
+
 /// A name for a file of a partition, new each time: a repeated write must not touch what an earlier one returned. Sorts
 /// by partition.
-pub(crate) fn fresh_part_file(partition: u32) -> Result<String> {
-    Ok(format!("part-{partition:05}-{:016x}.parquet", random()?))
+pub(crate) fn fresh_part_file(partition: u32, kind: PartKind) -> Result<String> {
+    Ok(format!("part-{partition:05}-{:016x}{}", random()?, kind.ending()))
 }
 
 /// `InvalidInput` unless [`fresh_part_file`] could have made it.
@@ -131,7 +154,7 @@ pub(crate) fn check_part_file(file: &str, partition: u32) -> Result<()> {
     let nonce = file
         .strip_prefix("part-")
         .and_then(|rest| rest.strip_prefix(&format!("{partition:05}-")))
-        .and_then(|rest| rest.strip_suffix(".parquet"));
+        .and_then(|rest| rest.strip_suffix(PartKind::of(file).ending()));
     match nonce {
         Some(nonce) if nonce.len() == 16 && is_hex(nonce) => Ok(()),
         _ => Err(Error::invalid(format!("{file:?} is not the name of a part of partition {partition}"))),
@@ -173,9 +196,12 @@ mod tests {
 
     #[test]
     fn a_part_name_is_one_that_we_make() {
-        let name = fresh_part_file(65_535).unwrap();
-        check_part_file(&name, 65_535).unwrap();
-        assert!(check_part_file(&name, 1).is_err());
+        for kind in [PartKind::Rows, PartKind::Bound] {
+            let name = fresh_part_file(65_535, kind).unwrap();
+            check_part_file(&name, 65_535).unwrap();
+            assert!(check_part_file(&name, 1).is_err());
+            assert_eq!(PartKind::of(&name), kind);
+        }
         for bad in ["", "part-00001-../../../../etc/x.parquet", "part-00001-0123456789abcde/.parquet"] {
             assert!(check_part_file(bad, 1).is_err(), "{bad}");
         }

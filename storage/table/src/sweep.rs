@@ -54,12 +54,13 @@ impl Tables {
     async fn sweep_table(&self, place: &Place, before: SystemTime) -> Result<Vec<Entry>> {
         let manifest = self.manifest(place).await?;
         let leftovers = Leftovers::of(self.store.list(place.folder()).await?, before);
-        let snapshot = manifest.filter(Manifest::has_folder).map(|manifest| manifest.snapshot);
+        let has_rows = manifest.as_ref().is_some_and(Manifest::has_rows);
+        let snapshot = manifest.map(|manifest| manifest.snapshot);
         let removed = leftovers.except(snapshot.as_ref());
         let mut paths: Vec<String> = removed.iter().map(|entry| entry.path.clone()).collect();
         match &snapshot {
-            Some(snapshot) => self.store.link(&place.current(), &place.snapshot(snapshot)).await,
-            None => paths.push(place.current()),
+            Some(snapshot) if has_rows => self.store.link(&place.current(), &place.snapshot(snapshot)).await,
+            _ => paths.push(place.current()),
         }
         self.store.delete(&paths).await?;
         Ok(removed)

@@ -7,17 +7,17 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
-use tributary_core::computing::RowStream;
+use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::storage::{
     Bound, IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
 };
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
-use crate::bound;
+use crate::bound::{self, BoundPart};
 use crate::manifest::{self, Manifest, check_rows};
-use crate::place::{Attempt, Place, check_part_file, fresh_part_file};
+use crate::place::{Attempt, PartKind, Place, check_part_file, fresh_part_file};
 use tributary_core::bytestore::ByteStore;
-use tributary_parquet::{Files, PartFile, check_schema, write_rows};
+use tributary_parquet::{Files, PartFile, check_schema, digest_of, write_rows};
 
 /// The tables of a byte store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -48,13 +48,15 @@ impl Tables {
     /// Parts of the write as they lie there must be those named; others of the same write go.
     async fn settle_parts(&self, folder: &str, parts: &[Part]) -> Result<()> {
         let mut extra = Vec::new();
-        let own = parts.iter().filter(|part| !bound::is_bound(part));
-        let mut missing: HashMap<String, u64> =
-            own.map(|part| (format!("{folder}/{}", part.file), part.size.bytes)).collect();
+        // Of a bound part, the size is that of the rows elsewhere.
+        let size = |part: &Part| (PartKind::of(&part.file) == PartKind::Rows).then_some(part.size.bytes);
+        let mut missing: HashMap<String, Option<u64>> =
+            parts.iter().map(|part| (format!("{folder}/{}", part.file), size(part))).collect();
         for entry in self.store.list(folder).await? {
             match missing.remove(&entry.path) {
-                Some(bytes) if bytes == entry.bytes => {}
+                Some(bytes) if bytes.is_none_or(|bytes| bytes == entry.bytes) => {}
                 Some(bytes) => {
+                    let bytes = bytes.unwrap_or_default();
                     return Err(Error::new(
                         ErrorKind::Conflict,
                         format!(
@@ -90,7 +92,7 @@ impl Tables {
             }
             IfExists::Fail => self.publish_first(place, manifest, text).await?,
         }
-        match manifest.has_folder() {
+        match manifest.has_rows() {
             true => self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await,
             // for people only, so that failing to remove it is no error
             false => drop(self.store.delete(&[place.current()]).await),
@@ -109,21 +111,46 @@ impl Tables {
         }
     }
 
-    /// The rows of a part, wherever it lies.
+    /// The rows of a part, wherever they lie.
     async fn part_rows(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
-        let part = part_of(table, partition)?;
-        match bound::is_bound(part) {
-            true => bound::rows(part, &table.schema),
-            false => self.part_file(table, partition)?.rows(&table.schema).await,
+        let file = self.part_file(table, partition)?;
+        match PartKind::of(&file.part.file) {
+            PartKind::Rows => file.rows(&table.schema).await,
+            PartKind::Bound => self.bound(&file).await?.rows(&table.schema),
         }
     }
 
     async fn verify_part(&self, table: &StoredTable, partition: u32) -> Result<()> {
-        let part = part_of(table, partition)?;
-        match bound::is_bound(part) {
-            true => bound::verify(part, &table.schema).await,
-            false => self.part_file(table, partition)?.verify(&table.schema).await,
+        let file = self.part_file(table, partition)?;
+        match PartKind::of(&file.part.file) {
+            PartKind::Rows => file.verify(&table.schema).await,
+            PartKind::Bound => self.bound(&file).await?.verify(&table.schema, file.part.size.rows).await,
         }
+    }
+
+    async fn bound(&self, file: &PartFile) -> Result<BoundPart> {
+        let at = || format!("bound part {}/{}", self.store.base(), file.path);
+        let text = self.store.get(&file.path, 0..bound::MAX_BYTES).await?;
+        let digest = digest_of(&text);
+        if digest != file.part.digest {
+            let text =
+                format!("it has the digest {digest}, expected {}; bind the table again", file.part.digest);
+            return Err(Error::new(ErrorKind::Corrupt, text).at(at()));
+        }
+        BoundPart::decode(&text).at(at)
+    }
+
+    async fn write_bound(&self, write: &Write, parts: Vec<(BoundPart, PartSize)>) -> Result<Vec<Part>> {
+        let (place, attempt) = (self.place(&write.uri)?, Attempt::parse(&write.attempt)?);
+        let mut written = Vec::new();
+        for (partition, (part, size)) in (0..).zip(parts) {
+            let (file, text) = (fresh_part_file(partition, PartKind::Bound)?, part.encode()?);
+            let mut upload = self.store.put(&place.part(&attempt, &file)).await?;
+            upload.write(text.clone()).await?;
+            upload.finish().await?;
+            written.push(Part { file, size, digest: digest_of(&text) });
+        }
+        Ok(written)
     }
 
     fn part_file(&self, table: &StoredTable, partition: u32) -> Result<PartFile> {
@@ -163,7 +190,7 @@ impl Tables {
         if partition >= write.layout.partitions() {
             return Err(Error::invalid(format!("the table has {} partitions", write.layout.partitions())));
         }
-        let file = fresh_part_file(partition)?;
+        let file = fresh_part_file(partition, PartKind::Rows)?;
         let mut upload = self.store.put(&place.part(&attempt, &file)).await?;
         let written = write_rows(&write.schema, rows, &mut *upload)
             .await
@@ -318,7 +345,15 @@ impl Storage for Tables {
         let found = Files::open(&files.files).and_then(|found| found.check(schema).map(|()| found)).at(at)?;
         let parts = bound::parts(&found, files.partitions).at(at)?;
         let write = self.begin(uri, schema, &Layout::Loose(parts.len() as u32), options).await?;
-        self.commit(write, parts).await
+        let written = self.write_bound(&write, parts).await.at(at);
+        match async { self.commit(write.clone(), written?).await }.await {
+            Ok(table) => Ok(table),
+            Err(error) => {
+                // the first error counts; what it leaves is found by clean-up
+                drop(self.abort(write).await);
+                Err(error)
+            }
+        }
     }
 
     async fn copy(&self, table: &StoredTable, to: &TableUri) -> Result<StoredTable> {
@@ -327,7 +362,7 @@ impl Storage for Tables {
         let write = self.begin(to, &table.schema, &table.layout, WriteOptions::default()).await.at(at)?;
         let (place, new) = (self.place(to).at(at)?, Attempt::parse(&write.attempt).at(at)?);
         let copied = async {
-            for part in table.parts.iter().filter(|part| !bound::is_bound(part)) {
+            for part in &table.parts {
                 self.store.copy(&from.part(&old, &part.file), &place.part(&new, &part.file)).await?;
             }
             self.commit(write.clone(), table.parts.clone()).await
