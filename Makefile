@@ -37,6 +37,7 @@ check: setup
 	cargo xtask tidy
 
 test: check
+	@scripts/python.sh >/dev/null
 	cargo test --locked --package tributary-runtime --no-default-features --lib
 	cargo test --locked --workspace --features tributary-cli/ballista --no-fail-fast
 

@@ -14,7 +14,7 @@ use tributary_export::{CsvOptions, ExportOptions, Format, IfFileExists, Sink, St
 use tributary_runtime::Home;
 
 use crate::args;
-use crate::exit::Failure;
+use crate::exit::{Failure, STOPPED};
 use crate::{job, render, table};
 
 /// More threads gain nothing: reading is one's work.
@@ -26,16 +26,20 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     let stored = block_on(storage.open(&record.uri))?;
     let is_standard = download.output == Path::new("-");
     let options = options(download, is_standard)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().at(|| "start the runtime")?;
+    // Before there is a file that a signal could leave behind.
+    let stopped = {
+        let _context = runtime.enter();
+        job::stop_signal().at(|| "listen to signals")?
+    };
     let sink = match (is_standard, download.overwrite) {
         (true, _) => Sink::standard(),
         (false, true) => Sink::file(&download.output, IfFileExists::Replace)?,
         (false, false) => Sink::file(&download.output, IfFileExists::Fail)?,
     };
     let stop = Stop::default();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().at(|| "start the runtime")?;
     let summary = runtime.block_on(async {
-        let stopped = job::stop_signal().at(|| "listen to signals")?;
         let (send, mut result) = oneshot::channel();
         let quiet = download.table.json || (is_standard && std::io::stdout().is_terminal());
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(stored.rows()));
@@ -54,6 +58,10 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
         let summary = tokio::select! {
             summary = &mut result => summary,
             () = stopped => {
+                // There is nothing to clean up, and the thread may wait for a reader who is gone.
+                if is_standard {
+                    std::process::exit(i32::from(STOPPED));
+                }
                 stop.stop();
                 result.await
             }

@@ -183,23 +183,25 @@ fn columns(schema: &TableSchema) -> Vec<Value> {
     key.into_iter().chain(fields).collect()
 }
 
-fn purpose(purpose: &Purpose) -> &'static str {
+fn purpose(purpose: &Purpose) -> String {
     match purpose {
-        Purpose::Value => "value",
-        Purpose::MatchId => "match_id",
-        Purpose::Label => "label",
-        Purpose::Weight => "weight",
-        Purpose::Ciphertext(_) => "ciphertext",
+        Purpose::MatchId => "match_id".into(),
+        // under which key is nothing to look at
+        Purpose::Ciphertext(_) => "ciphertext".into(),
+        other => format!("{other:?}").to_lowercase(),
     }
 }
 
 fn show_columns(schema: &TableSchema) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let row = |column: &Value| {
-        let null = if column["nullable"] == true { "may be missing" } else { "" };
+        let null = if column["nullable"] == true { "may be" } else { "never" };
         vec![text(&column["name"]), text(&column["type"]), text(&column["purpose"]), null.to_owned()]
     };
-    render::table(&["column", "type", "purpose", ""], &columns(schema).iter().map(row).collect::<Vec<_>>())
+    render::table(
+        &["column", "type", "purpose", "missing"],
+        &columns(schema).iter().map(row).collect::<Vec<_>>(),
+    )
 }
 
 fn list(meta: &Arc<dyn StorageMeta>, namespace: Option<&str>, as_json: bool) -> Result<()> {

@@ -9,9 +9,12 @@
 
 mod site;
 
+mod bind;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
+mod download;
+mod interop;
 mod jobs;
 mod tables;
 mod tune;
