@@ -10,3 +10,4 @@ rivals="${CARGO_TARGET_DIR:-target}/rivals"
 "$rivals/bin/pip" install --quiet duckdb==2.0.1
 cargo run --release --quiet --package tributary-bench --bin uploads -- "$1" "$rivals/bin/python"
 cargo bench --package tributary-bench --features rivals,cluster
+"$(scripts/python.sh)" bench/tables.py "$1"
