@@ -3,12 +3,14 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use tributary_core::storage::{Storage, StoredTable};
 use tributary_core::{Error, Result, ResultExt};
 use tributary_export::{CsvOptions, ExportOptions, Format, IfFileExists, Sink, Stop, Summary};
 use tributary_runtime::Home;
@@ -38,11 +40,30 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
         (false, true) => Sink::file(&download.output, IfFileExists::Replace)?,
         (false, false) => Sink::file(&download.output, IfFileExists::Fail)?,
     };
-    let stop = Stop::default();
-    let summary = runtime.block_on(async {
+    let quiet = download.table.json || (is_standard && std::io::stdout().is_terminal());
+    let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(stored.rows()));
+    let writing = Writing { storage, stored, options, sink, bar, is_standard };
+    let summary = runtime.block_on(writing.done(stopped)).at(|| format!("download {}", record.table))?;
+    tell(download, is_standard, &summary)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A download about to begin.
+struct Writing {
+    storage: Arc<dyn Storage>,
+    stored: StoredTable,
+    options: ExportOptions,
+    sink: Sink,
+    bar: Option<ProgressBar>,
+    is_standard: bool,
+}
+
+impl Writing {
+    /// Writes on a thread of its own until the end, or until it is stopped.
+    async fn done(self, stopped: impl Future<Output = ()>) -> Result<Summary> {
+        let Self { storage, stored, options, sink, bar, is_standard } = self;
         let (send, mut result) = oneshot::channel();
-        let quiet = download.table.json || (is_standard && std::io::stdout().is_terminal());
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(stored.rows()));
+        let stop = Stop::default();
         let (asked, rows) = (stop.clone(), bar.clone());
         let work = move || {
             let tell = |done: u64, bytes: u64| {
@@ -70,10 +91,7 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
             bar.finish_and_clear();
         }
         summary.map_err(|_| Error::bug("its thread ended without a result")).flatten()
-    });
-    let summary = summary.at(|| format!("download {}", record.table))?;
-    tell(download, is_standard, &summary)?;
-    Ok(ExitCode::SUCCESS)
+    }
 }
 
 fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions> {
