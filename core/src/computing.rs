@@ -48,15 +48,17 @@ pub struct EngineInfo {
     pub in_process: bool,
 }
 
-/// What of a session may take more than its memory.
+/// What of a session may take more than its memory. What a kernel keeps for itself while it works, an engine neither
+/// counts nor moves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spills {
     /// Nothing: all is held in memory.
     Nothing,
     /// Tables and blobs lie in a store; what an exchange brings to one partition must fit.
     Tables,
-    /// Exchanges as well.
-    Everything,
+    /// All rows, in tables and in exchanges, also where one partition or one key has more of them than memory holds. Blobs
+    /// stay in memory.
+    Rows,
 }
 
 impl EngineInfo {

@@ -320,7 +320,7 @@ impl Task {
         let sources = Sources::told(received)?;
         let settled = exchange.settle(&sources, self.partition, node.layout(), equal);
         let (parts, share) = settled.map_err(|e| e.at("exchange"))?.into_parts();
-        let rows: Vec<RecordBatch> = parts.into_iter().flatten().collect();
+        let rows = parts.into_iter().flatten().collect();
         Ok(Box::new(Paid { rows: held(rows), _share: share }))
     }
 

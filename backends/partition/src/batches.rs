@@ -1,7 +1,7 @@
-//! Batches: fitting them to a schema, gathering small ones, and rows held in memory.
+//! Batches: fitting them to a schema, gathering small ones, and rows that are held.
 
 use std::collections::HashMap;
-use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::{Array, RecordBatch, RecordBatchOptions};
 use arrow_data::ArrayData;
@@ -10,7 +10,8 @@ use tributary_core::computing::PartSize;
 use tributary_core::error::{Error, Result};
 use tributary_core::schema::TableSchema;
 
-use crate::memory::{Hold, batch_bytes};
+use crate::memory::{Hold, Memory, batch_bytes};
+use crate::piece::Piece;
 
 /// One partition's rows on their way: pulled, in order, without empty batches.
 pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
@@ -50,11 +51,13 @@ impl Feed {
 pub const BATCH_ROWS: usize = 32_768;
 /// Fewer rows than this are copied together; more are passed on as they are.
 const SMALL_ROWS: usize = 1024;
+/// More than this is passed on, however few the rows.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// The batch under the schema's own names, if its columns are what the schema says.
 pub fn fit(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatch> {
     schema.check(&batch)?;
-    if std::sync::Arc::ptr_eq(batch.schema_ref(), schema.arrow()) {
+    if Arc::ptr_eq(batch.schema_ref(), schema.arrow()) {
         return Ok(batch);
     }
     let rows = batch.num_rows();
@@ -72,35 +75,18 @@ pub fn wide_batch(
         .map_err(|e| Error::invalid(format!("columns do not make a batch of {schema:?}")).because(e))
 }
 
-/// Rows `wanted` of these batches, which are numbered from 0. Nothing is copied.
-pub fn slice_rows(batches: &[RecordBatch], wanted: Range<u64>) -> Vec<RecordBatch> {
-    let mut first = 0u64;
-    let mut found = Vec::new();
-    for batch in batches {
-        let end = first + batch.num_rows() as u64;
-        let (from, to) = (wanted.start.max(first), wanted.end.min(end));
-        if from < to {
-            found.push(batch.slice((from - first) as usize, (to - from) as usize));
-        }
-        if end >= wanted.end {
-            break;
-        }
-        first = end;
-    }
-    found
-}
-
 /// Puts batches away and copies small ones together: what is kept will be read many times.
 pub struct Gather {
     schema: TableSchema,
     small: Vec<RecordBatch>,
     small_rows: usize,
+    small_bytes: u64,
     done: Vec<RecordBatch>,
 }
 
 impl Gather {
     pub fn new(schema: &TableSchema) -> Self {
-        Self { schema: schema.clone(), small: Vec::new(), small_rows: 0, done: Vec::new() }
+        Self { schema: schema.clone(), small: Vec::new(), small_rows: 0, small_bytes: 0, done: Vec::new() }
     }
 
     pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
@@ -109,9 +95,10 @@ impl Gather {
             self.flush()?;
             self.done.push(batch);
         } else if rows > 0 {
-            self.small.push(batch);
+            self.small_bytes += batch_bytes(&batch);
             self.small_rows += rows;
-            if self.small_rows >= BATCH_ROWS {
+            self.small.push(batch);
+            if self.small_rows >= BATCH_ROWS || self.small_bytes >= SMALL_BYTES {
                 self.flush()?;
             }
         }
@@ -124,7 +111,7 @@ impl Gather {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.small_rows = 0;
+        (self.small_rows, self.small_bytes) = (0, 0);
         let small = std::mem::take(&mut self.small);
         match small.len() {
             0 => {}
@@ -140,53 +127,78 @@ impl Gather {
     }
 }
 
-/// Partitions in memory, and their share of the budget.
+/// Partitions that a session holds, and their share of the budget.
 pub struct Held {
-    pub parts: Vec<Vec<RecordBatch>>,
+    parts: Vec<Vec<Piece>>,
     hold: Hold,
 }
 
 impl Held {
-    pub fn new(parts: Vec<Vec<RecordBatch>>, hold: Hold) -> Self {
+    /// `hold` covers the pieces that are in memory, unless somebody else's does.
+    pub fn new(parts: Vec<Vec<Piece>>, hold: Hold) -> Self {
         Self { parts, hold }
     }
 
-    /// As [`Held::new`], taking from the budget what the rows need beyond `hold`.
-    pub fn counted(parts: Vec<Vec<RecordBatch>>, mut hold: Hold) -> Result<Self> {
-        hold.cover(parts.iter().flatten().map(batch_bytes).sum())?;
-        Ok(Self { parts, hold })
+    /// The same rows once more: buffers and files are shared, and not counted again.
+    pub fn share(&self, memory: &Arc<Memory>) -> Self {
+        Self { parts: self.parts.clone(), hold: memory.hold() }
     }
 
-    pub fn into_parts(self) -> (Vec<Vec<RecordBatch>>, Hold) {
+    pub fn part(&self, partition: u32) -> &[Piece] {
+        &self.parts[partition as usize]
+    }
+
+    pub fn into_parts(self) -> (Vec<Vec<Piece>>, Hold) {
         (self.parts, self.hold)
+    }
+
+    pub fn partitions(&self) -> u32 {
+        self.parts.len() as u32
+    }
+
+    /// Whether all rows are in memory.
+    pub fn is_here(&self) -> bool {
+        self.parts.iter().flatten().all(|piece| matches!(piece, Piece::Here(_)))
+    }
+
+    pub fn rows(&self) -> u64 {
+        self.counts().sum()
     }
 
     /// Rows of each partition.
     pub fn counts(&self) -> impl Iterator<Item = u64> + '_ {
-        self.parts.iter().map(|part| part.iter().map(|b| b.num_rows() as u64).sum())
+        self.parts.iter().map(|part| part.iter().map(|piece| piece.rows() as u64).sum())
     }
 
     pub fn sizes(&self) -> Vec<PartSize> {
-        let bytes = self.parts.iter().map(|part| part.iter().map(batch_bytes).sum());
+        let bytes = self.parts.iter().map(|part| part.iter().map(Piece::bytes).sum());
         self.counts().zip(bytes).map(|(rows, bytes)| PartSize { rows, bytes }).collect()
     }
 
-    /// Copies the rows if the buffers behind them are much larger: a slice would keep all of another table in memory,
-    /// and uncounted.
+    /// Copies the rows in memory if the buffers behind them are much larger: a slice would keep all of another table in
+    /// memory, and uncounted.
     pub fn compact(self, schema: &TableSchema) -> Result<Self> {
         const SLACK_BYTES: u64 = 1 << 20;
-        let shown: u64 = self.parts.iter().flatten().map(batch_bytes).sum();
+        let shown: u64 = self.parts.iter().flatten().map(Piece::bytes_here).sum();
         let mut buffers = HashMap::new();
-        for column in self.parts.iter().flatten().flat_map(RecordBatch::columns) {
-            add_buffers(&column.to_data(), &mut buffers);
+        for piece in self.parts.iter().flatten() {
+            if let Piece::Here(batch) = piece {
+                batch.columns().iter().for_each(|column| add_buffers(&column.to_data(), &mut buffers));
+            }
         }
         if buffers.values().sum::<u64>() <= 2 * shown + SLACK_BYTES {
             return Ok(self);
         }
         // Arrow copies nothing where only one batch has to be joined.
-        let copy = |batch: RecordBatch| concat_batches(schema.arrow(), [&batch, &schema.empty_batch()]);
-        let copy_part = |part: Vec<RecordBatch>| part.into_iter().map(copy).collect::<Result<_, _>>();
-        let parts = self.parts.into_iter().map(copy_part).collect::<Result<_, _>>()?;
+        let copy = |piece: Piece| match piece {
+            Piece::Here(batch) => {
+                let copied = concat_batches(schema.arrow(), [&batch, &schema.empty_batch()]);
+                copied.map(Piece::Here).map_err(Error::from)
+            }
+            away => Ok(away),
+        };
+        let copy_part = |part: Vec<Piece>| part.into_iter().map(copy).collect::<Result<_>>();
+        let parts = self.parts.into_iter().map(copy_part).collect::<Result<_>>()?;
         Ok(Self { parts, hold: self.hold })
     }
 }
@@ -201,14 +213,11 @@ fn add_buffers(data: &ArrayData, buffers: &mut HashMap<usize, u64>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use arrow_array::{ArrayRef, UInt64Array};
     use tributary_core::ids::SessionId;
     use tributary_core::schema::KeyType;
 
     use super::*;
-    use crate::memory::Memory;
 
     fn numbers(rows: std::ops::Range<u64>) -> (TableSchema, RecordBatch) {
         let schema = TableSchema::keyed("k", KeyType::UInt64, vec![]).unwrap();
@@ -218,24 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_found_across_batches() {
-        let batches = [numbers(0..5).1, numbers(5..6).1, numbers(6..10).1];
-        let found = |rows| slice_rows(&batches, rows).iter().map(|b| b.num_rows()).collect::<Vec<_>>();
-        assert_eq!(found(3..8), [2, 1, 2]);
-        assert_eq!(found(5..6), [1]);
-        assert_eq!(found(4..4), [0; 0]);
-        assert_eq!(found(20..30), [0; 0]);
-    }
-
-    #[test]
     fn a_small_slice_does_not_keep_a_large_table() {
         let (schema, large) = numbers(0..1_000_000);
         let memory = Memory::new(SessionId::new("s").unwrap(), u64::MAX);
-        let held = Held::counted(vec![vec![large.slice(10, 100)]], memory.hold()).unwrap();
-        assert_eq!(memory.used(), 800);
+        let held = Held::new(vec![vec![Piece::Here(large.slice(10, 100))]], memory.hold());
         let held = held.compact(&schema).unwrap();
-        assert_eq!(held.parts[0][0], large.slice(10, 100));
-        assert!(held.parts[0][0].get_array_memory_size() < 1_000_000);
+        let batch = held.part(0)[0].load().unwrap();
+        assert_eq!(batch, large.slice(10, 100));
+        assert!(batch.get_array_memory_size() < 1_000_000);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use tributary_core::computing::Handle;
 use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::kernel::PartContext;
@@ -18,6 +17,7 @@ use crate::batches::{Batches, Feed};
 use crate::cancel::Cancel;
 use crate::join::Join;
 use crate::map::{Mapped, Opened};
+use crate::piece::Piece;
 use crate::zip::Zip;
 
 /// A node of one plan: nodes are shared, so that their address is their identity while the plan is held.
@@ -117,9 +117,9 @@ pub fn concat_input(inputs: &[Node], partition: u32) -> Result<(&Node, u32)> {
     Err(Error::bug(format!("concat has no partition {partition}")))
 }
 
-/// Rows that somebody holds.
-pub fn held(batches: Vec<RecordBatch>) -> Batches {
-    Box::new(batches.into_iter().map(Ok))
+/// Rows that somebody holds. Those on disk are read as they are pulled.
+pub fn held(pieces: Vec<Piece>) -> Batches {
+    Box::new(pieces.into_iter().map(|piece| piece.load()))
 }
 
 /// The rows of a held partition that a scan shows, counted from the partition's first.

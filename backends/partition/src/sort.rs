@@ -13,9 +13,11 @@ use tributary_core::error::{Error, Result};
 use tributary_core::layout::{Keys, hash_u64, partition_of};
 use tributary_core::plan::EqualKeys;
 
-use crate::batches::{BATCH_ROWS, Held};
+use crate::batches::Held;
 use crate::exchange::Exchange;
-use crate::memory::{Hold, batch_bytes};
+use crate::memory::Hold;
+use crate::piece::Piece;
+use crate::shelf::Shelf;
 use crate::view::View;
 
 /// Rows that are sorted at once, about.
@@ -23,7 +25,7 @@ const RANGE_ROWS: u64 = 8192;
 /// Most ranges: more of them than this are written to at random, which costs more than sorting longer ones.
 const MAX_RANGES: u32 = 4096;
 /// Rows whose hashes are computed between two looks at the cancel flag.
-const PIECE_ROWS: usize = 65_536;
+const STRETCH_ROWS: usize = 65_536;
 
 /// Whether rows are in the order of (hash, key), and, if so asked, no key stands twice.
 pub(crate) fn in_order(keys: &Keys<'_>, hashes: &[u64], unique: bool) -> bool {
@@ -35,15 +37,15 @@ pub(crate) fn in_order(keys: &Keys<'_>, hashes: &[u64], unique: bool) -> bool {
         })
 }
 
-fn entry(hash: u64, batch: usize, row: usize) -> u128 {
+pub(crate) fn entry(hash: u64, batch: usize, row: usize) -> u128 {
     (u128::from(hash) << 64) | ((batch as u128) << 32) | row as u128
 }
 
-fn hash_of(entry: u128) -> u64 {
+pub(crate) fn hash_of(entry: u128) -> u64 {
     (entry >> 64) as u64
 }
 
-fn place_of(entry: u128) -> (usize, usize) {
+pub(crate) fn place_of(entry: u128) -> (usize, usize) {
     ((entry >> 32) as u32 as usize, entry as u32 as usize)
 }
 
@@ -61,7 +63,8 @@ impl Scattered {
     }
 }
 
-type Piece = (usize, Range<usize>);
+/// A batch, and some of its rows.
+type Stretch = (usize, Range<usize>);
 
 /// Where rows will be found.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -72,32 +75,75 @@ pub(crate) enum Spread {
     OnePartition,
 }
 
-/// The rows in `partitions` partitions, sorted.
-pub(crate) fn by_key(
+/// What rows are sorted by: a number of 64 bits that is spread about evenly, then the key, then the order of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// The key's hash.
+    Hash,
+    /// The key, one of so many row numbers, stretched over all of the 64 bits so that it is spread like a hash.
+    Number { first: u64, rows: u64 },
+}
+
+impl Order {
+    pub(crate) fn append(&self, keys: &Keys<'_>, rows: Range<usize>, values: &mut Vec<u64>) {
+        match (self, keys) {
+            (Self::Number { first, rows: all }, Keys::UInt64(keys)) => {
+                // At least 1, so that two numbers stay two; a single one needs no stretching.
+                let step = u64::MAX / (*all).max(1);
+                values.extend(keys[rows].iter().map(|key| key.wrapping_sub(*first).wrapping_mul(step)));
+            }
+            (_, Keys::UInt64(keys)) => values.extend(keys[rows].iter().map(|key| hash_u64(*key))),
+            (_, keys) => values.extend(rows.map(|row| keys.hash(row))),
+        }
+    }
+
+    /// The error for a key in two places.
+    pub(crate) fn twice(&self, places: &[String; 2]) -> Error {
+        let [one, other] = places;
+        Error::invalid(match self {
+            Self::Hash => format!(
+                "a key stands twice, in {one} and in {other}; make keys unique first, or combine the rows of each key"
+            ),
+            Self::Number { .. } => format!("a row number stands twice, in {one} and in {other}"),
+        })
+    }
+}
+
+/// What a sort is to give.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct By {
+    pub(crate) order: Order,
+    pub(crate) equal: EqualKeys,
+    pub(crate) partitions: u32,
+}
+
+/// The rows, sorted. The caller has room for the entries; `hold` is that of the source.
+pub(crate) fn sorted(
     exchange: &Exchange<'_>,
     view: &View<'_>,
-    partitions: u32,
-    equal: EqualKeys,
+    by: By,
     spread: Spread,
+    shelf: &Shelf<'_>,
+    hold: Hold,
 ) -> Result<Held> {
-    let mut entries_hold = exchange.memory.hold();
-    entries_hold.grow(view.rows() * (size_of::<u128>() + size_of::<u64>()) as u64)?;
     let keys = view.keys()?;
+    let partitions = by.partitions;
     let each = match spread {
         Spread::Everywhere => ranges_each(view.rows(), partitions),
         Spread::OnePartition => ranges_each(view.rows().saturating_mul(u64::from(partitions)), partitions),
     };
-    let pieces = pieces(view.batches());
-    let groups = (rayon::current_num_threads() * 4).min(1 + pieces.len());
-    let groups = pieces.chunks(pieces.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
+    let stretches = stretches(view.batches());
+    let groups = (rayon::current_num_threads() * 4).min(1 + stretches.len());
+    let groups = stretches.chunks(stretches.len().div_ceil(groups).max(1)).collect::<Vec<_>>();
     let scattered = groups
         .par_iter()
         .with_max_len(1)
-        .map(|pieces| scatter(exchange, &keys, pieces, partitions * each))
+        .map(|stretches| scatter(exchange, by.order, &keys, stretches, partitions * each))
         .collect::<Result<Vec<_>>>()?;
-    if all_rising(&scattered) {
-        drop((scattered, entries_hold));
-        return exchange.cut_at_hashes(vec![view.batches().to_vec()], partitions, exchange.memory.hold());
+    if all_rising(&scattered) && shelf.takes_memory() {
+        drop(scattered);
+        let source = view.batches().iter().cloned().map(Piece::Here).collect();
+        return exchange.cut_at_hashes(vec![source], partitions, hold);
     }
     let sorted = (0..(partitions * each) as usize)
         .into_par_iter()
@@ -105,11 +151,11 @@ pub(crate) fn by_key(
         .map(|range| {
             exchange.cancel.check()?;
             let mut order = sorted_range(&scattered, range, partitions * each);
-            settle_equal_hashes(view, &keys, &mut order, equal)?;
-            gather(exchange, view, order.iter().map(|entry| place_of(*entry)))
+            settle_equals(view, &keys, &mut order, by)?;
+            gather(exchange, view, order.iter().map(|entry| place_of(*entry)), shelf)
         })
         .collect::<Result<Vec<_>>>()?;
-    assemble(exchange, sorted, partitions, each)
+    Ok(assemble(exchange, sorted, partitions, each))
 }
 
 /// Ranges of the hash in each partition.
@@ -118,21 +164,27 @@ fn ranges_each(rows: u64, partitions: u32) -> u32 {
     (wanted as u32).clamp(1, (MAX_RANGES / partitions).max(1))
 }
 
-fn pieces(batches: &[RecordBatch]) -> Vec<Piece> {
+fn stretches(batches: &[RecordBatch]) -> Vec<Stretch> {
     let cut = |(batch, rows): (usize, usize)| {
-        let starts = (0..rows).step_by(PIECE_ROWS);
-        starts.map(move |start| (batch, start..rows.min(start + PIECE_ROWS)))
+        let starts = (0..rows).step_by(STRETCH_ROWS);
+        starts.map(move |start| (batch, start..rows.min(start + STRETCH_ROWS)))
     };
     batches.iter().map(RecordBatch::num_rows).enumerate().flat_map(cut).collect()
 }
 
-fn scatter(exchange: &Exchange<'_>, keys: &[Keys<'_>], pieces: &[Piece], ranges: u32) -> Result<Scattered> {
-    let rows: usize = pieces.iter().map(|(_, rows)| rows.len()).sum();
+fn scatter(
+    exchange: &Exchange<'_>,
+    order: Order,
+    keys: &[Keys<'_>],
+    stretches: &[Stretch],
+    ranges: u32,
+) -> Result<Scattered> {
+    let rows: usize = stretches.iter().map(|(_, rows)| rows.len()).sum();
     let mut hashes = Vec::with_capacity(rows);
     let mut starts = vec![0usize; ranges as usize + 1];
-    for (batch, rows) in pieces {
+    for (batch, rows) in stretches {
         exchange.cancel.check()?;
-        append_hashes(&keys[*batch], rows.clone(), &mut hashes);
+        order.append(&keys[*batch], rows.clone(), &mut hashes);
     }
     let rising = hashes.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1]));
     for hash in &hashes {
@@ -144,7 +196,7 @@ fn scatter(exchange: &Exchange<'_>, keys: &[Keys<'_>], pieces: &[Piece], ranges:
     let mut next = starts.clone();
     let mut entries = vec![0u128; rows];
     let mut hash = hashes.iter();
-    for (batch, rows) in pieces {
+    for (batch, rows) in stretches {
         exchange.cancel.check()?;
         for (row, hash) in rows.clone().zip(&mut hash) {
             let slot = &mut next[partition_of(*hash, ranges) as usize];
@@ -154,13 +206,6 @@ fn scatter(exchange: &Exchange<'_>, keys: &[Keys<'_>], pieces: &[Piece], ranges:
     }
     let ends = hashes.first().copied().zip(hashes.last().copied());
     Ok(Scattered { entries, starts, rising: ends.filter(|_| rising) })
-}
-
-fn append_hashes(keys: &Keys<'_>, rows: Range<usize>, hashes: &mut Vec<u64>) {
-    match keys {
-        Keys::UInt64(keys) => hashes.extend(keys[rows].iter().map(|key| hash_u64(*key))),
-        keys => hashes.extend(rows.map(|row| keys.hash(row))),
-    }
 }
 
 /// The entries of one range in order. Hashes are spread evenly within a range, so that each entry is nearly at its place
@@ -203,12 +248,7 @@ fn all_rising(scattered: &[Scattered]) -> bool {
 }
 
 /// Orders rows of equal hash by key; sorting is stable, so that rows of one key stay in source order.
-fn settle_equal_hashes(
-    view: &View<'_>,
-    keys: &[Keys<'_>],
-    order: &mut [u128],
-    equal: EqualKeys,
-) -> Result<()> {
+pub(crate) fn settle_equals(view: &View<'_>, keys: &[Keys<'_>], order: &mut [u128], by: By) -> Result<()> {
     let compare = |a: &u128, b: &u128| -> Ordering {
         let ((batch_a, row_a), (batch_b, row_b)) = (place_of(*a), place_of(*b));
         keys[batch_a].compare(row_a, &keys[batch_b], row_b)
@@ -218,14 +258,10 @@ fn settle_equal_hashes(
     }
     for run in order.chunk_by_mut(|a, b| hash_of(*a) == hash_of(*b)).filter(|run| run.len() > 1) {
         run.sort_by(compare);
-        if equal == EqualKeys::Refuse
+        if by.equal == EqualKeys::Refuse
             && let Some(pair) = run.windows(2).find(|pair| compare(&pair[0], &pair[1]).is_eq())
         {
-            return Err(Error::invalid(format!(
-                "a key stands twice, in {} and in {}; make keys unique first, or combine the rows of each key",
-                view.describe(place_of(pair[0])),
-                view.describe(place_of(pair[1]))
-            )));
+            return Err(by.order.twice(&[pair[0], pair[1]].map(|entry| view.describe(place_of(entry)))));
         }
     }
     Ok(())
@@ -236,31 +272,25 @@ pub(crate) fn gather(
     exchange: &Exchange<'_>,
     view: &View<'_>,
     order: impl ExactSizeIterator<Item = (usize, usize)>,
-) -> Result<(Vec<RecordBatch>, Hold)> {
+    shelf: &Shelf<'_>,
+) -> Result<(Vec<Piece>, Hold)> {
     let mut hold = exchange.memory.hold();
-    let mut batches = Vec::new();
+    let mut gathered = Vec::new();
     let mut order = order.peekable();
     while order.peek().is_some() {
         exchange.cancel.check()?;
-        let places = order.by_ref().take(BATCH_ROWS).collect::<Vec<_>>();
-        let batch = view.interleave(exchange.schema, &places)?;
-        hold.grow(batch_bytes(&batch))?;
-        batches.push(batch);
+        let places = order.by_ref().take(shelf.batch_rows()).collect::<Vec<_>>();
+        shelf.put(view.interleave(exchange.schema, &places)?, &mut gathered, &mut hold)?;
     }
-    Ok((batches, hold))
+    Ok((gathered, hold))
 }
 
-fn assemble(
-    exchange: &Exchange<'_>,
-    sorted: Vec<(Vec<RecordBatch>, Hold)>,
-    partitions: u32,
-    each: u32,
-) -> Result<Held> {
+fn assemble(exchange: &Exchange<'_>, sorted: Vec<(Vec<Piece>, Hold)>, partitions: u32, each: u32) -> Held {
     let mut hold = exchange.memory.hold();
     let mut parts = vec![Vec::new(); partitions as usize];
-    for (range, (batches, share)) in sorted.into_iter().enumerate() {
+    for (range, (pieces, share)) in sorted.into_iter().enumerate() {
         hold.join(share);
-        parts[range / each as usize].extend(batches);
+        parts[range / each as usize].extend(pieces);
     }
-    Ok(Held::new(parts, hold))
+    Held::new(parts, hold)
 }

@@ -8,6 +8,7 @@ use tributary_core::schema::TableSchema;
 
 use crate::batches::{Gather, Held, wide_batch};
 use crate::memory::Hold;
+use crate::piece::Piece;
 
 /// Rows that will be addressed by (batch, row), and where they were.
 pub struct Sources {
@@ -29,12 +30,18 @@ pub fn place(partition: u32, row: u64) -> u64 {
     (u64::from(partition) << 40) | row
 }
 
+/// A place in words.
+pub(crate) fn describe_place(place: u64) -> String {
+    format!("partition {}, row {}", place >> 40, place & ((1 << 40) - 1))
+}
+
 impl Sources {
     /// The rows of all partitions, one after another, and the share of the budget to hold on to meanwhile.
     pub fn of(schema: &TableSchema, held: Held) -> Result<(Self, Hold)> {
         let partitions = RowRanges::from_counts(held.counts());
         let (parts, hold) = held.into_parts();
-        let mut batches: Vec<RecordBatch> = parts.into_iter().flatten().collect();
+        let mut batches = parts.iter().flatten().map(Piece::load).collect::<Result<Vec<_>>>()?;
+        drop(parts);
         // Every range of a sort looks at every batch: thousands of small ones would cost more than joining them.
         if batches.len() as u64 > 64 + partitions.all().end / 4096 {
             let mut gather = Gather::new(schema);
@@ -96,18 +103,15 @@ impl<'a> View<'a> {
 
     /// For messages: where a row was before the exchange.
     pub fn describe(&self, (batch, row): (usize, usize)) -> String {
-        let (partition, row) = match &self.sources.origin {
+        let place = match &self.sources.origin {
             Origin::Counted(firsts, ranges) => {
                 let number = firsts[batch] + row as u64;
                 let partition = ranges.partition_of(number).unwrap_or(0);
-                (u64::from(partition), number - ranges.range(partition).start)
+                place(partition, number - ranges.range(partition).start)
             }
-            Origin::Told(places) => {
-                let place = places[batch].value(row);
-                (place >> 40, place & ((1 << 40) - 1))
-            }
+            Origin::Told(places) => places[batch].value(row),
         };
-        format!("partition {partition}, row {row}")
+        describe_place(place)
     }
 
     pub fn interleave(&self, schema: &TableSchema, places: &[(usize, usize)]) -> Result<RecordBatch> {

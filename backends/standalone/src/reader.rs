@@ -152,16 +152,16 @@ impl Lane {
             Some(rows) => rows,
             None => run.pull(slice)?,
         };
+        let is_held = run.is_held();
         while let Some(batch) = rows.next().transpose()? {
             run.cancel.check()?;
             let mut hold = run.host.memory.hold();
-            if !run.is_held() {
-                hold.grow(batch_bytes(&batch))?;
-            }
+            // The reader gets the batch, whether or not there was room for being ahead.
+            let full = !is_held && hold.grow(batch_bytes(&batch)).is_err();
             let mut state = lock(&self.state);
             state.ready_bytes += hold.bytes();
             state.ready.push_back(Ok((batch, hold)));
-            let far = state.ready_bytes >= self.ahead_bytes;
+            let far = full || state.ready_bytes >= self.ahead_bytes;
             wake(state);
             if far {
                 return Ok(Source::Paused(rows));

@@ -4,20 +4,21 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use tributary_core::error::{Error, Result};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::plan::{Node, Op, Plan};
-use tributary_partition::batches::{Batches, Gather, Held, slice_rows};
+use tributary_partition::batches::{Batches, Held};
 use tributary_partition::cancel::{Cancel, cancelled, lock};
 use tributary_partition::exchange::{Exchange, Known};
 use tributary_partition::loaded::Loaded;
 use tributary_partition::map::Opened;
-use tributary_partition::memory::{Hold, batch_bytes};
+use tributary_partition::memory::Hold;
+use tributary_partition::piece::{Piece, slice_rows};
 use tributary_partition::pipeline::{self, Kernels, NodeId, Pipeline, Slice, Source, held};
 use tributary_partition::pool::caught;
+use tributary_partition::shelf::{Collector, Shelf};
 
 use crate::session::Host;
 use crate::stages::{Stage, stages};
@@ -97,9 +98,9 @@ impl Run {
         self.open(&self.root, slice)
     }
 
-    /// Whether somebody holds the plan's rows already, so that they are not counted again.
+    /// Whether somebody holds the plan's rows in memory already, so that they are not counted again.
     pub(crate) fn is_held(&self) -> bool {
-        self.held(&self.root).is_some()
+        self.held(&self.root).is_some_and(|held| held.is_here())
     }
 
     pub(crate) fn partitions(&self) -> u32 {
@@ -136,33 +137,32 @@ impl Run {
     /// All rows of a node, pipelines run in parallel. Those that somebody else holds are not counted again.
     fn collect(&self, node: &Node) -> Result<Held> {
         if let Some(whole) = self.whole(node) {
-            return Ok(Held::new(whole.parts.clone(), self.host.memory.hold()));
+            return Ok(whole.share(&self.host.memory));
         }
         let slices = self.slices(node);
+        let shelf = Shelf::new(&self.host.memory, node.schema(), &self.cancel);
         let done = slices
             .par_iter()
             .with_max_len(1)
-            .map(|slice| self.attempt(|| self.gather(node, slice)))
+            .map(|slice| self.attempt(|| self.gather(node, slice, &shelf)))
             .collect::<Result<Vec<_>>>()?;
         let mut hold = self.host.memory.hold();
         let mut parts = vec![Vec::new(); node.layout().partitions() as usize];
-        for (slice, (batches, share)) in slices.iter().zip(done) {
+        for (slice, (pieces, share)) in slices.iter().zip(done) {
             hold.join(share);
-            parts[slice.partition as usize].extend(batches);
+            parts[slice.partition as usize].extend(pieces);
         }
         Ok(Held::new(parts, hold))
     }
 
-    fn gather(&self, node: &Node, slice: &Slice) -> Result<(Vec<RecordBatch>, Hold)> {
-        let mut hold = self.host.memory.hold();
-        let mut gather = Gather::new(node.schema());
+    fn gather(&self, node: &Node, slice: &Slice, shelf: &Shelf<'_>) -> Result<(Vec<Piece>, Hold)> {
+        let mut collector = Collector::new(shelf);
         for batch in self.open(node, slice)? {
             let batch = batch?;
             self.cancel.check()?;
-            hold.grow(batch_bytes(&batch))?;
-            gather.push(batch)?;
+            collector.push(batch)?;
         }
-        Ok((gather.finish()?, hold))
+        collector.finish()
     }
 
     /// What to compute separately, in order: partitions, or about equal pieces of them where every kernel works row by row,
@@ -210,7 +210,7 @@ impl Source for Run {
         match (self.held(node), node.op()) {
             (Some(rows), _) => {
                 let shown = rows_shown(node, &rows, partition);
-                Ok(Some(held(shown.of(&rows.parts[partition as usize], slice.rows.as_ref()))))
+                Ok(Some(held(shown.of(rows.part(partition), slice.rows.as_ref()))))
             }
             (None, Op::Load(table)) => {
                 let storage = &*self.host.storage;
@@ -234,7 +234,7 @@ struct Shown(Range<u64>);
 fn rows_shown(node: &Node, held: &Held, partition: u32) -> Shown {
     match node.op() {
         Op::Scan(..) => Shown(pipeline::rows_shown(node, partition)),
-        _ => Shown(0..held.parts[partition as usize].iter().map(|batch| batch.num_rows() as u64).sum()),
+        _ => Shown(0..held.part(partition).iter().map(|piece| piece.rows() as u64).sum()),
     }
 }
 
@@ -243,7 +243,7 @@ impl Shown {
         self.0.end - self.0.start
     }
 
-    fn of(&self, part: &[RecordBatch], piece: Option<&Range<u64>>) -> Vec<RecordBatch> {
+    fn of(&self, part: &[Piece], piece: Option<&Range<u64>>) -> Vec<Piece> {
         let start = self.0.start;
         let wanted = piece.map_or(self.0.clone(), |piece| start + piece.start..start + piece.end);
         slice_rows(part, wanted)

@@ -20,12 +20,14 @@ use tributary_core::layout::Layout;
 use tributary_core::plan::{EqualKeys, Node, Plan};
 use tributary_core::schema::TableSchema;
 use tributary_core::storage::{Part, Storage, StoredTable, TableUri, Write, WriteOptions};
-use tributary_partition::batches::{Gather, Held, fit};
+use tributary_partition::batches::{Held, fit};
 use tributary_partition::cancel::{Cancel, Guard, lock, wait};
+use tributary_partition::disk::Disk;
 use tributary_partition::exchange::{Exchange, Known};
-use tributary_partition::memory::{Hold, Memory, batch_bytes};
+use tributary_partition::memory::{Hold, Memory};
 use tributary_partition::pipeline::Slice;
 use tributary_partition::pool::Pool;
+use tributary_partition::shelf::{Collector, Shelf};
 
 use crate::reader;
 use crate::run::Run;
@@ -52,13 +54,22 @@ pub(crate) struct Host {
 }
 
 impl Session {
-    pub(crate) fn open(spec: SessionSpec, kernels: Kernels, storage: Arc<dyn Storage>) -> Result<Self> {
+    pub(crate) fn open(
+        spec: SessionSpec,
+        kernels: Kernels,
+        storage: Arc<dyn Storage>,
+        disk: Option<Arc<Disk>>,
+    ) -> Result<Self> {
         if spec.placement.cores == 0 {
             return Err(Error::invalid(format!("open session {} on 0 cores, expected at least 1", spec.id)));
         }
+        let (id, budget) = (spec.id.clone(), spec.memory_bytes);
         Ok(Self(Arc::new(Host {
-            memory: Memory::new(spec.id.clone(), spec.memory_bytes),
-            items: Items::new(spec.id.clone()),
+            memory: match disk {
+                Some(disk) => Memory::spilling(id.clone(), budget, disk),
+                None => Memory::new(id.clone(), budget),
+            },
+            items: Items::new(id),
             pool: Pool::new(&spec.id, spec.placement.cores)?,
             running: Mutex::new(Some(Vec::new())),
             spec,
@@ -119,7 +130,7 @@ impl Computing for Session {
     async fn put(&self, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>> {
         check_put(schema, &to)?;
         let guard = self.0.begin()?;
-        let received = guard.0.race(receive(&self.0, schema, rows)).await.at(|| "put")?;
+        let received = guard.0.race(receive(&self.0, &guard.0, schema, rows)).await.at(|| "put")?;
         let (host, cancel) = (self.0.clone(), guard.0.clone());
         let (columns, layout) = (schema.clone(), to.clone());
         let held = self.0.pool.run(move || arrange(&host, &cancel, &columns, received, &layout)).await;
@@ -185,16 +196,16 @@ impl Computing for Session {
     }
 }
 
-/// Rows from outside, checked and counted, as one partition.
-async fn receive(host: &Host, schema: &TableSchema, mut rows: RowStream) -> Result<Held> {
-    let mut hold = host.memory.hold();
-    let mut gather = Gather::new(schema);
+/// Rows from outside, checked and counted, as one partition. What memory has no room for is written to disk in place:
+/// into the system's page cache, which takes less time than handing it to another thread.
+async fn receive(host: &Host, cancel: &Cancel, schema: &TableSchema, mut rows: RowStream) -> Result<Held> {
+    let shelf = Shelf::new(&host.memory, schema, cancel);
+    let mut collector = Collector::new(&shelf);
     while let Some(batch) = rows.next().await {
-        let batch = fit(schema, batch?)?;
-        hold.grow(batch_bytes(&batch))?;
-        gather.push(batch)?;
+        collector.push(fit(schema, batch?)?)?;
     }
-    Ok(Held::new(vec![gather.finish()?], hold))
+    let (pieces, hold) = collector.finish()?;
+    Ok(Held::new(vec![pieces], hold))
 }
 
 fn arrange(

@@ -5,3 +5,22 @@ use std::sync::Arc;
 use tributary_standalone::Standalone;
 
 tributary_conformance::computing_suite!(|kernels, storage| Arc::new(Standalone::new(kernels, storage)));
+
+/// The same with next to no memory: rows of nearly every case go to disk.
+mod spilling {
+    use std::sync::Arc;
+
+    use tributary_conformance::computing::Extent;
+    use tributary_standalone::Standalone;
+
+    /// A few hundred rows of the suite's usual table.
+    const MEMORY_BYTES: u64 = 16 << 10;
+
+    tributary_conformance::computing_suite!(
+        |kernels, storage| Arc::new(
+            Standalone::new(kernels, storage)
+                .spilling_to(std::env::temp_dir().join("tributary-suite-rows"), u64::MAX)
+        ),
+        Extent::default().with_memory_bytes(MEMORY_BYTES)
+    );
+}

@@ -5,6 +5,7 @@
 pub mod kernels;
 pub mod store;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, UInt64Array};
@@ -32,6 +33,16 @@ pub fn open_on(store: Arc<MemoryStore>, id: &str, cores: u64, memory_bytes: u64)
     let engine = Standalone::new(kernels::all(), store);
     let placement = engine.place(&CoreRequest::of_task_cores(cores)).unwrap();
     engine.session(SessionSpec { id: SessionId::new(id).unwrap(), placement, memory_bytes }).unwrap()
+}
+
+/// An engine that spills to this folder, and a session of it.
+pub fn open_spilling(folder: &Path, id: &str, cores: u64, memory_bytes: u64) -> (Standalone, Session) {
+    let store = Arc::new(MemoryStore::default());
+    let engine = Standalone::new(kernels::all(), store).spilling_to(folder.into(), u64::MAX);
+    let placement = engine.place(&CoreRequest::of_task_cores(cores)).unwrap();
+    let spec = SessionSpec { id: SessionId::new(id).unwrap(), placement, memory_bytes };
+    let session = engine.session(spec).unwrap();
+    (engine, session)
 }
 
 pub fn kernels() -> Kernels {

@@ -17,7 +17,7 @@ use tributary_core::storage::{TableUri, WriteOptions};
 use tributary_core::{ErrorKind, KeyType, Layout, Result, Table};
 
 use super::kernels::Watch;
-use super::model::{batches, numbered, schema};
+use super::model::{batches, key_order, numbered, schema};
 use super::{Fixture, Session, collect, loose, refused};
 
 /// How long an engine in this process gets until its threads have stopped.
@@ -196,7 +196,7 @@ async fn soon<T>(fixture: &Fixture, action: impl AsyncFn() -> Result<T>) -> T {
 
 pub async fn memory_is_bounded_and_comes_back(fixture: Fixture) {
     let spills = fixture.engine.info().spills;
-    let (tables, exchanges) = (spills != Spills::Nothing, spills == Spills::Everything);
+    let (tables, exchanges) = (spills != Spills::Nothing, spills == Spills::Rows);
     for cores in fixture.cores().extremes() {
         let session = fixture.session_with(cores, MEMORY_BYTES).await;
         let large = of_size(&fixture, &session, 2 * MEMORY_BYTES).await;
@@ -219,13 +219,14 @@ pub async fn memory_is_bounded_and_comes_back(fixture: Fixture) {
 
 pub async fn put_tables_and_blobs_count_as_memory(fixture: Fixture) {
     let spills = fixture.engine.info().spills;
-    let (tables, exchanges) = (spills != Spills::Nothing, spills == Spills::Everything);
+    let (tables, exchanges, blobs) =
+        (spills != Spills::Nothing, spills == Spills::Rows, spills == Spills::Tables);
     let session = fixture.session_with(fixture.cores().few, MEMORY_BYTES).await;
     let blob = |bytes: u64| session.put_blob(Bytes::from(vec![1; bytes as usize]), BlobKind::Secret);
-    check_beyond(tables, blob(MEMORY_BYTES + 1).await);
+    check_beyond(blobs, blob(MEMORY_BYTES + 1).await);
     for _ in 0..3 {
         let held = soon(&fixture, async || blob(MEMORY_BYTES * 6 / 10).await).await;
-        check_beyond(tables, blob(MEMORY_BYTES * 6 / 10).await);
+        check_beyond(blobs, blob(MEMORY_BYTES * 6 / 10).await);
         drop(held);
     }
     for layout in [Layout::Loose(3), Layout::Keyed(3)] {
@@ -236,6 +237,38 @@ pub async fn put_tables_and_blobs_count_as_memory(fixture: Fixture) {
     }
     let table = loose(&session, KeyType::UInt64, &numbered(0..1000), 3).await;
     assert_eq!(collect(&table).await.len(), 1000);
+}
+
+pub async fn rows_of_many_times_the_memory_are_moved_and_joined_or_refused(fixture: Fixture) {
+    const ROWS: u64 = 9000;
+    let spills = fixture.engine.info().spills;
+    for (cores, n) in fixture.cores().extremes().into_iter().zip([1, 7]) {
+        let session = fixture.session_with(cores, 40_000).await;
+        for key_type in [KeyType::UInt64, KeyType::Utf8] {
+            let rows = numbered((0..ROWS).map(|i| i * 7919 % ROWS));
+            let put =
+                Table::parallelize(&session, &schema(key_type), batches(key_type, &rows), Layout::Loose(n))
+                    .await;
+            if spills == Spills::Nothing {
+                refused(put, ErrorKind::Exhausted);
+                continue;
+            }
+            let loose = put.unwrap();
+            assert_eq!(collect(&loose).await, rows);
+            let keyed = loose.keyed(1).unwrap().keep().await;
+            if spills == Spills::Tables {
+                refused(keyed, ErrorKind::Exhausted);
+                continue;
+            }
+            let ordered = key_order(key_type, rows);
+            assert_eq!(collect(&keyed.unwrap()).await, ordered);
+            let other = loose.keyed(n).unwrap();
+            assert_eq!(collect(&loose.semi_join(&other).unwrap()).await, ordered);
+            let one_key = Table::concat(&[other.clone(), other]).unwrap().keyed(n);
+            let text = refused(one_key.unwrap().keep().await, ErrorKind::InvalidInput);
+            assert!(text.contains("a key stands twice, in partition"), "{text}");
+        }
+    }
 }
 
 pub async fn failed_and_dropped_actions_give_their_memory_back(fixture: Fixture) {

@@ -11,6 +11,7 @@ use super::PARTITIONS;
 #[derive(Debug, Clone)]
 pub struct Extent {
     pub(super) cores: Cores,
+    pub(super) memory_bytes: u64,
     slower: u32,
     in_turn: bool,
 }
@@ -40,7 +41,7 @@ impl Cores {
 
 impl Default for Extent {
     fn default() -> Self {
-        Self { cores: Cores { few: 1, some: 2, many: 3 }, slower: 1, in_turn: false }
+        Self { cores: Cores { few: 1, some: 2, many: 3 }, memory_bytes: 1 << 28, slower: 1, in_turn: false }
     }
 }
 
@@ -49,6 +50,13 @@ impl Extent {
     #[must_use]
     pub fn with_cores(mut self, cores: Cores) -> Self {
         self.cores = cores;
+        self
+    }
+
+    /// For an engine that spills: sessions of so little memory that the rows of most cases do not fit.
+    #[must_use]
+    pub fn with_memory_bytes(mut self, bytes: u64) -> Self {
+        self.memory_bytes = bytes;
         self
     }
 

@@ -51,8 +51,6 @@ pub use store::Shared;
 /// Numbers of partitions that cases run at: one, a power of two, neither.
 pub const PARTITIONS: [u32; 3] = [1, 2, 7];
 
-const MEMORY_BYTES: u64 = 1 << 28;
-
 /// Long enough that whatever waits for ever is noticed, short enough for a suite.
 const STUCK: Duration = Duration::from_secs(20);
 
@@ -105,7 +103,7 @@ impl Fixture {
 
     /// A session of so many cores.
     pub async fn session(&self, cores: u32) -> Session {
-        self.session_with(cores, MEMORY_BYTES).await
+        self.session_with(cores, self.extent.memory_bytes).await
     }
 
     /// A session of so many cores and so much memory.
@@ -394,6 +392,7 @@ macro_rules! computing_suite {
                 closing_ends_what_still_runs,
                 memory_is_bounded_and_comes_back,
                 put_tables_and_blobs_count_as_memory,
+                rows_of_many_times_the_memory_are_moved_and_joined_or_refused,
                 failed_and_dropped_actions_give_their_memory_back,
             ]
         );

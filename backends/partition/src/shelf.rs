@@ -1,0 +1,136 @@
+//! Where the rows of one operation are put away: in memory while there is room, from then on on disk.
+//!
+//! What does not fit goes to disk at the moment it does not fit. Nothing that lies in memory is moved there later: which
+//! table will be read next is known to nobody, and a choice would be a guess.
+
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+use tributary_core::error::{Error, Result};
+use tributary_core::schema::TableSchema;
+
+use crate::batches::{BATCH_ROWS, Gather};
+use crate::cancel::{Cancel, lock};
+use crate::disk::SpillFile;
+use crate::memory::{Hold, Memory, batch_bytes};
+use crate::piece::Piece;
+
+/// Used by all threads of one operation; its rows share a file, so that a table takes one at most.
+pub struct Shelf<'a> {
+    memory: &'a Arc<Memory>,
+    schema: &'a TableSchema,
+    cancel: &'a Cancel,
+    only_disk: bool,
+    piece_bytes: u64,
+    batch_rows: usize,
+    file: Mutex<Option<Arc<SpillFile>>>,
+}
+
+impl<'a> Shelf<'a> {
+    pub fn new(memory: &'a Arc<Memory>, schema: &'a TableSchema, cancel: &'a Cancel) -> Self {
+        let (piece_bytes, file) = (memory.piece_bytes(), Mutex::new(None));
+        Self { memory, schema, cancel, only_disk: false, piece_bytes, batch_rows: BATCH_ROWS, file }
+    }
+
+    /// For rows that memory has no room for, as is known: in pieces of about so many bytes, of rows of `row_bytes`.
+    pub(crate) fn on_disk(
+        memory: &'a Arc<Memory>,
+        schema: &'a TableSchema,
+        cancel: &'a Cancel,
+        piece_bytes: u64,
+        row_bytes: u64,
+    ) -> Self {
+        let batch_rows = rows_of(piece_bytes, row_bytes);
+        Self { only_disk: true, piece_bytes, batch_rows, ..Self::new(memory, schema, cancel) }
+    }
+
+    pub(crate) fn schema(&self) -> &'a TableSchema {
+        self.schema
+    }
+
+    /// Whether rows go to memory as long as they fit.
+    pub(crate) fn takes_memory(&self) -> bool {
+        !self.only_disk
+    }
+
+    /// How many rows to make at once.
+    pub(crate) fn batch_rows(&self) -> usize {
+        self.batch_rows
+    }
+
+    /// `Exhausted` if there is room neither in memory nor on disk.
+    pub fn put(&self, batch: RecordBatch, pieces: &mut Vec<Piece>, hold: &mut Hold) -> Result<()> {
+        let bytes = batch_bytes(&batch);
+        if self.takes_memory() {
+            match hold.grow(bytes) {
+                Ok(()) => {
+                    pieces.push(Piece::Here(batch));
+                    return Ok(());
+                }
+                Err(error) if !self.memory.spills() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        self.write(&batch, bytes, pieces)
+    }
+
+    /// In pieces that a reader has room for.
+    fn write(&self, batch: &RecordBatch, bytes: u64, pieces: &mut Vec<Piece>) -> Result<()> {
+        let file = self.file()?;
+        let rows = batch.num_rows();
+        let count = bytes.div_ceil(self.piece_bytes).clamp(1, rows.max(1) as u64) as usize;
+        let cut = |i: usize| (rows as u128 * i as u128 / count as u128) as usize;
+        for i in 0..count {
+            self.cancel.check()?;
+            let piece = batch.slice(cut(i), cut(i + 1) - cut(i));
+            let piece_bytes = if count == 1 { bytes } else { batch_bytes(&piece) };
+            pieces.push(Piece::Away(file.write(&piece, piece_bytes)?));
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> Result<Arc<SpillFile>> {
+        let mut file = lock(&self.file);
+        if let Some(file) = &*file {
+            return Ok(file.clone());
+        }
+        let disk = self.memory.disk().ok_or_else(|| Error::bug("rows for a disk that a session lacks"))?;
+        Ok(file.insert(SpillFile::new(disk, self.schema)?).clone())
+    }
+}
+
+/// So many rows take about so many bytes; at least one, at most what is worked on at once.
+pub(crate) fn rows_of(bytes: u64, row_bytes: u64) -> usize {
+    (bytes / row_bytes.max(1)).clamp(1, BATCH_ROWS as u64) as usize
+}
+
+/// Rows of one partition on their way to a shelf; small batches are copied together before.
+pub struct Collector<'a> {
+    shelf: &'a Shelf<'a>,
+    gather: Gather,
+    pieces: Vec<Piece>,
+    hold: Hold,
+}
+
+impl<'a> Collector<'a> {
+    pub fn new(shelf: &'a Shelf<'a>) -> Self {
+        let (gather, hold) = (Gather::new(shelf.schema), shelf.memory.hold());
+        Self { shelf, gather, pieces: Vec::new(), hold }
+    }
+
+    pub fn push(&mut self, batch: RecordBatch) -> Result<()> {
+        self.gather.push(batch)?;
+        let ready = self.gather.take();
+        self.put(ready)
+    }
+
+    pub fn finish(mut self) -> Result<(Vec<Piece>, Hold)> {
+        let gather = std::mem::replace(&mut self.gather, Gather::new(self.shelf.schema));
+        self.put(gather.finish()?)?;
+        Ok((self.pieces, self.hold))
+    }
+
+    fn put(&mut self, ready: Vec<RecordBatch>) -> Result<()> {
+        ready.into_iter().try_for_each(|batch| self.shelf.put(batch, &mut self.pieces, &mut self.hold))
+    }
+}
