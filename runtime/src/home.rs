@@ -138,7 +138,7 @@ impl Home {
         match settings.text(keys::COMPUTING)? {
             #[cfg(feature = "standalone")]
             "standalone" => Ok(Compute {
-                engine: Arc::new(tributary_standalone::Standalone::new(kernels.clone(), storage.clone())),
+                engine: Arc::new(self.standalone(settings, kernels, storage)?),
                 cores: cores(settings)?,
                 memory_bytes: memory(settings, parties)?,
             }),
@@ -149,6 +149,24 @@ impl Home {
                 format!("computing engine {other} is not in this binary; name another in service_conf.yaml"),
             )),
         }
+    }
+}
+
+#[cfg(feature = "standalone")]
+impl Home {
+    fn standalone(
+        &self,
+        settings: &Settings,
+        kernels: &Kernels,
+        storage: &Arc<dyn Storage>,
+    ) -> Result<tributary_standalone::Standalone> {
+        let folder = self.folder.join(settings.text(keys::SPILL_FOLDER)?);
+        let limit = match settings.number(keys::SPILL_LIMIT)? {
+            0 => u64::MAX,
+            limit => limit,
+        };
+        let engine = tributary_standalone::Standalone::new(kernels.clone(), storage.clone());
+        Ok(engine.spilling_to(folder, limit))
     }
 }
 

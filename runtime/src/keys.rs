@@ -122,6 +122,10 @@ pub const FEDERATION: &str = "default_engines.federation";
 pub const CORES: &str = "computing.standalone.cores";
 /// Memory of a task.
 pub const MEMORY: &str = "computing.standalone.memory";
+/// Where rows go that a task's memory has no room for.
+pub const SPILL_FOLDER: &str = "computing.standalone.spill_folder";
+/// How much of that disk they may take.
+pub const SPILL_LIMIT: &str = "computing.standalone.spill_limit";
 /// Cores of the cluster, as Spark.
 pub const SPARK_CORES: &str = "computing.spark.cores";
 /// Executors of the cluster, as Spark.
@@ -182,7 +186,21 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Bytes,
         default: "0",
         description: "Memory that the tables of one task may take on the standalone engine; 0 is half of the machine's, shared by the parties of a process. \
-                      A task that needs more fails and says so.",
+                      Rows beyond it go to disk; parameters of kernels (keys, models) do not, and a task that has no room for them fails and says so.",
+    },
+    Key {
+        name: SPILL_FOLDER,
+        kind: Kind::Text,
+        default: "spill",
+        description: "Folder for rows that a task's memory has no room for on the standalone engine: on a fast local disk, if there is one. They lie there in files \
+                      without a name, readable by their owner only, that are gone when they are not needed or when the process ends. A relative path is \
+                      under the home folder.",
+    },
+    Key {
+        name: SPILL_LIMIT,
+        kind: Kind::Bytes,
+        default: "0",
+        description: "Bytes that all tasks of a party in one process may take in that folder; 0 is all that the disk has.",
     },
     Key {
         name: SPARK_CORES,

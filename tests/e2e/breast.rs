@@ -121,6 +121,17 @@ fn results_do_not_depend_on_cores_or_partitions() {
 }
 
 #[test]
+fn results_do_not_depend_on_memory() {
+    let (site, expected) = (Site::with_breast_tables(), expected("job.yaml"));
+    site.write("service_conf.yaml", "computing: {standalone: {memory: 64KiB, spill_folder: rows}}\n");
+    run(&site, "job.yaml");
+    check_guest(&site, &expected);
+    check_host(&site, "10000", "host.csv", &expected);
+    let left = std::fs::read_dir(site.home().join("rows")).unwrap();
+    assert_eq!(left.count(), 0, "rows went to disk, and left a file");
+}
+
+#[test]
 fn a_predict_job_bins_new_rows_with_the_trained_model() {
     let site = Site::with_breast_tables();
     let summary = site.ok(&[
