@@ -237,8 +237,12 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(engine: &dyn Engine, placement: Placement) -> Self {
+        Self::with_memory(engine, placement, 8 << 30)
+    }
+
+    pub fn with_memory(engine: &dyn Engine, placement: Placement, memory_bytes: u64) -> Self {
         let id = tributary_core::SessionId::new("bench").expect("a name");
-        let spec = SessionSpec { id, placement, memory_bytes: 8 << 30 };
+        let spec = SessionSpec { id, placement, memory_bytes };
         Self { session: block_on(engine.open(spec)).expect("a session"), kernels: kernels() }
     }
 
