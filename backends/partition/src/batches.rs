@@ -165,6 +165,12 @@ impl Held {
         self.counts().sum()
     }
 
+    /// What a row takes in memory, on average.
+    pub fn row_bytes(&self) -> u64 {
+        let bytes: u64 = self.parts.iter().flatten().map(Piece::bytes).sum();
+        bytes.div_ceil(self.rows().max(1))
+    }
+
     /// Rows of each partition.
     pub fn counts(&self) -> impl Iterator<Item = u64> + '_ {
         self.parts.iter().map(|part| part.iter().map(|piece| piece.rows() as u64).sum())

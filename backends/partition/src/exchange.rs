@@ -69,8 +69,8 @@ impl Exchange<'_> {
         let Some(_entries) = self.room_beside(&source, ENTRY_BYTES)? else {
             return spilled::sort(self, source, by);
         };
+        let shelf = self.shelf_for(&source);
         let (sources, hold) = Sources::of(self.schema, source)?;
-        let shelf = Shelf::new(self.memory, self.schema, self.cancel);
         sort::sorted(self, &sources.borrow(), by, Spread::Everywhere, &shelf, hold)
     }
 
@@ -85,8 +85,14 @@ impl Exchange<'_> {
             let by = By { order, equal: EqualKeys::Refuse, partitions: 1 };
             return self.cut(spilled::sort(self, source, by)?, ranges);
         };
+        let shelf = self.shelf_for(&source);
         let (sources, _hold) = Sources::of(self.schema, source)?;
-        self.by_number(&sources.borrow(), ranges)
+        self.by_number(&sources.borrow(), ranges, &shelf)
+    }
+
+    fn shelf_for(&self, rows: &Held) -> Shelf<'_> {
+        let shelf = Shelf::new(self.memory, self.schema, self.cancel);
+        if self.memory.spills() { shelf.of_rows(rows.row_bytes()) } else { shelf }
     }
 
     /// Room for so many bytes beside each row; none if these rows are to be sorted on disk.
@@ -103,12 +109,12 @@ impl Exchange<'_> {
     /// One partition of rows that came from elsewhere, in source order: `partition` of `to`, which is `Keyed` or `Rows`.
     pub fn settle(&self, received: &Sources, partition: u32, to: &Layout, equal: EqualKeys) -> Result<Held> {
         let mut room = self.memory.hold();
+        let shelf = Shelf::new(self.memory, self.schema, self.cancel);
         let view = received.borrow();
         match to {
             Layout::Keyed(n) => {
                 room.grow(view.rows().saturating_mul(ENTRY_BYTES))?;
                 let by = By { order: Order::Hash, equal, partitions: *n };
-                let shelf = Shelf::new(self.memory, self.schema, self.cancel);
                 sort::sorted(self, &view, by, Spread::OnePartition, &shelf, self.memory.hold())
             }
             Layout::Rows(ranges) => {
@@ -121,7 +127,7 @@ impl Exchange<'_> {
                     )));
                 }
                 room.grow(rows.saturating_mul(SLOT_BYTES))?;
-                self.by_number(&view, &RowRanges::new(vec![range.start, range.end])?)
+                self.by_number(&view, &RowRanges::new(vec![range.start, range.end])?, &shelf)
             }
             Layout::Loose(_) => Err(Error::bug("rows of a loose exchange are cut, not moved")),
         }
@@ -229,7 +235,7 @@ impl Exchange<'_> {
     }
 
     /// As many rows as numbers.
-    fn by_number(&self, view: &View<'_>, ranges: &RowRanges) -> Result<Held> {
+    fn by_number(&self, view: &View<'_>, ranges: &RowRanges, shelf: &Shelf<'_>) -> Result<Held> {
         let all = ranges.all();
         let slots: Vec<AtomicU64> = (all.clone()).map(|_| AtomicU64::new(EMPTY)).collect();
         let numbers = view.keys()?;
@@ -238,13 +244,12 @@ impl Exchange<'_> {
             self.fill_slots(view, batch, numbers, &all, &slots)
         })?;
         let chunks = chunks(ranges, all.start);
-        let shelf = Shelf::new(self.memory, self.schema, self.cancel);
         let gathered = chunks
             .into_par_iter()
             .with_max_len(1)
             .map(|(partition, rows)| {
                 let places = slots[rows].iter().map(|slot| place_of(slot.load(Ordering::Relaxed)));
-                Ok((partition, sort::gather(self, view, places, &shelf)?))
+                Ok((partition, sort::gather(self, view, places, shelf)?))
             })
             .collect::<Result<Vec<_>>>()?;
         let mut hold = self.memory.hold();

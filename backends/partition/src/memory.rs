@@ -61,14 +61,14 @@ impl Memory {
         Hold { memory: self.clone(), bytes: 0 }
     }
 
-    /// Memory to work in for one exchange of more rows than fit: half of what is left, so that others beside it find some as
-    /// well. `Exhausted` if that is next to nothing. To wait for others could be to wait for oneself: a thread takes up
-    /// other work of the session in between.
-    pub(crate) fn workspace(self: &Arc<Self>) -> Result<Hold> {
+    /// Memory to work in for one exchange of more rows than fit: as much as it has use for, but half of what is left at
+    /// most, so that others beside it find some as well. `Exhausted` if that is next to nothing. To wait for others could be
+    /// to wait for oneself: a thread takes up other work of the session in between.
+    pub(crate) fn workspace(self: &Arc<Self>, wanted: u64) -> Result<Hold> {
         let least = self.budget / 1024;
         let grant = |used: u64| {
             let left = self.budget.saturating_sub(used);
-            Some((left / 2).max(least)).filter(|grant| *grant <= left)
+            Some(wanted.min(left / 2).max(least)).filter(|grant| *grant <= left)
         };
         let before = self
             .used
@@ -177,15 +177,16 @@ mod tests {
         rows.grow(3072).unwrap();
         let text = rows.grow(1).unwrap_err().to_string();
         assert!(text.contains("its budget is 4096, 1024 of it to sort and merge rows in"), "{text}");
-        let work: Vec<Hold> = (0..8).map(|_| memory.workspace().unwrap()).collect();
+        let work: Vec<Hold> = (0..8).map(|_| memory.workspace(u64::MAX).unwrap()).collect();
         assert_eq!(work.iter().map(Hold::bytes).collect::<Vec<_>>(), [512, 256, 128, 64, 32, 16, 8, 4]);
-        assert_eq!(memory.workspace().unwrap().bytes(), 4, "the least");
-        let last = memory.workspace().unwrap();
-        assert_eq!(memory.workspace().err().unwrap().kind(), ErrorKind::Exhausted);
+        assert_eq!(memory.workspace(u64::MAX).unwrap().bytes(), 4, "the least");
+        let last = memory.workspace(u64::MAX).unwrap();
+        assert_eq!(memory.workspace(u64::MAX).err().unwrap().kind(), ErrorKind::Exhausted);
         drop((work, last));
         rows.shrink(u64::MAX);
         assert_eq!((rows.bytes(), memory.used()), (0, 0));
-        assert_eq!(memory.workspace().unwrap().bytes(), 2048);
+        assert_eq!(memory.workspace(u64::MAX).unwrap().bytes(), 2048);
+        assert_eq!(memory.workspace(100).unwrap().bytes(), 100);
     }
 
     #[test]

@@ -121,7 +121,7 @@ impl<'a> Merge<'a> {
         }
         let partition = output.partition;
         for rows in order.chunk_by(|a, b| partition(hash_of(*a)) == partition(hash_of(*b))) {
-            for rows in rows.chunks(output.rows_at_once) {
+            for rows in rows.chunks(output.shelf.batch_rows()) {
                 self.exchange.cancel.check()?;
                 let places: Vec<_> = rows.iter().map(|entry| place_of(*entry)).collect();
                 output.push(partition(hash_of(rows[0])), view.interleave(self.exchange.schema, &places)?)?;
@@ -199,7 +199,6 @@ fn places(batch: &RecordBatch) -> Result<&UInt64Array> {
 /// Takes merged rows, which come in the order of partitions.
 pub(crate) struct Output<'a> {
     shelf: &'a Shelf<'a>,
-    rows_at_once: usize,
     partition: &'a dyn Fn(u64) -> u32,
     now: Option<(u32, Collector<'a>)>,
     done: Vec<(u32, Vec<Piece>, Hold)>,
@@ -207,8 +206,8 @@ pub(crate) struct Output<'a> {
 
 impl<'a> Output<'a> {
     /// `partition` tells where the rows of a value go. If the shelf's table has no places, rows lose them.
-    pub(crate) fn new(shelf: &'a Shelf<'a>, rows_at_once: usize, partition: &'a dyn Fn(u64) -> u32) -> Self {
-        Self { shelf, rows_at_once, partition, now: None, done: Vec::new() }
+    pub(crate) fn new(shelf: &'a Shelf<'a>, partition: &'a dyn Fn(u64) -> u32) -> Self {
+        Self { shelf, partition, now: None, done: Vec::new() }
     }
 
     fn push(&mut self, partition: u32, rows: RecordBatch) -> Result<()> {

@@ -32,16 +32,21 @@ impl<'a> Shelf<'a> {
         Self { memory, schema, cancel, only_disk: false, piece_bytes, batch_rows: BATCH_ROWS, file }
     }
 
-    /// For rows that memory has no room for, as is known: in pieces of about so many bytes, of rows of `row_bytes`.
+    /// For rows of about so many bytes: no more of them are made at once than a piece has room for.
+    #[must_use]
+    pub(crate) fn of_rows(mut self, row_bytes: u64) -> Self {
+        self.batch_rows = (self.piece_bytes / row_bytes.max(1)).clamp(1, BATCH_ROWS as u64) as usize;
+        self
+    }
+
+    /// For rows that memory has no room for, as is known: in pieces of about so many bytes.
     pub(crate) fn on_disk(
         memory: &'a Arc<Memory>,
         schema: &'a TableSchema,
         cancel: &'a Cancel,
         piece_bytes: u64,
-        row_bytes: u64,
     ) -> Self {
-        let batch_rows = rows_of(piece_bytes, row_bytes);
-        Self { only_disk: true, piece_bytes, batch_rows, ..Self::new(memory, schema, cancel) }
+        Self { only_disk: true, piece_bytes, ..Self::new(memory, schema, cancel) }
     }
 
     pub(crate) fn schema(&self) -> &'a TableSchema {
@@ -97,11 +102,6 @@ impl<'a> Shelf<'a> {
         let disk = self.memory.disk().ok_or_else(|| Error::bug("rows for a disk that a session lacks"))?;
         Ok(file.insert(SpillFile::new(disk, self.schema)?).clone())
     }
-}
-
-/// So many rows take about so many bytes; at least one, at most what is worked on at once.
-pub(crate) fn rows_of(bytes: u64, row_bytes: u64) -> usize {
-    (bytes / row_bytes.max(1)).clamp(1, BATCH_ROWS as u64) as usize
 }
 
 /// Rows of one partition on their way to a shelf; small batches are copied together before.

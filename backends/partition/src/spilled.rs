@@ -18,14 +18,14 @@ use crate::exchange::{ENTRY_BYTES, Exchange, beyond};
 use crate::memory::Hold;
 use crate::merge::{Merge, Output};
 use crate::piece::Piece;
-use crate::shelf::{Shelf, rows_of};
+use crate::shelf::Shelf;
 use crate::sort::{self, By, Order, Spread};
 use crate::view::{Sources, describe_place, place};
 
 /// Units for each thread: they need not be equal for all cores to be busy.
 const UNITS_EACH: usize = 4;
-/// Less than this is not worth a read.
-const LEAST_PIECE_BYTES: u64 = 16 << 10;
+/// Less than this is not worth a read; but a second pass over all rows costs more than small reads.
+const LEAST_PIECE_BYTES: u64 = 8 << 10;
 const PLACE_BYTES: u64 = size_of::<u64>() as u64;
 
 /// Rows of one unit, run by run.
@@ -33,24 +33,18 @@ type Runs = Vec<Vec<Piece>>;
 
 /// The rows, sorted, in `by.partitions` partitions; row numbers all in the first.
 pub(crate) fn sort(exchange: &Exchange<'_>, source: Held, by: By) -> Result<Held> {
-    let sizes = source.sizes();
-    let (rows, bytes) =
-        sizes.iter().fold((0, 0), |(rows, bytes), size| (rows + size.rows, bytes + size.bytes));
-    let row_bytes = bytes.div_ceil(rows.max(1)) + PLACE_BYTES;
+    let row_bytes = source.row_bytes() + PLACE_BYTES;
     let wide = with_places(exchange.schema)?;
     let inner = Exchange { schema: &wide, ..*exchange };
     let (runs, piece_bytes) = make_runs(&inner, source, by, row_bytes)?;
     // What the source took is free now, so that more can be merged at once.
-    let work = exchange.memory.workspace()?;
-    let most = work.bytes() / (threads() * piece_bytes.max(1));
-    let merging = Merging {
-        exchange: &inner,
-        by,
-        fan_in: usize::try_from(most).unwrap_or(usize::MAX).saturating_sub(2).max(2),
-        piece_bytes,
-        row_bytes,
-    };
-    let shelf = Shelf::new(exchange.memory, exchange.schema, exchange.cancel);
+    let each = merging_bytes(piece_bytes, row_bytes) * threads();
+    let longest = runs.iter().map(Vec::len).max().unwrap_or_default() as u64;
+    let work = exchange.memory.workspace(each.saturating_mul(longest + BESIDE))?;
+    let fan_in = usize::try_from(work.bytes() / each).unwrap_or(usize::MAX);
+    let fan_in = fan_in.saturating_sub(BESIDE as usize).max(2);
+    let merging = Merging { exchange: &inner, by, fan_in, piece_bytes, row_bytes };
+    let shelf = Shelf::new(exchange.memory, exchange.schema, exchange.cancel).of_rows(row_bytes);
     let merged = runs.into_par_iter().with_max_len(1).map(|runs| merging.unit(runs, &shelf));
     let merged = merged.collect::<Result<Vec<_>>>()?;
     let mut hold = exchange.memory.hold();
@@ -60,6 +54,14 @@ pub(crate) fn sort(exchange: &Exchange<'_>, source: Held, by: By) -> Result<Held
         parts[partition as usize].extend(pieces);
     }
     Ok(Held::new(parts, hold))
+}
+
+/// Pieces that a merge has in memory beside one of each run: what comes of it.
+const BESIDE: u64 = 2;
+
+/// What rows of so many bytes take while they are merged.
+fn merging_bytes(bytes: u64, row_bytes: u64) -> u64 {
+    bytes + bytes.div_ceil(row_bytes) * ENTRY_BYTES
 }
 
 fn threads() -> u64 {
@@ -86,14 +88,18 @@ struct Stretch {
 
 /// Runs by unit, and how large their pieces are.
 fn make_runs(exchange: &Exchange<'_>, source: Held, by: By, row_bytes: u64) -> Result<(Vec<Runs>, u64)> {
-    let work = exchange.memory.workspace()?;
+    let work = exchange.memory.workspace(u64::MAX)?;
     let (parts, mut hold) = source.into_parts();
     // The rest is for what threads are about to write.
     let chunks = chunks(parts, work.bytes() / 4 * 3);
     let share = work.bytes() / threads();
     let least = LEAST_PIECE_BYTES.min(share / 4).max(1);
-    let piece_bytes = (share / (chunks.len() as u64 + 2)).max(least).min(exchange.memory.piece_bytes());
-    let shelf = Shelf::on_disk(exchange.memory, exchange.schema, exchange.cancel, piece_bytes, row_bytes);
+    // Of pieces of this size, one of each run and what comes of them fit in a thread's share.
+    let piece_bytes =
+        share / (chunks.len() as u64 + BESIDE) * row_bytes / merging_bytes(row_bytes, row_bytes);
+    let piece_bytes = piece_bytes.max(least).min(exchange.memory.piece_bytes());
+    let shelf = Shelf::on_disk(exchange.memory, exchange.schema, exchange.cancel, piece_bytes);
+    let shelf = shelf.of_rows(row_bytes);
     let by = By { partitions: threads() as u32 * UNITS_EACH as u32, ..by };
     let mut units = vec![Runs::new(); by.partitions as usize];
     for chunk in chunks {
@@ -188,23 +194,22 @@ impl Merging<'_> {
     fn unit(&self, mut runs: Runs, shelf: &Shelf<'_>) -> Result<Vec<(u32, Vec<Piece>, Hold)>> {
         let Exchange { schema, cancel, memory } = *self.exchange;
         while runs.len() > self.fan_in {
-            let between = Shelf::on_disk(memory, schema, cancel, self.piece_bytes, self.row_bytes);
+            let between = Shelf::on_disk(memory, schema, cancel, self.piece_bytes).of_rows(self.row_bytes);
             let mut longer = Runs::new();
             while !runs.is_empty() {
                 let group = runs.drain(..self.fan_in.min(runs.len())).collect();
-                let rows_at_once = rows_of(self.piece_bytes, self.row_bytes);
-                let mut output = Output::new(&between, rows_at_once, &|_| 0);
+                let mut output = Output::new(&between, &|_| 0);
                 Merge::open(self.exchange, self.by, group).run(&mut output)?;
                 longer.extend(output.finish()?.into_iter().map(|(_, pieces, _)| pieces));
             }
             runs = longer;
         }
-        let (by, rows_at_once) = (self.by, rows_of(memory.piece_bytes(), self.row_bytes));
+        let by = self.by;
         let partition = |value: u64| match by.order {
             Order::Hash => partition_of(value, by.partitions),
             Order::Number { .. } => 0,
         };
-        let mut output = Output::new(shelf, rows_at_once, &partition);
+        let mut output = Output::new(shelf, &partition);
         Merge::open(self.exchange, by, runs).run(&mut output)?;
         output.finish()
     }
