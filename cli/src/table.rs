@@ -79,7 +79,7 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
             let (id, name) = named(home, table)?;
             let (storage, meta) = home.tables(&id)?;
             await_readers(home, &id, &name, *wait)?;
-            block_on(tributary_ingest::delete(&storage, &meta, &name))?;
+            block_on(tributary_catalog::delete(&storage, &meta, &name))?;
             match table.json {
                 true => render::json(&json!({"deleted": name}))?,
                 false => render::line(format!("deleted {name} of party {id}"))?,

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meta", &["core"]),
     ("catalog", &["core", "document", "parquet"]),
     ("export", &["core", "parquet"]),
-    ("ingest", &["core", "document", "parquet"]),
+    ("ingest", &["core", "document", "parquet", "catalog"]),
     ("wire", &["core"]),
     ("memory", &["core", "wire"]),
     ("paillier", &[]),

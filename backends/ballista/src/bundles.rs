@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt32Type;
-use arrow_array::{ArrayRef, BinaryArray, RecordBatch, UInt32Array, UInt64Array};
+use arrow_array::{ArrayRef, BinaryArray, RecordBatch, UInt32Array};
 use arrow_schema::DataType;
 use arrow_select::take::take;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use tributary_core::plan::Node;
 use tributary_core::schema::{Field, TableSchema};
 use tributary_partition::batches::{fit, wide_batch};
 use tributary_partition::memory::batch_bytes;
-use tributary_partition::view::place;
+use tributary_partition::view::{Places, place};
 
 use crate::fragment::{Bundle, encode};
 use crate::node::moved_columns;
@@ -222,15 +222,13 @@ pub(crate) fn unpack(
     schema: &TableSchema,
     bundle: &Bundle,
     bytes: Bytes,
-) -> Result<impl Iterator<Item = Result<(RecordBatch, UInt64Array)>> + use<>> {
+) -> Result<impl Iterator<Item = Result<(RecordBatch, Places)>> + use<>> {
     let rows = Decoder::new(&packed(schema)?, bytes, 0..bundle.rows)?;
-    let (schema, partition, first_row) = (schema.clone(), bundle.partition, bundle.first_row);
+    let (schema, first) = (schema.clone(), place(bundle.partition, bundle.first_row));
     Ok(rows.map(move |batch| {
         let batch = batch?;
         let width = batch.num_columns() - 1;
-        let numbers = batch.column(width).as_primitive::<UInt32Type>();
-        let places = numbers.values().iter().map(|number| place(partition, first_row + u64::from(*number)));
-        let places = UInt64Array::from_iter_values(places);
+        let places = Places::Behind(first, batch.column(width).as_primitive::<UInt32Type>().clone());
         let own: Vec<usize> = (0..width).collect();
         Ok((fit(&schema, batch.project(&own)?)?, places))
     }))

@@ -19,7 +19,7 @@ use crate::memory::Hold;
 use crate::piece::Piece;
 use crate::shelf::{Collector, Shelf};
 use crate::sort::{By, entry, hash_of, place_of, settle_equals};
-use crate::view::{Sources, describe_place};
+use crate::view::{Places, Sources, describe_place};
 
 /// One run: the rows of `batch` from `at` on are loaded, and come before those of `pieces`.
 struct Run {
@@ -112,7 +112,8 @@ impl<'a> Merge<'a> {
             order.extend((run.at..*end).map(|row| entry(run.values[row], number, row)));
         }
         order.sort_unstable();
-        let told = self.runs.iter().map(|run| Ok((run.batch.clone(), places(&run.batch)?.clone())));
+        let told =
+            self.runs.iter().map(|run| Ok((run.batch.clone(), Places::Each(places(&run.batch)?.clone()))));
         let sources = Sources::told(told.collect::<Result<_>>()?)?;
         let view = sources.borrow();
         settle_equals(&view, &view.keys()?, &mut order, self.by)?;

@@ -20,7 +20,7 @@ use crate::merge::{Merge, Output};
 use crate::piece::Piece;
 use crate::shelf::Shelf;
 use crate::sort::{self, By, Order, Spread};
-use crate::view::{Sources, describe_place, place};
+use crate::view::{Places, Sources, describe_place, place};
 
 /// Units for each thread: they need not be equal for all cores to be busy.
 const UNITS_EACH: usize = 4;
@@ -162,7 +162,7 @@ fn load(exchange: &Exchange<'_>, chunk: Vec<Stretch>, order: Order) -> Result<So
         }
         let place_column: ArrayRef = Arc::new(places.clone());
         let columns = batch.columns().iter().cloned().chain([place_column]).collect();
-        Ok((wide_batch(exchange.schema, columns, batch.num_rows())?, places))
+        Ok((wide_batch(exchange.schema, columns, batch.num_rows())?, Places::Each(places)))
     };
     let loaded = chunk.into_par_iter().with_max_len(1).map(load).collect::<Result<Vec<_>>>()?;
     Sources::told(loaded)

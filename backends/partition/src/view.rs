@@ -1,6 +1,6 @@
 //! Rows addressed by (batch, row): what sorting and numbering move around instead of the rows themselves.
 
-use arrow_array::{Array, RecordBatch, UInt64Array};
+use arrow_array::{Array, RecordBatch, UInt32Array, UInt64Array};
 use arrow_select::interleave::interleave;
 use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::layout::{Keys, RowRanges};
@@ -22,7 +22,24 @@ enum Origin {
     /// Number of each batch's first row, among the rows of all partitions.
     Counted(Vec<u64>, RowRanges),
     /// Told by the rows themselves, batch by batch.
-    Told(Vec<UInt64Array>),
+    Told(Vec<Places>),
+}
+
+/// Where the rows of a batch were.
+pub enum Places {
+    /// The [`place`] of each.
+    Each(UInt64Array),
+    /// So many rows behind a place: what it takes to write 64 bits a row is spared until a message asks.
+    Behind(u64, UInt32Array),
+}
+
+impl Places {
+    fn of(&self, row: usize) -> u64 {
+        match self {
+            Self::Each(places) => places.value(row),
+            Self::Behind(first, numbers) => first + u64::from(numbers.value(row)),
+        }
+    }
 }
 
 /// A row's place in one number: 24 bits for its partition, 40 for the row.
@@ -57,8 +74,8 @@ impl Sources {
         Ok((Self { batches, rows: addressable(rows)?, origin: Origin::Counted(firsts, partitions) }, hold))
     }
 
-    /// Rows that came from elsewhere, in source order, each with its [`place`].
-    pub fn told(received: Vec<(RecordBatch, UInt64Array)>) -> Result<Self> {
+    /// Rows that came from elsewhere, in source order.
+    pub fn told(received: Vec<(RecordBatch, Places)>) -> Result<Self> {
         let rows = received.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
         let (batches, places) = received.into_iter().unzip();
         Ok(Self { batches, rows: addressable(rows)?, origin: Origin::Told(places) })
@@ -109,7 +126,7 @@ impl<'a> View<'a> {
                 let partition = ranges.partition_of(number).unwrap_or(0);
                 place(partition, number - ranges.range(partition).start)
             }
-            Origin::Told(places) => places[batch].value(row),
+            Origin::Told(places) => places[batch].of(row),
         };
         describe_place(place)
     }

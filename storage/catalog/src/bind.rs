@@ -12,7 +12,7 @@ use tributary_core::{Error, ErrorKind, Field, KeyType, Purpose, Result, ResultEx
 use tributary_document::suggestion;
 use tributary_parquet::Files;
 
-use crate::record;
+use crate::record::{Entry, record};
 
 /// Which files, and what their columns mean. [`BindOptions::new`] has the defaults; change what differs.
 #[derive(Debug, Clone)]
@@ -92,12 +92,13 @@ async fn run(
     let shown = preview(&files, &schema, options.preview_rows)?;
     let stored = storage.bind(&uri, &schema, &bound, write).await?;
     let names: Vec<String> = files.files().iter().map(|file| file.path.display().to_string()).collect();
-    let origin = [
+    let origin = vec![
         ("made_by", "bind".to_owned()),
         ("files", names.len().to_string()),
         ("file", names.first().cloned().unwrap_or_default()),
     ];
-    record::write(storage, meta, &options.table, &stored, shown, &origin, options.if_exists).await
+    let entry = Entry { preview: shown, origin, if_exists: options.if_exists };
+    record(storage, meta, &options.table, &stored, entry).await
 }
 
 fn preview(files: &Files, schema: &TableSchema, count: usize) -> Result<Vec<Vec<Option<String>>>> {

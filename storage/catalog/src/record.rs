@@ -10,16 +10,26 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 /// How often a record is written anew after somebody else wrote it in between.
 const TRIES: usize = 8;
 
-/// Records a table that was just stored. With [`IfExists::Replace`] over whatever is known of that name, as long as the
-/// table is still the one stored.
-pub(crate) async fn write(
+/// What a table's record says that the table itself does not know.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// First rows as text, key first.
+    pub preview: Vec<Vec<Option<String>>>,
+    /// Where the table is from, for people.
+    pub origin: Vec<(&'static str, String)>,
+    /// With [`IfExists::Replace`] the record goes over whatever is known of that name, as long as the table is still the
+    /// one stored.
+    pub if_exists: IfExists,
+}
+
+/// Records a table that was just stored, and gives its record. Errors: `AlreadyExists`; `Conflict` if somebody else replaces
+/// the table meanwhile.
+pub async fn record(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
     table: &TableName,
     stored: &StoredTable,
-    preview: Vec<Vec<Option<String>>>,
-    origin: &[(&str, String)],
-    if_exists: IfExists,
+    entry: Entry,
 ) -> Result<TableRecord> {
     let now = now_ms();
     let record = TableRecord {
@@ -30,12 +40,12 @@ pub(crate) async fn write(
         layout: stored.layout.clone(),
         rows: stored.rows(),
         bytes: stored.bytes(),
-        preview,
-        origin: origin.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect(),
+        preview: entry.preview,
+        origin: entry.origin.into_iter().map(|(key, value)| (key.to_owned(), value)).collect(),
         created_ms: now,
         updated_ms: now,
     };
-    let written = match if_exists {
+    let written = match entry.if_exists {
         IfExists::Fail => meta.set(&record, Expect::Absent).await.map(drop),
         IfExists::Replace => overwrite(storage, meta, &record, stored).await,
     };

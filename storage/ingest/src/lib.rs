@@ -1,5 +1,5 @@
 //! Files in: [`upload`] turns CSV or Parquet files into a stored table and the site's record of it, [`dry_run`] tells what it would
-//! do, and [`delete`] takes both away.
+//! do.
 //!
 //! CSV files are read twice. The first pass looks at every row, on all cores: it finds what each column is, and whatever is wrong,
 //! so that row nine million does not surprise a table that is half written. The second writes the partitions, several at
@@ -32,7 +32,6 @@ mod columns;
 mod conf;
 mod content;
 mod csv;
-mod delete;
 mod duplicates;
 mod input;
 mod options;
@@ -49,7 +48,6 @@ mod value;
 mod value_type;
 
 pub use conf::from_fate;
-pub use delete::delete;
 pub use options::{ColumnOptions, Duplicates, Header, Quoting, SampleId, UploadOptions};
 pub use progress::{Progress, Stage};
 pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Summary};

@@ -3,23 +3,22 @@
 //! The table is committed first, the site's record of it written after. **The store decides what a table holds, the
 //! record only describes it**, so a crash between the two leaves a usable state: after a replacement the old record
 //! names the new table, whose columns and rows every reader takes from the store; a new table without a record is found by
-//! the next upload of that name, which may replace it, and [`crate::delete`] removes it.
+//! the next upload of that name, which may replace it, and [`tributary_catalog::delete`] removes it.
 //!
 //! All of it runs on threads of its own: reading, parsing and compressing are heavy, and the caller's executor may have
 //! only one. Dropping the future stops them within a few thousand rows; what was written is taken away.
 
-use std::collections::BTreeMap;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::{StreamExt, stream};
+use tributary_catalog::{Entry, record};
 use tributary_core::layout::Layout;
-use tributary_core::meta::{Expect, StorageMeta, TableRecord};
+use tributary_core::meta::{StorageMeta, TableRecord};
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
@@ -29,9 +28,6 @@ use crate::options::UploadOptions;
 use crate::progress::{Meter, Progress, Stage};
 use crate::summary::{ColumnSummary, DryRun, Summary};
 use crate::{csv, input, parquet};
-
-/// How often a record is written anew after somebody else wrote it in between.
-const RECORD_TRIES: usize = 8;
 
 /// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it.
 ///
@@ -229,42 +225,9 @@ impl Upload {
     }
 
     fn record(&self, stored: &StoredTable, file: String, preview: Vec<Vec<Option<String>>>) -> Result<()> {
-        let now = now_ms();
-        let record = TableRecord {
-            table: self.options.table.clone(),
-            engine: self.storage.info().name.to_owned(),
-            uri: stored.uri.clone(),
-            schema: stored.schema.clone(),
-            layout: stored.layout.clone(),
-            rows: stored.rows(),
-            bytes: stored.bytes(),
-            preview,
-            origin: BTreeMap::from([("made_by".to_owned(), "upload".to_owned()), ("file".to_owned(), file)]),
-            created_ms: now,
-            updated_ms: now,
-        };
-        let written = match self.options.if_exists {
-            IfExists::Fail => block_on(self.meta.set(&record, Expect::Absent)).map(|_| ()),
-            IfExists::Replace => self.overwrite(&record, stored),
-        };
-        written
-            .at(|| format!("the table is stored at {}, but not recorded; replace or delete it", stored.uri))
-    }
-
-    /// Writes the record over whatever is there, as long as the table is the one just stored.
-    fn overwrite(&self, record: &TableRecord, stored: &StoredTable) -> Result<()> {
-        for _ in 0..RECORD_TRIES {
-            let known = block_on(self.meta.get(&record.table))?;
-            let expect = known.map_or(Expect::Absent, |(version, _)| Expect::At(version));
-            match block_on(self.meta.set(record, expect)) {
-                Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
-                other => return other.map(|_| ()),
-            }
-            if block_on(self.storage.open(&stored.uri))?.snapshot != stored.snapshot {
-                break;
-            }
-        }
-        Err(Error::new(ErrorKind::Conflict, "somebody else replaces the same table"))
+        let origin = vec![("made_by", "upload".to_owned()), ("file", file)];
+        let entry = Entry { preview, origin, if_exists: self.options.if_exists };
+        block_on(record(&self.storage, &self.meta, &self.options.table, stored, entry)).map(drop)
     }
 }
 
@@ -275,8 +238,4 @@ fn keep(done: &mut Result<Vec<(u32, Part)>>, partition: u32, part: Result<Part>)
         (Ok(_), Err(error)) => *done = Err(error),
         (Err(_), _) => {}
     }
-}
-
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -7,10 +7,11 @@ use futures::FutureExt;
 use futures::executor::block_on;
 use futures::future::{self, Either};
 use proptest::prelude::*;
+use tributary_catalog::delete;
 use tributary_core::ErrorKind;
 use tributary_core::layout::Layout;
 use tributary_core::storage::IfExists;
-use tributary_ingest::{Duplicates, Progress, SampleId, Stage, UploadOptions, delete, upload};
+use tributary_ingest::{Duplicates, Progress, SampleId, Stage, UploadOptions, upload};
 
 use crate::site::Site;
 
