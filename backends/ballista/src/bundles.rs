@@ -28,6 +28,10 @@ use crate::rows::{Decoder, Encoder};
 const DEAL_BYTES: u64 = 32 << 20;
 /// Bytes handed to a store at once.
 const CHUNK_BYTES: usize = 8 << 20;
+/// Rows of one batch that are put beside each other: values of 8 bytes fill two lines of a processor's cache.
+const RANGE_ROWS: u32 = 64;
+/// Most ranges of one partition.
+const MAX_RANGES: u32 = 256;
 /// Last column in a bundle: a row's number, counted from the bundle's first.
 const ROW: &str = ":row";
 
@@ -105,26 +109,29 @@ impl Dealer {
         self.bundles.iter().all(Vec::is_empty)
     }
 
-    /// One batch at a time, while it is in the processor's cache.
+    /// One batch at a time, while it is in the processor's cache; the rows for one partition are put beside those of
+    /// nearly the same hash, which is how the receiver will ask for them.
     fn share_out(&mut self, batch: RecordBatch) -> Result<()> {
-        let partitions = self.partitions(&batch)?;
-        let mut starts = vec![0usize; self.shares.len() + 1];
-        partitions.iter().for_each(|partition| starts[*partition as usize + 1] += 1);
+        let each = self.ranges_each(batch.num_rows());
+        let ranges = self.ranges(&batch, each)?;
+        let mut starts = vec![0usize; self.shares.len() * each as usize + 1];
+        ranges.iter().for_each(|range| starts[*range as usize + 1] += 1);
         (1..starts.len()).for_each(|i| starts[i] += starts[i - 1]);
-        let order = UInt32Array::from(in_order(&partitions, &starts));
+        let order = UInt32Array::from(in_order(&ranges, &starts));
         let columns = batch.columns().iter().map(|column| take(column, &order, None));
         let mut columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
         let first = u32::try_from(self.waiting_rows)
             .map_err(|_| Error::bug("more rows wait than are packed at once"))?;
         columns.push(Arc::new(order.unary::<_, UInt32Type>(|row| first + row)) as ArrayRef);
-        let dealt = wide_batch(&self.schema, columns, partitions.len())?;
+        let dealt = wide_batch(&self.schema, columns, ranges.len())?;
         for (partition, share) in self.shares.iter_mut().enumerate() {
-            let (start, end) = (starts[partition], starts[partition + 1]);
+            let first = partition * each as usize;
+            let (start, end) = (starts[first], starts[first + each as usize]);
             if start < end {
                 share.push(dealt.slice(start, end - start));
             }
         }
-        self.waiting_rows += partitions.len() as u64;
+        self.waiting_rows += ranges.len() as u64;
         Ok(())
     }
 
@@ -157,12 +164,20 @@ impl Dealer {
         Ok(())
     }
 
-    /// The partition that each row goes to.
-    fn partitions(&self, batch: &RecordBatch) -> Result<Vec<u32>> {
+    /// Ranges of the hash in each partition, so that a few rows of this many are in each.
+    fn ranges_each(&self, rows: usize) -> u32 {
+        match self.to {
+            Layout::Keyed(n) => (rows as u32 / RANGE_ROWS / n).clamp(1, MAX_RANGES),
+            _ => 1,
+        }
+    }
+
+    /// The range that each row goes to: so many of them are a partition.
+    fn ranges(&self, batch: &RecordBatch, each: u32) -> Result<Vec<u32>> {
         let keys = Keys::of(batch.column(0))?;
         match (&self.to, &keys) {
             (Layout::Keyed(n), _) => {
-                Ok(keys.hashes().into_iter().map(|hash| partition_of(hash, *n)).collect())
+                Ok(keys.hashes().into_iter().map(|hash| partition_of(hash, n * each)).collect())
             }
             (Layout::Rows(ranges), Keys::UInt64(numbers)) => {
                 let first = self.first_row + self.waiting_rows;
@@ -200,12 +215,12 @@ fn joined(mut pieces: Vec<Bytes>) -> Bytes {
     }
 }
 
-/// Rows by partition, in source order within each.
-fn in_order(partitions: &[u32], starts: &[usize]) -> Vec<u32> {
+/// Rows by range, in source order within each.
+fn in_order(ranges: &[u32], starts: &[usize]) -> Vec<u32> {
     let mut next = starts.to_vec();
-    let mut order = vec![0u32; partitions.len()];
-    for (row, partition) in (0..).zip(partitions) {
-        let slot = &mut next[*partition as usize];
+    let mut order = vec![0u32; ranges.len()];
+    for (row, range) in (0..).zip(ranges) {
+        let slot = &mut next[*range as usize];
         order[*slot] = row;
         *slot += 1;
     }

@@ -99,6 +99,8 @@ pub struct Cluster {
     pub executors: Vec<Process>,
     pub storage: Arc<dyn Storage>,
     pub bench: Bench,
+    /// Jobs run as long as it lives.
+    _engine: Ballista,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -129,8 +131,17 @@ impl Cluster {
         let bench = Bench::new(&engine, placed);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let executors = vec![];
-        let mut cluster =
-            Self { folder, address, keys, _scheduler: scheduler, executors, storage, bench, runtime };
+        let mut cluster = Self {
+            folder,
+            address,
+            keys,
+            _scheduler: scheduler,
+            executors,
+            storage,
+            bench,
+            _engine: engine,
+            runtime,
+        };
         cluster.complete();
         cluster
     }
