@@ -26,7 +26,7 @@ pub fn measure(cluster: &mut Cluster) {
     let expected = bench.values(&plan);
     let undisturbed = since.elapsed();
     let mut extra: Vec<f64> = Vec::new();
-    for _ in 0..TIMES {
+    for time in 1..=TIMES {
         let since = Instant::now();
         let values = thread::scope(|scope| {
             let (bench, plan) = (&cluster.bench, &plan);
@@ -35,7 +35,9 @@ pub fn measure(cluster: &mut Cluster) {
             cluster.executors.remove(0);
             work.join().expect("an action that goes on")
         });
-        extra.push((since.elapsed().saturating_sub(undisturbed)).as_secs_f64());
+        let more = since.elapsed().saturating_sub(undisturbed).as_secs_f64();
+        println!("executor lost, {time} of {TIMES}: +{more:.1} s");
+        extra.push(more);
         assert!(values == expected, "other rows after an executor was lost");
         cluster.complete();
     }

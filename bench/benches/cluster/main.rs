@@ -1,7 +1,7 @@
 //! The cluster engine beside others: one scheduler and two executors of one core, 10 million rows of 8 + 8 bytes.
 //!
 //! Each line is the median of several runs, and each run reads what it needs from the session's store and writes what it makes
-//! there. The processes of the cluster are this program again. With the feature `rivals`, PySpark does the same afterwards.
+//! there. The processes of the cluster are this program again. With the feature `rivals`, PySpark does the same.
 //! Prints a readable line and a JSON line for each.
 
 #![allow(clippy::expect_used)] // a bench has nobody to report an error to
@@ -33,10 +33,9 @@ fn main() {
     }
     let mut cluster = nodes::Cluster::start();
     all(&cluster.bench, &*cluster.storage);
-    lost::measure(&mut cluster);
-    drop(cluster);
     #[cfg(feature = "rivals")]
     spark::measure();
+    lost::measure(&mut cluster);
 }
 
 fn report(what: &str, needed: f64, mut run: impl FnMut()) {
