@@ -14,7 +14,7 @@ const TIMES: usize = 20;
 const NEEDED_SECONDS: f64 = 8.0;
 const ROWS: u64 = 400_000;
 /// For each batch; a partition has about a dozen.
-const PAUSE: Pause = Pause { milliseconds: 100 };
+const PAUSE: Pause = Pause { milliseconds: 50 };
 
 pub fn measure(cluster: &mut Cluster) {
     let bench = &cluster.bench;

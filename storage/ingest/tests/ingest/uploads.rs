@@ -125,10 +125,7 @@ fn after_a_crash_between_table_and_record_the_table_can_be_replaced_or_deleted()
     let crash = |options: &UploadOptions| {
         site.records.refuses.store(true, Ordering::Relaxed);
         let error = site.upload(options.clone()).unwrap_err();
-        assert!(
-            error.to_string().contains("is stored at memory://experiment/table, but not recorded"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("is at memory://experiment/table, but not recorded"), "{error}");
     };
     crash(&options);
     let error = site.upload(options.clone()).unwrap_err();
