@@ -108,7 +108,7 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// What a request for cores becomes here. Pure. `InvalidInput` for options that no engine knows and for what does not
     /// fit; what has no effect here becomes a note. See [`crate::placement::Draft`].
     fn place(&self, request: &CoreRequest) -> Result<Placement>;
-    /// Opens a session bound to exactly the placed cores.
+    /// Opens a session bound to exactly the placed cores. It may outlive the engine.
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>>;
 }
 
@@ -124,7 +124,7 @@ pub fn check_put(schema: &TableSchema, to: &Layout) -> Result<()> {
 /// What a session is for and may use.
 #[derive(Debug, Clone)]
 pub struct SessionSpec {
-    /// Unique; everything the session makes carries it.
+    /// The task attempt, which all its parties have in common; everything the session makes carries it.
     pub id: SessionId,
     /// From [`Engine::place`].
     pub placement: Placement,

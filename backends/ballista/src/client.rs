@@ -15,7 +15,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion_proto::physical_plan::AsExecutionPlan;
 use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::StreamExt;
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Runtime};
 use tonic::transport::Channel;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 
@@ -38,11 +38,38 @@ const BETWEEN_TRIES_TO_CANCEL: Duration = Duration::from_millis(20);
 /// See the module. Clones share a connection.
 #[derive(Clone)]
 pub(crate) struct Client {
-    runtime: Handle,
+    runtime: Arc<Background>,
     scheduler: SchedulerGrpcClient<Channel>,
     address: Arc<str>,
     keys: Keys,
     identity: Identity,
+}
+
+/// The thread that connections live on, as long as the engine or a session of it does.
+struct Background {
+    handle: Handle,
+    runtime: Option<Runtime>,
+}
+
+impl Background {
+    fn start() -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("cluster")
+            .enable_all()
+            .build()
+            .map_err(|e| Error::new(ErrorKind::Exhausted, "start a thread for the cluster").because(e))?;
+        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+    }
+}
+
+impl Drop for Background {
+    /// Without waiting: whoever lets go of the last session may be asynchronous, or be this very thread.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl fmt::Debug for Client {
@@ -53,17 +80,18 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Connects when it is first needed, and again whenever the connection was lost.
-    pub(crate) fn new(runtime: Handle, address: &str, keys: &Keys, identity: Identity) -> Result<Self> {
-        let _entered = runtime.enter();
+    pub(crate) fn new(address: &str, keys: &Keys, identity: Identity) -> Result<Self> {
+        let runtime = Arc::new(Background::start()?);
+        let _entered = runtime.handle.enter();
         let scheduler = SchedulerGrpcClient::new(keys.endpoint(address, &identity)?.connect_lazy())
             .max_decoding_message_size(MOST_MESSAGE_BYTES)
             .max_encoding_message_size(MOST_MESSAGE_BYTES);
-        let (runtime, address, keys) = (runtime.clone(), address.into(), keys.clone());
-        Ok(Self { scheduler, address, keys, identity, runtime })
+        let (address, keys) = (address.into(), keys.clone());
+        Ok(Self { scheduler, address, keys, identity, runtime: runtime.clone() })
     }
 
     pub(crate) fn runtime(&self) -> &Handle {
-        &self.runtime
+        &self.runtime.handle
     }
 
     /// Runs a job to its end. Dropping the future cancels it. What was done before a scheduler was lost stays done.
@@ -96,13 +124,13 @@ impl Client {
 
     /// A pause that needs no timer of the caller's runtime.
     async fn pause(&self) {
-        drop(self.runtime.spawn(tokio::time::sleep(BETWEEN_TRIES)).await);
+        drop(self.runtime().spawn(tokio::time::sleep(BETWEEN_TRIES)).await);
     }
 
     async fn attempt(&self, name: &str, params: ExecuteQueryParams) -> Result<(), Lost> {
         let (wanted, gone) = tokio::sync::oneshot::channel::<()>();
         let (client, name) = (self.clone(), name.to_owned());
-        let job = self.runtime.spawn(async move { client.follow(&name, params, gone).await });
+        let job = self.runtime().spawn(async move { client.follow(&name, params, gone).await });
         let ended = job.await;
         drop(wanted);
         ended.unwrap_or_else(|e| Err(Lost::Job(Error::bug("a job's watcher ended").because(e))))
@@ -158,7 +186,7 @@ impl Client {
     /// Lets the scheduler forget the session.
     pub(crate) fn forget(&self, session: &str) {
         let (mut scheduler, session_id) = (self.scheduler.clone(), session.to_string());
-        self.runtime.spawn(async move {
+        self.runtime().spawn(async move {
             drop(scheduler.remove_session(RemoveSessionParams { session_id }).await);
         });
     }

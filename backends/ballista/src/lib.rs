@@ -41,7 +41,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tributary_core::bytestore::ByteStore;
 use tributary_core::computing::{Computing, Engine, EngineInfo, SessionSpec, Spills};
-use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::error::{Error, Result};
 use tributary_core::kernel::Kernels;
 use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::storage::Storage;
@@ -77,27 +77,19 @@ pub struct Ballista {
     storage: Arc<dyn Storage>,
     cluster: ClusterOptions,
     client: Client,
-    /// Connections live on it. Let go of without waiting: whoever drops the engine may be asynchronous itself.
-    runtime: Option<tokio::runtime::Runtime>,
 }
 
 impl Ballista {
     /// The cluster's engine for a site with this store. Connects with the first session.
     pub fn new(kernels: Kernels, storage: Arc<dyn Storage>, cluster: ClusterOptions) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("cluster")
-            .enable_all()
-            .build()
-            .map_err(|e| Error::new(ErrorKind::Exhausted, "start a thread for the cluster").because(e))?;
         let identity = Identity::of(&kernels);
-        let client = Client::new(runtime.handle().clone(), &cluster.scheduler, &cluster.keys, identity)?;
+        let client = Client::new(&cluster.scheduler, &cluster.keys, identity)?;
         let info = EngineInfo::new(cluster.size.arithmetic.name())
             .in_other_processes()
             .spilling(Spills::Tables)
             .storing_what_is_read()
             .cancelling_within(Duration::from_secs(2));
-        Ok(Self { info, kernels, storage, cluster, client, runtime: Some(runtime) })
+        Ok(Self { info, kernels, storage, cluster, client })
     }
 }
 
@@ -132,14 +124,6 @@ impl Engine for Ballista {
             spec,
         };
         Ok(Arc::new(Session::open(driver, removed).await?))
-    }
-}
-
-impl Drop for Ballista {
-    fn drop(&mut self) {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
     }
 }
 

@@ -15,7 +15,7 @@ use tributary_core::placement::Placement;
 use tributary_core::storage::Storage;
 use tributary_file::FileStore;
 
-use crate::work::{Bench, PARTITIONS, kernels};
+use crate::load::{Bench, PARTITIONS, kernels};
 
 const SIZE: placement::Cluster =
     placement::Cluster { arithmetic: placement::Arithmetic::Spark, nodes: 2, cores: 2 };
@@ -99,8 +99,6 @@ pub struct Cluster {
     pub executors: Vec<Process>,
     pub storage: Arc<dyn Storage>,
     pub bench: Bench,
-    /// Jobs run as long as it lives.
-    _engine: Ballista,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -131,17 +129,8 @@ impl Cluster {
         let bench = Bench::new(&engine, placed);
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let executors = vec![];
-        let mut cluster = Self {
-            folder,
-            address,
-            keys,
-            _scheduler: scheduler,
-            executors,
-            storage,
-            bench,
-            _engine: engine,
-            runtime,
-        };
+        let mut cluster =
+            Self { folder, address, keys, _scheduler: scheduler, executors, storage, bench, runtime };
         cluster.complete();
         cluster
     }

@@ -353,6 +353,7 @@ macro_rules! computing_suite {
             $crate::computing::running,
             [
                 a_session_is_what_it_was_opened_with,
+                a_session_outlives_its_engine,
                 partitions_are_read_in_order_and_a_stream_may_be_dropped,
                 interleaved_reads_do_not_wait_for_each_other,
                 actions_go_on_beside_a_stream_that_nobody_reads,

@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future, stream};
 
-use tributary_core::computing::BlobKind;
+use tributary_core::computing::{BlobKind, End};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, KeyType, Layout, Table};
 
@@ -19,6 +19,16 @@ pub async fn a_session_is_what_it_was_opened_with(fixture: Fixture) {
     let session = fixture.session_with(many, 12345).await;
     assert_eq!((session.spec().placement.cores, session.spec().memory_bytes), (many, 12345));
     assert_eq!(session.kernels().fingerprint(), kernels().fingerprint());
+}
+
+pub async fn a_session_outlives_its_engine(fixture: Fixture) {
+    let session = fixture.some_cores().await;
+    drop(fixture.engine);
+    let rows = numbered(0..1000);
+    let table = loose(&session, KeyType::UInt64, &rows, 4).await.keyed(3).unwrap();
+    let kept = table.keep().await.unwrap();
+    assert_eq!(collect(&kept).await, model::key_order(KeyType::UInt64, rows));
+    session.close(End::Done).await.unwrap();
 }
 
 pub async fn partitions_are_read_in_order_and_a_stream_may_be_dropped(fixture: Fixture) {

@@ -68,9 +68,6 @@ impl MapKernel for Add {
     const NAME: &'static str = "bench.add";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -89,9 +86,6 @@ impl MapKernel for Bucket {
     const NAME: &'static str = "bench.bucket";
     const KEEPS: Keeps = Keeps::Rows;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -112,9 +106,6 @@ impl MapKernel for Pause {
     const NAME: &'static str = "bench.pause";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -170,9 +161,6 @@ impl FoldKernel for PartialSums {
     type State = HashMap<u64, i64>;
     const NAME: &'static str = "bench.partial_sums";
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -199,9 +187,6 @@ impl FoldKernel for SumRuns {
     const NAME: &'static str = "bench.sum_runs";
     const KEEPS: Keeps = Keeps::Groups;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
