@@ -10,7 +10,7 @@ use crate::{render, table};
 
 pub(crate) fn run(home: &Home, command: &Config) -> Result<ExitCode, Failure> {
     match command {
-        Config::Reference => render::line(tributary_runtime::reference::page())?,
+        Config::Reference => render::line(tributary_runtime::reference::page().trim_end())?,
         Config::Show { party, json } => {
             let settings = home.party_settings(&table::party(home, party)?)?;
             let values: Vec<_> = settings.iter().collect();

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
 
@@ -80,7 +81,10 @@ pub(crate) fn run<'a>(
 
 impl<'a> Shared<'a> {
     fn work(&self) {
-        if let Err(error) = self.until_the_end() {
+        // What panics would never be handed in, and the others wait for it.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.until_the_end()));
+        let panicked = |_| Err(Error::bug("the encoder of rows panicked"));
+        if let Err(error) = outcome.unwrap_or_else(panicked) {
             let mut output = self.output();
             output.failed.get_or_insert(error);
             drop(output);
