@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used)] // a bench has nobody to report an error to
 
-mod work;
+mod load;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tributary_core::plan::EqualKeys;
 use tributary_core::storage::Nowhere;
 use tributary_standalone::Standalone;
 
-use work::{Add, Bench, Bucket, PARTITIONS, PartialSums, SumRuns, kernels, source, with_text_keys};
+use load::{Add, Bench, Bucket, PARTITIONS, PartialSums, SumRuns, kernels, source, with_text_keys};
 
 fn standalone() -> Bench {
     let engine = Standalone::new(kernels(), Arc::new(Nowhere));
@@ -123,7 +123,7 @@ mod rivals {
         /// The rows in two partitions.
         pub fn table(&self, name: &str, rows: &[RecordBatch]) {
             let parts = rows.chunks(rows.len().div_ceil(2)).map(<[_]>::to_vec).collect();
-            let table = MemTable::try_new(work::schema().arrow().clone(), parts).expect("a table");
+            let table = MemTable::try_new(load::schema().arrow().clone(), parts).expect("a table");
             self.context.register_table(name, Arc::new(table)).expect("a new name");
         }
 

@@ -4,7 +4,7 @@
 
 #![allow(clippy::expect_used)] // a bench has nobody to report an error to
 
-mod work;
+mod load;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use tributary_core::plan::EqualKeys;
 use tributary_core::storage::Nowhere;
 use tributary_standalone::Standalone;
 
-use work::{Bench, Bucket, PARTITIONS, SumRuns, kernels, source};
+use load::{Bench, Bucket, PARTITIONS, SumRuns, kernels, source};
 
 const ROW_BYTES: u64 = 16;
 const PLENTY: u64 = 8 << 30;

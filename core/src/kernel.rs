@@ -186,8 +186,10 @@ pub trait MapKernel: Sized + Send + Sync + 'static {
     /// Whether it draws fresh randomness.
     const REPEATS: Repeats = Repeats::Same;
 
-    /// The schema that comes out.
-    fn output(params: &Self::Params, input: &TableSchema) -> Result<TableSchema>;
+    /// The schema that comes out; that of the input, unless a kernel says otherwise.
+    fn output(_params: &Self::Params, input: &TableSchema) -> Result<TableSchema> {
+        Ok(input.clone())
+    }
     /// Set-up shared by all partitions. `input` is the schema of the rows to come.
     fn open(params: Self::Params, input: &TableSchema, blobs: &[Blob]) -> Result<Self>;
     /// Rows of the output schema for rows of the input. `rows` starts at row `first_row` of the table where that is
@@ -210,8 +212,10 @@ pub trait FoldKernel: Sized + Send + Sync + 'static {
     /// Whether it draws fresh randomness.
     const REPEATS: Repeats = Repeats::Same;
 
-    /// The schema that comes out.
-    fn output(params: &Self::Params, input: &TableSchema) -> Result<TableSchema>;
+    /// The schema that comes out; that of the input, unless a kernel says otherwise.
+    fn output(_params: &Self::Params, input: &TableSchema) -> Result<TableSchema> {
+        Ok(input.clone())
+    }
     /// Set-up shared by all partitions.
     fn open(params: Self::Params, input: &TableSchema, blobs: &[Blob]) -> Result<Self>;
     /// An empty state.

@@ -7,8 +7,8 @@ use serde_json::json;
 use tributary_core::layout::Layout;
 use tributary_core::plan::EqualKeys;
 
+use crate::load::{PARTITIONS, PartialSums, Pause, SumRuns, source};
 use crate::nodes::Cluster;
-use crate::work::{PARTITIONS, PartialSums, Pause, SumRuns, source};
 
 const TIMES: usize = 20;
 const NEEDED_SECONDS: f64 = 8.0;

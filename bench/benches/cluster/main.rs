@@ -11,8 +11,8 @@ mod lost;
 mod nodes;
 #[cfg(feature = "rivals")]
 mod spark;
-#[path = "../work/mod.rs"]
-mod work;
+#[path = "../load/mod.rs"]
+mod load;
 
 use std::time::Instant;
 
@@ -23,7 +23,7 @@ use tributary_core::plan::{EqualKeys, JoinKind, Node, Plan};
 use tributary_core::storage::{IfExists, Storage, WriteOptions};
 use tributary_core::{TableName, kernel::KernelCall};
 
-use work::{Add, Bench, Bucket, PARTITIONS, PartialSums, SumRuns, kernels, source};
+use load::{Add, Bench, Bucket, PARTITIONS, PartialSums, SumRuns, kernels, source};
 
 const RUNS: usize = 7;
 
@@ -86,7 +86,7 @@ fn all(bench: &Bench, storage: &dyn Storage) {
     let [left, right] = [0, 1].map(|i| bench.put(&sides[i], Layout::Keyed(PARTITIONS)));
     let join = |left: &Node, right: &Node, kind| Plan::join(left, right, kind, &kernels()).expect("a join");
     let counted = |plan: &Node| {
-        let call = KernelCall::fold::<work::Total>(&work::Total).expect("a call");
+        let call = KernelCall::fold::<load::Total>(&load::Total).expect("a call");
         Plan::map(plan, call, &kernels()).expect("a fold")
     };
     let inner = counted(&join(&left, &right, JoinKind::Inner));

@@ -230,10 +230,6 @@ impl FoldKernel for Take {
     const NAME: &'static str = "table.take";
     const KEEPS: Keeps = Keeps::Keys;
 
-    fn output(_: &Take, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
-
     fn open(params: Take, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }

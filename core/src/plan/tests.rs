@@ -31,10 +31,6 @@ macro_rules! kernels {
                 const KEEPS: Keeps = Keeps::$keeps;
                 const REPEATS: Repeats = Repeats::$repeats;
 
-                fn output(_: &Told, input: &TableSchema) -> Result<TableSchema> {
-                    Ok(input.clone())
-                }
-
                 fn open(_: Told, _: &TableSchema, _: &[Blob]) -> Result<Self> {
                     Ok(Self)
                 }

@@ -57,7 +57,7 @@ fn executors_share_a_store_and_are_watched() {
     let folder = tempfile::tempdir().unwrap();
     let (store, watch) = (Shared::open(folder.path()), Watch::new(folder.path()));
     let input = model::schema(KeyType::Utf8);
-    let calls = vec![watch.kernel(Duration::from_millis(10)), KernelCall::map::<Fresh>(&()).unwrap()];
+    let calls = vec![watch.kernel(Duration::from_millis(10)), KernelCall::fold::<Fresh>(&()).unwrap()];
     let schema = calls
         .iter()
         .fold(input.clone(), |schema, call| kernels().get(call).unwrap().output(call, &schema).unwrap());

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use futures::future;
 use tributary_ballista::{Identity, Keys, status};
-use tributary_conformance::computing::kernels::Watch;
+use tributary_conformance::computing::kernels::{Fresh, Watch};
 use tributary_conformance::computing::{Session, collect, loose, model, refused};
 use tributary_core::computing::End;
+use tributary_core::kernel::KernelCall;
 use tributary_core::{ErrorKind, KeyType, Table};
 
 use crate::nodes::{Cluster, Driver, kernels};
@@ -28,22 +29,31 @@ async fn until(what: &str, limit: Duration, check: impl AsyncFn() -> bool) {
     }
 }
 
-/// Runs the slow plan, does something once it is under way, and gives what came of it and how long it took.
-async fn disturbed(
+/// Does something once an action is under way; what came of it, and how long it took.
+async fn disturbed<T>(
+    watch: &Watch,
+    action: impl Future<Output = T>,
+    disturb: impl AsyncFnOnce(),
+) -> (T, Duration) {
+    let since = Instant::now();
+    let disturbing = async {
+        until("work begins", Duration::from_secs(10), async || watch.rows() > ROWS / 8).await;
+        disturb().await;
+    };
+    let (outcome, ()) = future::join(action, disturbing).await;
+    (outcome, since.elapsed())
+}
+
+/// The same for the rows of the slow plan.
+async fn slow_disturbed(
     session: &Session,
     disturb: impl AsyncFnOnce(),
 ) -> (tributary_core::Result<Vec<model::Row>>, Duration) {
     let folder = tempfile::tempdir().unwrap();
     let watch = Watch::new(folder.path());
     let table = slow(session, &watch).await;
-    let since = Instant::now();
     let action = async { table.collect().await.map(|rows| model::rows(&rows)) };
-    let disturbing = async {
-        until("work begins", Duration::from_secs(10), async || watch.rows() > ROWS / 8).await;
-        disturb().await;
-    };
-    let (rows, ()) = future::join(action, disturbing).await;
-    (rows, since.elapsed())
+    disturbed(&watch, action, disturb).await
 }
 
 fn expected() -> Vec<model::Row> {
@@ -57,9 +67,36 @@ fn an_executor_lost_in_mid_job_costs_seconds_and_no_row() {
     driver.block_on(async {
         let session = driver.session(2).await;
         let lost = cluster.executors.remove(1);
-        let (rows, time) = disturbed(&session, async || drop(lost)).await;
+        let (rows, time) = slow_disturbed(&session, async || drop(lost)).await;
         assert!(rows.unwrap() == expected());
         assert!(time < Duration::from_secs(25), "{time:?}");
+        session.close(End::Done).await.unwrap();
+    });
+}
+
+#[test]
+fn what_was_drawn_for_a_partition_was_drawn_in_one_run_whoever_was_lost() {
+    const PARTITIONS: u32 = 8;
+    let mut cluster = Cluster::start(2, 1);
+    let driver = Driver::new(&cluster);
+    driver.block_on(async {
+        let session = driver.session(2).await;
+        let watch = Watch::new(cluster.folder.path());
+        let table = loose(&session, KeyType::UInt64, &model::numbered(0..ROWS), PARTITIONS).await;
+        let slow = table.map(watch.kernel(Duration::from_millis(1))).unwrap();
+        let fresh = slow.map(KernelCall::fold::<Fresh>(&()).unwrap()).unwrap();
+        let lost = cluster.executors.remove(1);
+        let (kept, _) = disturbed(&watch, fresh.keep(), async || drop(lost)).await;
+        assert!(watch.rows() > ROWS, "nothing was done again");
+        let kept = kept.unwrap();
+        let rows = kept.collect().await.unwrap();
+        assert_eq!(kept.collect().await.unwrap(), rows);
+        let drawn: Vec<u64> =
+            rows.iter().flat_map(|rows| model::counts(rows, rows.num_columns() - 1)).collect();
+        assert_eq!(drawn.len() as u64, ROWS);
+        for part in drawn.chunks((ROWS / u64::from(PARTITIONS)) as usize) {
+            assert!(part.iter().all(|value| *value == part[0]));
+        }
         session.close(End::Done).await.unwrap();
     });
 }
@@ -71,7 +108,7 @@ fn without_executors_an_action_fails_within_a_minute_and_says_so() {
     driver.block_on(async {
         let session = driver.session(1).await;
         let lost = cluster.executors.remove(0);
-        let (outcome, time) = disturbed(&session, async || drop(lost)).await;
+        let (outcome, time) = slow_disturbed(&session, async || drop(lost)).await;
         let text = refused(outcome, ErrorKind::Unavailable);
         assert!(text.contains("executor"), "{text}");
         assert!(time < Duration::from_secs(60), "{time:?}");
@@ -88,7 +125,7 @@ fn an_action_outlives_the_scheduler() {
         let folder = cluster.folder.path().to_owned();
         let mut lost = Some(std::mem::replace(&mut cluster.scheduler, crate::nodes::nobody()));
         let mut again = None;
-        let (rows, time) = disturbed(&session, async || {
+        let (rows, time) = slow_disturbed(&session, async || {
             drop(lost.take());
             again = Some(crate::nodes::scheduler_at(&folder, &address));
         })

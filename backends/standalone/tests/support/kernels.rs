@@ -62,9 +62,6 @@ impl MapKernel for Add {
     const NAME: &'static str = "test.add";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -86,9 +83,6 @@ impl MapKernel for AddSecret {
     const NAME: &'static str = "test.add_secret";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(_: Self, _: &TableSchema, blobs: &[Blob]) -> Result<Self> {
         Ok(Self(blobs[0].bytes[0]))
     }
@@ -106,9 +100,6 @@ impl MapKernel for Odd {
     const NAME: &'static str = "test.odd";
     const KEEPS: Keeps = Keeps::Keys;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -152,9 +143,6 @@ impl MapKernel for Slow {
     const NAME: &'static str = "test.slow";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -176,9 +164,6 @@ impl MapKernel for Short {
     const NAME: &'static str = "test.short";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -196,9 +181,6 @@ impl MapKernel for Reverse {
     const NAME: &'static str = "test.reverse";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -219,9 +201,6 @@ impl MapKernel for Noise {
     const KEEPS: Keeps = Keeps::Both;
     const REPEATS: Repeats = Repeats::Fresh;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -258,9 +237,6 @@ impl FoldKernel for Bad {
     type State = Bomb;
     const NAME: &'static str = "test.bad";
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         if params == Self::PanicInOpen {
             panic!("open");
@@ -309,9 +285,6 @@ impl FoldKernel for SumKeys {
     const NAME: &'static str = "test.sum_keys";
     const KEEPS: Keeps = Keeps::Groups;
 
-    fn output(_: &Self, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
     fn open(params: Self, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }

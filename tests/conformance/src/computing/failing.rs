@@ -114,7 +114,7 @@ pub async fn fresh_randomness_stands_last_under_keep(fixture: Fixture) {
     fixture
         .everywhere(async |session, n| {
             let table = loose(session, KeyType::Utf8, &numbered(0..40), n).await;
-            let fresh = table.map(KernelCall::map::<Fresh>(&()).unwrap()).unwrap();
+            let fresh = table.map(KernelCall::fold::<Fresh>(&()).unwrap()).unwrap();
             let scale = KernelCall::map::<Scale>(&Scale { factor: 1 }).unwrap();
             refused(fresh.map(scale.clone()), ErrorKind::InvalidInput);
             refused(fresh.keyed(3), ErrorKind::InvalidInput);

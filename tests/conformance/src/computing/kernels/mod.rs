@@ -32,7 +32,7 @@ pub fn kernels() -> Kernels {
         .fold::<Fail>()
         .map::<Lie>()
         .fold::<Lose>()
-        .map::<Fresh>()
+        .fold::<Fresh>()
         .map::<Version1>()
         .map::<ShowBlobs>()
 }
@@ -63,10 +63,6 @@ impl MapKernel for Scale {
     const NAME: &'static str = "suite.scale";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &Scale, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
-
     fn open(params: Scale, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
     }
@@ -91,10 +87,6 @@ impl MapKernel for Shift {
     type Params = Shift;
     const NAME: &'static str = "suite.shift";
     const KEEPS: Keeps = Keeps::Rows;
-
-    fn output(_: &Shift, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
 
     fn open(params: Shift, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
@@ -132,10 +124,6 @@ impl MapKernel for Explode {
     type Params = Explode;
     const NAME: &'static str = "suite.explode";
     const KEEPS: Keeps = Keeps::Nothing;
-
-    fn output(_: &Explode, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
 
     fn open(params: Explode, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)

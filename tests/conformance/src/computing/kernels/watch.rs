@@ -112,10 +112,6 @@ impl MapKernel for Watched {
     const NAME: &'static str = "suite.watched";
     const KEEPS: Keeps = Keeps::Both;
 
-    fn output(_: &WatchedParams, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
-
     fn open(params: WatchedParams, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(Self(Log::open(&params.log)?, Duration::from_nanos(params.nanos_per_row)))
     }

@@ -67,10 +67,6 @@ impl FoldKernel for Fail {
     const NAME: &'static str = "suite.fail";
     const KEEPS: Keeps = Keeps::Keys;
 
-    fn output(_: &FailParams, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
-
     fn open(params: FailParams, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         params.at(When::Open, None)?;
         Ok(Self(params))
@@ -106,10 +102,6 @@ impl MapKernel for Lie {
     type Params = Lie;
     const NAME: &'static str = "suite.lie";
     const KEEPS: Keeps = Keeps::Nothing;
-
-    fn output(_: &Lie, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
 
     fn open(params: Lie, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
@@ -158,13 +150,13 @@ impl FoldKernel for Lose {
     }
 }
 
-/// Adds a column that differs from run to run.
+/// Adds a column that differs from run to run, and is the same all over one run of a partition.
 pub struct Fresh(TableSchema);
 
-impl MapKernel for Fresh {
+impl FoldKernel for Fresh {
     type Params = ();
+    type State = u64;
     const NAME: &'static str = "suite.fresh";
-    const KEEPS: Keeps = Keeps::Both;
     const REPEATS: Repeats = Repeats::Fresh;
 
     fn output(_: &(), input: &TableSchema) -> Result<TableSchema> {
@@ -175,11 +167,18 @@ impl MapKernel for Fresh {
         Ok(Self(Self::output(&(), input)?))
     }
 
-    fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
-        // Keyed anew for each batch, from the system's randomness: a counter would start again in each process.
-        let random = RandomState::new();
-        let drawn: UInt64Array = (0..rows.num_rows()).map(|row| random.hash_one(row)).collect();
-        with_column(&self.0, rows, Arc::new(drawn))
+    fn start(&self, _: PartContext) -> Result<u64> {
+        // From the system's randomness: a counter would start again in each process.
+        Ok(RandomState::new().hash_one(0))
+    }
+
+    fn fold(&self, drawn: &mut u64, rows: &RecordBatch, out: &mut dyn Emit) -> Result<()> {
+        let column = Arc::new(UInt64Array::from(vec![*drawn; rows.num_rows()]));
+        out.emit(with_column(&self.0, rows, column)?)
+    }
+
+    fn finish(&self, _: u64, _: &mut dyn Emit) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -194,10 +193,6 @@ macro_rules! versions {
             const NAME: &'static str = "suite.versioned";
             const VERSION: u32 = $version;
             const KEEPS: Keeps = Keeps::Both;
-
-            fn output(_: &$type, input: &TableSchema) -> Result<TableSchema> {
-                Ok(input.clone())
-            }
 
             fn open(params: $type, _: &TableSchema, _: &[Blob]) -> Result<Self> {
                 Ok(params)
@@ -220,10 +215,6 @@ impl MapKernel for Unlisted {
     type Params = Unlisted;
     const NAME: &'static str = "suite.unlisted";
     const KEEPS: Keeps = Keeps::Both;
-
-    fn output(_: &Unlisted, input: &TableSchema) -> Result<TableSchema> {
-        Ok(input.clone())
-    }
 
     fn open(params: Unlisted, _: &TableSchema, _: &[Blob]) -> Result<Self> {
         Ok(params)
