@@ -13,8 +13,8 @@ use crate::nodes::Cluster;
 const TIMES: usize = 20;
 const NEEDED_SECONDS: f64 = 8.0;
 const ROWS: u64 = 400_000;
-/// For each batch; a partition has about a dozen.
-const PAUSE: Pause = Pause { milliseconds: 50 };
+/// On each side of an exchange, two seconds of two cores.
+const PAUSE: Pause = Pause { nanoseconds: 10_000 };
 
 pub fn measure(cluster: &mut Cluster) {
     let bench = &cluster.bench;
@@ -25,6 +25,7 @@ pub fn measure(cluster: &mut Cluster) {
     let since = Instant::now();
     let expected = bench.values(&plan);
     let undisturbed = since.elapsed();
+    println!("undisturbed: {:.1} s", undisturbed.as_secs_f64());
     let mut extra: Vec<f64> = Vec::new();
     for time in 1..=TIMES {
         let since = Instant::now();

@@ -2,7 +2,7 @@
 //!
 //! Each line is the median of several runs, and each run reads what it needs from the session's store and writes what it makes
 //! there. The processes of the cluster are this program again. With the feature `rivals`, PySpark does the same.
-//! `-- lost` takes executors away as well, which takes minutes.
+//! `-- lost` takes executors away instead, which takes minutes.
 //! Prints a readable line and a JSON line for each.
 
 #![allow(clippy::expect_used)] // a bench has nobody to report an error to
@@ -33,12 +33,12 @@ fn main() {
         return;
     }
     let mut cluster = nodes::Cluster::start();
+    if arguments.iter().any(|argument| argument == "lost") {
+        return lost::measure(&mut cluster);
+    }
     all(&cluster.bench, &*cluster.storage);
     #[cfg(feature = "rivals")]
     spark::measure();
-    if arguments.iter().any(|argument| argument == "lost") {
-        lost::measure(&mut cluster);
-    }
 }
 
 fn report(what: &str, needed: f64, mut run: impl FnMut()) {

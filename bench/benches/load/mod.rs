@@ -95,10 +95,10 @@ impl MapKernel for Bucket {
     }
 }
 
-/// Rests for a while on each batch.
+/// Rests for a while on each row: engines cut batches as they like.
 #[derive(Serialize, Deserialize)]
 pub struct Pause {
-    pub milliseconds: u64,
+    pub nanoseconds: u64,
 }
 
 impl MapKernel for Pause {
@@ -110,7 +110,7 @@ impl MapKernel for Pause {
         Ok(params)
     }
     fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
-        std::thread::sleep(std::time::Duration::from_millis(self.milliseconds));
+        std::thread::sleep(std::time::Duration::from_nanos(self.nanoseconds * rows.num_rows() as u64));
         Ok(rows.clone())
     }
 }
