@@ -110,7 +110,8 @@ fn legend(report: &Report) -> String {
     differing.sort_unstable();
     differing.dedup();
     for (asked, placed) in differing.into_iter().filter(|(asked, placed)| asked != placed) {
-        text.push_str(&format!("{asked} cores became {placed} on engine {}\n", report.engine));
+        let cores = if asked == 1 { "core" } else { "cores" };
+        text.push_str(&format!("{asked} {cores} became {placed} on engine {}\n", report.engine));
     }
     text
 }
