@@ -1,8 +1,9 @@
-//! What a medium must do to hold tables, and what sessions of engines in several processes leave for each other: five
+//! What a medium must do to hold tables, and what sessions of engines in several processes leave for each other: six
 //! operations on named bytes.
 //!
 //! Made for the least able medium. There is no rename and no append (object stores have neither), no folders (a path is
-//! a name with slashes), and the only condition is "if absent", which local files, S3, GCS, Azure and HDFS all have.
+//! a name with slashes), and the condition that all have (local files, S3, GCS, Azure, HDFS) is "if absent". "If unchanged", which
+//! HDFS has not, is asked for by those alone who would lose what others wrote.
 //!
 //! Paths are relative to [`ByteStore::base`], with `/` between components; callers make them from checked names, and no
 //! component is empty, `.` or `..`. A store of local files still refuses those.
@@ -14,7 +15,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::StorageInfo;
 
 /// Start of the file names that a store may use for uploads that are not finished; `list` may show what a crash left.
@@ -37,6 +38,13 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>>;
     /// A small upload that fails with `AlreadyExists`, and changes nothing, when the name is taken.
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()>;
+    /// A small upload that takes the place of `expected`, or fails with `Conflict`, and changes nothing, when the name has other
+    /// bytes or does not exist. Comparing and replacing are one step to `put`, `delete` and every other change of the name, in any process.
+    /// `Unsupported` where the medium cannot do that.
+    async fn put_if_unchanged(&self, path: &str, _expected: Bytes, _bytes: Bytes) -> Result<()> {
+        let text = format!("the {} store cannot replace {path} only if it is unchanged", self.info().name);
+        Err(Error::new(ErrorKind::Unsupported, text))
+    }
     /// Gives the bytes of a name a second one, taking the place of what had it. By reading and writing them, unless the medium
     /// knows better.
     async fn copy(&self, from: &str, to: &str) -> Result<()> {

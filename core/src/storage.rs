@@ -85,13 +85,17 @@ impl StorageInfo {
 }
 
 /// What to do when the table exists.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IfExists {
     /// Refuse with `AlreadyExists`; the table stays as it is.
     #[default]
     Fail,
     /// The new table takes its place at the commit.
     Replace,
+    /// The new table takes the place of this snapshot ([`StoredTable::snapshot`]) and of no other: for a table made of the rows
+    /// that it has. `Conflict` if the table was replaced or deleted since it was opened, decided at the commit in one step with the replacing, so that nobody's
+    /// rows are lost. `Unsupported` by a store whose medium cannot compare and replace in one step.
+    ReplaceSnapshot(String),
 }
 
 /// How to write a table.
@@ -197,7 +201,7 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn open(&self, uri: &TableUri) -> Result<StoredTable>;
     /// The rows of one partition, in order.
     async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream>;
-    /// Begins a write. `AlreadyExists` early where the options say so (the commit decides).
+    /// Begins a write. `AlreadyExists` and `Conflict` early where the options say so (the commit decides).
     async fn begin(
         &self,
         uri: &TableUri,
@@ -207,7 +211,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Write>;
     /// Writes one partition, also an empty one. May be repeated; each returned [`Part`] stays until commit or abort.
     async fn write_part(&self, write: &Write, partition: u32, rows: RowStream) -> Result<Part>;
-    /// Makes the table exist with these parts, one for each partition in order. Atomic.
+    /// Makes the table exist with these parts, one for each partition in order. Atomic. Asked again, because the answer was
+    /// lost, it answers as the first time.
     async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable>;
     /// Removes what a write left. No error if nothing is there.
     async fn abort(&self, write: Write) -> Result<()>;
@@ -222,6 +227,10 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
         _options: WriteOptions,
     ) -> Result<StoredTable> {
         Err(Error::new(ErrorKind::Unsupported, format!("the {} store binds no files", self.info().name)))
+    }
+    /// Whether a table's rows lie in files elsewhere: it was made by [`Storage::bind`].
+    fn is_bound(&self, _table: &StoredTable) -> bool {
+        false
     }
     /// Makes the same table in another place, and leaves this one. `AlreadyExists` if there is one. Cheap where the medium
     /// can give stored bytes a second name.

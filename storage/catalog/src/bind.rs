@@ -87,7 +87,7 @@ async fn run(
     let schema = schema(&files, options)?;
     let uri = storage.locate(&options.table)?;
     let bound = Bound::new(options.files.clone(), options.partitions);
-    let write = WriteOptions::default().with_if_exists(options.if_exists);
+    let write = WriteOptions::default().with_if_exists(options.if_exists.clone());
     // Before anything changes: it shows that the files can be read as that.
     let shown = preview(&files, &schema, options.preview_rows)?;
     let stored = storage.bind(&uri, &schema, &bound, write).await?;
@@ -97,7 +97,7 @@ async fn run(
         ("files", names.len().to_string()),
         ("file", names.first().cloned().unwrap_or_default()),
     ];
-    let entry = Entry { preview: shown, origin, if_exists: options.if_exists };
+    let entry = Entry { preview: shown, origin, if_exists: options.if_exists.clone() };
     record(storage, meta, &options.table, &stored, entry).await
 }
 

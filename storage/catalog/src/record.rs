@@ -17,13 +17,13 @@ pub struct Entry {
     pub preview: Vec<Vec<Option<String>>>,
     /// Where the table is from, for people.
     pub origin: Vec<(&'static str, String)>,
-    /// With [`IfExists::Replace`] the record goes over whatever is known of that name, as long as the table is still the
-    /// one stored.
+    /// How the table was written. Unless nothing may have been there, the record goes over whatever is known of that name, as
+    /// long as the table is still the one stored.
     pub if_exists: IfExists,
 }
 
-/// Records a table that was just stored, and gives its record. Errors: `AlreadyExists`; `Conflict` if somebody else replaces
-/// the table meanwhile.
+/// Records a table that was just stored, and gives its record. If somebody else has replaced the table since, the record is
+/// left to him. Errors: `AlreadyExists`; `Conflict` if the table was deleted since.
 pub async fn record(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -47,7 +47,7 @@ pub async fn record(
     };
     let written = match entry.if_exists {
         IfExists::Fail => meta.set(&record, Expect::Absent).await.map(drop),
-        IfExists::Replace => overwrite(storage, meta, &record, stored).await,
+        IfExists::Replace | IfExists::ReplaceSnapshot(_) => overwrite(storage, meta, &record, stored).await,
     };
     let at = || format!("the table is at {}, but not recorded; replace or delete it", stored.uri);
     written.at(at).map(|()| record)
@@ -61,16 +61,22 @@ async fn overwrite(
 ) -> Result<()> {
     for _ in 0..TRIES {
         let known = meta.get(&record.table).await?;
+        // Between the two looks, so that whoever replaces the table later also records it later, or finds our record changed.
+        match storage.open(&stored.uri).await {
+            Ok(there) if there.snapshot == stored.snapshot => {}
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Err(Error::new(ErrorKind::Conflict, "somebody else has deleted it since"));
+            }
+            Err(error) => return Err(error),
+        }
         let expect = known.map_or(Expect::Absent, |(version, _)| Expect::At(version));
         match meta.set(record, expect).await {
             Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::AlreadyExists) => {}
             other => return other.map(drop),
         }
-        if storage.open(&stored.uri).await?.snapshot != stored.snapshot {
-            break;
-        }
     }
-    Err(Error::new(ErrorKind::Conflict, "somebody else replaces the same table"))
+    Err(Error::new(ErrorKind::Conflict, "others change its record all the time"))
 }
 
 pub(crate) fn now_ms() -> u64 {

@@ -2,7 +2,8 @@
 //! errors that say which file and how to mend it.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tributary_core::{Error, ErrorKind, Result};
@@ -56,8 +57,34 @@ impl Unfinished {
     /// Takes its place, and that of what is there.
     pub(crate) fn replace(self) -> Result<()> {
         self.flush()?;
-        fs::rename(&self.path, &self.target).map_err(|e| failed("write", &self.target, e))?;
+        let lock = FolderLock::take(parent(&self.target)?)?;
+        self.rename()?;
+        drop(lock);
         self.flush_folder()
+    }
+
+    /// Takes the place of a file with these bytes, or `Conflict`.
+    pub(crate) fn replace_if(self, expected: &[u8]) -> Result<()> {
+        self.flush()?;
+        let lock = FolderLock::take(parent(&self.target)?)?;
+        if !lock.holds {
+            let text =
+                format!("the disk of {} has no locks; keep the tables on a local one", self.target.display());
+            return Err(Error::new(ErrorKind::Unsupported, text));
+        }
+        if !has_bytes(&self.target, expected)? {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("{} changed meanwhile", self.target.display()),
+            ));
+        }
+        self.rename()?;
+        drop(lock);
+        self.flush_folder()
+    }
+
+    fn rename(&self) -> Result<()> {
+        fs::rename(&self.path, &self.target).map_err(|e| failed("write", &self.target, e))
     }
 
     /// Takes its place, or `AlreadyExists`. A hard link is what local disks have for that.
@@ -89,6 +116,70 @@ impl Drop for Unfinished {
             prune(&self.root, &self.path);
         }
     }
+}
+
+/// Keeps everybody else, in any process, from replacing or removing files of a folder. The system lets go of it with the process.
+///
+/// Held for a rename or a removal, so that a file that was compared is still the one that is replaced. It is on the
+/// folder itself: a file for it would be one more to clean up, and keep an emptied folder from going.
+#[derive(Debug)]
+pub(crate) struct FolderLock {
+    _folder: Option<File>,
+    /// Not where the disk has no locks. There nothing is compared either, and nobody is kept from anything.
+    holds: bool,
+}
+
+impl FolderLock {
+    /// Waits for whoever has it. A folder that is gone needs none.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        loop {
+            let folder = match File::open(path) {
+                Ok(folder) => folder,
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound => {
+                    return Ok(Self { _folder: None, holds: true });
+                }
+                Err(reason) => return Err(failed("open folder", path, reason)),
+            };
+            match folder.lock() {
+                Ok(()) => {}
+                Err(reason) if reason.kind() == io::ErrorKind::Interrupted => continue,
+                Err(reason) if has_no_locks(&reason) => return Ok(Self { _folder: None, holds: false }),
+                Err(reason) => return Err(failed("lock folder", path, reason)),
+            }
+            // emptied, removed and made again while we waited, it is another one
+            if is_at(&folder, path).map_err(|e| failed("open folder", path, e))? {
+                return Ok(Self { _folder: Some(folder), holds: true });
+            }
+        }
+    }
+}
+
+/// Whether a disk says that it cannot lock a folder at all.
+fn has_no_locks(reason: &io::Error) -> bool {
+    /// What NFS says: it locks only what was opened for writing, and a folder cannot be.
+    const EBADF: i32 = 9;
+    matches!(reason.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput)
+        || reason.raw_os_error() == Some(EBADF)
+}
+
+fn is_at(folder: &File, path: &Path) -> io::Result<bool> {
+    let there = match fs::metadata(path) {
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(false),
+        there => there?,
+    };
+    let held = folder.metadata()?;
+    Ok((held.dev(), held.ino()) == (there.dev(), there.ino()))
+}
+
+/// Whether a file has these bytes and no more; not if there is none.
+fn has_bytes(path: &Path, expected: &[u8]) -> Result<bool> {
+    let file = match File::open(path) {
+        Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file.map_err(|e| failed("read", path, e))?,
+    };
+    let mut found = Vec::with_capacity(expected.len());
+    file.take(expected.len() as u64 + 1).read_to_end(&mut found).map_err(|e| failed("read", path, e))?;
+    Ok(found == expected)
 }
 
 fn private_file(path: &Path) -> io::Result<File> {

@@ -12,7 +12,7 @@ use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Upload};
 
-use crate::disk::{Durable, Unfinished, failed, flush_folder, make_folder, parent, prune};
+use crate::disk::{Durable, FolderLock, Unfinished, failed, flush_folder, make_folder, parent, prune};
 
 /// Local files below a root folder.
 #[derive(Debug)]
@@ -139,12 +139,19 @@ impl ByteStore for FileStore {
         file.link()
     }
 
+    async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
+        let mut file = Unfinished::create(&self.root, self.path(path)?, self.durable)?;
+        file.write(&bytes)?;
+        file.replace_if(&expected)
+    }
+
     /// A hard link: no byte moves, and either name may go without the other. What has a name is never written to again.
     async fn copy(&self, from: &str, to: &str) -> Result<()> {
         let (from, to) = (self.path(from)?, self.path(to)?);
         make_folder(parent(&to)?)?;
         match fs::hard_link(&from, &to) {
             Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => {
+                let _lock = FolderLock::take(parent(&to)?)?;
                 fs::remove_file(&to).and_then(|()| fs::hard_link(&from, &to))
             }
             done => done,
@@ -167,10 +174,12 @@ impl ByteStore for FileStore {
         let mut folders: Vec<PathBuf> = Vec::new();
         for path in paths {
             let path = self.name(path)?;
+            let lock = FolderLock::take(parent(&path)?)?;
             match fs::remove_file(&path) {
                 Err(reason) if reason.kind() == io::ErrorKind::NotFound => continue,
                 done => done.map_err(|e| failed("remove", &path, e))?,
             }
+            drop(lock);
             if folders.last().map(PathBuf::as_path) != path.parent() {
                 folders.push(parent(&path)?.to_owned());
             }

@@ -177,7 +177,7 @@ impl Upload {
     fn store(&self, uri: &TableUri, content: &Arc<dyn Content>) -> Result<StoredTable> {
         self.meter.begin(Stage::Write, content.bytes());
         let layout = Layout::Loose(self.options.partitions);
-        let options = WriteOptions::default().with_if_exists(self.options.if_exists);
+        let options = WriteOptions::default().with_if_exists(self.options.if_exists.clone());
         let write = block_on(self.storage.begin(uri, content.schema(), &layout, options))?;
         let parts = self.write_parts(&write, content);
         let stored = parts.and_then(|parts| block_on(self.storage.commit(write.clone(), parts)));
@@ -226,7 +226,7 @@ impl Upload {
 
     fn record(&self, stored: &StoredTable, file: String, preview: Vec<Vec<Option<String>>>) -> Result<()> {
         let origin = vec![("made_by", "upload".to_owned()), ("file", file)];
-        let entry = Entry { preview, origin, if_exists: self.options.if_exists };
+        let entry = Entry { preview, origin, if_exists: self.options.if_exists.clone() };
         block_on(record(&self.storage, &self.meta, &self.options.table, stored, entry)).map(drop)
     }
 }

@@ -8,7 +8,8 @@
 //!
 //! **The manifest is the table.** It is written last, in one atomic `put`, and names every part that counts. Before it
 //! the table does not exist, whatever parts lie there; after it the table is whole. Nothing is ever renamed, because
-//! object stores cannot. Two uploads of one new name race on `put_if_absent` of the manifest: one wins.
+//! object stores cannot. Two uploads of one new name race on `put_if_absent` of the manifest: one wins. Of two that
+//! add rows to one table, each made of the snapshot that it read, one wins by `put_if_unchanged`.
 //!
 //! **Each write has a folder of its own**, so that a folder of parts is exactly one snapshot. pandas, DuckDB and Spark open it
 //! as it is: through `current` on local files, else by the manifest's `snapshot`. It lies below `_snapshots`, and the

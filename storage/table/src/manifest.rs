@@ -149,6 +149,16 @@ impl Manifest {
         self.snapshot.as_str() == attempt
     }
 
+    /// Whether it took the place of what the write with this attempt made.
+    pub(crate) fn replaced(&self, attempt: &str) -> bool {
+        self.previous.as_ref().is_some_and(|previous| previous.as_str() == attempt)
+    }
+
+    /// Whether the write with this attempt was committed: it made this table, or the one before.
+    pub(crate) fn knows(&self, attempt: &Attempt) -> bool {
+        self.is_of(attempt.as_str()) || self.replaced(attempt.as_str())
+    }
+
     /// The answer to a commit may get lost, and be asked for again: the same table. `Conflict` for other parts.
     pub(crate) fn committed_again(self, uri: TableUri, parts: &[Part]) -> Result<StoredTable> {
         if self.parts != parts {

@@ -36,13 +36,17 @@ impl Tables {
     }
 
     pub(crate) async fn manifest(&self, place: &Place) -> Result<Option<Manifest>> {
+        Ok(self.manifest_and_text(place).await?.map(|(manifest, _)| manifest))
+    }
+
+    async fn manifest_and_text(&self, place: &Place) -> Result<Option<(Manifest, Bytes)>> {
         let text = match self.store.get(&place.manifest(), 0..manifest::MAX_BYTES + 1).await {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let path = || format!("manifest {}/{}", self.store.base(), place.manifest());
-        Manifest::decode(&text).at(path).map(Some)
+        Manifest::decode(&text).at(path).map(|manifest| Some((manifest, text)))
     }
 
     /// Parts of the write as they lie there must be those named; others of the same write go.
@@ -82,14 +86,16 @@ impl Tables {
         self.store.delete(&paths).await
     }
 
-    async fn publish(&self, place: &Place, manifest: &Manifest, if_exists: IfExists) -> Result<()> {
+    /// `there`: the manifest whose place is taken, as it was read.
+    async fn publish(&self, place: &Place, manifest: &Manifest, how: &IfExists, there: Bytes) -> Result<()> {
         let text = Bytes::from(manifest.encode()?);
-        match if_exists {
+        match how {
             IfExists::Replace => {
                 let mut upload = self.store.put(&place.manifest()).await?;
                 upload.write(text).await?;
                 upload.finish().await?;
             }
+            IfExists::ReplaceSnapshot(_) => self.publish_over(place, manifest, there, text).await?,
             IfExists::Fail => self.publish_first(place, manifest, text).await?,
         }
         match manifest.has_rows() {
@@ -98,6 +104,23 @@ impl Tables {
             false => drop(self.store.delete(&[place.current()]).await),
         }
         Ok(())
+    }
+
+    /// As with [`Tables::publish_first`], what is in the way may be ourselves; also one replacement later.
+    async fn publish_over(
+        &self,
+        place: &Place,
+        manifest: &Manifest,
+        there: Bytes,
+        text: Bytes,
+    ) -> Result<()> {
+        match self.store.put_if_unchanged(&place.manifest(), there, text).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => match self.manifest(place).await {
+                Ok(Some(there)) if there.knows(&manifest.snapshot) => Ok(()),
+                _ => Err(changed().because(error)),
+            },
+            done => done,
+        }
     }
 
     /// A store may lose the answer to a `put_if_absent` that it did, and be asked again: then the name is taken by us.
@@ -208,15 +231,24 @@ impl Tables {
     }
 
     async fn commit_parts(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
-        let (place, uri, if_exists) = (self.place(&write.uri)?, write.uri.clone(), write.options.if_exists);
-        let there = match self.manifest(&place).await {
+        let (place, uri, how) = (self.place(&write.uri)?, write.uri.clone(), write.options.if_exists.clone());
+        let there = match self.manifest_and_text(&place).await {
             // whatever it was, it is to be replaced
-            Err(error) if error.kind() == ErrorKind::Corrupt && if_exists == IfExists::Replace => None,
+            Err(error) if error.kind() == ErrorKind::Corrupt && how == IfExists::Replace => None,
             there => there?,
         };
-        match there {
-            Some(there) if there.is_of(&write.attempt) => return there.committed_again(uri, &parts),
-            Some(_) if if_exists == IfExists::Fail => return Err(already_exists()),
+        let (there, text) = there.unzip();
+        match (&there, &how) {
+            (Some(known), _) if known.is_of(&write.attempt) => {
+                return known.clone().committed_again(uri, &parts);
+            }
+            (Some(_), IfExists::Fail) => return Err(already_exists()),
+            (Some(known), IfExists::ReplaceSnapshot(_)) if known.replaced(&write.attempt) => {
+                return Ok(Manifest::new(write, parts, None)?.into_table(uri));
+            }
+            (known, IfExists::ReplaceSnapshot(expected)) if !is_of(known.as_ref(), expected) => {
+                return Err(changed());
+            }
             _ => {}
         }
         let (current, before) = there.map(|m| (m.snapshot, m.previous)).unzip();
@@ -225,14 +257,38 @@ impl Tables {
         if let Some(before) = before.flatten() {
             self.remove_folder(&place.snapshot(&before)).await?;
         }
-        self.publish(&place, &new, if_exists).await?;
+        self.publish(&place, &new, &how, text.unwrap_or_default()).await?;
         Ok(new.into_table(uri))
     }
+
+    /// Refuses at the beginning what the commit would refuse at the end.
+    async fn check_way(&self, place: &Place, how: &IfExists) -> Result<()> {
+        match how {
+            IfExists::Replace => Ok(()),
+            IfExists::Fail => match self.manifest(place).await {
+                Ok(None) => Ok(()),
+                Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+                _ => Err(already_exists()),
+            },
+            IfExists::ReplaceSnapshot(expected) => match self.manifest(place).await? {
+                there if is_of(there.as_ref(), expected) => Ok(()),
+                _ => Err(changed()),
+            },
+        }
+    }
+}
+
+fn is_of(manifest: Option<&Manifest>, snapshot: &str) -> bool {
+    manifest.is_some_and(|manifest| manifest.is_of(snapshot))
 }
 
 fn part_of(table: &StoredTable, partition: u32) -> Result<&Part> {
     let part = table.parts.get(partition as usize);
     part.ok_or_else(|| Error::invalid(format!("partition {partition}, the table has {}", table.parts.len())))
+}
+
+fn changed() -> Error {
+    Error::new(ErrorKind::Conflict, "the table was replaced or deleted since it was read; read it again")
 }
 
 fn already_exists() -> Error {
@@ -291,13 +347,7 @@ impl Storage for Tables {
         if matches!(layout, Layout::Keyed(_)) {
             schema.expect_key("a keyed layout").at(at)?;
         }
-        if options.if_exists == IfExists::Fail {
-            match self.manifest(&place).await {
-                Ok(None) => {}
-                Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error.at(at())),
-                _ => return Err(already_exists().at(at())),
-            }
-        }
+        self.check_way(&place, &options.if_exists).await.at(at)?;
         Ok(Write {
             uri: uri.clone(),
             attempt: Attempt::fresh()?.into(),
@@ -323,7 +373,7 @@ impl Storage for Tables {
         let (place, attempt) = (self.place(&write.uri).at(at)?, Attempt::parse(&write.attempt).at(at)?);
         // a commit whose answer was lost is a commit
         if let Some(manifest) = self.manifest(&place).await.at(at)?
-            && (manifest.snapshot == attempt || manifest.previous.as_ref() == Some(&attempt))
+            && manifest.knows(&attempt)
         {
             return Ok(());
         }
@@ -354,6 +404,10 @@ impl Storage for Tables {
                 Err(error)
             }
         }
+    }
+
+    fn is_bound(&self, table: &StoredTable) -> bool {
+        table.parts.iter().any(|part| PartKind::of(&part.file) == PartKind::Bound)
     }
 
     async fn copy(&self, table: &StoredTable, to: &TableUri) -> Result<StoredTable> {

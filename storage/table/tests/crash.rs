@@ -133,6 +133,19 @@ fn a_replacement_that_breaks_leaves_the_old_table_or_the_new_one() {
 }
 
 #[test]
+fn a_replacement_of_a_snapshot_that_breaks_leaves_the_old_table_or_the_new_one() {
+    block_on(async {
+        let memory = Memory::new();
+        write(&tables(&memory), 10, IfExists::Fail).await.unwrap();
+        let read = write(&tables(&memory), 20, IfExists::Replace).await.unwrap();
+        let replace = async |tables: Tables| {
+            write(&tables, 40, IfExists::ReplaceSnapshot(read.snapshot.clone())).await.map(drop)
+        };
+        check(&memory, replace, [Some(20), Some(40)]).await;
+    });
+}
+
+#[test]
 fn a_removal_that_breaks_leaves_the_table_or_nothing() {
     block_on(async {
         let memory = Memory::new();
@@ -159,8 +172,13 @@ fn clean_up_that_breaks_harms_nothing() {
 #[test]
 fn a_commit_asked_for_again_answers_as_the_first() {
     block_on(async {
-        for if_exists in [IfExists::Fail, IfExists::Replace] {
+        for how in ["first", "replace", "snapshot"] {
             let tables = tables(&Memory::new());
+            let if_exists = match how {
+                "first" => IfExists::Fail,
+                "replace" => IfExists::Replace,
+                _ => IfExists::ReplaceSnapshot(write(&tables, 9, IfExists::Fail).await.unwrap().snapshot),
+            };
             let options = WriteOptions::default().with_if_exists(if_exists);
             let write = tables.begin(&place(), &schema(), &Layout::Loose(1), options).await.unwrap();
             let rows = || stream::iter([Ok(numbers(0..5))]).boxed();
@@ -183,8 +201,11 @@ fn a_store_that_asks_twice_does_not_lose_against_itself() {
     block_on(async {
         let memory = Memory::new();
         let asking_twice = Breaking::new(memory.clone(), usize::MAX >> 1, Break::AskedTwice);
-        write(&Tables::new(Arc::new(asking_twice)), 30, IfExists::Fail).await.unwrap();
+        let first = write(&Tables::new(Arc::new(asking_twice.clone())), 30, IfExists::Fail).await.unwrap();
         assert_eq!(rows(&tables(&memory)).await, Some(30));
+        let over = IfExists::ReplaceSnapshot(first.snapshot);
+        write(&Tables::new(Arc::new(asking_twice)), 40, over).await.unwrap();
+        assert_eq!(rows(&tables(&memory)).await, Some(40));
     });
 }
 

@@ -15,8 +15,14 @@ use tributary_core::layout::RowRanges;
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
 use tributary_core::{Error, ErrorKind, Field, KeyType, Layout, Result, TableName, TableSchema};
 
+mod replacing;
 mod rows;
 
+pub use replacing::{
+    a_commit_whose_answer_was_lost_may_be_asked_for_again, a_snapshot_that_is_there_no_more_is_not_replaced,
+    a_snapshot_that_was_read_is_replaced, no_row_is_lost_whoever_replaces_meanwhile,
+    of_two_writers_over_one_snapshot_one_wins,
+};
 use rows::{all_types, plain, rows, stream_of};
 
 /// One `#[test]` for each case; see [the module](crate::storage) for the factory.
@@ -38,6 +44,11 @@ macro_rules! storage_suite {
                 an_existing_table_is_not_overwritten,
                 of_two_writers_of_a_new_name_one_wins,
                 a_replaced_table_is_the_new_one,
+                a_snapshot_that_was_read_is_replaced,
+                a_snapshot_that_is_there_no_more_is_not_replaced,
+                of_two_writers_over_one_snapshot_one_wins,
+                no_row_is_lost_whoever_replaces_meanwhile,
+                a_commit_whose_answer_was_lost_may_be_asked_for_again,
                 a_reader_of_a_replaced_table_finishes,
                 a_reader_never_sees_rows_of_another_snapshot,
                 a_deleted_table_is_gone_and_its_name_is_free,

@@ -97,6 +97,15 @@ impl ByteStore for Memory {
         Ok(())
     }
 
+    async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
+        let now = *self.now.lock().unwrap();
+        match self.names().get_mut(path) {
+            Some(there) if there.0 == expected => *there = (bytes, now),
+            _ => return Err(Error::new(ErrorKind::Conflict, path)),
+        }
+        Ok(())
+    }
+
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let inside = |path: &str| folder.is_empty() || path.starts_with(&format!("{folder}/"));
         let names = self.names();
@@ -153,7 +162,7 @@ pub enum Break {
     OnceBefore,
     /// The step is done, its answer is lost; later ones work again.
     OnceAfter,
-    /// Nothing breaks, but the medium's client asks twice: its first `put_if_absent` is in the way of its second.
+    /// Nothing breaks, but the medium's client asks twice: its first conditional put is in the way of its second.
     AskedTwice,
 }
 
@@ -213,6 +222,13 @@ impl ByteStore for Breaking {
             self.inner.put_if_absent(path, bytes.clone()).await?;
         }
         self.step(self.inner.put_if_absent(path, bytes)).await
+    }
+
+    async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
+        if self.how == Break::AskedTwice {
+            self.inner.put_if_unchanged(path, expected.clone(), bytes.clone()).await?;
+        }
+        self.step(self.inner.put_if_unchanged(path, expected, bytes)).await
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
