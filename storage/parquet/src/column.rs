@@ -21,6 +21,8 @@ pub struct Column {
     pub nullable: bool,
     /// Whether its values are UUIDs, which are bytes in the file and text to us.
     pub(crate) is_uuid: bool,
+    /// The type that the decoder gives.
+    pub(crate) read_as: DataType,
     /// The type it gets, or why it gets none.
     pub(crate) becomes: std::result::Result<DataType, &'static str>,
 }
@@ -34,6 +36,11 @@ impl Column {
                 self.name, self.stored
             ))
         })
+    }
+
+    /// Whether values are changed on their way to this type, so that single ones may not fit.
+    pub fn is_converted(&self, to: &DataType) -> bool {
+        self.read_as != *to
     }
 
     /// As a column of a table.
@@ -54,6 +61,7 @@ impl Column {
                 nullable: field.is_nullable(),
                 is_uuid: logical(root) == Some(&LogicalType::Uuid),
                 becomes: becomes(root, &read_as),
+                read_as: read_as.clone(),
             };
             (column, Arc::new(ArrowField::new(field.name(), read_as, field.is_nullable())))
         });

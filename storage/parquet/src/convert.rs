@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float32Type, Float64Type, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, PrimitiveArray, StringArray};
 use arrow_cast::cast::{CastOptions, cast_with_options};
-use arrow_schema::{DataType, TimeUnit};
+use arrow_schema::{ArrowError, DataType, TimeUnit};
 
 /// A value that its new type cannot hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,65 +32,75 @@ pub(crate) fn can_become(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// The values as `to`: first what the type of the file becomes in any table, then what this table wants.
-pub(crate) fn convert(values: &ArrayRef, is_uuid: bool, to: &DataType) -> Result<ArrayRef, Misfit> {
+/// The values as `to`: first what the type of the file becomes in any table, then what this table wants. With them those that do not
+/// fit, by row; what stands in their places means nothing.
+pub(crate) fn convert(values: &ArrayRef, is_uuid: bool, to: &DataType) -> Result<Converted, ArrowError> {
     use DataType as T;
     match (values.data_type(), to) {
-        (from, to) if from == to => Ok(values.clone()),
-        (T::Timestamp(TimeUnit::Nanosecond, _), T::Timestamp(TimeUnit::Microsecond, _)) => micros(values, to),
-        (T::FixedSizeBinary(_), T::Utf8) if is_uuid => Ok(uuids(values.as_fixed_size_binary())),
-        (T::Float32 | T::Float64, to) if to.is_integer() => whole(values).and_then(|()| cast(values, to)),
+        (from, to) if from == to => Ok((values.clone(), Vec::new())),
+        (T::Timestamp(TimeUnit::Nanosecond, _), T::Timestamp(TimeUnit::Microsecond, _)) => {
+            Ok(micros(values, to))
+        }
+        (T::FixedSizeBinary(_), T::Utf8) if is_uuid => Ok((uuids(values.as_fixed_size_binary()), Vec::new())),
+        (T::Float32 | T::Float64, to) if to.is_integer() => {
+            let (whole, mut lost) = cast(values, to)?;
+            let broken = not_whole(values);
+            lost.retain(|misfit| broken.binary_search(&misfit.row).is_err());
+            let reason = "it is not a whole number";
+            lost.extend(broken.into_iter().map(|row| Misfit { row, reason: reason.into() }));
+            lost.sort_by_key(|misfit| misfit.row);
+            Ok((whole, lost))
+        }
         (from, T::Float64) if from.is_integer() => {
-            let numbers = cast(values, to)?;
-            let back = cast(&numbers, values.data_type())?;
-            match (0..values.len()).find(|i| values.slice(*i, 1) != back.slice(*i, 1)) {
-                Some(row) if values.to_data() != back.to_data() => {
-                    Err(Misfit { row, reason: "it has more digits than a Float64 holds".into() })
-                }
-                _ => Ok(numbers),
+            let (numbers, _) = cast(values, to)?;
+            let (back, _) = cast(&numbers, values.data_type())?;
+            if values.to_data() == back.to_data() {
+                return Ok((numbers, Vec::new()));
             }
+            let reason = "it has more digits than a Float64 holds";
+            let rounded = (0..values.len()).filter(|i| values.slice(*i, 1) != back.slice(*i, 1));
+            Ok((numbers, rounded.map(|row| Misfit { row, reason: reason.into() }).collect()))
         }
         _ => cast(values, to),
     }
 }
 
-fn cast(values: &ArrayRef, to: &DataType) -> Result<ArrayRef, Misfit> {
+type Converted = (ArrayRef, Vec<Misfit>);
+
+fn cast(values: &ArrayRef, to: &DataType) -> Result<Converted, ArrowError> {
     let options = CastOptions { safe: true, ..CastOptions::default() };
-    let refused = |reason: String| Misfit { row: 0, reason };
-    let cast = cast_with_options(values, to, &options).map_err(|e| refused(e.to_string()))?;
-    if *values.data_type() != DataType::Null && cast.null_count() > values.null_count() {
-        let lost = (0..values.len()).find(|i| cast.is_null(*i) && values.is_valid(*i));
-        return Err(Misfit { row: lost.unwrap_or(0), reason: format!("it does not fit {to}") });
+    let cast = cast_with_options(values, to, &options)?;
+    if *values.data_type() == DataType::Null || cast.null_count() == values.null_count() {
+        return Ok((cast, Vec::new()));
     }
-    Ok(cast)
+    let lost = (0..values.len()).filter(|i| cast.is_null(*i) && values.is_valid(*i));
+    let lost = lost.map(|row| Misfit { row, reason: format!("it does not fit {to}") }).collect();
+    Ok((cast, lost))
 }
 
-fn micros(values: &ArrayRef, to: &DataType) -> Result<ArrayRef, Misfit> {
+fn micros(values: &ArrayRef, to: &DataType) -> Converted {
     let nanos = values.as_primitive::<TimestampNanosecondType>();
-    let cut = |i: &usize| nanos.is_valid(*i) && nanos.value(*i) % 1000 != 0;
-    if let Some(row) = (0..nanos.len()).find(cut) {
-        return Err(Misfit {
-            row,
-            reason: "it has nanoseconds, and a table keeps microseconds; round it first".into(),
-        });
-    }
+    let cut = (0..nanos.len()).filter(|i| nanos.is_valid(*i) && nanos.value(*i) % 1000 != 0);
+    let reason = "it has nanoseconds, and a table keeps microseconds; round it first";
+    let cut = cut.map(|row| Misfit { row, reason: reason.into() }).collect();
     let micros: PrimitiveArray<TimestampMicrosecondType> = nanos.unary(|nanos| nanos.div_euclid(1000));
-    Ok(Arc::new(micros.with_data_type(to.clone())))
+    (Arc::new(micros.with_data_type(to.clone())), cut)
 }
 
-fn whole(values: &ArrayRef) -> Result<(), Misfit> {
+/// Rows whose number is none of the whole ones, in order.
+fn not_whole(values: &ArrayRef) -> Vec<usize> {
     let broken = |value: f64| value.fract() != 0.0 || value.is_nan();
-    let found = match values.data_type() {
+    match values.data_type() {
         DataType::Float32 => {
             let values = values.as_primitive::<Float32Type>();
-            (0..values.len()).find(|i| values.is_valid(*i) && broken(f64::from(values.value(*i))))
+            let is_broken = |i: &usize| values.is_valid(*i) && broken(f64::from(values.value(*i)));
+            (0..values.len()).filter(is_broken).collect()
         }
         _ => {
             let values = values.as_primitive::<Float64Type>();
-            (0..values.len()).find(|i| values.is_valid(*i) && broken(values.value(*i)))
+            (0..values.len()).filter(|i| values.is_valid(*i) && broken(values.value(*i))).collect()
         }
-    };
-    found.map_or(Ok(()), |row| Err(Misfit { row, reason: "it is not a whole number".into() }))
+    }
 }
 
 fn uuids(values: &FixedSizeBinaryArray) -> ArrayRef {
@@ -115,49 +125,51 @@ mod tests {
 
     use super::*;
 
-    fn check(
-        values: impl Array + 'static,
-        to: DataType,
-        expected: Result<impl Array + 'static, (usize, &str)>,
-    ) {
+    fn check(values: impl Array + 'static, to: DataType, expected: impl Array + 'static) {
         let values: ArrayRef = Arc::new(values);
-        match (convert(&values, false, &to), expected) {
-            (Ok(found), Ok(expected)) => assert_eq!(found.to_data(), expected.to_data()),
-            (Err(found), Err((row, reason))) => {
-                assert!(found.row == row && found.reason.contains(reason), "{found:?}");
-            }
-            (found, _) => panic!("{found:?}"),
-        }
+        let (found, misfits) = convert(&values, false, &to).unwrap();
+        assert_eq!((found.to_data(), misfits), (expected.to_data(), Vec::new()));
     }
 
-    const NONE: Result<Int64Array, (usize, &str)> = Err((0, ""));
+    /// All rows that do not fit, in order, and why.
+    fn refused(values: impl Array + 'static, to: DataType, expected: &[(usize, &str)]) {
+        let values: ArrayRef = Arc::new(values);
+        let (found, misfits) = convert(&values, false, &to).unwrap();
+        assert_eq!(found.len(), values.len());
+        assert_eq!(misfits.len(), expected.len(), "{misfits:?}");
+        for (misfit, (row, reason)) in misfits.iter().zip(expected) {
+            assert!(misfit.row == *row && misfit.reason.contains(reason), "{misfit:?}");
+        }
+    }
 
     #[test]
     fn values_are_kept_exactly_or_refused_by_row() {
         let micro = DataType::Timestamp(TimeUnit::Microsecond, None);
         let wanted = PrimitiveArray::<TimestampMicrosecondType>::from(vec![Some(-1), None]);
-        check(TimestampNanosecondArray::from(vec![Some(-1000), None]), micro.clone(), Ok(wanted));
-        let refused = |row, reason| NONE.map_err(|_| (row, reason));
-        check(TimestampNanosecondArray::from(vec![1000, 1001]), micro, refused(1, "nanoseconds"));
-        check(UInt64Array::from(vec![1, u64::MAX]), DataType::Int64, refused(1, "does not fit Int64"));
-        check(Float64Array::from(vec![1.0, 0.5]), DataType::Int32, refused(1, "not a whole number"));
-        check(Float64Array::from(vec![1.0, 1e10]), DataType::Int32, refused(1, "does not fit Int32"));
-        check(Float64Array::from(vec![f64::NAN]), DataType::Int32, refused(0, "not a whole number"));
-        check(Int64Array::from(vec![0, (1 << 53) + 1]), DataType::Float64, refused(1, "more digits"));
+        check(TimestampNanosecondArray::from(vec![Some(-1000), None]), micro.clone(), wanted);
+        let (cut, whole) = ("nanoseconds", "not a whole number");
+        refused(TimestampNanosecondArray::from(vec![1000, 1001, 1]), micro, &[(1, cut), (2, cut)]);
+        refused(UInt64Array::from(vec![1, u64::MAX]), DataType::Int64, &[(1, "does not fit Int64")]);
+        let mixed = Float64Array::from(vec![1e10, 1.0, 0.5, f64::NAN]);
+        refused(mixed, DataType::Int32, &[(0, "does not fit Int32"), (2, whole), (3, whole)]);
+        let long = (1 << 53) + 1;
+        let digits = "more digits";
+        refused(Int64Array::from(vec![0, long, 1, -long]), DataType::Float64, &[(1, digits), (3, digits)]);
+        refused(UInt64Array::from(vec![u64::MAX]), DataType::Float64, &[(0, digits)]);
     }
 
     #[test]
     fn ids_and_labels_may_be_of_other_types() {
-        check(Int16Array::from(vec![-7]), DataType::Utf8, Ok(StringArray::from(vec!["-7"])));
-        check(BooleanArray::from(vec![true]), DataType::Int64, Ok(Int64Array::from(vec![1])));
+        check(Int16Array::from(vec![-7]), DataType::Utf8, StringArray::from(vec!["-7"]));
+        check(BooleanArray::from(vec![true]), DataType::Int64, Int64Array::from(vec![1]));
         check(
             Float64Array::from(vec![Some(1.0), None]),
             DataType::Int64,
-            Ok(Int64Array::from(vec![Some(1), None])),
+            Int64Array::from(vec![Some(1), None]),
         );
         assert!(!can_become(&DataType::Float64, &DataType::Utf8), "1 and 1.0 would be two ids");
         let uuid = FixedSizeBinaryArray::try_from_iter([[0xAB; 16]].into_iter()).unwrap();
-        let text = convert(&(Arc::new(uuid) as ArrayRef), true, &DataType::Utf8).unwrap();
+        let (text, _) = convert(&(Arc::new(uuid) as ArrayRef), true, &DataType::Utf8).unwrap();
         assert_eq!(text.as_string::<i32>().value(0), "abababab-abab-abab-abab-abababababab");
     }
 }

@@ -1,7 +1,9 @@
 //! Several files with the same columns, as one sequence of row groups.
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tributary_core::{Error, Field, Result, TableSchema};
 
@@ -20,7 +22,7 @@ pub struct Files {
 /// What is known of a file.
 #[derive(Debug, Clone)]
 pub struct FileAbout {
-    /// Absolute.
+    /// Absolute; or what an open file without a name is called.
     pub path: PathBuf,
     /// By what it is known again.
     pub stamp: Stamp,
@@ -28,6 +30,16 @@ pub struct FileAbout {
     pub bytes: u64,
     /// Its row groups.
     pub groups: Vec<Group>,
+    open: Option<Arc<File>>,
+}
+
+/// Where rows are.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// In a file, or in the files of a folder.
+    Path(PathBuf),
+    /// In an open file without a name, and what messages call it.
+    Open(Arc<File>, String),
 }
 
 /// What is known of a row group.
@@ -46,16 +58,26 @@ impl Files {
     /// folder with more in it than Parquet files (partitions by folder, Delta Lake) is refused. Errors: `NotFound`;
     /// `InvalidInput` for no files, what is no Parquet file, and a file whose columns differ from the first one's.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
-        let paths: Vec<PathBuf> = paths.iter().map(|path| path.as_ref().to_owned()).collect();
+        Self::of(paths.iter().map(|path| Source::Path(path.as_ref().to_owned())))
+    }
+
+    /// The same of files that may have no names.
+    pub fn of(sources: impl IntoIterator<Item = Source>) -> Result<Self> {
         let mut all: Option<Self> = None;
-        for path in expand(&paths)? {
-            let (columns, about) = survey(path)?;
-            match &mut all {
-                None => all = Some(Self { columns, files: vec![about] }),
-                Some(all) => all.add(columns, about)?,
+        for source in sources {
+            let files = match source {
+                Source::Path(path) => expand(&path)?.into_iter().map(|path| (path, None)).collect(),
+                Source::Open(file, name) => vec![(name.into(), Some(file))],
+            };
+            for (path, open) in files {
+                let (columns, about) = survey(path, open)?;
+                match &mut all {
+                    None => all = Some(Self { columns, files: vec![about] }),
+                    Some(all) => all.add(columns, about)?,
+                }
             }
         }
-        all.ok_or_else(|| Error::bug("no file, though there is a path"))
+        all.ok_or_else(|| Error::invalid("no Parquet file; name a file, several, or a folder of them"))
     }
 
     fn add(&mut self, columns: Vec<Column>, about: FileAbout) -> Result<()> {
@@ -142,8 +164,8 @@ impl Files {
             let within = |group: usize| group.saturating_sub(before).min(file.groups.len());
             let range = within(groups.start)..within(groups.end);
             if !range.is_empty() {
-                let (path, stamp) = (file.path.clone(), file.stamp.clone());
-                spans.push(Span { path, stamp, groups: range });
+                let (path, stamp, open) = (file.path.clone(), file.stamp.clone(), file.open.clone());
+                spans.push(Span { path, stamp, groups: range, open });
             }
             before += file.groups.len();
         }
@@ -151,8 +173,8 @@ impl Files {
     }
 }
 
-fn survey(path: PathBuf) -> Result<(Vec<Column>, FileAbout)> {
-    let opened = Opened::open(&path)?;
+fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, FileAbout)> {
+    let opened = Opened::open(&path, open.as_ref())?;
     let Opened { mut columns, metadata, stamp, local } = opened;
     let groups = metadata.metadata().row_groups();
     for (position, column) in columns.iter_mut().enumerate() {
@@ -171,5 +193,5 @@ fn survey(path: PathBuf) -> Result<(Vec<Column>, FileAbout)> {
         bytes: group.compressed_size().unsigned_abs(),
     };
     let groups = groups.iter().map(about).collect();
-    Ok((columns, FileAbout { path, stamp, bytes: local.bytes, groups }))
+    Ok((columns, FileAbout { path, stamp, bytes: local.bytes, groups, open }))
 }

@@ -9,27 +9,29 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt};
 /// Names by which a file of a folder is taken for Parquet.
 const ENDINGS: [&str; 3] = ["parquet", "parq", "pq"];
 
-/// The files of all paths, those of a folder by name. Errors say why a folder cannot be understood.
-pub(crate) fn expand(paths: &[PathBuf]) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for path in paths {
-        let about = fs::metadata(path).map_err(|reason| match reason.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::new(ErrorKind::NotFound, "there is no such file or folder")
-            }
-            _ => reason.into(),
-        });
-        let about = about.at(|| format!("open {}", path.display()))?;
-        let path = std::path::absolute(path).at(|| format!("open {}", path.display()))?;
-        match about.is_dir() {
-            true => files.extend(of_folder(&path)?),
-            false => files.push(path),
-        }
+/// The file, or the files of a folder by name. Errors say why a folder cannot be understood.
+pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
+    let about = fs::metadata(path).map_err(|reason| match reason.kind() {
+        std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "there is no such file or folder"),
+        _ => reason.into(),
+    });
+    let about = about.at(|| format!("open {}", path.display()))?;
+    let path = std::path::absolute(path).at(|| format!("open {}", path.display()))?;
+    match about.is_dir() {
+        true => of_folder(&path),
+        false => Ok(vec![path]),
     }
-    if files.is_empty() {
-        return Err(Error::invalid("no Parquet file; name a file, several, or a folder of them"));
-    }
-    Ok(files)
+}
+
+/// Whether something in a folder has a name by which it is taken for Parquet.
+pub fn has_parquet(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| is_named_parquet(&entry.path()))
+}
+
+fn is_named_parquet(path: &Path) -> bool {
+    let ending = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
+    ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
 }
 
 fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -59,8 +61,7 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
                 ),
             });
         }
-        let ending = path.extension().and_then(OsStr::to_str).map(str::to_ascii_lowercase);
-        if !ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+        if !is_named_parquet(&path) {
             return wrong(format!("{name:?} does not end in .parquet; move it away, or name the files"));
         }
         files.push(path);
@@ -84,7 +85,7 @@ mod tests {
                 None => fs::write(folder.path().join(name), "").unwrap(),
             }
         }
-        let found = expand(&[folder.path().to_owned()]);
+        let found = expand(folder.path());
         let names = |files: Vec<PathBuf>| {
             files.iter().map(|f| f.file_name().unwrap().to_str().unwrap().to_owned()).collect()
         };
@@ -111,7 +112,7 @@ mod tests {
             let error = folder(names).1.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        let error = expand(&["/no/such/file.parquet".into()]).unwrap_err();
+        let error = expand(Path::new("/no/such/file.parquet")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().contains("/no/such/file.parquet"), "{error}");
     }

@@ -63,18 +63,21 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// `InvalidInput` for anything but a Parquet file that we can read.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
-        Self::read(path).at(|| format!("read {}", path.display()))
+    /// Of a path, or of a file that is open already and only called so. `InvalidInput` for anything but a Parquet file that we can read.
+    pub(crate) fn open(path: &Path, open: Option<&Arc<File>>) -> Result<Self> {
+        let opened = match open {
+            Some(file) => Self::read(file.clone()),
+            None => File::open(path).map_err(Error::from).and_then(|file| Self::read(Arc::new(file))),
+        };
+        opened.at(|| format!("read {}", path.display()))
     }
 
-    fn read(path: &Path) -> Result<Self> {
-        let file = File::open(path)?;
+    fn read(file: Arc<File>) -> Result<Self> {
         let about = file.metadata()?;
         if !about.is_file() {
             return Err(Error::invalid("it is not a regular file"));
         }
-        let local = Local { bytes: about.len(), file: Arc::new(file) };
+        let local = Local { bytes: about.len(), file };
         let footer = footer(&local)?;
         let digest: String = Sha256::digest(&footer).iter().map(|byte| format!("{byte:02x}")).collect();
         let stamp =

@@ -57,7 +57,8 @@ mod rows;
 
 pub use column::Column;
 pub use encode::{Written, check_schema, digest_of, write_rows};
-pub use files::{FileAbout, Files, Group};
+pub use files::{FileAbout, Files, Group, Source};
+pub use folder::has_parquet;
 pub use footer::Stamp;
 pub use part::PartFile;
-pub use rows::{Rows, Span};
+pub use rows::{Checked, Misfit, Rows, Span};

@@ -1,16 +1,18 @@
 //! Rows of some row groups of one file, under a table's schema.
 
+use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
+use arrow_array::{Array, ArrayRef, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableSchema};
 
 use crate::column::Column;
-use crate::convert::{can_become, convert};
+use crate::convert::{self, can_become, convert};
 use crate::footer::{Opened, Stamp, damaged};
 use crate::guard::guarded;
 
@@ -19,7 +21,7 @@ const BATCH_BYTES: u64 = 4 << 20;
 const MAX_BATCH_ROWS: u64 = 16 << 10;
 
 /// Some row groups of one file, which must still be as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Span {
     /// The file.
     pub path: PathBuf,
@@ -27,15 +29,30 @@ pub struct Span {
     pub stamp: Stamp,
     /// Which of its row groups.
     pub groups: Range<usize>,
+    /// The file itself, if it has no name by which it could be opened.
+    pub(crate) open: Option<Arc<File>>,
 }
 
+impl PartialEq for Span {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.path, &self.stamp, &self.groups) == (&other.path, &other.stamp, &other.groups)
+    }
+}
+
+impl Eq for Span {}
+
 impl Span {
+    /// These row groups of a file, known again by its stamp.
+    pub fn new(path: PathBuf, stamp: Stamp, groups: Range<usize>) -> Self {
+        Self { path, stamp, groups, open: None }
+    }
+
     /// Its rows, with the columns of `schema` by name.
     ///
     /// Errors: `Corrupt` for a file that changed since it was looked at; `InvalidInput` for a column that is not there, or
     /// cannot become the wanted type. Those of single values come with the rows.
     pub fn rows(&self, schema: &TableSchema) -> Result<Rows> {
-        let opened = Opened::open(&self.path)?;
+        let opened = Opened::open(&self.path, self.open.as_ref())?;
         if opened.stamp != self.stamp {
             let text = "the file is not the one it was: its size, time of change or footer differ; bind or upload it again";
             return Err(Error::new(ErrorKind::Corrupt, text).at(self.described()));
@@ -95,7 +112,7 @@ pub(crate) struct TablePart {
 
 /// Where each column of `schema`, key first, is.
 pub(crate) fn check_schema(columns: &[Column], schema: &TableSchema) -> Result<Vec<TablePart>> {
-    let find = |field: &std::sync::Arc<arrow_schema::Field>| {
+    let find = |field: &Arc<arrow_schema::Field>| {
         let (name, wanted) = (field.name(), field.data_type());
         let found = columns.iter().enumerate().find(|(_, column)| column.name == *name);
         let (position, column) = found.ok_or_else(|| Error::invalid(format!("it has no column {name:?}")))?;
@@ -126,8 +143,42 @@ pub struct Rows {
     over: bool,
 }
 
+/// A batch whose values were looked at.
+#[derive(Debug)]
+pub struct Checked {
+    /// The columns of the schema, key first. A value that does not fit means nothing, or is missing.
+    pub columns: Vec<ArrayRef>,
+    /// How many rows.
+    pub rows: usize,
+    /// What does not fit, by column, then row.
+    pub misfits: Vec<Misfit>,
+}
+
+/// A value that a table cannot have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// The column, as a position in [`Checked::columns`].
+    pub column: usize,
+    /// The row, as a position in the batch.
+    pub row: usize,
+    /// What is wrong with it, for people; never the value.
+    pub reason: String,
+    /// Whether it is only missing where none may be.
+    pub is_missing: bool,
+}
+
 impl Rows {
-    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+    /// The next batch, with what does not fit; [`Iterator::next`] makes that an error. After an error nothing comes.
+    pub fn next_checked(&mut self) -> Option<Result<Checked>> {
+        if self.over {
+            return None;
+        }
+        let checked = self.checked().at(|| self.span.described()).transpose();
+        self.over = !matches!(checked, Some(Ok(_)));
+        checked
+    }
+
+    fn checked(&mut self) -> Result<Option<Checked>> {
         let decoded = guarded(|| {
             self.reader.next().transpose().map_err(|e| match e {
                 arrow_schema::ArrowError::ParquetError(text) => parquet::errors::ParquetError::General(text),
@@ -140,30 +191,47 @@ impl Rows {
                 left => Err(Error::invalid(format!("it is damaged: {left} rows fewer than its footer says"))),
             };
         };
-        let rows = decoded.num_rows() as u64;
+        let rows = decoded.num_rows();
         let more = || Error::invalid("it is damaged: more rows than its footer says");
-        self.left = self.left.checked_sub(rows).ok_or_else(more)?;
-        let columns = self.parts.iter().zip(self.schema.arrow().fields()).map(|(part, field)| {
+        self.left = self.left.checked_sub(rows as u64).ok_or_else(more)?;
+        let mut checked =
+            Checked { columns: Vec::with_capacity(self.parts.len()), rows, misfits: Vec::new() };
+        for (column, (part, field)) in self.parts.iter().zip(self.schema.arrow().fields()).enumerate() {
             let at = self
                 .order
                 .binary_search(&part.position)
                 .map_err(|_| Error::bug("a column was not asked for"))?;
-            let values = convert(decoded.column(at), part.is_uuid, field.data_type())
-                .map_err(|misfit| self.misfit(field.name(), misfit.row, &misfit.reason))?;
+            let (values, misfits) = convert(decoded.column(at), part.is_uuid, field.data_type())?;
             if !field.is_nullable() && values.null_count() > 0 {
-                let row = (0..values.len()).find(|i| values.is_null(*i)).unwrap_or(0);
-                return Err(self.misfit(field.name(), row, "the value is missing, and here none may be"));
+                let reason = "the value is missing, and here none may be";
+                let fits = |row: &usize| misfits.binary_search_by_key(row, |misfit| misfit.row).is_err();
+                let missing = (0..rows).filter(|row| values.is_null(*row)).filter(fits);
+                let missing =
+                    missing.map(|row| Misfit { column, row, reason: reason.into(), is_missing: true });
+                checked.misfits.extend(missing);
             }
-            Ok(values)
-        });
-        let batch = self.schema.batch(columns.collect::<Result<_>>()?)?;
-        self.next += rows;
-        Ok(Some(batch))
+            let misfits = misfits.into_iter().map(|convert::Misfit { row, reason }| Misfit {
+                column,
+                row,
+                reason,
+                is_missing: false,
+            });
+            checked.misfits.extend(misfits);
+            checked.columns.push(values);
+        }
+        self.next += rows as u64;
+        Ok(Some(checked))
     }
 
-    /// What is wrong with a value, without showing it.
-    fn misfit(&self, column: &str, row: usize, reason: &str) -> Error {
-        Error::invalid(format!("row {}, column {column:?}: {reason}", self.next + row as u64 + 1))
+    /// A batch of the schema; an error for the first row that has something wrong.
+    fn strict(&self, checked: Checked) -> Result<RecordBatch> {
+        let Some(first) = checked.misfits.iter().min_by_key(|misfit| (misfit.row, misfit.column)) else {
+            return self.schema.batch(checked.columns);
+        };
+        let (row, column) = (self.next - (checked.rows - first.row) as u64 + 1, first.column);
+        let column = self.schema.arrow().field(column).name();
+        Err(Error::invalid(format!("row {row}, column {column:?}: {}", first.reason)))
+            .at(|| self.span.described())
     }
 }
 
@@ -171,11 +239,8 @@ impl Iterator for Rows {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.over {
-            return None;
-        }
-        let batch = self.batch().at(|| self.span.described()).transpose();
-        self.over = !matches!(batch, Some(Ok(_)));
-        batch
+        let batch = self.next_checked()?.and_then(|checked| self.strict(checked));
+        self.over |= batch.is_err();
+        Some(batch)
     }
 }

@@ -100,7 +100,7 @@ impl BoundPart {
             if !Path::new(&file.path).is_absolute() || start > end {
                 return Err(Error::invalid("impossible row groups, or a path that is not absolute"));
             }
-            Ok(Span { path: file.path.clone(), stamp: file.stamp.parse()?, groups: start..end })
+            Ok(Span::new(file.path.clone(), file.stamp.parse()?, start..end))
         };
         self.files.iter().map(span).collect()
     }
