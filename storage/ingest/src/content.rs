@@ -1,38 +1,35 @@
-//! What both kinds of files become before they are written: rows that were looked at, and can be read again.
+//! What all kinds of files become before they are written: rows that were looked at, and can be read again.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use arrow_array::RecordBatch;
-use tributary_core::layout::RowRanges;
+use arrow_array::{BooleanArray, RecordBatch};
+use arrow_select::filter::filter_record_batch;
+use tributary_core::computing::RowStream;
+use tributary_core::meta::TableRecord;
 use tributary_core::{Error, Result, TableSchema};
 
 use crate::csv::Place;
 use crate::progress::Meter;
-use crate::rejects::Rejects;
 use crate::rowset::RowSet;
-use crate::stats::ColumnStats;
 
-/// The batches of a partition.
-pub(crate) type Batches = Box<dyn Iterator<Item = Result<RecordBatch>> + Send>;
+/// First rows as text, key first.
+pub(crate) type Preview = Vec<Vec<Option<String>>>;
 
 /// A table to be, without the rows that do not get into it.
 pub(crate) trait Content: fmt::Debug + Send + Sync {
     fn schema(&self) -> &TableSchema;
-    /// Its rows, by partition.
-    fn ranges(&self) -> &RowRanges;
-    /// Bytes of its files.
+    /// How many rows.
+    fn rows(&self) -> u64;
+    /// Bytes that are read for them.
     fn bytes(&self) -> u64;
     /// Its files, for people.
     fn describe(&self) -> String;
-    /// The rows of a partition. May be asked for again.
-    fn batches(self: Arc<Self>, partition: u32, meter: &Arc<Meter>) -> Batches;
-    /// The first rows as text, key first, for display.
-    fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Vec<Vec<Option<String>>>>;
-    /// Of each column after the key, of what was written.
-    fn stats(&self) -> &Stats;
+    /// A stretch of its rows. May be asked for again.
+    fn batches(self: Arc<Self>, rows: Range<u64>, meter: &Arc<Meter>) -> RowStream;
+    /// The first rows for display.
+    fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Preview>;
 }
 
 /// Letters of a value kept for display.
@@ -46,25 +43,46 @@ pub(crate) fn shortened(value: &str) -> String {
     }
 }
 
-/// What was written of each column, by partition: a partition that is written again counts once.
-#[derive(Debug, Default)]
-pub(crate) struct Stats(Mutex<BTreeMap<u32, Vec<ColumnStats>>>);
+/// The rows of a batch as a preview shows them.
+pub(crate) fn shown(batch: RecordBatch) -> Result<Preview> {
+    let mut rows = TableRecord::preview_of(&[batch])?;
+    rows.iter_mut().flatten().flatten().for_each(|cell| *cell = shortened(cell));
+    Ok(rows)
+}
 
-impl Stats {
-    /// Notes what a partition holds.
-    pub fn put(&self, partition: u32, columns: Vec<ColumnStats>) {
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).insert(partition, columns);
+/// The rows of a batch, whose first has the number `begin`, that are among those wanted and do not go; none if there are none.
+pub(crate) fn staying(
+    batch: &RecordBatch,
+    begin: u64,
+    wanted: &Range<u64>,
+    dropped: &RowSet,
+) -> Result<Option<RecordBatch>> {
+    let from = wanted.start.max(begin);
+    let to = wanted.end.min(begin + batch.num_rows() as u64);
+    if from >= to {
+        return Ok(None);
     }
+    let batch = batch.slice((from - begin) as usize, (to - from) as usize);
+    if dropped.next(from).is_none_or(|row| row >= to) {
+        return Ok(Some(batch));
+    }
+    let stays: BooleanArray = (from..to).map(|row| Some(!dropped.contains(row))).collect();
+    let batch = filter_record_batch(&batch, &stays)?;
+    Ok((batch.num_rows() > 0).then_some(batch))
+}
 
-    /// Of all partitions.
-    pub fn sum(&self, columns: usize) -> Vec<ColumnStats> {
-        let stats = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut all = vec![ColumnStats::default(); columns];
-        for part in stats.values() {
-            all.iter_mut().zip(part).for_each(|(all, part)| all.merge(part.clone()));
-        }
-        all
-    }
+/// The files that rows are from, as messages and lists of bad rows name them.
+pub(crate) trait Origin {
+    /// Name of each file, in order.
+    fn files(&self) -> Vec<&str>;
+    /// Name of a column of the files.
+    fn column(&self, position: usize) -> &str;
+    /// An error with its place; no value is ever part of it.
+    fn fault(&self, place: Place, column: Option<usize>, reason: &str) -> Error;
+    /// A place, for people.
+    fn locate(&self, place: Place) -> String;
+    /// A row as it stands in its file; nothing where rows are no text.
+    fn text(&self, place: Place, bytes: Range<u64>) -> Result<Vec<u8>>;
 }
 
 /// A row that is read again.
@@ -74,20 +92,18 @@ pub(crate) struct Row<'a> {
     pub number: u64,
     pub id: &'a str,
     pub place: Place,
-    /// That it takes in its file, where rows are bytes.
+    /// That it takes in its file, where rows are text.
     pub bytes: Range<u64>,
 }
 
 /// Rows that can be read again, some of them.
 pub(crate) trait Again {
-    /// The number of a row, of which the first pass noted this.
+    /// The files.
+    fn origin(&self) -> &dyn Origin;
+    /// Position of the id's column in them.
+    fn id_column(&self) -> usize;
+    /// The number of a row, of which the first pass noted this: less than 2⁶³.
     fn row_of(&self, noted: u64) -> u64;
     /// Calls `each` for every row of a set, in order.
     fn visit(&self, set: &RowSet, each: &mut dyn FnMut(Row<'_>) -> Result<()>) -> Result<()>;
-    /// A place, for people.
-    fn locate(&self, place: Place) -> String;
-    /// The error that something is wrong with the id at a place.
-    fn fault(&self, place: Place, reason: &str) -> Error;
-    /// Rejects a row because of its id.
-    fn reject(&self, row: &Row<'_>, rejects: &mut Rejects) -> Result<()>;
 }

@@ -13,7 +13,7 @@ use crate::content::Again;
 use crate::csv::Place;
 use crate::options::{Duplicates, UploadOptions};
 use crate::progress::Meter;
-use crate::rejects::Rejects;
+use crate::rejects::{Reason, Reject, Rejects};
 use crate::rowset::RowSet;
 use crate::sorter::{Entry, Merged, Payload, Sorter, read_u64};
 
@@ -65,11 +65,7 @@ impl Search<'_> {
             (Duplicates::Fail, Some(first)) if !rejects.go_on() => Err(self.refusal(&first, found.count)),
             (Duplicates::Fail, _) => self.reject(&found, dropped, rejects).map(|()| 0),
             _ => {
-                let mut next = found.rows.next(0);
-                while let Some(row) = next {
-                    dropped.insert(row);
-                    next = found.rows.next(row + 1);
-                }
+                dropped.add(&found.rows);
                 Ok(found.count)
             }
         }
@@ -134,15 +130,16 @@ impl Search<'_> {
         let reason = format!(
             "the sample id stands already at {} ({count} such rows in all); keep the first or the last of each \
              (--duplicates first|last), or have ids made (--extend-sid)",
-            self.rows.locate(*original)
+            self.rows.origin().locate(*original)
         );
-        self.rows.fault(*again, &reason)
+        self.rows.origin().fault(*again, Some(self.rows.id_column()), &reason)
     }
 
     fn reject(&self, found: &Found, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<()> {
         self.rows.visit(&found.rows, &mut |row| {
             dropped.insert(row.number);
-            self.rows.reject(&row, rejects)
+            let (column, reason) = (Some(self.rows.id_column()), Reason::Repeated);
+            rejects.add(self.rows.origin(), &Reject { place: row.place, bytes: row.bytes, column, reason })
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What the words after `--file` name: files, several by a pattern, standard input; plain or compressed.
+//! What the words after `--file` name: files, several by a pattern, folders, standard input; plain or compressed, CSV or Parquet.
 //!
 //! An upload reads its rows twice, and from many places at once. What cannot be read so, because it comes through a pipe or
 //! is compressed, is first copied to a temporary file that has no name: nobody else can open it, and it is gone with the
@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_parquet::{Source, has_parquet};
 
 use crate::options::UploadOptions;
 use crate::progress::Meter;
@@ -44,46 +45,54 @@ enum Medium {
 #[derive(Debug)]
 pub(crate) enum Inputs {
     Csv(Vec<Input>),
-    Parquet(Vec<PathBuf>),
+    Parquet(Vec<Source>),
 }
 
-/// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for folders, empty files, and formats that are none of ours.
+/// One of them.
+enum Found {
+    Csv(Input),
+    Parquet(Source),
+}
+
+/// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and formats that are
+/// none of ours.
 pub(crate) fn open_all(options: &UploadOptions, meter: &Meter) -> Result<Inputs> {
-    let paths = find::resolve(&options.files)?;
-    let (parquet, other): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(|path| is_parquet(path));
-    match (parquet.first(), other.first()) {
-        (Some(one), Some(other)) => Err(Error::invalid(format!(
-            "{} is Parquet, and {} is not; upload them apart",
-            one.display(),
-            other.display()
-        ))),
-        (Some(_), None) => Ok(Inputs::Parquet(paths)),
-        _ => {
-            let inputs = paths.iter().map(|path| Input::prepare(path, &options.scratch, meter));
-            inputs.collect::<Result<_>>().map(Inputs::Csv)
+    let (mut csv, mut parquet) = (Vec::new(), Vec::new());
+    let (mut first_csv, mut first_parquet) = (None, None);
+    for path in find::resolve(&options.files)? {
+        match Input::prepare(&path, &options.scratch, meter)? {
+            Found::Csv(input) => {
+                csv.push(input);
+                first_csv.get_or_insert(path);
+            }
+            Found::Parquet(source) => {
+                parquet.push(source);
+                first_parquet.get_or_insert(path);
+            }
+        }
+        if let (Some(one), Some(other)) = (&first_parquet, &first_csv) {
+            let (one, other) = (one.display(), other.display());
+            let text = format!("{one} is Parquet, and {other} is not; upload them apart");
+            return Err(Error::invalid(text));
         }
     }
-}
-
-/// Whether a file begins as Parquet does; whatever keeps us from seeing that is told later.
-fn is_parquet(path: &Path) -> bool {
-    let mut first = [0; 4];
-    let is_file = fs::metadata(path).is_ok_and(|about| about.is_file());
-    is_file
-        && File::open(path).is_ok_and(|file| file.read_exact_at(&mut first, 0).is_ok())
-        && first == *b"PAR1"
+    Ok(if parquet.is_empty() { Inputs::Csv(csv) } else { Inputs::Parquet(parquet) })
 }
 
 impl Input {
-    fn prepare(path: &Path, scratch: &Path, meter: &Meter) -> Result<Self> {
+    fn prepare(path: &Path, scratch: &Path, meter: &Meter) -> Result<Found> {
         if path == Path::new(STANDARD_INPUT) {
             return Self::copy("standard input".into(), std::io::stdin().lock(), 0, scratch, meter);
         }
         let name = path.display().to_string();
         let about = fs::metadata(path).at(|| format!("open {name}"))?;
         if about.is_dir() {
-            let hint = format!("upload the files in it as '{name}/*.csv'");
-            return Err(Error::invalid(format!("{name} is a folder, expected a file; {hint}")));
+            if has_parquet(path) {
+                return Ok(Found::Parquet(Source::Path(path.into())));
+            }
+            let text =
+                format!("{name} is a folder without Parquet files; upload CSV files in it as '{name}/*.csv'");
+            return Err(Error::invalid(text));
         }
         let open = || File::open(path).at(|| format!("open {name}"));
         if about.file_type().is_fifo() {
@@ -93,14 +102,15 @@ impl Input {
             return Err(Error::invalid(format!("{name} is neither a file nor a pipe")));
         }
         let file = open()?;
-        let mut first = vec![0; about.len().min(Format::BYTES) as usize];
-        file.read_exact_at(&mut first, 0).at(|| format!("read {name}"))?;
-        match Format::of(&first, &name)? {
+        match format_of(&file, about.len(), &name)? {
             Format::Text => {}
-            _ => return Self::copy(name.clone(), file, about.len(), scratch, meter),
+            Format::Parquet => return Ok(Found::Parquet(Source::Path(path.into()))),
+            Format::Gzip | Format::Zstd => {
+                return Self::copy(name.clone(), file, about.len(), scratch, meter);
+            }
         }
         let medium = Medium::Path { path: path.into(), changed: about.modified().ok() };
-        Self { name, bytes: about.len(), medium }.check_not_empty()
+        Self { name, bytes: about.len(), medium }.check_not_empty().map(Found::Csv)
     }
 
     /// `bytes`: how many there are to copy, if that is known.
@@ -110,9 +120,14 @@ impl Input {
         bytes: u64,
         scratch: &Path,
         meter: &Meter,
-    ) -> Result<Self> {
+    ) -> Result<Found> {
         let (file, bytes) = spool(from, &name, bytes, scratch, meter)?;
-        Self { name, bytes, medium: Medium::Copy(Arc::new(file)) }.check_not_empty()
+        let file = Arc::new(file);
+        match format_of(&file, bytes, &name) {
+            Ok(Format::Parquet) => Ok(Found::Parquet(Source::Open(file, name))),
+            // what is compressed or strange within what was compressed, the reading of rows finds
+            _ => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
+        }
     }
 
     fn check_not_empty(self) -> Result<Self> {
@@ -156,6 +171,12 @@ impl Input {
     pub fn changed(&self) -> Error {
         changed(&self.name)
     }
+}
+
+fn format_of(file: &File, bytes: u64, name: &str) -> Result<Format> {
+    let mut first = vec![0; bytes.min(Format::BYTES) as usize];
+    file.read_exact_at(&mut first, 0).at(|| format!("read {name}"))?;
+    Format::of(&first, name)
 }
 
 fn changed(name: &str) -> Error {

@@ -5,7 +5,8 @@
 //! so that row nine million does not surprise a table that is half written. The second writes the partitions, several at
 //! once, each worker starting at a mark that the first pass left. Both stream: memory does not grow with the files, except for
 //! a bit for each row that is left out, and a mark a megabyte. What can be read only once (a pipe, gzip, zstd) is copied to a
-//! temporary file without a name before. Of Parquet files, whose types are known, the first pass reads ids, labels and weights.
+//! temporary file without a name before. Of Parquet files, whose types are known, the first pass reads what can be wrong: ids, labels,
+//! weights, and values that become those of another type.
 //!
 //! What values of a CSV file may be:
 //! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not

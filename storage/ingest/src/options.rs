@@ -15,7 +15,7 @@ pub struct UploadOptions {
     /// The table to make.
     pub table: TableName,
     /// The files, one after another; all have the same columns. A name with `*`, `?` or `[…]` stands for all files that match, sorted
-    /// by name; `-` is standard input. gzip and zstd are unpacked.
+    /// by name; a folder for the Parquet files in it; `-` is standard input. gzip and zstd are unpacked.
     pub files: Vec<PathBuf>,
     /// Between the values of a row: `,`.
     pub delimiter: u8,
@@ -48,7 +48,8 @@ pub struct UploadOptions {
     /// So many rows may be bad and are left out; a row more, and nothing is stored: 0.
     pub max_rejects: u64,
     /// A file that bad rows are written to, as CSV with the columns file, line, column, reason, row; replaced if it is there. With
-    /// it all bad rows are looked for, also where they are too many.
+    /// it all bad rows are looked for, also where they are too many. For a Parquet file, the line is the number of the row, and the row is
+    /// empty: it has no text.
     pub reject_to: Option<PathBuf>,
     /// Folder of temporary files, made if it is not there: the system's. They have no names, and vanish with the process.
     pub scratch: PathBuf,

@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 use tributary_core::{Error, Result, ResultExt};
 
-use crate::csv::{NOT_TEXT, Place, Source};
+use crate::content::Origin;
+use crate::csv::{NOT_TEXT, Place};
 use crate::options::UploadOptions;
 use crate::value::Kind;
 use crate::value_type::ValueType;
@@ -21,28 +22,33 @@ use crate::value_type::ValueType;
 #[derive(Debug, Clone)]
 pub(crate) struct Reject {
     pub place: Place,
-    /// Bytes of the file.
+    /// Bytes of the file, where rows are text.
     pub bytes: Range<u64>,
     pub column: Option<usize>,
     pub reason: Reason,
 }
 
 /// What is wrong with a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
-    Width { got: usize, expected: usize },
+    Width {
+        got: usize,
+        expected: usize,
+    },
     NotText,
     Missing(&'static str),
     Misfit(Kind, ValueType),
     NegativeWeight,
     Repeated,
+    /// A value that a Parquet file has, and the table cannot have.
+    Unfit(String),
 }
 
 impl Reason {
-    fn describe(self) -> String {
+    fn describe(&self) -> String {
         match self {
             Self::Width { got, expected } => {
-                let more = if got > tributary_core::TableSchema::MAX_FIELDS { "at least " } else { "" };
+                let more = if *got > tributary_core::TableSchema::MAX_FIELDS { "at least " } else { "" };
                 format!("{more}{got} values, expected {expected}")
             }
             Self::NotText => NOT_TEXT.into(),
@@ -50,14 +56,15 @@ impl Reason {
             Self::Misfit(kind, expected) => format!("{}, expected {}", kind.described(), expected.form()),
             Self::NegativeWeight => "the weight is negative".into(),
             Self::Repeated => "the sample id stands already in an earlier row".into(),
+            Self::Unfit(reason) => reason.clone(),
         }
     }
 }
 
 impl Reject {
     /// The error that it is where no row may be bad.
-    pub fn error(&self, source: &Source) -> Error {
-        source.fault(self.place, self.column, &self.reason.describe())
+    pub fn error(&self, origin: &dyn Origin) -> Error {
+        origin.fault(self.place, self.column, &self.reason.describe())
     }
 }
 
@@ -78,14 +85,9 @@ struct List {
 
 impl Rejects {
     /// Errors: whatever the disk says of the file; `InvalidInput` if it is one of those that are uploaded.
-    pub fn open(options: &UploadOptions, source: &Source) -> Result<Self> {
-        let list = options.reject_to.as_ref().map(|path| List::create(path, source)).transpose()?;
+    pub fn open(options: &UploadOptions, origin: &dyn Origin) -> Result<Self> {
+        let list = options.reject_to.as_ref().map(|path| List::create(path, origin)).transpose()?;
         Ok(Self { most: options.max_rejects, count: 0, first: None, list })
-    }
-
-    /// Where no row may be bad.
-    pub fn none() -> Self {
-        Self { most: 0, count: 0, first: None, list: None }
     }
 
     /// How many bad rows there were.
@@ -109,22 +111,22 @@ impl Rejects {
     }
 
     /// Takes note of a bad row. An error if there may be none more, and no list of all is wanted.
-    pub fn add(&mut self, source: &Source, reject: &Reject) -> Result<()> {
+    pub fn add(&mut self, origin: &dyn Origin, reject: &Reject) -> Result<()> {
         self.count += 1;
         self.first.get_or_insert_with(|| reject.clone());
         match &mut self.list {
-            Some(list) => list.add(source, reject),
-            None if self.count > self.most && self.most == 0 => Err(reject.error(source)),
+            Some(list) => list.add(origin, reject),
+            None if self.count > self.most && self.most == 0 => Err(reject.error(origin)),
             None if self.count > self.most => {
                 let most = self.most;
-                Err(reject.error(source).at(format!("more than {most} rows are bad (--max-rejects {most})")))
+                Err(reject.error(origin).at(format!("more than {most} rows are bad (--max-rejects {most})")))
             }
             None => Ok(()),
         }
     }
 
     /// To be called once all bad rows are known. An error if there are more than there may be.
-    pub fn finish(&mut self, source: &Source) -> Result<()> {
+    pub fn finish(&mut self, origin: &dyn Origin) -> Result<()> {
         let Some(list) = &mut self.list else { return Ok(()) };
         list.out.flush().at(|| list.at())?;
         match &self.first {
@@ -132,7 +134,7 @@ impl Rejects {
                 let (rows, path) = (self.count, list.path.display());
                 let rows = if rows == 1 { "1 row is".into() } else { format!("{rows} rows are") };
                 let most = self.most;
-                Err(first.error(source).at(format!(
+                Err(first.error(origin).at(format!(
                     "{rows} bad, listed in {path}, and nothing is stored (--max-rejects {most}); the first"
                 )))
             }
@@ -142,16 +144,13 @@ impl Rejects {
 }
 
 impl List {
-    fn create(path: &Path, source: &Source) -> Result<Self> {
+    fn create(path: &Path, origin: &dyn Origin) -> Result<Self> {
         let shown = path.display();
         let id = |about: fs::Metadata| (about.dev(), about.ino());
         if let Ok(there) = fs::metadata(path).map(id) {
-            let same = |input: &&crate::input::Input| fs::metadata(input.name()).map(id).ok() == Some(there);
-            if let Some(input) = source.inputs().iter().find(same) {
-                let text = format!(
-                    "bad rows would overwrite {}, which is uploaded; give another file",
-                    input.name()
-                );
+            let same = |file: &&str| fs::metadata(file).map(id).ok() == Some(there);
+            if let Some(file) = origin.files().into_iter().find(same) {
+                let text = format!("bad rows would overwrite {file}, which is uploaded; give another file");
                 return Err(Error::invalid(text));
             }
         }
@@ -167,18 +166,18 @@ impl List {
         format!("write bad rows to {}", self.path.display())
     }
 
-    fn add(&mut self, source: &Source, reject: &Reject) -> Result<()> {
-        let mut row = source.read(reject.place.file, reject.bytes.clone())?;
+    fn add(&mut self, origin: &dyn Origin, reject: &Reject) -> Result<()> {
+        let mut row = origin.text(reject.place, reject.bytes.clone())?;
         for end in [b'\n', b'\r'] {
             row.pop_if(|last| *last == end);
         }
-        let input = &source.inputs()[reject.place.file];
-        let column = reject.column.map_or("", |i| source.names().get(i).map_or("", String::as_str));
+        let file = origin.files()[reject.place.file];
+        let column = reject.column.map_or("", |position| origin.column(position));
         let reason = reject.reason.describe();
         let written = write_record(
             &mut self.out,
             &[
-                input.name().as_bytes(),
+                file.as_bytes(),
                 reject.place.line.to_string().as_bytes(),
                 column.as_bytes(),
                 reason.as_bytes(),

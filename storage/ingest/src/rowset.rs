@@ -19,6 +19,15 @@ impl RowSet {
         self.words[word] |= bit;
     }
 
+    /// Adds the rows of another set.
+    pub fn add(&mut self, other: &Self) {
+        let mut next = other.next(0);
+        while let Some(row) = next {
+            self.insert(row);
+            next = other.next(row + 1);
+        }
+    }
+
     /// How many.
     pub fn len(&self) -> u64 {
         self.len
@@ -75,6 +84,11 @@ mod tests {
                 set.insert(*row);
             }
             prop_assert_eq!(set.len(), rows.len() as u64);
+            let mut sum = RowSet::default();
+            sum.insert(500);
+            sum.add(&set);
+            prop_assert_eq!((sum.len(), sum.contains(500)), (set.len() + 1, true));
+            prop_assert!(rows.iter().all(|row| sum.contains(*row)));
             prop_assert_eq!(set.is_empty(), rows.is_empty());
             let others: Vec<u64> = (0..600).filter(|row| !rows.contains(row)).collect();
             for (i, row) in others.iter().enumerate() {

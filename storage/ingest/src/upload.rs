@@ -13,19 +13,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use arrow_array::RecordBatch;
 use futures::channel::oneshot;
 use futures::executor::block_on;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use tributary_catalog::{Entry, record};
-use tributary_core::layout::Layout;
+use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::meta::{StorageMeta, TableRecord};
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
-use crate::content::Content;
+use crate::content::{Content, Preview};
 use crate::input::Inputs;
 use crate::options::UploadOptions;
 use crate::progress::{Meter, Progress, Stage};
+use crate::stats::ColumnStats;
 use crate::summary::{ColumnSummary, DryRun, Summary};
 use crate::{csv, input, parquet};
 
@@ -91,7 +93,7 @@ struct Upload {
     meter: Arc<Meter>,
 }
 
-/// What is known before anything is stored.
+/// What is known of files before anything is stored.
 pub(crate) struct Prepared {
     pub content: Arc<dyn Content>,
     /// As far as the rows themselves do not tell more.
@@ -100,14 +102,20 @@ pub(crate) struct Prepared {
     pub rejected: u64,
 }
 
+/// What is to be stored, and how.
+struct Plan {
+    uri: TableUri,
+    ranges: RowRanges,
+    files: Prepared,
+}
+
 impl Upload {
     fn run(&self) -> Result<Summary> {
-        let uri = self.storage.locate(&self.options.table)?;
-        let Prepared { content, mut columns, duplicates_dropped, rejected } = self.prepare(&uri)?;
-        let preview = self.preview(&content)?;
-        let stored = self.store(&uri, &content)?;
-        self.record(&stored, content.describe(), preview)?;
-        let stats = content.stats().sum(columns.len());
+        let plan = self.plan()?;
+        let preview = self.preview(&plan)?;
+        let (stored, stats) = self.store(&plan)?;
+        self.record(&plan, &stored, preview)?;
+        let mut columns = plan.files.columns;
         for (column, stats) in columns.iter_mut().zip(stats) {
             column.nulls = Some(stats.nulls);
             column.distinct = Some(stats.sketch.estimate());
@@ -119,38 +127,41 @@ impl Upload {
             partitions: stored.layout.partitions(),
             bytes: stored.bytes(),
             uri: stored.uri,
-            duplicates_dropped,
-            rejected,
+            duplicates_dropped: plan.files.duplicates_dropped,
+            rejected: plan.files.rejected,
             columns,
         })
     }
 
     fn dry_run(&self) -> Result<DryRun> {
-        let uri = self.storage.locate(&self.options.table)?;
-        let Prepared { content, columns, duplicates_dropped, rejected } = self.prepare(&uri)?;
+        let plan = self.plan()?;
         Ok(DryRun {
             table: self.options.table.clone(),
-            rows: content.ranges().all().end,
-            partitions: self.options.partitions,
-            duplicates_dropped,
-            rejected,
-            key: content.schema().key().map_or(String::new(), |key| key.name.clone()),
-            columns,
-            preview: self.preview(&content)?,
+            rows: plan.files.content.rows(),
+            partitions: plan.ranges.partitions(),
+            key: plan.files.content.schema().key().map_or(String::new(), |key| key.name.clone()),
+            preview: self.preview(&plan)?,
+            duplicates_dropped: plan.files.duplicates_dropped,
+            rejected: plan.files.rejected,
+            columns: plan.files.columns,
         })
     }
 
-    fn prepare(&self, uri: &TableUri) -> Result<Prepared> {
+    fn plan(&self) -> Result<Plan> {
+        let uri = self.storage.locate(&self.options.table)?;
         Layout::Loose(self.options.partitions).check()?;
-        self.check_absent(uri)?;
-        match input::open_all(&self.options, &self.meter)? {
+        self.check_absent(&uri)?;
+        let files = match input::open_all(&self.options, &self.meter)? {
             Inputs::Csv(inputs) => csv::prepare(&self.options, inputs, &self.meter),
-            Inputs::Parquet(paths) => parquet::prepare(&self.options, &paths, &self.meter),
-        }
+            Inputs::Parquet(sources) => parquet::prepare(&self.options, sources, &self.meter),
+        }?;
+        let ranges = RowRanges::even(files.content.rows(), self.options.partitions);
+        Ok(Plan { uri, ranges, files })
     }
 
-    fn preview(&self, content: &Arc<dyn Content>) -> Result<Vec<Vec<Option<String>>>> {
-        content.clone().preview(self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS), &self.meter)
+    fn preview(&self, plan: &Plan) -> Result<Preview> {
+        let rows = self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS);
+        plan.files.content.clone().preview(rows, &self.meter)
     }
 
     /// Refuses before the long reading what the commit would refuse after it.
@@ -174,13 +185,17 @@ impl Upload {
         }
     }
 
-    fn store(&self, uri: &TableUri, content: &Arc<dyn Content>) -> Result<StoredTable> {
-        self.meter.begin(Stage::Write, content.bytes());
-        let layout = Layout::Loose(self.options.partitions);
+    /// The table, and what is in its columns after the key.
+    fn store(&self, plan: &Plan) -> Result<(StoredTable, Vec<ColumnStats>)> {
+        self.meter.begin(Stage::Write, plan.files.content.bytes());
+        let layout = Layout::Loose(plan.ranges.partitions());
         let options = WriteOptions::default().with_if_exists(self.options.if_exists.clone());
-        let write = block_on(self.storage.begin(uri, content.schema(), &layout, options))?;
-        let parts = self.write_parts(&write, content);
-        let stored = parts.and_then(|parts| block_on(self.storage.commit(write.clone(), parts)));
+        let write = block_on(self.storage.begin(&plan.uri, plan.files.content.schema(), &layout, options))?;
+        let written = self.write_parts(&write, plan);
+        let stored = written.and_then(|(parts, stats)| {
+            let stored = block_on(self.storage.commit(write.clone(), parts));
+            stored.map(|stored| (stored, stats))
+        });
         stored.map_err(|error| match block_on(self.storage.abort(write)) {
             Ok(()) => error,
             Err(left) => error.at(format!("what was written stays until the next clean-up ({left})")),
@@ -188,17 +203,18 @@ impl Upload {
     }
 
     /// All parts in order. The first error stops the other workers.
-    fn write_parts(&self, write: &Write, content: &Arc<dyn Content>) -> Result<Vec<Part>> {
-        let partitions = self.options.partitions;
+    fn write_parts(&self, write: &Write, plan: &Plan) -> Result<(Vec<Part>, Vec<ColumnStats>)> {
+        let partitions = plan.ranges.partitions();
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(partitions as usize);
-        let (next, done) = (AtomicU32::new(0), Mutex::new(Ok(Vec::new())));
+        let next = AtomicU32::new(0);
+        let done = Mutex::new(Ok((Vec::new(), no_stats(plan))));
         let work = || {
             loop {
                 let partition = next.fetch_add(1, Ordering::Relaxed);
                 if partition >= partitions {
                     break;
                 }
-                let part = self.write_part(write, content, partition);
+                let part = self.write_part(write, plan, partition);
                 let failed = part.is_err();
                 keep(&mut done.lock().unwrap_or_else(|poisoned| poisoned.into_inner()), partition, part);
                 if failed {
@@ -207,34 +223,50 @@ impl Upload {
             }
         };
         thread::scope(|scope| (0..workers).for_each(|_| drop(scope.spawn(work))));
-        let mut parts = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
+        let (mut parts, stats) = done.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner())?;
         self.meter.check()?;
         parts.sort_unstable_by_key(|(partition, _)| *partition);
-        Ok(parts.into_iter().map(|(_, part)| part).collect())
+        Ok((parts.into_iter().map(|(_, part)| part).collect(), stats))
     }
 
-    fn write_part(&self, write: &Write, content: &Arc<dyn Content>, partition: u32) -> Result<Part> {
-        let rows = stream::iter(content.clone().batches(partition, &self.meter)).boxed();
+    fn write_part(&self, write: &Write, plan: &Plan, partition: u32) -> Result<(Part, Vec<ColumnStats>)> {
+        let range = plan.ranges.range(partition);
+        let stats = Arc::new(Mutex::new(no_stats(plan)));
+        let seen = stats.clone();
+        let look = move |batch: &RecordBatch| {
+            let mut stats = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            stats.iter_mut().zip(&batch.columns()[1..]).for_each(|(stats, values)| stats.add(values));
+        };
+        let rows = plan.files.content.clone().batches(range.clone(), &self.meter).inspect_ok(look).boxed();
         let part = block_on(self.storage.write_part(write, partition, rows))?;
-        let range = content.ranges().range(partition);
         if part.size.rows != range.end - range.start {
             let rows = range.end - range.start;
             return Err(Error::bug(format!("part {partition} has {} rows, expected {rows}", part.size.rows)));
         }
-        Ok(part)
+        let stats = std::mem::take(&mut *stats.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
+        Ok((part, stats))
     }
 
-    fn record(&self, stored: &StoredTable, file: String, preview: Vec<Vec<Option<String>>>) -> Result<()> {
-        let origin = vec![("made_by", "upload".to_owned()), ("file", file)];
+    fn record(&self, plan: &Plan, stored: &StoredTable, preview: Preview) -> Result<()> {
+        let origin = vec![("made_by", "upload".to_owned()), ("file", plan.files.content.describe())];
         let entry = Entry { preview, origin, if_exists: self.options.if_exists.clone() };
         block_on(record(&self.storage, &self.meta, &self.options.table, stored, entry)).map(drop)
     }
 }
 
+fn no_stats(plan: &Plan) -> Vec<ColumnStats> {
+    vec![ColumnStats::default(); plan.files.content.schema().fields().len()]
+}
+
+type Written = (Vec<(u32, Part)>, Vec<ColumnStats>);
+
 /// Collects parts until the first error, which then stays.
-fn keep(done: &mut Result<Vec<(u32, Part)>>, partition: u32, part: Result<Part>) {
+fn keep(done: &mut Result<Written>, partition: u32, part: Result<(Part, Vec<ColumnStats>)>) {
     match (done.as_mut(), part) {
-        (Ok(parts), Ok(part)) => parts.push((partition, part)),
+        (Ok((parts, all)), Ok((part, stats))) => {
+            parts.push((partition, part));
+            all.iter_mut().zip(stats).for_each(|(all, stats)| all.merge(stats));
+        }
         (Ok(_), Err(error)) => *done = Err(error),
         (Err(_), _) => {}
     }

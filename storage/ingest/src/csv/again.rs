@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use tributary_core::{Error, Result};
+use tributary_core::Result;
 
-use crate::content::{Again, Row};
-use crate::csv::source::{Mark, Place, Rows, Source};
+use crate::content::{Again, Origin, Row};
+use crate::csv::source::{Mark, Rows, Source};
 use crate::csv::survey::row_of;
 use crate::progress::Meter;
-use crate::rejects::{Reason, Reject, Rejects};
 use crate::rowset::RowSet;
 
 /// The rows of CSV files, with their ids.
@@ -21,6 +20,14 @@ pub(crate) struct CsvRows<'a> {
 }
 
 impl Again for CsvRows<'_> {
+    fn origin(&self) -> &dyn Origin {
+        &**self.source
+    }
+
+    fn id_column(&self) -> usize {
+        self.position
+    }
+
     fn row_of(&self, noted: u64) -> u64 {
         row_of(noted, self.marks)
     }
@@ -42,19 +49,5 @@ impl Again for CsvRows<'_> {
             }
         }
         Ok(())
-    }
-
-    fn locate(&self, place: Place) -> String {
-        self.source.locate(place)
-    }
-
-    fn fault(&self, place: Place, reason: &str) -> Error {
-        self.source.fault(place, Some(self.position), reason)
-    }
-
-    fn reject(&self, row: &Row<'_>, rejects: &mut Rejects) -> Result<()> {
-        let (place, bytes) = (row.place, row.bytes.clone());
-        let column = Some(self.position);
-        rejects.add(self.source, &Reject { place, bytes, column, reason: Reason::Repeated })
     }
 }

@@ -1,38 +1,38 @@
-//! The second pass: rows of known types to batches, for one partition. Every partition reads for itself from the nearest mark
+//! The second pass: rows of known types to batches, for one stretch of them. Each stretch is read for itself from the nearest mark
 //! on, so that several are written at once and each can be written again.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::builder::StringBuilder;
 use arrow_array::{ArrayRef, RecordBatch};
-use tributary_core::layout::RowRanges;
+use futures::{StreamExt, stream};
+use tributary_core::computing::RowStream;
 use tributary_core::{Result, TableSchema};
 
 use crate::columns::{KeySource, TypedColumn};
-use crate::content::{self, Content, Stats, shortened};
+use crate::content::{Content, Preview, shortened};
 use crate::csv::builder::{ColumnBuilder, builder};
 use crate::csv::source::{Mark, Rows, Source};
 use crate::csv::survey::is_null;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
-use crate::stats::ColumnStats;
 
 /// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
 const BATCH_ROWS: u64 = 65_536;
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// Everything the second pass knows. Shared by all partitions.
+/// Everything the second pass knows. Shared by all stretches.
 #[derive(Debug)]
 pub(crate) struct Cells {
     pub source: Arc<Source>,
     pub marks: Arc<[Mark]>,
     pub dropped: RowSet,
-    /// The rows that stay, by partition.
-    pub ranges: RowRanges,
+    /// How many rows stay.
+    pub rows: u64,
     pub schema: TableSchema,
     pub key: KeySource,
     pub columns: Vec<TypedColumn>,
-    pub stats: Stats,
 }
 
 impl Cells {
@@ -72,8 +72,8 @@ impl Content for Cells {
         &self.schema
     }
 
-    fn ranges(&self) -> &RowRanges {
-        &self.ranges
+    fn rows(&self) -> u64 {
+        self.rows
     }
 
     fn bytes(&self) -> u64 {
@@ -84,12 +84,12 @@ impl Content for Cells {
         self.source.describe()
     }
 
-    fn batches(self: Arc<Self>, partition: u32, meter: &Arc<Meter>) -> content::Batches {
-        Box::new(Batches::new(&self, partition, meter))
+    fn batches(self: Arc<Self>, rows: Range<u64>, meter: &Arc<Meter>) -> RowStream {
+        stream::iter(Batches::new(&self, rows, meter)).boxed()
     }
 
-    fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Vec<Vec<Option<String>>>> {
-        let limit = self.ranges.all().end.min(limit as u64);
+    fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Preview> {
+        let limit = self.rows.min(limit as u64);
         let mut rows = self.rows_at(0, meter)?;
         let mut shown = Vec::new();
         for _ in 0..limit {
@@ -106,35 +106,27 @@ impl Content for Cells {
         }
         Ok(shown)
     }
-
-    fn stats(&self) -> &Stats {
-        &self.stats
-    }
 }
 
-/// The batches of one partition.
+/// The batches of a stretch of rows.
 #[derive(Debug)]
 struct Batches {
     cells: Arc<Cells>,
     meter: Arc<Meter>,
-    partition: u32,
     /// Numbers, among the rows that stay, of those yet to come.
-    left: std::ops::Range<u64>,
+    left: Range<u64>,
     /// Opened with the first batch, for a stream that is never read costs nothing.
     rows: Option<Rows>,
     key: StringBuilder,
     builders: Vec<Box<dyn ColumnBuilder>>,
-    stats: Vec<ColumnStats>,
 }
 
 impl Batches {
-    fn new(cells: &Arc<Cells>, partition: u32, meter: &Arc<Meter>) -> Self {
+    fn new(cells: &Arc<Cells>, rows: Range<u64>, meter: &Arc<Meter>) -> Self {
         Self {
-            partition,
-            left: cells.ranges.range(partition),
+            left: rows,
             rows: None,
             key: StringBuilder::new(),
-            stats: vec![ColumnStats::default(); cells.columns.len()],
             builders: cells.columns.iter().map(|typed| builder(typed.value_type)).collect(),
             cells: cells.clone(),
             meter: meter.clone(),
@@ -179,16 +171,8 @@ impl Batches {
 
     fn finish(&mut self) -> Result<RecordBatch> {
         let key = Arc::new(self.key.finish()) as ArrayRef;
-        let values = self.builders.iter_mut().zip(&mut self.stats).map(|(builder, stats)| {
-            let values = builder.finish();
-            stats.add(&values);
-            values
-        });
-        let batch = self.cells.schema.batch(std::iter::once(key).chain(values).collect())?;
-        if self.left.is_empty() {
-            self.cells.stats.put(self.partition, std::mem::take(&mut self.stats));
-        }
-        Ok(batch)
+        let values = self.builders.iter_mut().map(|builder| builder.finish());
+        self.cells.schema.batch(std::iter::once(key).chain(values).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 mod block;
 mod records;
 mod source;
+mod origin;
 mod survey;
 mod builder;
 mod batches;
@@ -10,4 +11,4 @@ mod again;
 mod prepare;
 
 pub(crate) use prepare::prepare;
-pub(crate) use source::{NOT_TEXT, Place, Source};
+pub(crate) use source::{NOT_TEXT, Place};

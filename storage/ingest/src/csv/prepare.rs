@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use tributary_core::layout::RowRanges;
 use tributary_core::{Error, Result};
 
 use crate::columns::{Columns, KeySource, TypedColumn};
-use crate::content::Stats;
 use crate::csv::again::CsvRows;
 use crate::csv::batches::Cells;
 use crate::csv::source::Source;
@@ -23,7 +21,7 @@ use crate::upload::Prepared;
 pub(crate) fn prepare(options: &UploadOptions, inputs: Vec<Input>, meter: &Meter) -> Result<Prepared> {
     let source = Arc::new(Source::open(options, inputs)?);
     let columns = Columns::resolve(options, source.names())?;
-    let mut rejects = Rejects::open(options, &source)?;
+    let mut rejects = Rejects::open(options, &*source)?;
     let mut survey = survey(&source, &columns, options, &mut rejects, meter)?;
     if survey.rows == 0 {
         return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
@@ -37,16 +35,15 @@ pub(crate) fn prepare(options: &UploadOptions, inputs: Vec<Input>, meter: &Meter
         }
         _ => 0,
     };
-    rejects.finish(&source)?;
-    if survey.rows == dropped.len() {
+    rejects.finish(&*source)?;
+    if survey.rows == rejects.count() {
         return Err(Error::invalid(format!("{}: every row is bad, so nothing is stored", source.describe())));
     }
     let (typed, described) = decide(&survey, &columns, &source)?;
     let content = Cells {
-        ranges: RowRanges::even(survey.rows - dropped.len(), options.partitions),
+        rows: survey.rows - dropped.len(),
         schema: columns.schema(&typed)?,
         key: columns.key,
-        stats: Stats::default(),
         columns: typed,
         marks: survey.marks,
         source,

@@ -294,7 +294,7 @@ impl Whole<'_> {
         for (row, mut reject) in part.rejects {
             reject.place.line += line;
             self.rejected.insert(self.rows + row);
-            self.rejects.add(pass.source, &reject)?;
+            self.rejects.add(&**pass.source, &reject)?;
         }
         if let Some(fault) = part.fault {
             return Err(pass.source.of_fault(file, Fault { line: fault.line + line, ..fault }));

@@ -17,6 +17,7 @@ const COPY_BYTES: usize = 256 << 10;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
+    Parquet,
     Gzip,
     Zstd,
 }
@@ -41,9 +42,7 @@ impl Format {
             [0xFD, b'7', b'z', b'X', b'Z', 0] => unpack("xz", "xz -dc FILE"),
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', ..] => unpack("bzip2", "bzip2 -dc FILE"),
             [b'P', b'K', 3, 4, ..] => unpack("zip", "unzip -p FILE"),
-            [b'P', b'A', b'R', b'1', ..] => Err(Error::invalid(format!(
-                "{name} is Parquet, which cannot be read from a pipe; give the file itself"
-            ))),
+            [b'P', b'A', b'R', b'1', ..] => Ok(Self::Parquet),
             _ => Ok(Self::Text),
         }
     }
@@ -65,7 +64,7 @@ pub(crate) fn spool(
     let format = Format::of(&first, name)?;
     let from = Counted { from: Cursor::new(first).chain(from), meter };
     let mut unpacked: Box<dyn Read + '_> = match format {
-        Format::Text => Box::new(from),
+        Format::Text | Format::Parquet => Box::new(from),
         Format::Gzip => Box::new(MultiGzDecoder::new(from)),
         Format::Zstd => Box::new(zstd::Decoder::new(from).at(|| format!("read {name}"))?),
     };
@@ -107,7 +106,8 @@ fn copying(name: &str, scratch: &Path) -> String {
 /// A decoder says by several kinds of errors that its input is not what it should be.
 fn unreadable(error: io::Error, name: &str, format: Format) -> Error {
     let damaged = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput];
-    if format != Format::Text && (damaged.contains(&error.kind()) || error.kind() == io::ErrorKind::Other) {
+    let is_packed = matches!(format, Format::Gzip | Format::Zstd);
+    if is_packed && (damaged.contains(&error.kind()) || error.kind() == io::ErrorKind::Other) {
         let text = format!("{name}: its compression is damaged, or it was cut short; copy it again");
         return Error::new(ErrorKind::InvalidInput, text).because(error);
     }
@@ -181,7 +181,7 @@ mod tests {
             let error = unpacked(first).unwrap_err().to_string();
             assert!(error.starts_with(&format!("rows is compressed ({format})")), "{error}");
         }
-        assert!(unpacked(b"PAR1....").unwrap_err().to_string().contains("is Parquet, which cannot"));
+        assert_eq!(unpacked(b"PAR1....").unwrap(), "PAR1....", "which is looked at as a file is");
     }
 
     #[test]

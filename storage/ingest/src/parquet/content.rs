@@ -3,23 +3,21 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow_array::builder::{BooleanBuilder, StringBuilder};
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_cast::display::{ArrayFormatter, FormatOptions};
-use arrow_select::filter::filter_record_batch;
-use tributary_core::layout::RowRanges;
+use arrow_array::{Array, RecordBatch, RecordBatchOptions};
+use arrow_schema::{Schema, SchemaRef};
+use futures::{StreamExt, stream};
+use tributary_core::computing::RowStream;
 use tributary_core::{Error, Result, TableSchema};
 use tributary_document::quoted;
-use tributary_parquet::{Files, Rows};
+use tributary_parquet::{Checked, Files, Rows};
 
 use crate::columns::KeySource;
-use crate::content::{Again, Batches, Content, Row, Stats, shortened};
+use crate::content::{Again, Content, Origin, Preview, Row, shown, staying};
 use crate::csv::Place;
 use crate::progress::Meter;
-use crate::rejects::Rejects;
 use crate::rowset::RowSet;
-use crate::stats::ColumnStats;
 
 /// Parquet files, and what a table takes of them.
 #[derive(Debug)]
@@ -30,10 +28,10 @@ pub(crate) struct Foreign {
     pub schema: TableSchema,
     /// What is read of the files: the table's columns without a key that is made.
     pub read: TableSchema,
+    /// The same where bad rows are still among the good ones.
+    loose: SchemaRef,
     pub key: KeySource,
     pub dropped: RowSet,
-    pub ranges: RowRanges,
-    stats: Stats,
 }
 
 /// A row group.
@@ -56,13 +54,7 @@ impl Group {
 }
 
 impl Foreign {
-    pub fn new(
-        files: Files,
-        schema: TableSchema,
-        read: TableSchema,
-        key: KeySource,
-        partitions: u32,
-    ) -> Self {
+    pub fn new(files: Files, schema: TableSchema, read: TableSchema, key: KeySource) -> Self {
         let (mut groups, mut row, mut row_in_file) = (Vec::<Group>::new(), 0, 0);
         for (file, _, group) in files.all_groups() {
             if groups.last().is_some_and(|last| last.file != file) {
@@ -72,58 +64,54 @@ impl Foreign {
             row += group.rows;
             row_in_file += group.rows;
         }
-        let ranges = RowRanges::even(row, partitions);
-        Self { files, groups, schema, read, key, dropped: RowSet::default(), ranges, stats: Stats::default() }
-    }
-
-    /// Bytes of all row groups.
-    pub fn bytes(&self) -> u64 {
-        self.groups.iter().map(|group| group.bytes).sum()
-    }
-
-    /// Name of the id's column.
-    pub fn key_name(&self) -> String {
-        self.schema.key().map_or(String::new(), |key| key.name.clone())
+        let nullable = |field: &Arc<arrow_schema::Field>| field.as_ref().clone().with_nullable(true);
+        let loose = Arc::new(Schema::new(read.arrow().fields().iter().map(nullable).collect::<Vec<_>>()));
+        Self { files, groups, schema, read, loose, key, dropped: RowSet::default() }
     }
 
     /// The row group with a row.
-    fn group_of(&self, row: u64) -> usize {
+    pub fn group_of(&self, row: u64) -> usize {
         self.groups.partition_point(|group| group.row <= row).saturating_sub(1)
     }
 
-    fn place(&self, row: u64) -> Place {
+    /// Where a row is.
+    pub fn place(&self, row: u64) -> Place {
         let group = &self.groups[self.group_of(row)];
         Place { file: group.file, line: group.row_in_file + (row - group.row) + 1 }
+    }
+
+    fn stream(self: &Arc<Self>, rows: Range<u64>, meter: Option<Arc<Meter>>) -> Stream {
+        let wanted = match rows.is_empty() {
+            true => 0..0,
+            false => self.dropped.row_of(rows.start)..self.dropped.row_of(rows.end - 1) + 1,
+        };
+        let group = self.group_of(wanted.start);
+        let next = self.groups.get(group).map_or(0, |group| group.row);
+        Stream { foreign: self.clone(), meter, wanted, group, next, rows: Vec::new() }
+    }
+}
+
+impl Origin for Foreign {
+    fn files(&self) -> Vec<&str> {
+        self.files.files().iter().map(|file| file.path.to_str().unwrap_or_default()).collect()
+    }
+
+    fn column(&self, position: usize) -> &str {
+        self.files.columns().get(position).map_or("", |column| &column.name)
+    }
+
+    fn fault(&self, place: Place, column: Option<usize>, reason: &str) -> Error {
+        let column =
+            column.map_or(String::new(), |i| format!(", column {}", quoted(Origin::column(self, i))));
+        Error::invalid(format!("{}{column}: {reason}", self.locate(place)))
     }
 
     fn locate(&self, place: Place) -> String {
         format!("{}: row {}", self.files.files()[place.file].path.display(), place.line)
     }
 
-    /// An error about a value, without the value.
-    pub fn fault(&self, row: u64, column: &str, reason: &str) -> Error {
-        let place = self.locate(self.place(row));
-        Error::invalid(format!("{place}, column {}: {reason}", quoted(column)))
-    }
-
-    /// As rows to be read again.
-    pub fn with_meter<'a>(&'a self, meter: &'a Meter) -> ForeignRows<'a> {
-        ForeignRows { foreign: self, meter }
-    }
-
-    fn stream(self: &Arc<Self>, left: Range<u64>, meter: Option<Arc<Meter>>) -> Stream {
-        let first = self.dropped.row_of(left.start);
-        Stream {
-            group: self.group_of(first),
-            next: self.groups.get(self.group_of(first)).map_or(0, |group| group.row),
-            first,
-            rows: Vec::new(),
-            stats: vec![ColumnStats::default(); self.schema.fields().len()],
-            foreign: self.clone(),
-            left,
-            partition: None,
-            meter,
-        }
+    fn text(&self, _: Place, _: Range<u64>) -> Result<Vec<u8>> {
+        Ok(Vec::new())
     }
 }
 
@@ -132,12 +120,12 @@ impl Content for Foreign {
         &self.schema
     }
 
-    fn ranges(&self) -> &RowRanges {
-        &self.ranges
+    fn rows(&self) -> u64 {
+        self.files.rows() - self.dropped.len()
     }
 
     fn bytes(&self) -> u64 {
-        self.bytes()
+        self.groups.iter().map(|group| group.bytes).sum()
     }
 
     fn describe(&self) -> String {
@@ -149,60 +137,40 @@ impl Content for Foreign {
         }
     }
 
-    fn batches(self: Arc<Self>, partition: u32, meter: &Arc<Meter>) -> Batches {
-        let range = self.ranges.range(partition);
-        let stream = self.stream(range, Some(meter.clone()));
-        Box::new(Stream { partition: Some(partition), ..stream })
+    fn batches(self: Arc<Self>, rows: Range<u64>, meter: &Arc<Meter>) -> RowStream {
+        stream::iter(self.stream(rows, Some(meter.clone()))).boxed()
     }
 
-    fn preview(self: Arc<Self>, limit: usize, _: &Meter) -> Result<Vec<Vec<Option<String>>>> {
-        let range = 0..self.ranges.all().end.min(limit as u64);
-        let mut shown = Vec::new();
-        for batch in self.stream(range, None) {
-            let batch = batch?;
-            let options = FormatOptions::default();
-            let columns = batch.columns().iter().map(|values| ArrayFormatter::try_new(values, &options));
-            let columns = columns.collect::<std::result::Result<Vec<_>, _>>()?;
-            for row in 0..batch.num_rows() {
-                let cell = |(column, text): (&ArrayRef, &ArrayFormatter<'_>)| {
-                    column.is_valid(row).then(|| shortened(&text.value(row).to_string()))
-                };
-                shown.push(batch.columns().iter().zip(&columns).map(cell).collect());
-            }
+    fn preview(self: Arc<Self>, limit: usize, _: &Meter) -> Result<Preview> {
+        let mut rows = Preview::new();
+        for batch in self.stream(0..self.rows().min(limit as u64), None) {
+            rows.append(&mut shown(batch?)?);
         }
-        Ok(shown)
-    }
-
-    fn stats(&self) -> &Stats {
-        &self.stats
+        Ok(rows)
     }
 }
 
-/// Rows of a stretch of those that stay.
+/// A stretch of the rows that stay.
 struct Stream {
     foreign: Arc<Foreign>,
     meter: Option<Arc<Meter>>,
-    /// Numbers, among the rows that stay, of those yet to come.
-    left: Range<u64>,
-    /// The first of them, as a row of the files.
-    first: u64,
+    /// Numbers of its rows in the files, of those yet to come; rows that go may be among them.
+    wanted: Range<u64>,
     /// The row group to open next.
     group: usize,
     /// The row that comes next from the files.
     next: u64,
     /// What is being read; the last one first.
     rows: Vec<Rows>,
-    stats: Vec<ColumnStats>,
-    partition: Option<u32>,
 }
 
 impl Stream {
     /// The next batch of the files, and the number of its first row.
-    fn read(&mut self) -> Result<(u64, RecordBatch)> {
+    fn read(&mut self) -> Result<(u64, Checked)> {
         loop {
-            if let Some(batch) = self.rows.last_mut().and_then(Iterator::next) {
+            if let Some(batch) = self.rows.last_mut().and_then(Rows::next_checked) {
                 let (batch, begin) = (batch?, self.next);
-                self.next += batch.num_rows() as u64;
+                self.next += batch.rows as u64;
                 return Ok((begin, batch));
             }
             self.rows.pop();
@@ -220,42 +188,41 @@ impl Stream {
 
     fn batch(&mut self) -> Result<RecordBatch> {
         loop {
-            let (begin, batch) = self.read()?;
-            let rows = batch.num_rows();
-            let (mut kept, mut numbers) = (BooleanBuilder::with_capacity(rows), Vec::new());
-            for number in begin..begin + rows as u64 {
-                let stays = number >= self.first
-                    && (numbers.len() as u64) < self.left.end - self.left.start
-                    && !self.foreign.dropped.contains(number);
-                kept.append_value(stays);
-                if stays {
-                    numbers.push(number);
-                }
-            }
-            if numbers.is_empty() {
-                continue;
-            }
-            self.left.start += numbers.len() as u64;
+            let (begin, checked) = self.read()?;
+            self.check(begin, &checked)?;
+            let rows = RecordBatchOptions::new().with_row_count(Some(checked.rows));
+            let loose = self.foreign.loose.clone();
+            let batch = RecordBatch::try_new_with_options(loose, checked.columns, &rows)?;
+            let (from, to) = (begin.max(self.wanted.start), self.next.min(self.wanted.end));
+            let stays = staying(&batch, begin, &self.wanted, &self.foreign.dropped)?;
+            self.wanted.start = self.wanted.start.max(self.next);
+            let Some(batch) = stays else { continue };
             if let Some(meter) = &self.meter {
                 let group = &self.foreign.groups[self.foreign.group_of(begin)];
-                meter.add(numbers.len() as u64, group.bytes_of(numbers.len()))?;
+                meter.add(batch.num_rows() as u64, group.bytes_of(batch.num_rows()))?;
             }
-            let batch =
-                if numbers.len() == rows { batch } else { filter_record_batch(&batch, &kept.finish())? };
-            return self.finish(batch, &numbers);
+            return self.finish(batch, from..to);
         }
     }
 
-    fn finish(&mut self, batch: RecordBatch, numbers: &[u64]) -> Result<RecordBatch> {
+    /// What does not fit was found by the first pass, and goes.
+    fn check(&self, begin: u64, checked: &Checked) -> Result<()> {
+        let row = |row: usize| begin + row as u64;
+        let stays = |i: usize| self.wanted.contains(&row(i)) && !self.foreign.dropped.contains(row(i));
+        let Some(misfit) = checked.misfits.iter().find(|misfit| stays(misfit.row)) else { return Ok(()) };
+        let column = self.foreign.read.arrow().field(misfit.column).name();
+        let place = self.foreign.locate(self.foreign.place(row(misfit.row)));
+        Err(Error::invalid(format!("{place}, column {}: {}", quoted(column), misfit.reason)))
+    }
+
+    /// `numbers`: of its rows, and of those among them that go.
+    fn finish(&self, batch: RecordBatch, numbers: Range<u64>) -> Result<RecordBatch> {
         let (_, mut columns, _) = batch.into_parts();
         if let KeySource::Made(prefix) = &self.foreign.key {
             let mut keys = StringBuilder::new();
-            numbers.iter().for_each(|number| keys.append_value(format!("{prefix}{number}")));
+            let stay = numbers.filter(|number| !self.foreign.dropped.contains(*number));
+            stay.for_each(|number| keys.append_value(format!("{prefix}{number}")));
             columns.insert(0, Arc::new(keys.finish()));
-        }
-        self.stats.iter_mut().zip(&columns[1..]).for_each(|(stats, values)| stats.add(values));
-        if let (true, Some(partition)) = (self.left.is_empty(), self.partition) {
-            self.foreign.stats.put(partition, std::mem::take(&mut self.stats));
         }
         self.foreign.schema.batch(columns)
     }
@@ -265,12 +232,12 @@ impl Iterator for Stream {
     type Item = Result<RecordBatch>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.left.is_empty() {
+        if self.wanted.is_empty() {
             return None;
         }
         let batch = self.batch();
         if batch.is_err() {
-            self.left.end = self.left.start; // nothing comes after an error
+            self.wanted.end = self.wanted.start; // nothing comes after an error
         }
         Some(batch)
     }
@@ -278,11 +245,21 @@ impl Iterator for Stream {
 
 /// Rows to be read again: only their ids are.
 pub(crate) struct ForeignRows<'a> {
-    foreign: &'a Foreign,
-    meter: &'a Meter,
+    pub foreign: &'a Foreign,
+    /// The column of the id.
+    pub position: usize,
+    pub meter: &'a Meter,
 }
 
 impl Again for ForeignRows<'_> {
+    fn origin(&self) -> &dyn Origin {
+        self.foreign
+    }
+
+    fn id_column(&self) -> usize {
+        self.position
+    }
+
     fn row_of(&self, noted: u64) -> u64 {
         noted
     }
@@ -294,10 +271,11 @@ impl Again for ForeignRows<'_> {
             let group = self.foreign.group_of(first);
             let mut begin = self.foreign.groups[group].row;
             for span in self.foreign.files.spans(group..group + 1) {
-                for batch in span.rows(&ids)? {
+                let mut rows = span.rows(&ids)?;
+                while let Some(batch) = rows.next_checked() {
                     self.meter.check()?;
                     let batch = batch?;
-                    let ids = batch.column(0).as_string::<i32>();
+                    let ids = batch.columns[0].as_string::<i32>();
                     let end = begin + ids.len() as u64;
                     while let Some(number) = wanted.filter(|number| *number < end) {
                         let (id, place) = (ids.value((number - begin) as usize), self.foreign.place(number));
@@ -312,18 +290,5 @@ impl Again for ForeignRows<'_> {
             }
         }
         Ok(())
-    }
-
-    fn locate(&self, place: Place) -> String {
-        self.foreign.locate(place)
-    }
-
-    fn fault(&self, place: Place, reason: &str) -> Error {
-        let place = self.foreign.locate(place);
-        Error::invalid(format!("{place}, column {}: {reason}", quoted(&self.foreign.key_name())))
-    }
-
-    fn reject(&self, _: &Row<'_>, _: &mut Rejects) -> Result<()> {
-        Err(Error::bug("no row of a Parquet file is rejected"))
     }
 }

@@ -5,6 +5,7 @@
 mod demo_data;
 mod inputs;
 mod parquet_files;
+mod parquet_rejects;
 mod rejects;
 mod site;
 mod uploads;

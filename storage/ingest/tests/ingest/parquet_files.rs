@@ -15,10 +15,10 @@ use tributary_ingest::{Duplicates, Extent, Header, SampleId, UploadOptions, Valu
 
 use crate::site::Site;
 
-type Column<'a> = (&'a str, ArrayRef);
+pub type Column<'a> = (&'a str, ArrayRef);
 
 /// A file with row groups of three rows.
-fn file(site: &Site, name: &str, columns: Vec<Column<'_>>) -> PathBuf {
+pub fn file(site: &Site, name: &str, columns: Vec<Column<'_>>) -> PathBuf {
     let rows =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, c)| (n, c, true))).unwrap();
     let path = site.path(name);
@@ -30,11 +30,11 @@ fn file(site: &Site, name: &str, columns: Vec<Column<'_>>) -> PathBuf {
     path
 }
 
-fn integers(values: impl IntoIterator<Item = i64>) -> ArrayRef {
+pub fn integers(values: impl IntoIterator<Item = i64>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(values))
 }
 
-fn numbers(values: Vec<Option<f64>>) -> ArrayRef {
+pub fn numbers(values: Vec<Option<f64>>) -> ArrayRef {
     Arc::new(Float64Array::from(values))
 }
 
@@ -131,7 +131,10 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
         let error = site.refused(options);
         assert!(error.contains(expected), "{error}");
     };
-    check(|o| o.sample_id = SampleId::Column("gap".into()), "row 3, column \"gap\": the value is missing");
+    check(
+        |o| o.sample_id = SampleId::Column("gap".into()),
+        "row 3, column \"gap\": the sample id is missing",
+    );
     check(
         |o| o.sample_id = SampleId::Column("blank".into()),
         "rows.parquet: row 4, column \"blank\": the sample id is missing",
@@ -144,7 +147,7 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
         "column \"gap\" is ",
     );
     check(|o| o.label = Some("lable".into()), "label \"lable\": the file has no such column");
-    check(|o| o.max_rejects = 1, "--max-rejects, --reject-to) is for CSV files");
+    check(|o| o.delimiter = b';', "(--delimiter) is for CSV files");
     check(|o| o.header = Header::Numbered, "(--no-header) is for CSV files");
     check(|o| o.nulls.push("NA".into()), "is for CSV files");
     let csv = site.file("rows.csv", "id,x\na,1\n");

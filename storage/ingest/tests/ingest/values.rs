@@ -261,7 +261,7 @@ fn files_that_are_none_are_refused_before_anything_is_read() {
     let missing = site.refused(UploadOptions::new(Site::table(), [site.path("none.csv")]));
     assert!(missing.contains("open none.csv: ") && missing.contains("No such file"), "{missing}");
     let folder = site.refused(UploadOptions::new(Site::table(), [site.path("")]));
-    assert!(folder.contains("is a folder, expected a file"), "{folder}");
+    assert!(folder.contains("is a folder without Parquet files"), "{folder}");
     assert!(
         site.refused(UploadOptions::new(Site::table(), Vec::<String>::new())).contains("no file to upload")
     );

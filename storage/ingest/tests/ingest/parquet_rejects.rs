@@ -1,0 +1,231 @@
+//! Bad rows of Parquet files; and Parquet files that come as folders, through pipes, compressed, or for a table that is there.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Int32Type;
+use arrow_array::{
+    Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
+};
+use tributary_core::storage::IfExists;
+use tributary_ingest::{Duplicates, SampleId, UploadOptions, ValueType};
+
+use crate::parquet_files::{file, integers, numbers};
+use crate::site::Site;
+
+fn text(values: &[Option<&str>]) -> ArrayRef {
+    Arc::new(StringArray::from(values.to_vec()))
+}
+
+/// Ten rows in row groups of three; good ones are a, f, i and the second h.
+fn rows(site: &Site) -> PathBuf {
+    let some = |text: &'static str| Some(text);
+    let ids = [
+        some("a"),
+        None,
+        some(""),
+        some("d"),
+        some("e"),
+        some("f"),
+        some("g"),
+        some("h"),
+        some("h"),
+        some("i"),
+    ];
+    let y: Vec<Option<f64>> = [0.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, 3e9, 1.0, 0.0].map(Some).to_vec();
+    let mut y_with_gap = y;
+    y_with_gap[4] = None;
+    let w: Vec<Option<f64>> = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, -0.5, 1.0, 1.0, 1.0].map(Some).to_vec();
+    let x = Int64Array::from_iter_values((0..9).chain([1 << 40]));
+    let columns = vec![
+        ("x", Arc::new(x) as ArrayRef),
+        ("id", text(&ids)),
+        ("y", numbers(y_with_gap)),
+        ("w", numbers(w)),
+    ];
+    file(site, "rows.parquet", columns)
+}
+
+fn options(site: &Site, most: u64) -> UploadOptions {
+    let mut options = UploadOptions::new(Site::table(), [rows(site)]);
+    options.sample_id = SampleId::Column("id".into());
+    (options.label, options.weight) = (Some("y".into()), Some("w".into()));
+    (options.max_rejects, options.reject_to) = (most, Some(site.path("bad.csv")));
+    options
+}
+
+/// Place, column and reason of each bad row.
+fn list(site: &Site) -> Vec<[String; 3]> {
+    let mut reader = csv::Reader::from_path(site.path("bad.csv")).unwrap();
+    let records = reader.records().map(|record| {
+        let record = record.unwrap();
+        assert!(record[0].ends_with("rows.parquet") && record[4].is_empty());
+        [1, 2, 3].map(|i| record[i].to_owned())
+    });
+    records.collect()
+}
+
+#[test]
+fn bad_rows_are_left_out_and_listed_by_their_numbers() {
+    let site = Site::new();
+    let mut all = options(&site, 7);
+    all.columns.entry("x".into()).or_default().value_type = Some(ValueType::Int32);
+    let summary = site.upload(all.clone()).unwrap();
+    assert_eq!((summary.rows, summary.rejected), (3, 7));
+    assert_eq!(site.keys().concat(), ["a", "f", "h"]);
+    let expected = [
+        ["2", "id", "the sample id is missing"],
+        ["3", "id", "the sample id is missing"],
+        ["4", "y", "it is not a whole number"],
+        ["5", "y", "the label is missing"],
+        ["7", "w", "the weight is negative"],
+        ["8", "y", "it does not fit Int32"],
+        ["10", "x", "it does not fit Int32"],
+    ];
+    assert_eq!(list(&site), expected);
+    let x: Vec<i32> = site
+        .parts()
+        .concat()
+        .iter()
+        .flat_map(|batch| batch.column(3).as_primitive::<Int32Type>().values().to_vec())
+        .collect();
+    assert_eq!(x, [0, 5, 8]);
+
+    let other = Site::new();
+    let error = other.refused(options(&other, 5));
+    let begin = "6 rows are bad, listed in bad.csv, and nothing is stored (--max-rejects 5); the first: ";
+    assert!(error.contains(begin), "{error}");
+    assert!(error.ends_with("rows.parquet: row 2, column \"id\": the sample id is missing"), "{error}");
+    let mut no_list = options(&other, 3);
+    no_list.reject_to = None;
+    let error = other.refused(no_list.clone());
+    assert!(
+        error.contains("more than 3 rows are bad (--max-rejects 3): rows.parquet: row 5, column \"y\""),
+        "{error}"
+    );
+    no_list.max_rejects = 0;
+    let error = other.refused(no_list);
+    assert!(error.ends_with("rows.parquet: row 2, column \"id\": the sample id is missing"), "{error}");
+    assert!(!other.store.was_begun(), "it is found before anything is written");
+}
+
+#[test]
+fn repeated_ids_are_bad_rows_too_unless_a_rule_decides() {
+    let site = Site::new();
+    let ids = || ("id", integers([1, 2, 3, 2, 4, 1, 5]));
+    let mut options = UploadOptions::new(Site::table(), [file(&site, "rows.parquet", vec![ids()])]);
+    (options.max_rejects, options.reject_to) = (2, Some(site.path("bad.csv")));
+    let summary = site.upload(options.clone()).unwrap();
+    assert_eq!((summary.rows, summary.rejected, summary.duplicates_dropped), (5, 2, 0));
+    let reason = "the sample id stands already in an earlier row";
+    assert_eq!(list(&site), [["4", "id", reason], ["6", "id", reason]]);
+    (options.duplicates, options.if_exists) = (Duplicates::Last, IfExists::Replace);
+    let summary = site.upload(options.clone()).unwrap();
+    assert_eq!((summary.rejected, summary.duplicates_dropped), (0, 2));
+    assert_eq!(site.keys().concat(), ["3", "2", "4", "1", "5"]);
+    options.reject_to = Some(site.path("rows.parquet"));
+    let error = site.upload(options).unwrap_err().to_string();
+    assert!(error.contains("bad rows would overwrite") && error.contains("rows.parquet, which"), "{error}");
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_found_before_anything_is_written() {
+    let site = Site::new();
+    let times = TimestampNanosecondArray::from(vec![Some(1000), None, Some(2000), Some(2001), Some(5)]);
+    let path = file(&site, "rows.parquet", vec![("id", integers(0..5)), ("t", Arc::new(times))]);
+    let mut options = UploadOptions::new(Site::table(), [path]);
+    let error = site.refused(options.clone());
+    assert!(error.contains("rows.parquet: row 4, column \"t\": it has nanoseconds"), "{error}");
+    assert!(!site.store.was_begun());
+    (options.max_rejects, options.partitions) = (2, 2);
+    let summary = site.upload(options).unwrap();
+    assert_eq!((summary.rows, summary.rejected), (3, 2));
+    assert_eq!(site.keys(), [vec!["0"], vec!["1", "2"]]);
+}
+
+#[test]
+fn every_row_bad_is_no_table() {
+    let site = Site::new();
+    let path = file(&site, "rows.parquet", vec![("id", text(&[None, Some(""), None, None]))]);
+    let mut options = UploadOptions::new(Site::table(), [path]);
+    options.max_rejects = 10;
+    assert!(site.refused(options).contains("every row is bad, so nothing is stored"));
+}
+
+#[test]
+fn a_folder_is_its_parquet_files_by_name() {
+    let site = Site::new();
+    std::fs::create_dir(site.path("out")).unwrap();
+    site.file("out/_SUCCESS", "");
+    file(&site, "out/part-1.parquet", vec![("id", integers([3, 4]))]);
+    file(&site, "out/part-0.parquet", vec![("id", integers([1, 2]))]);
+    site.upload(UploadOptions::new(Site::table(), [site.path("out")])).unwrap();
+    assert_eq!(site.keys().concat(), ["1", "2", "3", "4"]);
+    assert_eq!(site.record().origin["file"], "part-0.parquet and 1 more");
+    let other = Site::new();
+    std::fs::create_dir(other.path("in")).unwrap();
+    other.file("in/a.csv", "id\n1\n");
+    let error = other.refused(UploadOptions::new(Site::table(), [other.path("in")]));
+    assert!(error.contains("in is a folder without Parquet files; upload CSV files in it as '"), "{error}");
+    file(&other, "in/b.parquet", vec![("id", integers([3, 4]))]);
+    let error = other.refused(UploadOptions::new(Site::table(), [other.path("in")]));
+    assert!(error.contains("\"a.csv\" does not end in .parquet"), "{error}");
+}
+
+#[test]
+fn a_pipe_and_a_compressed_file_may_bring_parquet() {
+    let site = Site::new();
+    let path = file(&site, "rows.parquet", vec![("id", integers([1, 2, 2, 4]))]);
+    let bytes = std::fs::read(&path).unwrap();
+    let pipe = site.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let packed = site.file("rows.parquet.zst", zstd::encode_all(&bytes[..], 1).unwrap());
+    for source in [pipe.clone(), packed] {
+        let writer = (source == pipe).then(|| {
+            let (pipe, bytes) = (pipe.clone(), bytes.clone());
+            std::thread::spawn(move || std::fs::write(pipe, bytes).unwrap())
+        });
+        let mut options = UploadOptions::new(Site::table(), [&source]);
+        options.scratch = site.path("scratch");
+        (options.duplicates, options.if_exists) = (Duplicates::First, IfExists::Replace);
+        let summary = site.upload(options).unwrap();
+        if let Some(writer) = writer {
+            writer.join().unwrap();
+        }
+        assert_eq!((summary.rows, summary.duplicates_dropped), (3, 1));
+        assert_eq!(site.keys().concat(), ["1", "2", "4"]);
+        assert_eq!(std::fs::read_dir(site.path("scratch")).unwrap().count(), 0);
+        assert_eq!(site.record().origin["file"], source.file_name().unwrap().to_str().unwrap());
+    }
+    // its place is told by the name that it came under
+    let mut options = UploadOptions::new(Site::table(), [site.path("rows.parquet.zst")]);
+    options.if_exists = IfExists::Replace;
+    let error = site.upload(options).unwrap_err().to_string();
+    assert!(
+        error.contains("rows.parquet.zst: row 3, column \"id\": the sample id stands already at"),
+        "{error}"
+    );
+}
+
+#[test]
+fn times_of_a_zone_can_be_shown() {
+    let site = Site::new();
+    let times = TimestampMicrosecondArray::from(vec![1_000_000]).with_timezone("UTC");
+    let path = file(&site, "rows.parquet", vec![("id", integers([1])), ("t", Arc::new(times))]);
+    site.upload(UploadOptions::new(Site::table(), [path])).unwrap();
+    assert_eq!(site.record().preview, [[Some("1".to_owned()), Some("1970-01-01T00:00:01Z".to_owned())]]);
+}
+
+#[test]
+fn ids_may_be_made_for_files_in_which_nothing_else_can_be_wrong() {
+    let site = Site::new();
+    let path = file(&site, "rows.parquet", vec![("x", integers([1, 2, 3, 4]))]);
+    let mut options = UploadOptions::new(Site::table(), [path]);
+    (options.sample_id, options.max_rejects) = (SampleId::Made, 1);
+    let summary = site.upload(options).unwrap();
+    assert_eq!((summary.rows, summary.rejected), (4, 0));
+    assert!(site.keys().concat()[3].ends_with('3'));
+    assert_eq!(site.parts().concat().iter().map(|batch| batch.column(1).len()).sum::<usize>(), 4);
+}
