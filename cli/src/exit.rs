@@ -11,7 +11,7 @@ use crate::render;
 /// What `--help` says of them.
 pub(crate) const HELP: &str = "\
 Exit codes: 0 done · 1 failed, or a table is broken · 2 wrong input or arguments · 3 not found · 4 exists already · 5 try again later \
-(a party or service was not there, or too slow; a job reads the table) · 130 stopped by a signal";
+(a party or service was not there, or too slow; a job reads the table; a file or table changed meanwhile) · 130 stopped by a signal";
 
 /// Anything else.
 const FAILED: u8 = 1;

@@ -131,15 +131,15 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
 /// `a=int64,b=decimal(10,2)` to its pairs: a comma within parentheses separates nothing.
 fn types(list: &str) -> Vec<&str> {
     let mut depth = 0_usize;
-    let mut pairs = list.split(|letter| {
+    let separates = |letter| {
         match letter {
             '(' => depth += 1,
             ')' => depth = depth.saturating_sub(1),
             _ => {}
         }
         letter == ',' && depth == 0
-    });
-    pairs.by_ref().collect()
+    };
+    list.split(separates).collect()
 }
 
 pub(crate) fn delimiter(text: &str) -> Result<u8> {
