@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
-pub(crate) use upload::{Duplicates, IfExists, Upload};
+pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
 /// Federated data jobs: several parties compute on the join of their tables, and nobody's rows leave home.
 #[derive(Debug, Parser)]

@@ -5,10 +5,9 @@ mod progress;
 use std::process::ExitCode;
 
 use futures::executor::block_on;
-use tributary_core::storage::IfExists;
 use tributary_core::{Error, Result, ResultExt, TableName};
 use tributary_ingest::{
-    ColumnSummary, DryRun, Duplicates, Header, Quoting, SampleId, Summary, UploadOptions,
+    ColumnSummary, DryRun, Duplicates, Existing, Header, Merged, Quoting, SampleId, Summary, UploadOptions,
 };
 use tributary_runtime::Home;
 
@@ -105,13 +104,12 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
     if let Some(nulls) = &upload.nulls {
         options.nulls.clone_from(nulls);
     }
-    if let Some(partitions) = upload.partitions {
-        options.partitions = partitions;
-    }
+    options.partitions = upload.partitions.or(options.partitions);
     if let Some(if_exists) = upload.if_exists {
         options.if_exists = match if_exists {
-            args::IfExists::Fail => IfExists::Fail,
-            args::IfExists::Replace => IfExists::Replace,
+            args::Existing::Fail => Existing::Fail,
+            args::Existing::Replace => Existing::Replace,
+            args::Existing::Merge => Existing::Merge,
         };
     }
     if let Some(duplicates) = upload.duplicates {
@@ -160,6 +158,7 @@ fn show(summary: &Summary) -> Result<()> {
     let header = ["column", "type", "purpose", "missing", "distinct ±5%", "least", "greatest", "note"];
     render::table(&header, &summary.columns.iter().map(row).collect::<Vec<_>>())?;
     tell_of_rows(&summary.columns, summary.duplicates_dropped, summary.rejected)?;
+    tell_of_merging(summary.merged)?;
     render::line(format!(
         "\nstored {}: {} rows in {} partitions, {}",
         summary.table,
@@ -181,6 +180,7 @@ fn show_dry_run(found: &DryRun) -> Result<()> {
     let row = |row: &Vec<Option<String>>| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect();
     render::table(&names, &found.preview.iter().map(row).collect::<Vec<_>>())?;
     tell_of_rows(&found.columns, found.duplicates_dropped, found.rejected)?;
+    tell_of_merging(found.merged)?;
     render::line(format!(
         "\nwould store {}: {} rows in {} partitions; nothing is stored",
         found.table,
@@ -211,6 +211,14 @@ fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Re
         }
     }
     Ok(())
+}
+
+fn tell_of_merging(merged: Option<Merged>) -> Result<()> {
+    let Some(Merged { kept, replaced, added, .. }) = merged else { return Ok(()) };
+    let [kept, replaced, added] = [kept, replaced, added].map(render::count);
+    render::line(format!(
+        "\n{kept} rows of the table kept, {replaced} replaced, {added} rows of the files added"
+    ))
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod cluster;
 mod download;
 mod interop;
 mod jobs;
+mod merging;
 mod tables;
 mod tune;
 mod uploads;

@@ -9,19 +9,24 @@ use super::PartyArg;
 pub(crate) const ABOUT: &str = "\
 Store CSV or Parquet files as a table. Nothing is stored unless every row is good, or as many as --max-rejects allows.
 
-Rows of CSV are read twice: first to find the columns' types and whatever is wrong, then to write. Files compressed by gzip or zstd are \
+Rows are read twice: first to find the columns' types and whatever is wrong, then to write. Files compressed by gzip or zstd are \
 known by their content. They, and what comes through a pipe or as standard input, are first copied to a temporary file below the \
 home folder, which takes the room of the uncompressed rows and is gone with the command, however it ends.
 
+With --if-exists merge the rows are added to those of the table, whose columns they must have, by name. Types, labels and ids are those of the \
+table. --duplicates decides over all rows: fail refuses an id that the table has, first keeps the table's row, last the file's.
+
 Types: int32, int64, float32, float64, bool, text, date (2024-01-31), timestamp (2024-01-31T12:30:00), timestamp_utc (with a zone), \
-decimal(digits,digits behind the point), category. Decimals and categories are never inferred; Parquet keeps its own types. A row of CSV is bad if its width differs, a \
-value is not of the type given or not UTF-8, or its id, label or weight is missing, or its id stands in an earlier row.";
+decimal(digits,digits behind the point), category. Decimals and categories are never inferred; Parquet keeps its own types. A row is bad if its width differs, a \
+value is not of the type wanted or not UTF-8, its id, match id, label or weight is missing, its weight is negative, or its id stands in an \
+earlier row.";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   tributary data upload --namespace shop --name orders --file orders.csv
   tributary data upload --namespace shop --name orders --file 'orders-2024-*.csv.gz' --label returned --dry-run
   zcat orders.csv.Z | tributary data upload --namespace shop --name orders --file - --if-exists replace
+  tributary data upload --namespace shop --name orders --file today.csv --if-exists merge
   tributary data upload --namespace shop --name orders --file orders.csv --max-rejects 100 --reject-to bad.csv
   tributary data upload -c upload.json";
 
@@ -32,7 +37,7 @@ pub(crate) struct Upload {
     /// An upload file in FATE's format; other options override what it says.
     #[arg(long, short, value_name = "JSON")]
     pub config: Option<PathBuf>,
-    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; - is standard input.
+    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; a folder is the Parquet files in it; - is standard input.
     #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present = "config")]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
@@ -74,19 +79,19 @@ pub(crate) struct Upload {
     /// Spellings of a missing value [default: the empty one].
     #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
     pub nulls: Option<Vec<String>>,
-    /// Parts of the table [default: 4].
+    /// Parts of the table [default: 4, or as many as the table has that rows are added to].
     #[arg(long, value_name = "N")]
     pub partitions: Option<u32>,
     /// What to do when the table exists.
     #[arg(long, value_enum)]
-    pub if_exists: Option<IfExists>,
+    pub if_exists: Option<Existing>,
     /// What to do with an id that stands twice.
     #[arg(long, value_enum)]
     pub duplicates: Option<Duplicates>,
     /// So many rows may be bad and are left out; a row more, and nothing is stored [default: 0].
     #[arg(long, value_name = "N")]
     pub max_rejects: Option<u64>,
-    /// Write all bad rows to this CSV file, each with its place and what is wrong with it. Replaces the file.
+    /// Write all bad rows to this CSV file, each with its place and what is wrong with it. Replaces the file. Of a Parquet file, the place is the number of the row.
     #[arg(long, value_name = "FILE")]
     pub reject_to: Option<PathBuf>,
     /// Store nothing: check all rows, and show the columns and the first rows that would be stored.
@@ -97,15 +102,30 @@ pub(crate) struct Upload {
     pub json: bool,
 }
 
+/// For commands that make a table anew.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum IfExists {
     Fail,
     Replace,
 }
 
+/// For uploads, which can also add rows.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum Existing {
+    /// Refuse [default].
+    Fail,
+    /// Put the new table in its place.
+    Replace,
+    /// Add the rows to it.
+    Merge,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Duplicates {
+    /// Refuse [default]; or, where rows may be bad, all but the first are.
     Fail,
+    /// Keep the first row.
     First,
+    /// Keep the last row.
     Last,
 }

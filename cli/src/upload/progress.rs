@@ -63,8 +63,8 @@ impl Shown {
 }
 
 fn begin(bar: &ProgressBar, progress: &Progress) {
-    let known = "{prefix:<5} {wide_bar} {bytes}/{total_bytes} {msg} {eta}";
-    let template = if progress.total_bytes > 0 { known } else { "{prefix:<5} {spinner} {bytes} {msg}" };
+    let known = "{prefix:<7} {wide_bar} {bytes}/{total_bytes} {msg} {eta}";
+    let template = if progress.total_bytes > 0 { known } else { "{prefix:<7} {spinner} {bytes} {msg}" };
     bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar.reset();
     bar.set_length(progress.total_bytes);
@@ -76,6 +76,7 @@ fn name(stage: Stage) -> &'static str {
     match stage {
         Stage::Copy => "copy",
         Stage::Check => "check",
+        Stage::Compare => "compare",
         Stage::Write => "write",
     }
 }

@@ -1,7 +1,10 @@
 //! The columns a table gets from those of a file: roles by name, in the order sample id, match id, label, weight, the rest.
 
+mod fit;
+
 use std::collections::HashSet;
 
+use arrow_schema::DataType;
 use tributary_core::schema::Key;
 use tributary_core::{Error, Field, KeyType, Purpose, Result, TableSchema};
 use tributary_document::{quoted, suggestion};
@@ -40,6 +43,8 @@ pub(crate) struct Column {
     pub purpose: Purpose,
     /// The type that was given.
     pub given: Option<ValueType>,
+    /// The type that the table has, where rows are added to one.
+    pub stored: Option<DataType>,
     pub nulls: Vec<String>,
 }
 
@@ -108,6 +113,43 @@ impl Columns {
         })
     }
 
+    /// The columns of a table that rows are added to, found by name among those of a file, in the table's order. `InvalidInput` where
+    /// the file has others, or the options want others.
+    pub fn of_table(
+        options: &UploadOptions,
+        names: &[String],
+        file: &str,
+        table: &TableSchema,
+    ) -> Result<Self> {
+        let sample_id = fit::check(options, names, table)?;
+        // what the options say of the rest is what the table says
+        let own = |own: &ColumnOptions| ColumnOptions { value_type: None, ..own.clone() };
+        let plain = UploadOptions {
+            sample_id,
+            match_id: None,
+            label: None,
+            weight: None,
+            default_type: None,
+            columns: options.columns.iter().map(|(name, column)| (name.clone(), own(column))).collect(),
+            ..options.clone()
+        };
+        let found = Self::resolve(&plain, names)?;
+        let values = fit::columns(found.values, file, table)?;
+        Ok(Self { values, ..found })
+    }
+
+    /// `InvalidInput` for a column of the table whose type no cell of a CSV file has.
+    pub fn check_cells(&self) -> Result<()> {
+        let other = self.values.iter().filter(|column| column.given.is_none());
+        match other.into_iter().find_map(|column| Some((column, column.stored.as_ref()?))) {
+            Some((column, stored)) => Err(Error::invalid(format!(
+                "column {} is {stored} in the table, which no value of CSV becomes; add rows of a Parquet file",
+                quoted(&column.name)
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// The schema, once types are known.
     pub fn schema(&self, typed: &[TypedColumn]) -> Result<TableSchema> {
         let fields = typed.iter().map(|typed| Field {
@@ -171,7 +213,7 @@ fn column(options: &UploadOptions, names: &[String], position: usize, purpose: P
         Purpose::Weight => own.or(Some(ValueType::Float64)),
         _ => own.or(options.default_type),
     };
-    Column { name: name.clone(), position, purpose, given, nulls: nulls(options, name) }
+    Column { name: name.clone(), position, purpose, given, stored: None, nulls: nulls(options, name) }
 }
 
 fn nulls(options: &UploadOptions, name: &str) -> Vec<String> {

@@ -2,12 +2,13 @@
 //!
 //! Two departures, both in favour of the data: without a `dtype` types are inferred (FATE makes everything float32), and
 //! `na_values` are applied (FATE stores and forgets them). What has no meaning here (`role`, `party_id`, `match_id_range`,
-//! `tag_value_delimiter`) is accepted and ignored, as FATE does; what would have one that we do not give it is a problem.
+//! `tag_value_delimiter`) is accepted and ignored, as FATE does; what would have one that we do not give it is a problem. Two keys are ours:
+//! `if_exists` and `duplicates`, as on the command line.
 
 use tributary_core::{Error, Layout, Result, TableName};
 use tributary_document::{Item, Keys, Limits, Report, parse};
 
-use crate::options::{Header, SampleId, UploadOptions};
+use crate::options::{Duplicates, Existing, Header, SampleId, UploadOptions};
 use crate::value_type::ValueType;
 
 /// FATE's own name of a type that has another one here.
@@ -40,9 +41,18 @@ fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
     if made_ids {
         options.sample_id = SampleId::Made;
     }
-    options.partitions = partitions.unwrap_or(options.partitions);
+    options.partitions = partitions;
+    read_collisions(keys, &mut options);
     keys.required("meta").map(|meta| read_meta(meta, &mut options));
     Some(options)
+}
+
+/// What FATE has no keys for: it replaces tables, and of rows with one id it takes the last.
+fn read_collisions(keys: &mut Keys<'_>, options: &mut UploadOptions) {
+    let existing = [("fail", Existing::Fail), ("replace", Existing::Replace), ("merge", Existing::Merge)];
+    let duplicates = [("fail", Duplicates::Fail), ("first", Duplicates::First), ("last", Duplicates::Last)];
+    options.if_exists = keys.take("if_exists").choice(&existing).unwrap_or_default();
+    options.duplicates = keys.take("duplicates").choice(&duplicates).unwrap_or_default();
 }
 
 fn table(keys: &mut Keys<'_>) -> Option<TableName> {
@@ -188,13 +198,15 @@ mod tests {
         "meta": { "delimiter": ";", "label_name": "y", "label_type": "int64", "match_id_list": ["id", "phone"],
                   "match_id_name": "id", "weight_name": null, "dtype": {"x0": "float32", "name": "object", "paid": "decimal(8,2)"},
                   "na_values": ["NA", -9999], "input_format": "dense", "tag_with_value": false },
-        "namespace": "experiment", "name": "guest", "role": "guest", "party_id": "9999" }"#;
+        "namespace": "experiment", "name": "guest", "role": "guest", "party_id": "9999",
+        "if_exists": "merge", "duplicates": "last" }"#;
 
     #[test]
     fn a_full_upload_file_becomes_options() {
         let options = from_fate(FULL.as_bytes(), "upload.json").unwrap();
         assert_eq!(options.table, TableName::new("experiment", "guest").unwrap());
-        assert_eq!((options.delimiter, options.partitions), (b';', 16));
+        assert_eq!((options.delimiter, options.partitions), (b';', Some(16)));
+        assert_eq!((options.if_exists, options.duplicates), (Existing::Merge, Duplicates::Last));
         assert_eq!(options.sample_id, SampleId::Made);
         assert_eq!((options.match_id.as_deref(), options.label.as_deref()), (Some("id"), Some("y")));
         assert_eq!(options.skip, ["phone"]);
@@ -211,13 +223,14 @@ mod tests {
         let source = br#"{"file": "a.csv", "hed": true, "partitions": 0,
             "meta": {"delimiter": "::", "lable_name": "y", "dtype": "float", "match_id_list": ["a", "b"],
                      "sample_id_name": "id"},
-            "extend_sid": true, "namespace": "ns", "name": "a/b"}"#;
+            "extend_sid": true, "namespace": "ns", "name": "a/b", "if_exists": "merg"}"#;
         let error = from_fate(source, "upload.json").unwrap_err().chain();
         for expected in [
             "upload.json:1:19: hed: unknown key (did you mean \"head\"?)",
             "head: required, but not given",
             "partitions: expected an integer from 1 to 65536, got 0",
             "name: table name \"a/b\" must be",
+            "if_exists: expected one of fail, replace, merge, got \"merg\"",
             "meta.delimiter: expected one ASCII character",
             "meta.lable_name: unknown key (did you mean \"label_name\"?)",
             "meta.dtype: unknown type \"float\" (did you mean \"float32\"?)",

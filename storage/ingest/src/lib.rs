@@ -6,7 +6,7 @@
 //! once, each worker starting at a mark that the first pass left. Both stream: memory does not grow with the files, except for
 //! a bit for each row that is left out, and a mark a megabyte. What can be read only once (a pipe, gzip, zstd) is copied to a
 //! temporary file without a name before. Of Parquet files, whose types are known, the first pass reads what can be wrong: ids, labels,
-//! weights, and values that become those of another type.
+//! weights, and values that become those of another type. Rows may be added to a table that is there ([`Existing::Merge`]).
 //!
 //! What values of a CSV file may be:
 //! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not
@@ -34,7 +34,9 @@ mod conf;
 mod content;
 mod csv;
 mod duplicates;
+mod grown;
 mod input;
+mod old;
 mod options;
 mod parquet;
 mod progress;
@@ -49,8 +51,8 @@ mod value;
 mod value_type;
 
 pub use conf::from_fate;
-pub use options::{ColumnOptions, Duplicates, Header, Quoting, SampleId, UploadOptions};
+pub use options::{ColumnOptions, Duplicates, Existing, Header, Quoting, SampleId, UploadOptions};
 pub use progress::{Progress, Stage};
-pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Summary};
+pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Summary};
 pub use upload::{dry_run, upload};
 pub use value_type::{Digits, ValueType};

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use tributary_core::storage::IfExists;
 use tributary_core::{TableName, meta::TableRecord};
 
 use crate::value_type::ValueType;
@@ -39,10 +38,10 @@ pub struct UploadOptions {
     pub default_type: Option<ValueType>,
     /// Spellings of a missing value: the empty one.
     pub nulls: Vec<String>,
-    /// How many parts the table is cut into, in file order: 4.
-    pub partitions: u32,
+    /// How many parts the table is cut into, in order of its rows: 4, or as many as the table has that rows are added to.
+    pub partitions: Option<u32>,
     /// What to do when the table exists: fail.
-    pub if_exists: IfExists,
+    pub if_exists: Existing,
     /// What to do with a sample id that stands twice: fail.
     pub duplicates: Duplicates,
     /// So many rows may be bad and are left out; a row more, and nothing is stored: 0.
@@ -57,6 +56,21 @@ pub struct UploadOptions {
     pub sort_bytes: usize,
     /// Rows kept in the site's record for display, at most and by default 100. They are private data: 0 keeps none.
     pub preview_rows: usize,
+}
+
+/// What to do when the table exists. Not the store's rule of nearly that name, which knows nothing of rows that are added: they are
+/// written with those that are there, over the snapshot that was read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuse; the table stays as it is.
+    #[default]
+    Fail,
+    /// The new table takes its place.
+    Replace,
+    /// The files' rows are added to it. They get its columns, by name: types and what they mean are those of the table, and nothing of it
+    /// changes, but that a feature may be missing if the files lack some. [`Duplicates`] decides about ids over all rows, those of the table
+    /// first. A table that does not exist is made.
+    Merge,
 }
 
 /// What is known of one column.
@@ -115,6 +129,9 @@ pub enum Duplicates {
 }
 
 impl UploadOptions {
+    /// Parts of a new table, where nothing else is said.
+    pub(crate) const PARTITIONS: u32 = 4;
+
     /// Uploads these files as this table: comma separated, with a header, ids in the first column.
     pub fn new<F: Into<PathBuf>>(table: TableName, files: impl IntoIterator<Item = F>) -> Self {
         Self {
@@ -131,8 +148,8 @@ impl UploadOptions {
             columns: BTreeMap::new(),
             default_type: None,
             nulls: vec![String::new()],
-            partitions: 4,
-            if_exists: IfExists::default(),
+            partitions: None,
+            if_exists: Existing::default(),
             duplicates: Duplicates::default(),
             max_rejects: 0,
             reject_to: None,

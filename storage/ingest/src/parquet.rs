@@ -18,7 +18,8 @@ use tributary_parquet::{Files, Source};
 
 use crate::columns::{Column, Columns, KeySource};
 use crate::content::Content as _;
-use crate::duplicates::Search;
+use crate::duplicates::{Repeated, Search};
+use crate::old::OldTable;
 use crate::options::{Header, Quoting, UploadOptions};
 use crate::progress::{Meter, Stage};
 use crate::rejects::Rejects;
@@ -30,13 +31,21 @@ use crate::value_type::ValueType;
 use content::{Foreign, ForeignRows};
 use faults::Look;
 
-/// Looks at all rows.
-pub(crate) fn prepare(options: &UploadOptions, sources: Vec<Source>, meter: &Meter) -> Result<Prepared> {
+/// Looks at all rows; `old`: the table that they are added to.
+pub(crate) fn prepare(
+    options: &UploadOptions,
+    sources: Vec<Source>,
+    old: Option<&Arc<OldTable>>,
+    meter: &Meter,
+) -> Result<Prepared> {
     check_options(options)?;
     let files = Files::of(sources)?;
     let first = files.files()[0].path.display().to_string();
     let names: Vec<String> = files.columns().iter().map(|column| column.name.clone()).collect();
-    let columns = Columns::resolve(options, &names)?;
+    let columns = match old {
+        None => Columns::resolve(options, &names)?,
+        Some(old) => Columns::of_table(options, &names, &first, old.schema())?,
+    };
     let fields = columns.values.iter().map(|column| field(&files, column)).collect::<Result<Vec<_>>>()?;
     let schema = columns.schema_of(fields.clone())?;
     let read = match columns.key {
@@ -52,12 +61,12 @@ pub(crate) fn prepare(options: &UploadOptions, sources: Vec<Source>, meter: &Met
     let look = Look::new(&foreign)?;
     let (ids, mut dropped) = all(&foreign, &look, options, meter)?;
     reject(&foreign, &look, &dropped, &mut rejects, meter)?;
-    let duplicates_dropped = match foreign.key {
+    let repeated = match foreign.key {
         KeySource::Column(position) if !rejects.too_many() => {
             let rows = ForeignRows { foreign: &foreign, position, meter };
-            Search { rows: &rows, options, meter }.run(ids, &mut dropped, &mut rejects)?
+            Search { rows: &rows, old, options, meter }.run(ids, &mut dropped, &mut rejects)?
         }
-        _ => 0,
+        _ => Repeated::default(),
     };
     rejects.finish(&foreign)?;
     if foreign.files.rows() == rejects.count() {
@@ -65,7 +74,7 @@ pub(crate) fn prepare(options: &UploadOptions, sources: Vec<Source>, meter: &Met
     }
     foreign.dropped = dropped;
     let columns = foreign.schema.fields().iter().map(described).collect();
-    Ok(Prepared { content: Arc::new(foreign), columns, duplicates_dropped, rejected: rejects.count() })
+    Ok(Prepared { content: Arc::new(foreign), columns, repeated, rejected: rejects.count() })
 }
 
 fn described(field: &Field) -> ColumnSummary {
@@ -99,8 +108,9 @@ fn check_options(options: &UploadOptions) -> Result<()> {
 }
 
 fn field(files: &Files, column: &Column) -> Result<Field> {
-    let mut field = match column.given {
-        Some(given) => Field::new(column.name.as_str(), given.data_type()),
+    let data_type = column.stored.clone().or(column.given.map(ValueType::data_type));
+    let mut field = match data_type {
+        Some(data_type) => Field::new(column.name.as_str(), data_type),
         None => files.field(&column.name)?,
     };
     field.nullable = column.may_be_missing() && files.column(&column.name)?.nullable;

@@ -16,9 +16,9 @@ pub struct Progress {
     pub stage: Stage,
     /// Rows done in this pass.
     pub rows: u64,
-    /// Bytes of the files done in this pass.
+    /// Bytes of the files, or of the table, done in this pass.
     pub bytes: u64,
-    /// Bytes of the files; 0 if that is not known.
+    /// Bytes in all; 0 if that is not known.
     pub total_bytes: u64,
 }
 
@@ -37,6 +37,8 @@ pub enum Stage {
     Copy,
     /// Finding out what is there.
     Check,
+    /// Comparing ids with those of the table that rows are added to.
+    Compare,
     /// Writing the table.
     Write,
 }

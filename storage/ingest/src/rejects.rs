@@ -39,7 +39,10 @@ pub(crate) enum Reason {
     Missing(&'static str),
     Misfit(Kind, ValueType),
     NegativeWeight,
+    /// The id stands in an earlier row of the files.
     Repeated,
+    /// The id stands in the table that rows are added to.
+    Stored,
     /// A value that a Parquet file has, and the table cannot have.
     Unfit(String),
 }
@@ -56,6 +59,7 @@ impl Reason {
             Self::Misfit(kind, expected) => format!("{}, expected {}", kind.described(), expected.form()),
             Self::NegativeWeight => "the weight is negative".into(),
             Self::Repeated => "the sample id stands already in an earlier row".into(),
+            Self::Stored => "the table has the sample id already".into(),
             Self::Unfit(reason) => reason.clone(),
         }
     }

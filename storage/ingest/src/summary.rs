@@ -22,10 +22,12 @@ pub struct Summary {
     pub partitions: u32,
     /// Its bytes on the medium.
     pub bytes: u64,
-    /// Rows left out because their id stands twice.
+    /// Rows of the files left out because their id stands twice.
     pub duplicates_dropped: u64,
     /// Rows left out because something was wrong with them.
     pub rejected: u64,
+    /// What became of the rows that were there; none unless rows were added to a table.
+    pub merged: Option<Merged>,
     /// Its columns after the key.
     pub columns: Vec<ColumnSummary>,
 }
@@ -40,16 +42,30 @@ pub struct DryRun {
     pub rows: u64,
     /// Its parts.
     pub partitions: u32,
-    /// Rows that would be left out because their id stands twice.
+    /// Rows of the files that would be left out because their id stands twice.
     pub duplicates_dropped: u64,
     /// Rows that would be left out because something is wrong with them.
     pub rejected: u64,
+    /// What would become of the rows that are there; none unless rows would be added to a table.
+    pub merged: Option<Merged>,
     /// Name of the key column.
     pub key: String,
-    /// The columns after the key; missing values are those of all rows that were read.
+    /// The columns after the key; missing values are those of all rows that were read of the files.
     pub columns: Vec<ColumnSummary>,
     /// The first rows as text, key first.
     pub preview: Vec<Vec<Option<String>>>,
+}
+
+/// Rows of a table that others are added to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Merged {
+    /// Rows of the table that stay.
+    pub kept: u64,
+    /// Rows of the table that go, for rows with their ids take their place.
+    pub replaced: u64,
+    /// Rows of the files that get into the table.
+    pub added: u64,
 }
 
 /// What a column holds.

@@ -24,23 +24,27 @@ use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Wr
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::content::{Content, Preview};
+use crate::duplicates::Repeated;
+use crate::grown::Grown;
 use crate::input::Inputs;
-use crate::options::UploadOptions;
+use crate::old::OldTable;
+use crate::options::{Existing, UploadOptions};
 use crate::progress::{Meter, Progress, Stage};
 use crate::stats::ColumnStats;
-use crate::summary::{ColumnSummary, DryRun, Summary};
-use crate::{csv, input, parquet};
+use crate::summary::{ColumnSummary, DryRun, Merged, Summary};
+use crate::{csv, input, old, parquet};
 
-/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it.
+/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it; or adds their rows to the
+/// table that is there ([`Existing::Merge`]), behind its own.
 ///
 /// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`; `Conflict`
-/// when a file or the table changes meanwhile; `Exhausted` when a disk is full. After an error nothing is stored, unless the
+/// when a file changes meanwhile, or the table that rows are added to; `Exhausted` when a disk is full. After an error nothing is stored, unless the
 /// message says so.
 ///
 /// `progress` is called on the upload's threads, one call at a time.
 ///
-/// Cost: the files are read twice (a third time where ids seem to stand twice), after a copy of what is compressed or
-/// comes through a pipe. Memory does not grow with the files, but for a bit a row that is left out and 64 bytes a megabyte.
+/// Cost: the files, and a table that rows are added to, are read twice (a third time where ids seem to stand twice), after a copy of what is
+/// compressed or comes through a pipe. The table is written anew. Memory does not grow with the files, but for a bit a row that is left out and 64 bytes a megabyte.
 pub async fn upload(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -98,15 +102,21 @@ pub(crate) struct Prepared {
     pub content: Arc<dyn Content>,
     /// As far as the rows themselves do not tell more.
     pub columns: Vec<ColumnSummary>,
-    pub duplicates_dropped: u64,
+    /// Rows whose ids stand twice.
+    pub repeated: Repeated,
     pub rejected: u64,
 }
 
 /// What is to be stored, and how.
 struct Plan {
     uri: TableUri,
+    if_exists: IfExists,
+    content: Arc<dyn Content>,
     ranges: RowRanges,
-    files: Prepared,
+    columns: Vec<ColumnSummary>,
+    duplicates_dropped: u64,
+    rejected: u64,
+    merged: Option<Merged>,
 }
 
 impl Upload {
@@ -115,7 +125,7 @@ impl Upload {
         let preview = self.preview(&plan)?;
         let (stored, stats) = self.store(&plan)?;
         self.record(&plan, &stored, preview)?;
-        let mut columns = plan.files.columns;
+        let mut columns = plan.columns;
         for (column, stats) in columns.iter_mut().zip(stats) {
             column.nulls = Some(stats.nulls);
             column.distinct = Some(stats.sketch.estimate());
@@ -127,8 +137,9 @@ impl Upload {
             partitions: stored.layout.partitions(),
             bytes: stored.bytes(),
             uri: stored.uri,
-            duplicates_dropped: plan.files.duplicates_dropped,
-            rejected: plan.files.rejected,
+            duplicates_dropped: plan.duplicates_dropped,
+            rejected: plan.rejected,
+            merged: plan.merged,
             columns,
         })
     }
@@ -137,42 +148,69 @@ impl Upload {
         let plan = self.plan()?;
         Ok(DryRun {
             table: self.options.table.clone(),
-            rows: plan.files.content.rows(),
+            rows: plan.content.rows(),
             partitions: plan.ranges.partitions(),
-            key: plan.files.content.schema().key().map_or(String::new(), |key| key.name.clone()),
+            key: plan.content.schema().key().map_or(String::new(), |key| key.name.clone()),
             preview: self.preview(&plan)?,
-            duplicates_dropped: plan.files.duplicates_dropped,
-            rejected: plan.files.rejected,
-            columns: plan.files.columns,
+            duplicates_dropped: plan.duplicates_dropped,
+            rejected: plan.rejected,
+            merged: plan.merged,
+            columns: plan.columns,
         })
     }
 
     fn plan(&self) -> Result<Plan> {
-        let uri = self.storage.locate(&self.options.table)?;
-        Layout::Loose(self.options.partitions).check()?;
-        self.check_absent(&uri)?;
-        let files = match input::open_all(&self.options, &self.meter)? {
-            Inputs::Csv(inputs) => csv::prepare(&self.options, inputs, &self.meter),
-            Inputs::Parquet(sources) => parquet::prepare(&self.options, sources, &self.meter),
-        }?;
-        let ranges = RowRanges::even(files.content.rows(), self.options.partitions);
-        Ok(Plan { uri, ranges, files })
+        let mut uri = self.storage.locate(&self.options.table)?;
+        let (mut if_exists, mut old) = (IfExists::Fail, None);
+        match self.options.if_exists {
+            Existing::Fail => self.check_absent(&uri)?,
+            Existing::Replace => if_exists = IfExists::Replace,
+            Existing::Merge => old = OldTable::open(&self.storage, &self.meta, &self.options.table)?,
+        }
+        if let Some(old) = &old {
+            (uri, if_exists) = (old.uri().clone(), old.successor());
+        }
+        let partitions = old.as_ref().map_or(UploadOptions::PARTITIONS, |old| old.partitions());
+        let partitions = self.options.partitions.unwrap_or(partitions);
+        Layout::Loose(partitions).check()?;
+        let Prepared { content, columns, repeated, rejected } = self.prepare(old.as_ref())?;
+        let duplicates_dropped = repeated.dropped;
+        let (content, merged) = match old {
+            None => (content, None),
+            Some(old) => {
+                let (replaced, added) = (repeated.replaced.len(), content.rows());
+                let grown = Grown::new(old, repeated.replaced, content)?;
+                let merged = Merged { kept: grown.kept(), replaced, added };
+                (Arc::new(grown) as Arc<dyn Content>, Some(merged))
+            }
+        };
+        let ranges = RowRanges::even(content.rows(), partitions);
+        Ok(Plan { uri, if_exists, content, ranges, columns, duplicates_dropped, rejected, merged })
+    }
+
+    fn prepare(&self, old: Option<&Arc<OldTable>>) -> Result<Prepared> {
+        let mut options = self.options.clone();
+        if old.is_some() {
+            options.sort_bytes /= 2; // ids of both sides are sorted at once
+        }
+        match input::open_all(&options, &self.meter)? {
+            Inputs::Csv(inputs) => csv::prepare(&options, inputs, old, &self.meter),
+            Inputs::Parquet(sources) => parquet::prepare(&options, sources, old, &self.meter),
+        }
     }
 
     fn preview(&self, plan: &Plan) -> Result<Preview> {
         let rows = self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS);
-        plan.files.content.clone().preview(rows, &self.meter)
+        plan.content.clone().preview(rows, &self.meter)
     }
 
     /// Refuses before the long reading what the commit would refuse after it.
     fn check_absent(&self, uri: &TableUri) -> Result<()> {
-        if self.options.if_exists == IfExists::Replace {
-            return Ok(());
-        }
         let exists = |what| Err(Error::new(ErrorKind::AlreadyExists, what));
         if block_on(self.meta.get(&self.options.table))?.is_some() {
             return exists(
-                "the table exists; replace it (--if-exists replace), delete it, or take another name",
+                "the table exists; replace it (--if-exists replace), add rows to it (--if-exists merge), delete it, or \
+                 take another name",
             );
         }
         match block_on(self.storage.open(uri)) {
@@ -187,19 +225,30 @@ impl Upload {
 
     /// The table, and what is in its columns after the key.
     fn store(&self, plan: &Plan) -> Result<(StoredTable, Vec<ColumnStats>)> {
-        self.meter.begin(Stage::Write, plan.files.content.bytes());
+        self.meter.begin(Stage::Write, plan.content.bytes());
         let layout = Layout::Loose(plan.ranges.partitions());
-        let options = WriteOptions::default().with_if_exists(self.options.if_exists.clone());
-        let write = block_on(self.storage.begin(&plan.uri, plan.files.content.schema(), &layout, options))?;
+        let options = WriteOptions::default().with_if_exists(plan.if_exists.clone());
+        let begun = block_on(self.storage.begin(&plan.uri, plan.content.schema(), &layout, options));
+        let write = begun.map_err(|error| self.explain(error))?;
         let written = self.write_parts(&write, plan);
         let stored = written.and_then(|(parts, stats)| {
             let stored = block_on(self.storage.commit(write.clone(), parts));
-            stored.map(|stored| (stored, stats))
+            stored.map(|stored| (stored, stats)).map_err(|error| self.explain(error))
         });
         stored.map_err(|error| match block_on(self.storage.abort(write)) {
             Ok(()) => error,
             Err(left) => error.at(format!("what was written stays until the next clean-up ({left})")),
         })
+    }
+
+    /// Where rows are added, any other table than the one that was read is one that changed; also one where there was none.
+    fn explain(&self, error: Error) -> Error {
+        match (self.options.if_exists, error.kind()) {
+            (Existing::Merge, ErrorKind::Conflict | ErrorKind::AlreadyExists) => {
+                old::changed().because(error)
+            }
+            _ => error,
+        }
     }
 
     /// All parts in order. The first error stops the other workers.
@@ -237,7 +286,7 @@ impl Upload {
             let mut stats = seen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             stats.iter_mut().zip(&batch.columns()[1..]).for_each(|(stats, values)| stats.add(values));
         };
-        let rows = plan.files.content.clone().batches(range.clone(), &self.meter).inspect_ok(look).boxed();
+        let rows = plan.content.clone().batches(range.clone(), &self.meter).inspect_ok(look).boxed();
         let part = block_on(self.storage.write_part(write, partition, rows))?;
         if part.size.rows != range.end - range.start {
             let rows = range.end - range.start;
@@ -248,14 +297,19 @@ impl Upload {
     }
 
     fn record(&self, plan: &Plan, stored: &StoredTable, preview: Preview) -> Result<()> {
-        let origin = vec![("made_by", "upload".to_owned()), ("file", plan.files.content.describe())];
-        let entry = Entry { preview, origin, if_exists: self.options.if_exists.clone() };
+        let origin = vec![("made_by", "upload".to_owned()), ("file", plan.content.describe())];
+        // what is known of a table that was not there is of one that is gone
+        let if_exists = match (self.options.if_exists, &plan.if_exists) {
+            (Existing::Merge, IfExists::Fail) => IfExists::Replace,
+            (_, if_exists) => if_exists.clone(),
+        };
+        let entry = Entry { preview, origin, if_exists };
         block_on(record(&self.storage, &self.meta, &self.options.table, stored, entry)).map(drop)
     }
 }
 
 fn no_stats(plan: &Plan) -> Vec<ColumnStats> {
-    vec![ColumnStats::default(); plan.files.content.schema().fields().len()]
+    vec![ColumnStats::default(); plan.content.schema().fields().len()]
 }
 
 type Written = (Vec<(u32, Part)>, Vec<ColumnStats>);

@@ -9,31 +9,41 @@ use crate::csv::again::CsvRows;
 use crate::csv::batches::Cells;
 use crate::csv::source::Source;
 use crate::csv::survey::{Survey, survey};
-use crate::duplicates::Search;
+use crate::duplicates::{Repeated, Search};
 use crate::input::Input;
+use crate::old::OldTable;
 use crate::options::UploadOptions;
 use crate::progress::Meter;
 use crate::rejects::Rejects;
 use crate::summary::ColumnSummary;
 use crate::upload::Prepared;
 
-/// Reads and checks all rows.
-pub(crate) fn prepare(options: &UploadOptions, inputs: Vec<Input>, meter: &Meter) -> Result<Prepared> {
+/// Reads and checks all rows; `old`: the table that they are added to.
+pub(crate) fn prepare(
+    options: &UploadOptions,
+    inputs: Vec<Input>,
+    old: Option<&Arc<OldTable>>,
+    meter: &Meter,
+) -> Result<Prepared> {
     let source = Arc::new(Source::open(options, inputs)?);
-    let columns = Columns::resolve(options, source.names())?;
+    let columns = match old {
+        None => Columns::resolve(options, source.names())?,
+        Some(old) => Columns::of_table(options, source.names(), source.inputs()[0].name(), old.schema())?,
+    };
+    columns.check_cells()?;
     let mut rejects = Rejects::open(options, &*source)?;
     let mut survey = survey(&source, &columns, options, &mut rejects, meter)?;
     if survey.rows == 0 {
         return Err(Error::invalid(format!("{} has a header, but no rows", source.describe())));
     }
     let mut dropped = std::mem::take(&mut survey.rejected);
-    let duplicates_dropped = match columns.key {
+    let repeated = match columns.key {
         KeySource::Column(position) if !rejects.too_many() => {
             let rows = CsvRows { source: &source, marks: &survey.marks, position, meter };
-            let search = Search { rows: &rows, options, meter };
+            let search = Search { rows: &rows, old, options, meter };
             search.run(std::mem::take(&mut survey.ids), &mut dropped, &mut rejects)?
         }
-        _ => 0,
+        _ => Repeated::default(),
     };
     rejects.finish(&*source)?;
     if survey.rows == rejects.count() {
@@ -49,12 +59,7 @@ pub(crate) fn prepare(options: &UploadOptions, inputs: Vec<Input>, meter: &Meter
         source,
         dropped,
     };
-    Ok(Prepared {
-        content: Arc::new(content),
-        columns: described,
-        duplicates_dropped,
-        rejected: rejects.count(),
-    })
+    Ok(Prepared { content: Arc::new(content), columns: described, repeated, rejected: rejects.count() })
 }
 
 /// The type of each column, and what to tell of it.

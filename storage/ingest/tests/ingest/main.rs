@@ -4,6 +4,7 @@
 
 mod demo_data;
 mod inputs;
+mod merging;
 mod parquet_files;
 mod parquet_rejects;
 mod rejects;

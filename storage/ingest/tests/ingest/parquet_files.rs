@@ -58,7 +58,7 @@ fn columns_keep_their_types_and_rows_their_order() {
         ],
     );
     let mut options = options(&[path]);
-    (options.label, options.partitions) = (Some("y".into()), 2);
+    (options.label, options.partitions) = (Some("y".into()), Some(2));
     options.skip = vec!["other".into()];
     options.columns.entry("kind".into()).or_default().value_type = Some(ValueType::Category);
     let summary = site.upload(options).unwrap();
@@ -97,7 +97,7 @@ fn ids_are_compared_over_all_files() {
     ] {
         let site = Site::new();
         let mut options = options(&[one.clone(), two.clone()]);
-        (options.duplicates, options.partitions, options.sort_bytes) = (rule, 3, 1);
+        (options.duplicates, options.partitions, options.sort_bytes) = (rule, Some(3), 1);
         let summary = site.upload(options).unwrap();
         assert_eq!((summary.rows, summary.duplicates_dropped), (7, 2));
         assert_eq!(site.keys().concat(), expected);
@@ -158,7 +158,7 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
     assert!(site.refused(options(&[cut])).contains("cut.parquet"));
     // a number that is none stays what it is: the file's own type has it
     let mut kept = options(&[path]);
-    kept.partitions = 1;
+    kept.partitions = Some(1);
     site.upload(kept).unwrap();
     let read: Vec<f64> = site.parts()[0]
         .iter()

@@ -5,12 +5,12 @@ use std::process::Command;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::Int32Type;
+use arrow_array::types::{Float64Type, Int32Type};
 use arrow_array::{
     Array, ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray, TimestampNanosecondArray,
 };
-use tributary_core::storage::IfExists;
-use tributary_ingest::{Duplicates, SampleId, UploadOptions, ValueType};
+use tributary_core::ErrorKind;
+use tributary_ingest::{Duplicates, Existing, SampleId, UploadOptions, ValueType};
 
 use crate::parquet_files::{file, integers, numbers};
 use crate::site::Site;
@@ -121,7 +121,7 @@ fn repeated_ids_are_bad_rows_too_unless_a_rule_decides() {
     assert_eq!((summary.rows, summary.rejected, summary.duplicates_dropped), (5, 2, 0));
     let reason = "the sample id stands already in an earlier row";
     assert_eq!(list(&site), [["4", "id", reason], ["6", "id", reason]]);
-    (options.duplicates, options.if_exists) = (Duplicates::Last, IfExists::Replace);
+    (options.duplicates, options.if_exists) = (Duplicates::Last, Existing::Replace);
     let summary = site.upload(options.clone()).unwrap();
     assert_eq!((summary.rejected, summary.duplicates_dropped), (0, 2));
     assert_eq!(site.keys().concat(), ["3", "2", "4", "1", "5"]);
@@ -139,7 +139,7 @@ fn a_value_that_does_not_fit_is_found_before_anything_is_written() {
     let error = site.refused(options.clone());
     assert!(error.contains("rows.parquet: row 4, column \"t\": it has nanoseconds"), "{error}");
     assert!(!site.store.was_begun());
-    (options.max_rejects, options.partitions) = (2, 2);
+    (options.max_rejects, options.partitions) = (2, Some(2));
     let summary = site.upload(options).unwrap();
     assert_eq!((summary.rows, summary.rejected), (3, 2));
     assert_eq!(site.keys(), [vec!["0"], vec!["1", "2"]]);
@@ -189,7 +189,7 @@ fn a_pipe_and_a_compressed_file_may_bring_parquet() {
         });
         let mut options = UploadOptions::new(Site::table(), [&source]);
         options.scratch = site.path("scratch");
-        (options.duplicates, options.if_exists) = (Duplicates::First, IfExists::Replace);
+        (options.duplicates, options.if_exists) = (Duplicates::First, Existing::Replace);
         let summary = site.upload(options).unwrap();
         if let Some(writer) = writer {
             writer.join().unwrap();
@@ -201,12 +201,55 @@ fn a_pipe_and_a_compressed_file_may_bring_parquet() {
     }
     // its place is told by the name that it came under
     let mut options = UploadOptions::new(Site::table(), [site.path("rows.parquet.zst")]);
-    options.if_exists = IfExists::Replace;
+    options.if_exists = Existing::Replace;
     let error = site.upload(options).unwrap_err().to_string();
     assert!(
         error.contains("rows.parquet.zst: row 3, column \"id\": the sample id stands already at"),
         "{error}"
     );
+}
+
+#[test]
+fn rows_are_added_to_a_table_with_its_types() {
+    let site = Site::new();
+    site.upload(site.options("id,x,t\na,1.5,2024-01-31\n")).unwrap();
+    let day = Some(19_753);
+    let days: ArrayRef = Arc::new(arrow_array::Date32Array::from(vec![day, day, None]));
+    let new = |name: &str, x: ArrayRef| {
+        let ids = text(&[Some("b"), Some("a"), Some("c")]);
+        let path = file(&site, name, vec![("t", days.clone()), ("x", x), ("id", ids)]);
+        let mut options = UploadOptions::new(Site::table(), [path]);
+        options.if_exists = Existing::Merge;
+        options
+    };
+    let mut options = new("rows.parquet", integers([7, 8, 9]));
+    let error = site.upload(options.clone()).unwrap_err().to_string();
+    let expected = "rows.parquet: row 2, column \"id\": the table has the sample id already, in its row 1";
+    assert!(error.contains(expected), "{error}");
+    options.duplicates = Duplicates::Last;
+    let summary = site.upload(options).unwrap();
+    let merged = summary.merged.unwrap();
+    assert_eq!((merged.kept, merged.replaced, merged.added), (0, 1, 3));
+    assert_eq!(site.keys().concat(), ["b", "a", "c"]);
+    let x: Vec<f64> = site
+        .parts()
+        .concat()
+        .iter()
+        .flat_map(|batch| batch.column(1).as_primitive::<Float64Type>().values().to_vec())
+        .collect();
+    assert_eq!(x, [7.0, 8.0, 9.0]);
+    assert!(site.stored().schema.fields()[1].nullable);
+    for (values, expected) in [
+        (text(&[Some("1"), None, None]), "column \"x\" is Utf8, expected Float64"),
+        (
+            integers([1, 2, (1 << 53) + 1]),
+            "rows.parquet: row 3, column \"x\": it has more digits than a Float64 holds",
+        ),
+    ] {
+        let error = site.upload(new("rows.parquet", values)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -76,6 +76,22 @@ impl Site {
         block_on(self.storage.open(&self.storage.locate(&Self::table()).unwrap())).unwrap()
     }
 
+    /// Makes a table as some task would.
+    pub fn store(&self, schema: &TableSchema, partitions: Vec<Vec<RecordBatch>>) {
+        let (layout, parts) = (Layout::Loose(partitions.len() as u32), partitions.into_iter());
+        block_on(async {
+            let uri = self.storage.locate(&Self::table()).unwrap();
+            let replace = WriteOptions::default().with_if_exists(IfExists::Replace);
+            let write = self.storage.begin(&uri, schema, &layout, replace).await.unwrap();
+            let mut written = Vec::new();
+            for (partition, batches) in (0..).zip(parts) {
+                let rows = stream::iter(batches.into_iter().map(Ok)).boxed();
+                written.push(self.storage.write_part(&write, partition, rows).await.unwrap());
+            }
+            self.storage.commit(write, written).await.unwrap();
+        });
+    }
+
     /// All batches by partition.
     pub fn parts(&self) -> Vec<Vec<RecordBatch>> {
         let stored = self.stored();
@@ -139,7 +155,9 @@ impl Storage for Store {
 
     async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
         let tables = self.tables.lock().unwrap();
-        let batches = tables[table.uri.as_str()].1[partition as usize].clone();
+        let there = tables.get(table.uri.as_str()).filter(|(there, _)| there.snapshot == table.snapshot);
+        let (_, parts) = there.ok_or_else(|| Error::new(ErrorKind::NotFound, "the table was replaced"))?;
+        let batches = parts[partition as usize].clone();
         Ok(stream::iter(batches.into_iter().map(Ok)).boxed())
     }
 
@@ -171,6 +189,11 @@ impl Storage for Store {
         let mut tables = self.tables.lock().unwrap();
         if write.options.if_exists == IfExists::Fail && tables.contains_key(write.uri.as_str()) {
             return Err(Error::new(ErrorKind::AlreadyExists, "the table exists"));
+        }
+        if let IfExists::ReplaceSnapshot(expected) = &write.options.if_exists
+            && tables.get(write.uri.as_str()).is_none_or(|(there, _)| there.snapshot != *expected)
+        {
+            return Err(Error::new(ErrorKind::Conflict, "the table was replaced"));
         }
         assert_eq!(parts.len() as u32, write.layout.partitions());
         let mut written = self.parts.lock().unwrap();

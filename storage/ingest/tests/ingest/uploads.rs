@@ -10,8 +10,7 @@ use proptest::prelude::*;
 use tributary_catalog::delete;
 use tributary_core::ErrorKind;
 use tributary_core::layout::Layout;
-use tributary_core::storage::IfExists;
-use tributary_ingest::{Duplicates, Progress, SampleId, Stage, UploadOptions, upload};
+use tributary_ingest::{Duplicates, Existing, Progress, SampleId, Stage, UploadOptions, upload};
 
 use crate::site::Site;
 
@@ -19,7 +18,7 @@ use crate::site::Site;
 fn rows_are_cut_in_file_order_into_parts_of_nearly_equal_length() {
     let site = Site::new();
     let mut options = site.options("id,x\na,1\nb,2\nc,3\nd,4\ne,5\n");
-    options.partitions = 3;
+    options.partitions = Some(3);
     let summary = site.upload(options).unwrap();
     assert_eq!(site.keys(), [vec!["a"], vec!["b", "c"], vec!["d", "e"]]);
     assert_eq!((summary.rows, summary.partitions, summary.duplicates_dropped), (5, 3, 0));
@@ -34,7 +33,7 @@ fn rows_are_cut_in_file_order_into_parts_of_nearly_equal_length() {
 fn there_may_be_more_partitions_than_rows() {
     let site = Site::new();
     let mut options = site.options("id,x\na,1\nb,2\n");
-    options.partitions = 5;
+    options.partitions = Some(5);
     site.upload(options).unwrap();
     assert_eq!(site.keys().concat(), ["a", "b"]);
     assert_eq!(site.keys().len(), 5);
@@ -54,7 +53,7 @@ fn the_preview_is_bounded_and_can_be_switched_off() {
     assert_eq!(preview[0][1].as_ref().unwrap().chars().count(), 201);
 
     options.preview_rows = 0;
-    options.if_exists = IfExists::Replace;
+    options.if_exists = Existing::Replace;
     site.upload(options).unwrap();
     assert!(site.record().preview.is_empty());
 }
@@ -67,7 +66,7 @@ fn duplicates_are_refused_or_the_first_or_last_is_kept() {
     {
         let site = Site::new();
         let mut options = site.options(text);
-        (options.duplicates, options.partitions) = (rule, 2);
+        (options.duplicates, options.partitions) = (rule, Some(2));
         let summary = site.upload(options).unwrap();
         assert_eq!(site.keys().concat(), keys);
         assert_eq!((summary.rows, summary.duplicates_dropped), (3, 3));
@@ -87,12 +86,12 @@ fn several_files_are_one_table_if_their_headers_agree() {
     let second = site.file("2.csv", "\u{feff}id,x\r\nc,3\r\n");
     let third = site.file("3.csv", "id,x\n");
     let mut options = UploadOptions::new(Site::table(), [&first, &second, &third]);
-    options.partitions = 2;
+    options.partitions = Some(2);
     site.upload(options.clone()).unwrap();
     assert_eq!(site.keys(), [vec!["a"], vec!["b", "c"]]);
     assert_eq!(site.record().origin["file"], "1.csv and 2 more");
 
-    options.if_exists = IfExists::Replace;
+    options.if_exists = Existing::Replace;
     site.file("2.csv", "id,z\nc,3\n");
     let error = site.upload(options.clone()).unwrap_err().to_string();
     assert!(error.ends_with("2.csv:1: column 2 is \"z\", expected \"x\""), "{error}");
@@ -112,7 +111,7 @@ fn an_existing_table_is_refused_or_replaced() {
     let error = site.upload(options.clone()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
     site.file("table.csv", "id,z\nb,text\n");
-    options.if_exists = IfExists::Replace;
+    options.if_exists = Existing::Replace;
     site.upload(options).unwrap();
     assert_eq!(site.keys().concat(), ["b"]);
     assert_eq!(site.record().schema.fields()[0].name, "z");
@@ -134,7 +133,7 @@ fn after_a_crash_between_table_and_record_the_table_can_be_replaced_or_deleted()
     block_on(delete(&site.storage, &site.meta, &Site::table())).unwrap();
 
     crash(&options);
-    options.if_exists = IfExists::Replace;
+    options.if_exists = Existing::Replace;
     site.upload(options.clone()).unwrap();
     assert_eq!(site.record().rows, 1);
 
@@ -251,7 +250,7 @@ proptest! {
             text.push_str(&format!("p{id},{row}\n"));
         }
         let mut options = site.options(&text);
-        options.partitions = partitions;
+        options.partitions = Some(partitions);
         options.duplicates = if last { Duplicates::Last } else { Duplicates::First };
         let summary = site.upload(options.clone()).unwrap();
 
@@ -268,7 +267,7 @@ proptest! {
         prop_assert!(lengths.iter().max().unwrap() - lengths.iter().min().unwrap() <= 1);
 
         options.sample_id = SampleId::Made;
-        options.if_exists = IfExists::Replace;
+        options.if_exists = Existing::Replace;
         site.upload(options).unwrap();
         prop_assert_eq!(site.stored().rows(), ids.len() as u64);
     }

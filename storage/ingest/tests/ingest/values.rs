@@ -24,7 +24,7 @@ fn types_are_found_over_the_whole_file() {
          2,,2.5,FALSE,,2024-01-31 12:30,2024-01-31T00:00+01:00,,,1\n\
          3,-3,1e3,,1969-12-31,,,c,,x\n",
     );
-    options.partitions = 1;
+    options.partitions = Some(1);
     let summary = site.upload(options).unwrap();
     let zone = |zone: Option<&str>| DataType::Timestamp(TimeUnit::Microsecond, zone.map(Into::into));
     let expected = [
@@ -74,7 +74,7 @@ fn a_number_far_down_changes_the_type_of_the_column_from_its_beginning() {
     (0..20_000).for_each(|i| text.push_str(&format!("{i},{i}\n")));
     text.push_str("last,0.5\n");
     let mut options = site.options(&text);
-    options.partitions = 7;
+    options.partitions = Some(7);
     let summary = site.upload(options).unwrap();
     assert_eq!(types(&summary), [&DataType::Float64]);
     assert_eq!(summary.columns[0].extent, Some(Extent::Numbers(0.0, 19_999.0)));
@@ -89,7 +89,7 @@ fn label_weight_and_match_id_have_types_and_purposes_of_their_own() {
     options.label = Some("y".into());
     options.weight = Some("w".into());
     options.match_id = Some("phone".into());
-    options.partitions = 1;
+    options.partitions = Some(1);
     site.upload(options).unwrap();
     let stored = site.stored();
     assert_eq!(stored.schema.key().unwrap().name, "id");
@@ -117,7 +117,7 @@ fn given_types_and_null_spellings_are_kept_to() {
     options.columns.entry("d".into()).or_default().value_type = Some(ValueType::Bool);
     options.columns.entry("a".into()).or_default().nulls = Some(vec!["-1".into()]);
     options.nulls.push("NA".into());
-    options.partitions = 1;
+    options.partitions = Some(1);
     let summary = site.upload(options).unwrap();
     assert_eq!(
         types(&summary),
@@ -134,12 +134,12 @@ fn given_types_and_null_spellings_are_kept_to() {
 fn other_ways_to_write_a_table_are_read() {
     let site = Site::new();
     let mut options = site.options("\u{feff}id\tname\r\n1\t\"a\tb\"\r\n\r\n2\t\"c\r\nd\"\"\"\r\n");
-    (options.delimiter, options.partitions) = (b'\t', 1);
-    options.if_exists = tributary_core::storage::IfExists::Replace;
+    (options.delimiter, options.partitions) = (b'\t', Some(1));
+    options.if_exists = tributary_ingest::Existing::Replace;
     let replace = |change: fn(&mut UploadOptions), text: &str| {
         let mut options = site.options(text);
-        options.if_exists = tributary_core::storage::IfExists::Replace;
-        options.partitions = 1;
+        options.if_exists = tributary_ingest::Existing::Replace;
+        options.partitions = Some(1);
         change(&mut options);
         site.upload(options).unwrap();
         let schema = site.stored().schema;

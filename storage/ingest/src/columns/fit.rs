@@ -1,0 +1,139 @@
+//! Columns of a file as those of a table that rows are added to: the table has the say, and whoever says otherwise is told both.
+
+use std::collections::HashMap;
+
+use arrow_schema::DataType;
+use tributary_core::schema::Key;
+use tributary_core::{Error, Field, Purpose, Result, TableSchema};
+use tributary_document::quoted;
+
+use super::{Column, MADE_ID};
+use crate::options::{SampleId, UploadOptions};
+use crate::value_type::{Digits, ValueType};
+
+/// Names that a message lists.
+const LISTED: usize = 10;
+
+/// Where ids come from, unless the options say of any column what it is not in the table.
+pub(super) fn check(options: &UploadOptions, names: &[String], table: &TableSchema) -> Result<SampleId> {
+    let key = table.expect_key("adding rows")?;
+    for (what, given, purpose) in [
+        ("match id", &options.match_id, Purpose::MatchId),
+        ("label", &options.label, Purpose::Label),
+        ("weight", &options.weight, Purpose::Weight),
+    ] {
+        let Some(given) = given else { continue };
+        let stored = table.with_purpose(&purpose).map(|field| &field.name);
+        // the key itself is what parties match on, where there is no other column for that
+        let stored = stored.or((purpose == Purpose::MatchId).then_some(&key.name));
+        if stored != Some(given) {
+            let stored = stored.map_or("none".to_owned(), |name| quoted(name));
+            return Err(contradiction(&format!("the {what} is to be {}", quoted(given)), &stored));
+        }
+    }
+    check_types(options, table)?;
+    sample_id(options, names, key)
+}
+
+fn contradiction(wanted: &str, stored: &str) -> Error {
+    Error::invalid(format!(
+        "{wanted}, and in the table it is {stored}; rows that are added are as those that are there"
+    ))
+}
+
+fn check_types(options: &UploadOptions, table: &TableSchema) -> Result<()> {
+    for field in table.fields() {
+        let own = options.columns.get(&field.name).and_then(|own| own.value_type);
+        let is_feature = matches!(field.purpose, Purpose::Value | Purpose::Category);
+        let Some(given) = own.or(options.default_type.filter(|_| is_feature)) else { continue };
+        let is_category = (given == ValueType::Category) == (field.purpose == Purpose::Category);
+        // what parties match on is text, whatever is said
+        if field.purpose != Purpose::MatchId && (given.data_type() != field.data_type || !is_category) {
+            let stored = match field.purpose {
+                Purpose::Category => "category".to_owned(),
+                _ => {
+                    value_type(field).map_or_else(|| field.data_type.to_string(), |stored| stored.to_string())
+                }
+            };
+            return Err(contradiction(&format!("column {} is to be {given}", quoted(&field.name)), &stored));
+        }
+    }
+    Ok(())
+}
+
+fn sample_id(options: &UploadOptions, names: &[String], key: &Key) -> Result<SampleId> {
+    let is_made = key.name == MADE_ID;
+    match &options.sample_id {
+        SampleId::Column(name) if *name != key.name => {
+            Err(contradiction(&format!("the sample id is to be {}", quoted(name)), &quoted(&key.name)))
+        }
+        SampleId::Made if !is_made => {
+            Err(contradiction("the sample id is to be made (--extend-sid)", &quoted(&key.name)))
+        }
+        SampleId::Made => Ok(SampleId::Made),
+        SampleId::FirstColumn if is_made && !names.contains(&key.name) => Ok(SampleId::Made),
+        SampleId::FirstColumn | SampleId::Column(_) => Ok(SampleId::Column(key.name.clone())),
+    }
+}
+
+/// The file's columns in the table's order, each with the table's type and purpose.
+pub(super) fn columns(found: Vec<Column>, file: &str, table: &TableSchema) -> Result<Vec<Column>> {
+    let mut found: HashMap<String, Column> =
+        found.into_iter().map(|column| (column.name.clone(), column)).collect();
+    let (mut columns, mut missing) = (Vec::new(), Vec::new());
+    for field in table.fields() {
+        match found.remove(&field.name) {
+            Some(column) => columns.push(stored_as(column, field)),
+            None => missing.push(field.name.as_str()),
+        }
+    }
+    if !missing.is_empty() {
+        let text = format!(
+            "{file} lacks {}, which the table has; rows that are added need every column of it",
+            listed(&missing)
+        );
+        return Err(Error::invalid(text));
+    }
+    let mut more: Vec<&Column> = found.values().collect();
+    more.sort_by_key(|column| column.position);
+    let more: Vec<&str> = more.into_iter().map(|column| column.name.as_str()).collect();
+    match more.is_empty() {
+        true => Ok(columns),
+        false => Err(Error::invalid(format!(
+            "{file} has {}, which the table has not; leave that out (--skip), or replace the table",
+            listed(&more)
+        ))),
+    }
+}
+
+fn listed(names: &[&str]) -> String {
+    let shown: Vec<String> = names.iter().take(LISTED).map(|name| quoted(name)).collect();
+    let more = names.len() - shown.len();
+    let what = if names.len() == 1 { "column" } else { "columns" };
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("the {what} {}{more}", shown.join(", "))
+}
+
+fn stored_as(column: Column, field: &Field) -> Column {
+    let purpose = match &field.purpose {
+        Purpose::Category => Purpose::Value, // which its type makes a category again
+        purpose => purpose.clone(),
+    };
+    Column { purpose, given: value_type(field), stored: Some(field.data_type.clone()), ..column }
+}
+
+/// The type that a cell of CSV is read as to become a value of this column, if there is one.
+fn value_type(field: &Field) -> Option<ValueType> {
+    match field.purpose {
+        Purpose::Category => Some(ValueType::Category),
+        _ => of_data_type(&field.data_type),
+    }
+}
+
+fn of_data_type(data_type: &DataType) -> Option<ValueType> {
+    if let DataType::Decimal128(precision, scale) = data_type {
+        return Digits::new(*precision, u8::try_from(*scale).ok()?).ok().map(ValueType::Decimal);
+    }
+    let named = ValueType::NAMES.into_iter().map(|(_, value_type)| value_type);
+    named.into_iter().find(|value_type| value_type.data_type() == *data_type)
+}
