@@ -1,5 +1,5 @@
 //! Tables exchanged with pandas, DuckDB and Spark themselves: what they write is bound here, what comes out is read by them,
-//! and every value and type is compared.
+//! and every value and type is compared. Uploaded, it is the same as bound.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,20 @@ fn exchange(python: &Path, command: &str, folder: &Path) -> String {
     said
 }
 
+/// A file that was uploaded, and then added to itself, has the rows that it has where it is bound.
+fn check_upload(site: &Site, name: &str, file: &str) {
+    let uploaded = format!("{name}-uploaded");
+    let rows = |name: &str| {
+        let table = ["-p", "1", "-ns", "exchange", "-n", name];
+        site.ok(&[&["data", "download"], &table[..], &["-o", "-", "--null", "<missing>"]].concat())
+    };
+    let upload = ["data", "upload", "-p", "1", "-ns", "exchange", "-n", &uploaded, "--file", file];
+    for more in [&[][..], &["--if-exists", "merge", "--duplicates", "last"]] {
+        site.ok(&[&upload[..], more].concat());
+        assert!(rows(&uploaded) == rows(name), "{name} {more:?}");
+    }
+}
+
 #[test]
 fn tables_of_pandas_duckdb_and_spark_bind_here_and_ours_open_there() {
     let (site, python) = (Site::default(), python());
@@ -49,6 +63,7 @@ fn tables_of_pandas_duckdb_and_spark_bind_here_and_ours_open_there() {
             let back = folder.join(format!("{name}.back.{format}")).display().to_string();
             site.ok(&[&["data", "download"], &table[..], &["-o", &back]].concat());
         }
+        check_upload(&site, name, &file);
     }
 
     // A stored table's own folder, as the store's page says it is opened.

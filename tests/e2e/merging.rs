@@ -56,11 +56,11 @@ fn killed_at_any_time_the_old_table_or_the_one_with_all_rows_is_there_and_the_ne
     site.ok(&merge(&file, &[]));
     let whole = began.elapsed();
     let mut expected = BTreeMap::from([(0, 20_000), (100, ROWS)]);
-    let (mut killed, mut done) = (0, 0);
+    let mut killed = 0;
     for kill in 1..=KILLS {
         let file = rows(&site, kill.into(), ROWS);
         let mut child = site.command(&merge(&file, &[])).stdout(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(whole * kill * 6 / 5 / KILLS);
+        std::thread::sleep(whole * kill * 3 / 2 / KILLS);
         child.kill().unwrap();
         let was_killed = !child.wait().unwrap().success();
         killed += u32::from(was_killed);
@@ -68,12 +68,11 @@ fn killed_at_any_time_the_old_table_or_the_one_with_all_rows_is_there_and_the_ne
         if found != expected {
             expected.insert(kill.into(), ROWS);
             assert_eq!(found, expected, "kill {kill}: a mixture");
-            done += 1;
         } else {
             assert!(was_killed, "kill {kill}: acknowledged rows are not there");
         }
     }
-    assert!(killed > KILLS / 5 && done > 0, "{killed} were killed in time, {done} were done");
+    assert!(killed > KILLS / 5, "only {killed} were killed in time");
     site.ok(&merge(&rows(&site, 77, 10), &[]));
     expected.insert(77, 10);
     assert_eq!(stored(site.home()), expected);

@@ -196,7 +196,11 @@ fn standard_input_is_a_file_like_any_other_compressed_or_not() {
     let site = Site::default();
     let csv = rows(50_000, 3);
     let packed = zstd::encode_all(csv.as_bytes(), 1).unwrap();
-    for bytes in [csv.as_bytes(), &packed] {
+    let parquet = site.home().join("rows.parquet").display().to_string();
+    site.ok(&upload(&site.write("rows.csv", &csv), &[]));
+    site.ok(&["data", "download", "-p", "9999", "-ns", "n", "-n", "t", "-o", &parquet]);
+    let parquet = std::fs::read(&parquet).unwrap();
+    for bytes in [csv.as_bytes(), &packed, &parquet] {
         let arguments = upload("-", &["--if-exists", "replace", "--json"]);
         let mut child =
             site.command(&arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();

@@ -236,8 +236,8 @@ fn check_schema(schema: &TableSchema) -> Result<()> {
         let name = quoted(&field.name);
         match (&field.purpose, &field.data_type) {
             (Purpose::Ciphertext(_), _) => return refused(format!("column {name} has ciphertexts")),
-            (_, DataType::List(_) | DataType::Binary | DataType::FixedSizeBinary(_)) => {
-                return refused(format!("column {name} is {}, which no upload makes", field.data_type));
+            (_, DataType::List(_)) => {
+                return refused(format!("column {name} is {}, which no file is read as", field.data_type));
             }
             _ => {}
         }

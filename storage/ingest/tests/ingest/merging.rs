@@ -256,7 +256,7 @@ fn tables_that_no_file_has_rows_for_are_refused_by_name() {
     for (schema, expected) in [
         (TableSchema::keyed("n", KeyType::UInt64, vec![]).unwrap(), "its ids (\"n\") are UInt64"),
         (TableSchema::new(None, x(DataType::Float64)).unwrap(), "it has no column of ids"),
-        (text(x(DataType::Binary)), "column \"x\" is Binary, which no upload makes"),
+        (text(x(DataType::Binary)), "column \"x\" is Binary in the table, which no value of CSV becomes"),
         (text(x(list)), "column \"x\" is List"),
         (text(vec![Field::new("x", DataType::FixedSizeBinary(8)).purpose(cipher)]), "\"x\" has ciphertexts"),
         (text(x(DataType::UInt64)), "column \"x\" is UInt64 in the table, which no value of CSV becomes"),
