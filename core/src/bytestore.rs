@@ -39,8 +39,8 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     /// A small upload that fails with `AlreadyExists`, and changes nothing, when the name is taken.
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()>;
     /// A small upload that takes the place of `expected`, or fails with `Conflict`, and changes nothing, when the name has other
-    /// bytes or does not exist. Comparing and replacing are one step to `put`, `delete` and every other change of the name, in any process.
-    /// `Unsupported` where the medium cannot do that.
+    /// bytes or does not exist. Comparing and replacing are one step to `put`, `delete` and every other change of the name, in
+    /// any process. `Unsupported` where the medium cannot do that.
     async fn put_if_unchanged(&self, path: &str, _expected: Bytes, _bytes: Bytes) -> Result<()> {
         let text = format!("the {} store cannot replace {path} only if it is unchanged", self.info().name);
         Err(Error::new(ErrorKind::Unsupported, text))

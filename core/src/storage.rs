@@ -93,8 +93,9 @@ pub enum IfExists {
     /// The new table takes its place at the commit.
     Replace,
     /// The new table takes the place of this snapshot ([`StoredTable::snapshot`]) and of no other: for a table made of the rows
-    /// that it has. `Conflict` if the table was replaced or deleted since it was opened, decided at the commit in one step with the replacing, so that nobody's
-    /// rows are lost. `Unsupported` by a store whose medium cannot compare and replace in one step.
+    /// that it has. `Conflict` if the table was replaced or deleted since it was opened, decided at the commit in one step with
+    /// the replacing, so that nobody's rows are lost. `Unsupported` by a store whose medium cannot compare and replace in one
+    /// step.
     ReplaceSnapshot(String),
 }
 

@@ -6,10 +6,10 @@
 //! **It blocks the thread that polls it**, for as long as a local disk takes: engines poll from threads of their own, and a
 //! hop to an I/O pool would cost more than it hides. Do not put the root on a network mount that may hang.
 //!
-//! Files are written under another name, flushed, and then renamed (a local disk can; the trait does not ask for it); the
-//! folder is flushed after that. So what is there is whole, also after a power cut. Whoever replaces or removes a file holds a lock on its
-//! folder (`flock`) for that moment, so that "if unchanged" holds between processes. Files are 0600 and folders 0700: a
-//! table may be anybody's medical record.
+//! Files are written under another name, flushed, and then renamed (a local disk can; the trait does not ask for it); the folder
+//! is flushed after that. So what is there is whole, also after a power cut. Whoever replaces or removes a file holds a lock on
+//! its folder (`flock`) for that moment, so that "if unchanged" holds between processes. Files are 0600 and folders 0700: a table
+//! may be anybody's medical record.
 //!
 //! ```
 //! # use tributary_core::storage::Storage;

@@ -2,8 +2,8 @@
 //!
 //! Two departures, both in favour of the data: without a `dtype` types are inferred (FATE makes everything float32), and
 //! `na_values` are applied (FATE stores and forgets them). What has no meaning here (`role`, `party_id`, `match_id_range`,
-//! `tag_value_delimiter`) is accepted and ignored, as FATE does; what would have one that we do not give it is a problem. Two keys are ours:
-//! `if_exists` and `duplicates`, as on the command line.
+//! `tag_value_delimiter`) is accepted and ignored, as FATE does; what would have one that we do not give it is a problem. Two
+//! keys are ours: `if_exists` and `duplicates`, as on the command line.
 
 use tributary_core::{Error, Layout, Result, TableName};
 use tributary_document::{Item, Keys, Limits, Report, parse};

@@ -46,9 +46,9 @@ pub struct UploadOptions {
     pub duplicates: Duplicates,
     /// So many rows may be bad and are left out; a row more, and nothing is stored: 0.
     pub max_rejects: u64,
-    /// A file that bad rows are written to, as CSV with the columns file, line, column, reason, row; replaced if it is there. With
-    /// it all bad rows are looked for, also where they are too many. For a Parquet file, the line is the number of the row, and the row is
-    /// empty: it has no text.
+    /// A file that bad rows are written to, as CSV with the columns file, line, column, reason, row; replaced if it is there.
+    /// With it all bad rows are looked for, also where they are too many. For a Parquet file, the line is the number of the row,
+    /// and the row is empty: it has no text.
     pub reject_to: Option<PathBuf>,
     /// Folder of temporary files, made if it is not there: the system's. They have no names, and vanish with the process.
     pub scratch: PathBuf,
@@ -67,9 +67,9 @@ pub enum Existing {
     Fail,
     /// The new table takes its place.
     Replace,
-    /// The files' rows are added to it. They get its columns, by name: types and what they mean are those of the table, and nothing of it
-    /// changes, but that a feature may be missing if the files lack some. [`Duplicates`] decides about ids over all rows, those of the table
-    /// first. A table that does not exist is made.
+    /// The files' rows are added to it. They get its columns, by name: types and what they mean are those of the table, and
+    /// nothing of it changes, but that a feature may be missing if the files lack some. [`Duplicates`] decides about ids over all
+    /// rows, those of the table first. A table that does not exist is made.
     Merge,
 }
 

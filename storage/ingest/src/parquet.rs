@@ -1,9 +1,9 @@
 //! Parquet files of other programs to tables: their types are known, so the first pass reads only what can be wrong: ids, match ids,
 //! labels, weights, and columns whose values become those of another type.
 //!
-//! The first pass notes *which* rows are bad, a bit for each; where there are any, they are read again in the order of the files, and told
-//! or left out one by one. So all cores read, however many rows are bad memory stays small, and the first fault of the files is the
-//! one that is told.
+//! The first pass notes *which* rows are bad, a bit for each; where there are any, they are read again in the order of the files,
+//! and told or left out one by one. So all cores read, however many rows are bad memory stays small, and the first fault of the
+//! files is the one that is told.
 
 mod content;
 mod faults;

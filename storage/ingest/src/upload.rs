@@ -38,13 +38,14 @@ use crate::{csv, input, old, parquet};
 /// table that is there ([`Existing::Merge`]), behind its own.
 ///
 /// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`; `Conflict`
-/// when a file changes meanwhile, or the table that rows are added to; `Exhausted` when a disk is full. After an error nothing is stored, unless the
-/// message says so.
+/// when a file changes meanwhile, or the table that rows are added to; `Exhausted` when a disk is full. After an error nothing is
+/// stored, unless the message says so.
 ///
 /// `progress` is called on the upload's threads, one call at a time.
 ///
-/// Cost: the files, and a table that rows are added to, are read twice (a third time where ids seem to stand twice), after a copy of what is
-/// compressed or comes through a pipe. The table is written anew. Memory does not grow with the files, but for a bit a row that is left out and 64 bytes a megabyte.
+/// Cost: the files, and a table that rows are added to, are read twice (a third time where ids seem to stand twice), after a copy
+/// of what is compressed or comes through a pipe. The table is written anew. Memory does not grow with the files, but for a bit a
+/// row that is left out and 64 bytes a megabyte.
 pub async fn upload(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,

@@ -1,5 +1,5 @@
-//! What can be wrong with a row of a Parquet file: a value that does not fit its type; a missing id, match id, label or weight; a negative
-//! weight.
+//! What can be wrong with a row of a Parquet file: a value that does not fit its type; a missing id, match id, label or weight; a
+//! negative weight.
 
 use std::collections::BTreeMap;
 
