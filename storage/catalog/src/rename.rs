@@ -14,7 +14,8 @@ use crate::record::now_ms;
 /// only then the old one goes. Cut short, it leaves both, each whole; the same call then says that the new name exists,
 /// and either may be deleted.
 ///
-/// Errors: `NotFound`; `AlreadyExists` for the new name; `InvalidInput` if another store has the rows, or for equal names.
+/// Errors: `NotFound`; `Conflict` if somebody else stores the table anew meanwhile; `AlreadyExists` for the new name;
+/// `InvalidInput` if another store has the rows, or for equal names.
 pub async fn rename(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -49,9 +50,21 @@ async fn run(
     let copy = storage.copy(&stored, &storage.locate(to)?).await?;
     let renamed =
         TableRecord { table: to.clone(), uri: copy.uri.clone(), updated_ms: now_ms(), ..record.clone() };
-    if let Err(error) = meta.set(&renamed, Expect::Absent).await {
-        let left = storage.delete(&copy.uri).await.err();
-        return Err(left.map_or(error, |left| left.at("the copy was not removed")));
+    let recorded = match meta.set(&renamed, Expect::Absent).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            let left = storage.delete(&copy.uri).await.err();
+            return Err(left.map_or(error, |left| left.at("the copy was not removed")));
+        }
+    };
+    if let Ok(now) = storage.open(&record.uri).await
+        && now.snapshot != stored.snapshot
+    {
+        let left = || format!("rows were stored in {from} meanwhile, and {to} is without them; delete that");
+        storage.delete(&copy.uri).await.at(left)?;
+        meta.remove(to, recorded).await.at(left)?;
+        let text = "the table was replaced, or rows were added to it, meanwhile; it has its old name, rename it again";
+        return Err(Error::new(ErrorKind::Conflict, text));
     }
     let left = || format!("the table has its new name, but {from} is still there; delete it");
     storage.delete(&record.uri).await.at(left)?;

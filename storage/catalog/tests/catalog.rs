@@ -4,15 +4,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
-use tributary_catalog::{BindOptions, bind, rename, verify};
+use tributary_catalog::{BindOptions, Entry, bind, record, rename, verify};
 use tributary_core::bytestore::Upload;
-use tributary_core::meta::{StorageMeta, TableRecord};
+use tributary_core::meta::{Expect, StorageMeta, TableRecord, Version};
 use tributary_core::storage::{IfExists, Storage};
 use tributary_core::{Error, ErrorKind, Field, KeyType, Purpose, Result, TableName, TableSchema};
 
@@ -260,6 +260,81 @@ fn a_table_is_renamed_with_its_rows_and_record() {
     assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
     let left = |table: &str| site.folder.path().join("tables/n").join(table).exists();
     assert!(!left("t") && !left("own"), "no folder stays");
+}
+
+/// Records, and something that happens just before the next one is written.
+struct Meanwhile {
+    records: Arc<dyn StorageMeta>,
+    happens: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
+}
+
+#[async_trait::async_trait]
+impl StorageMeta for Meanwhile {
+    async fn get(&self, table: &TableName) -> Result<Option<(Version, TableRecord)>> {
+        self.records.get(table).await
+    }
+    async fn list(&self, namespace: Option<&str>) -> Result<Vec<(Version, TableRecord)>> {
+        self.records.list(namespace).await
+    }
+    async fn set(&self, record: &TableRecord, expect: Expect) -> Result<Version> {
+        let happens = self.happens.lock().unwrap().take();
+        if let Some(happens) = happens {
+            std::thread::spawn(happens).join().unwrap();
+        }
+        self.records.set(record, expect).await
+    }
+    async fn remove(&self, table: &TableName, expect: Version) -> Result<()> {
+        self.records.remove(table, expect).await
+    }
+}
+
+#[test]
+fn rows_that_are_stored_while_a_table_is_renamed_are_not_lost() {
+    let site = Site::new();
+    let (old, new) = (site.file("old.parquet", 0, 10), site.file("new.parquet", 0, 20));
+    site.bind(&[&old], |_| {}).unwrap();
+    let (storage, records) = (site.storage.clone(), site.meta.clone());
+    let replace = move || {
+        let mut options = BindOptions::new(name("t"), [&new]);
+        options.if_exists = IfExists::Replace;
+        block_on(bind(&storage, &records, options)).unwrap();
+    };
+    let meta: Arc<dyn StorageMeta> =
+        Arc::new(Meanwhile { records: site.meta.clone(), happens: Mutex::new(Some(Box::new(replace))) });
+    let error = block_on(rename(&site.storage, &meta, &name("t"), &name("u"))).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("it has its old name, rename it again"), "{error}");
+    assert_eq!(site.rows("t").unwrap().num_rows(), 20);
+    assert!(site.verify("t").unwrap());
+    assert_eq!(site.rows("u").unwrap_err().kind(), ErrorKind::NotFound);
+    block_on(rename(&site.storage, &meta, &name("t"), &name("u"))).unwrap();
+    assert_eq!(site.rows("u").unwrap().num_rows(), 20);
+}
+
+#[test]
+fn a_record_is_not_written_over_that_of_whoever_replaced_the_table_since() {
+    let site = Site::new();
+    let (old, new) = (site.file("old.parquet", 0, 10), site.file("new.parquet", 0, 20));
+    let bound = site.bind(&[&old], |_| {}).unwrap();
+    let stored = block_on(site.storage.open(&bound.uri)).unwrap();
+    let over = || Entry {
+        preview: Vec::new(),
+        origin: Vec::new(),
+        if_exists: IfExists::ReplaceSnapshot(stored.snapshot.clone()),
+    };
+    let late = |entry| block_on(record(&site.storage, &site.meta, &name("t"), &stored, entry));
+    assert_eq!(late(over()).unwrap().rows, 10);
+    let newest = site.bind(&[&new], |options| options.if_exists = IfExists::Replace).unwrap();
+    late(over()).unwrap();
+    assert_eq!(block_on(site.meta.get(&name("t"))).unwrap().unwrap().1, newest);
+    site.delete("t").unwrap();
+    assert_eq!(late(over()).unwrap_err().kind(), ErrorKind::Conflict);
 }
 
 #[test]
