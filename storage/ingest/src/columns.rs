@@ -7,10 +7,10 @@ use std::collections::HashSet;
 use arrow_schema::DataType;
 use tributary_core::schema::Key;
 use tributary_core::{Error, Field, KeyType, Purpose, Result, TableSchema};
+use tributary_csv::ValueType;
 use tributary_document::{quoted, suggestion};
 
 use crate::options::{ColumnOptions, SampleId, UploadOptions};
-use crate::value_type::ValueType;
 
 /// Name of the key column when ids are made.
 const MADE_ID: &str = "extend_sid";

@@ -6,10 +6,10 @@
 //! keys are ours: `if_exists` and `duplicates`, as on the command line.
 
 use tributary_core::{Error, Layout, Result, TableName};
+use tributary_csv::ValueType;
 use tributary_document::{Item, Keys, Limits, Report, parse};
 
 use crate::options::{Duplicates, Existing, Header, SampleId, UploadOptions};
-use crate::value_type::ValueType;
 
 /// FATE's own name of a type that has another one here.
 const OBJECT: &str = "object";

@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::{Error, Result, ResultExt};
+use tributary_csv::Local;
 use tributary_parquet::{Source, has_parquet};
 
 use crate::options::UploadOptions;
@@ -148,7 +149,7 @@ impl Input {
     }
 
     /// Opens it for reading; `Conflict` if it is not what it was.
-    pub fn open(&self) -> Result<Open> {
+    pub fn open(&self) -> Result<Local> {
         let file = match &self.medium {
             Medium::Copy(file) => file.clone(),
             Medium::Path { path, changed } => {
@@ -164,12 +165,12 @@ impl Input {
                 Arc::new(file)
             }
         };
-        Ok(Open { file, name: self.name.clone(), bytes: self.bytes })
+        Ok(Local::new(file, &self.name, self.bytes))
     }
 
     /// The error for an input that is not what it was.
     pub fn changed(&self) -> Error {
-        changed(&self.name)
+        Local::changed(&self.name)
     }
 }
 
@@ -177,31 +178,4 @@ fn format_of(file: &File, bytes: u64, name: &str) -> Result<Format> {
     let mut first = vec![0; bytes.min(Format::BYTES) as usize];
     file.read_exact_at(&mut first, 0).at(|| format!("read {name}"))?;
     Format::of(&first, name)
-}
-
-fn changed(name: &str) -> Error {
-    Error::new(ErrorKind::Conflict, format!("{name} changed while it was read; upload it again"))
-}
-
-/// An input, opened.
-#[derive(Debug, Clone)]
-pub(crate) struct Open {
-    file: Arc<File>,
-    name: String,
-    bytes: u64,
-}
-
-impl Open {
-    /// Its bytes.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Fills `to` from there on.
-    pub fn read_exact(&self, from: u64, to: &mut [u8]) -> Result<()> {
-        match self.file.read_exact_at(to, from) {
-            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(changed(&self.name)),
-            other => other.at(|| format!("read {}", self.name)),
-        }
-    }
 }

@@ -47,12 +47,10 @@ mod sorter;
 mod stats;
 mod summary;
 mod upload;
-mod value;
-mod value_type;
 
 pub use conf::from_fate;
-pub use options::{ColumnOptions, Duplicates, Existing, Header, Quoting, SampleId, UploadOptions};
+pub use options::{ColumnOptions, Duplicates, Existing, Header, SampleId, UploadOptions};
 pub use progress::{Progress, Stage};
 pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Summary};
+pub use tributary_csv::{Digits, Quoting, ValueType};
 pub use upload::{dry_run, upload};
-pub use value_type::{Digits, ValueType};

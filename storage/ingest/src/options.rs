@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tributary_core::{TableName, meta::TableRecord};
-
-use crate::value_type::ValueType;
+use tributary_csv::{Quoting, ValueType};
 
 /// An upload. [`UploadOptions::new`] has the defaults; change what differs.
 #[derive(Debug, Clone)]
@@ -80,16 +79,6 @@ pub struct ColumnOptions {
     pub value_type: Option<ValueType>,
     /// Its spellings of a missing value, if they differ from those of the upload.
     pub nulls: Option<Vec<String>>,
-}
-
-/// What `"` means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Quoting {
-    /// As RFC 4180 has it: `"` around a value, `""` for one within; anything else is an error.
-    #[default]
-    Rfc4180,
-    /// A letter like any other.
-    None,
 }
 
 /// Where the names of the columns are.

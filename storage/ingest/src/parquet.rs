@@ -14,20 +14,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use tributary_core::{Error, Field, Purpose, Result, TableSchema};
+use tributary_csv::{Quoting, ValueType};
 use tributary_parquet::{Files, Source};
 
 use crate::columns::{Column, Columns, KeySource};
 use crate::content::Content as _;
 use crate::duplicates::{Repeated, Search};
 use crate::old::OldTable;
-use crate::options::{Header, Quoting, UploadOptions};
+use crate::options::{Header, UploadOptions};
 use crate::progress::{Meter, Stage};
 use crate::rejects::Rejects;
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
 use crate::summary::ColumnSummary;
 use crate::upload::Prepared;
-use crate::value_type::ValueType;
 use content::{Foreign, ForeignRows};
 use faults::Look;
 

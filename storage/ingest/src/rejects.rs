@@ -11,12 +11,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use tributary_core::{Error, Result, ResultExt};
+use tributary_csv::{Kind, NOT_TEXT, ValueType};
 
 use crate::content::Origin;
-use crate::csv::{NOT_TEXT, Place};
+use crate::csv::Place;
 use crate::options::UploadOptions;
-use crate::value::Kind;
-use crate::value_type::ValueType;
 
 /// A bad row.
 #[derive(Debug, Clone)]

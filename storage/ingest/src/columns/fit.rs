@@ -9,7 +9,7 @@ use tributary_document::quoted;
 
 use super::{Column, MADE_ID};
 use crate::options::{SampleId, UploadOptions};
-use crate::value_type::{Digits, ValueType};
+use tributary_csv::{Digits, ValueType};
 
 /// Names that a message lists.
 const LISTED: usize = 10;

@@ -9,12 +9,11 @@ use arrow_array::{ArrayRef, RecordBatch};
 use futures::{StreamExt, stream};
 use tributary_core::computing::RowStream;
 use tributary_core::{Result, TableSchema};
+use tributary_csv::{ColumnBuilder, builder, is_null};
 
 use crate::columns::{KeySource, TypedColumn};
 use crate::content::{Content, Preview, shortened};
-use crate::csv::builder::{ColumnBuilder, builder};
 use crate::csv::source::{Mark, Rows, Source};
-use crate::csv::survey::is_null;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
 

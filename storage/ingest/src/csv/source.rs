@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use tributary_core::{Error, Result};
+use tributary_csv::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
+use tributary_csv::{Dialect, Fault, Local, NOT_TEXT, Records};
 use tributary_document::quoted;
 
-use crate::csv::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
-use crate::csv::records::{Dialect, Fault, Records};
-use crate::input::{Input, Open};
-use crate::options::{Header, Quoting, UploadOptions};
+use crate::input::Input;
+use crate::options::{Header, UploadOptions};
 
 /// What some programs put before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -46,7 +46,7 @@ pub(crate) struct Mark {
 impl Source {
     /// Reads the names of the columns; all files must have the same.
     pub fn open(options: &UploadOptions, inputs: Vec<Input>) -> Result<Self> {
-        let dialect = dialect(options)?;
+        let dialect = Dialect::new(options.delimiter, options.quoting)?;
         let mut source = Self { inputs, starts: Vec::new(), dialect, names: Vec::new() };
         if let Header::Names(names) = &options.header {
             source.names.clone_from(names);
@@ -71,9 +71,9 @@ impl Source {
         }
         let mut records = Records::new(self.dialect);
         let chunks = Chunks::new([(begin, open.bytes())].into_iter(), CHUNK_BYTES);
-        if chunks.len() > 0 {
+        if chunks.count() > 0 {
             let chunk = chunks.get(0);
-            let block = block::block(&open, &chunk, 0, &Turns::new(self.dialect.quoting), Vec::new())?;
+            let block = block::block(&open, &chunk, 0, &Turns::new(self.dialect.quoting()), Vec::new())?;
             if let Some(block) = block {
                 records.load(Block { line: 1, ..block });
             }
@@ -86,8 +86,8 @@ impl Source {
         }
         if file == 0 {
             self.names = match header {
-                Header::Numbered => (0..records.len()).map(|i| format!("x{i}")).collect(),
-                _ => (0..records.len()).map(|i| records.get(i).to_owned()).collect(),
+                Header::Numbered => (0..records.width()).map(|i| format!("x{i}")).collect(),
+                _ => (0..records.width()).map(|i| records.get(i).to_owned()).collect(),
             };
             self.check_names()?;
         }
@@ -190,9 +190,9 @@ impl Source {
 
     fn check_header(&self, file: usize, records: &Records) -> Result<()> {
         let place = Place { file, line: records.line() };
-        for i in 0..records.len().max(self.names.len()) {
+        for i in 0..records.width().max(self.names.len()) {
             let expected = self.names.get(i).map(String::as_str);
-            let got = (i < records.len()).then(|| records.get(i));
+            let got = (i < records.width()).then(|| records.get(i));
             if expected != got {
                 let name = |name: Option<&str>| name.map_or("none".to_owned(), quoted);
                 let reason = format!("column {} is {}, expected {}", i + 1, name(got), name(expected));
@@ -203,21 +203,6 @@ impl Source {
     }
 }
 
-/// For a value that has bytes of another encoding.
-pub(crate) const NOT_TEXT: &str = "text that is not UTF-8; save the file as UTF-8";
-
-fn dialect(options: &UploadOptions) -> Result<Dialect> {
-    let delimiter = options.delimiter;
-    let quote = options.quoting == Quoting::Rfc4180 && delimiter == b'"';
-    if quote || matches!(delimiter, b'\n' | b'\r') || !delimiter.is_ascii() {
-        let shown = (delimiter as char).escape_default();
-        return Err(Error::invalid(format!(
-            "delimiter '{shown}', expected one ASCII character that is neither a quote nor the end of a line"
-        )));
-    }
-    Ok(Dialect { delimiter, quoting: options.quoting })
-}
-
 /// The rows from a mark on, one at a time, as the first pass left them: bad ones too.
 #[derive(Debug)]
 pub(crate) struct Rows {
@@ -225,7 +210,7 @@ pub(crate) struct Rows {
     marks: Arc<[Mark]>,
     /// The next mark.
     mark: usize,
-    open: Option<(usize, Open)>,
+    open: Option<(usize, Local)>,
     records: Records,
     place: usize,
     next: u64,

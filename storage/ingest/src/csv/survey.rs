@@ -13,18 +13,16 @@ use std::thread;
 
 use tributary_core::layout::hash_bytes;
 use tributary_core::{Error, Purpose, Result};
+use tributary_csv::block::{self, CHUNK_BYTES, Chunk, Chunks, Turns};
+use tributary_csv::{Fault, Kind, Local, Records, ValueType, float64, is_null, kind_of};
 
 use crate::columns::{Column, Columns, KeySource, TypedColumn};
-use crate::csv::block::{self, CHUNK_BYTES, Chunk, Chunks, Turns};
-use crate::csv::records::{Fault, Records};
 use crate::csv::source::{Mark, Place, Source};
 use crate::options::UploadOptions;
 use crate::progress::{Meter, Stage};
 use crate::rejects::{Reason, Reject, Rejects};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
-use crate::value::{Kind, float64, kind_of};
-use crate::value_type::ValueType;
 
 /// Most marks kept: beyond, chunks are larger.
 const MAX_MARKS: u64 = 65_536;
@@ -74,11 +72,11 @@ pub(crate) fn survey(
 ) -> Result<Survey> {
     meter.begin(Stage::Check, source.bytes());
     let chunks = source.chunks(CHUNK_BYTES.max(source.bytes() / MAX_MARKS));
-    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(chunks.len()).max(1);
+    let workers = thread::available_parallelism().map_or(1, NonZero::get).min(chunks.count()).max(1);
     let whole = Whole {
         rows: 0,
         line: 0,
-        marks: Vec::with_capacity(chunks.len()),
+        marks: Vec::with_capacity(chunks.count()),
         columns: vec![SeenColumn::default(); columns.values.len()],
         rejected: RowSet::default(),
         rejects,
@@ -90,7 +88,7 @@ pub(crate) fn survey(
         columns,
         meter,
         chunks,
-        turns: Turns::new(source.dialect().quoting),
+        turns: Turns::new(source.dialect().quoting()),
         next: AtomicUsize::new(0),
         whole: Mutex::new(whole),
     };
@@ -100,7 +98,7 @@ pub(crate) fn survey(
         let panicked = |_| Err(Error::bug("a thread of the first pass panicked"));
         workers.into_iter().map(|worker| worker.join().unwrap_or_else(panicked)).collect()
     });
-    let chunks = pass.chunks.len();
+    let chunks = pass.chunks.count();
     let whole = pass.whole.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     whole.outcome?;
     let ids = ids.into_iter().collect::<Result<_>>()?;
@@ -167,7 +165,7 @@ impl<'a> Pass<'a> {
         let mut open = None;
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
-            if index >= self.chunks.len() || self.meter.check().is_err() {
+            if index >= self.chunks.count() || self.meter.check().is_err() {
                 return Ok(ids);
             }
             let part = self.look(index, &mut open, &mut records, &mut ids);
@@ -178,7 +176,7 @@ impl<'a> Pass<'a> {
     fn look(
         &self,
         index: usize,
-        open: &mut Option<(usize, crate::input::Open)>,
+        open: &mut Option<(usize, Local)>,
         records: &mut Records,
         ids: &mut Sorter<()>,
     ) -> Result<Part> {
@@ -243,8 +241,8 @@ impl<'a> Pass<'a> {
     #[inline]
     fn check(&self, records: &Records, seen: &mut [SeenColumn]) -> Result<(), (Option<usize>, Reason)> {
         let expected = self.source.names().len();
-        if records.len() != expected {
-            return Err((None, Reason::Width { got: records.len(), expected }));
+        if records.width() != expected {
+            return Err((None, Reason::Width { got: records.width(), expected }));
         }
         if let Some(column) = records.not_text() {
             return Err((Some(column), Reason::NotText));
@@ -273,7 +271,7 @@ impl<'a> Pass<'a> {
             let done = part.and_then(|part| whole.take(part, self));
             if done.is_err() {
                 whole.outcome = done;
-                self.next.store(self.chunks.len(), Ordering::Relaxed);
+                self.next.store(self.chunks.count(), Ordering::Relaxed);
             }
         }
     }
@@ -306,15 +304,6 @@ impl Whole<'_> {
         self.rows += part.rows;
         self.line += part.lines;
         pass.meter.add(part.rows, part.chunk.to - part.chunk.from)
-    }
-}
-
-/// Whether a cell stands for a missing value.
-#[inline]
-pub(crate) fn is_null(cell: &str, spellings: &[String]) -> bool {
-    match spellings {
-        [only] => only == cell,
-        several => several.iter().any(|spelling| spelling == cell),
     }
 }
 

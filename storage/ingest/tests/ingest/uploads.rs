@@ -165,7 +165,7 @@ fn a_file_that_changes_between_the_passes_is_refused() {
     };
     let error = block_on(upload(&site.storage, &site.meta, options, report)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.to_string().ends_with("changed while it was read; upload it again"), "{error}");
+    assert!(error.to_string().ends_with("changed while it was read; try again"), "{error}");
     assert_eq!(site.store.leftovers(), 0);
 }
 

@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
+use tributary_core::suggest::{quoted, suggestion};
 use tributary_core::{Error, Result};
-use tributary_document::{quoted, suggestion};
 
 use crate::value::{
     Kind, boolean, date, decimal, float32, has_exponent, integer, kind_of, timestamp, timestamp_utc,
@@ -102,7 +102,7 @@ impl ValueType {
     }
 
     /// For messages: what a cell of this type looks like.
-    pub(crate) fn form(self) -> Cow<'static, str> {
+    pub fn form(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Int32 => "an integer of 32 bits",
             Self::Int64 => "an integer of 64 bits",
@@ -121,7 +121,7 @@ impl ValueType {
 
     /// Whether a cell has a value of this type: exactly when its column accepts it.
     #[inline]
-    pub(crate) fn fits(self, cell: &str) -> bool {
+    pub fn fits(self, cell: &str) -> bool {
         match self {
             Self::Int32 => integer::<i32>(cell).is_some(),
             Self::Int64 => integer::<i64>(cell).is_some(),

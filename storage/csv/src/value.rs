@@ -10,7 +10,7 @@ use crate::value_type::Digits;
 /// The form of one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub(crate) enum Kind {
+pub enum Kind {
     /// An integer of 64 bits.
     Integer,
     /// An integer of more bits.
@@ -32,7 +32,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    /// All of them, by their number.
+    pub const ALL: [Self; 9] = [
         Self::Integer,
         Self::LongInteger,
         Self::Decimal,
@@ -45,7 +46,7 @@ impl Kind {
     ];
 
     /// For messages, which never show a cell itself.
-    pub(crate) fn described(self) -> &'static str {
+    pub fn described(self) -> &'static str {
         match self {
             Self::Integer => "an integer",
             Self::LongInteger => "an integer beyond 64 bits",
@@ -61,7 +62,8 @@ impl Kind {
 }
 
 /// What a cell looks like. Spaces around it do not count.
-pub(crate) fn kind_of(cell: &str) -> Kind {
+#[inline]
+pub fn kind_of(cell: &str) -> Kind {
     let cell = cell.trim_ascii();
     let bytes = cell.as_bytes();
     match bytes.first() {
@@ -142,7 +144,8 @@ pub(crate) fn integer<T: FromStr>(cell: &str) -> Option<T> {
 }
 
 /// A finite number.
-pub(crate) fn float64(cell: &str) -> Option<f64> {
+#[inline]
+pub fn float64(cell: &str) -> Option<f64> {
     cell.trim_ascii().parse().ok().filter(|value: &f64| value.is_finite())
 }
 

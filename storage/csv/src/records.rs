@@ -9,30 +9,65 @@
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr3_iter};
-use tributary_core::TableSchema;
+use tributary_core::{Error, TableSchema};
 
-use crate::csv::block::{Block, MAX_RECORD_BYTES};
-use crate::options::Quoting;
+use crate::block::{Block, MAX_RECORD_BYTES};
+
+/// What `"` means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Quoting {
+    /// As RFC 4180 has it: `"` around a value, `""` for one within; anything else is an error.
+    #[default]
+    Rfc4180,
+    /// A letter like any other.
+    None,
+}
 
 /// How files write records.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Dialect {
-    pub delimiter: u8,
-    pub quoting: Quoting,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dialect {
+    delimiter: u8,
+    quoting: Quoting,
+}
+
+impl Dialect {
+    /// `delimiter` stands between the values of a record. `InvalidInput` unless it is ASCII, and means nothing else.
+    pub fn new(delimiter: u8, quoting: Quoting) -> Result<Self, Error> {
+        let quote = quoting == Quoting::Rfc4180 && delimiter == b'"';
+        if quote || matches!(delimiter, b'\n' | b'\r') || !delimiter.is_ascii() {
+            let shown = (delimiter as char).escape_default();
+            return Err(Error::invalid(format!(
+                "delimiter '{shown}', expected one ASCII character that is neither a quote nor the end of a line"
+            )));
+        }
+        Ok(Self { delimiter, quoting })
+    }
+
+    /// Between the values of a record.
+    pub fn delimiter(self) -> u8 {
+        self.delimiter
+    }
+
+    /// What `"` means.
+    pub fn quoting(self) -> Quoting {
+        self.quoting
+    }
 }
 
 /// Why records cannot be told apart from here on.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub struct Fault {
+    /// Line of the file, if the block knew its own.
     pub line: u64,
     /// Position of the value within the record, from 0.
     pub field: Option<usize>,
+    /// What is wrong, and how to mend it.
     pub reason: String,
 }
 
 /// The records of one block, one at a time; blank lines are none.
 #[derive(Debug)]
-pub(crate) struct Records {
+pub struct Records {
     dialect: Dialect,
     /// The block, and behind it those values of the current record that are not in the block as they are meant.
     text: String,
@@ -102,7 +137,8 @@ impl Records {
     }
 
     /// Number of values in the current record; what is beyond the widest table counts as one.
-    pub fn len(&self) -> usize {
+    #[inline]
+    pub fn width(&self) -> usize {
         self.fields.len()
     }
 
@@ -114,6 +150,7 @@ impl Records {
     }
 
     /// Line on which the current record begins.
+    #[inline]
     pub fn line(&self) -> u64 {
         self.line
     }
@@ -124,11 +161,13 @@ impl Records {
     }
 
     /// Bytes of the file that the current record takes, with the end of its line.
+    #[inline]
     pub fn span(&self) -> Range<u64> {
         self.byte + self.begin as u64..self.byte + self.at as u64
     }
 
     /// The first value of the current record with bytes that are no UTF-8, if there are any.
+    #[inline]
     pub fn not_text(&self) -> Option<usize> {
         let first = *self.strange.get(self.strange.partition_point(|byte| *byte < self.begin))?;
         if first >= self.at {
@@ -296,7 +335,7 @@ mod tests {
     }
 
     fn read(text: &[u8], quoting: Quoting) -> Result<Vec<(u64, Vec<String>)>, String> {
-        let mut records = Records::new(Dialect { delimiter: b',', quoting });
+        let mut records = Records::new(Dialect::new(b',', quoting).unwrap());
         records.load(block(text));
         let mut found = Vec::new();
         let mut next = || {
@@ -309,7 +348,7 @@ mod tests {
                         reason: "not text".into(),
                     });
                 }
-                let fields = (0..records.len()).map(|i| records.get(i).to_owned()).collect();
+                let fields = (0..records.width()).map(|i| records.get(i).to_owned()).collect();
                 found.push((records.line(), fields));
             }
             Ok(more)
@@ -380,7 +419,7 @@ mod tests {
     #[test]
     fn a_record_too_long_or_too_wide_is_not_taken_for_another() {
         for text in ["id\nxxx", "id\n\"xxx", "id\n\"x\"\"", "id\n\"x\",y"] {
-            let mut records = Records::new(Dialect { delimiter: b',', quoting: Quoting::Rfc4180 });
+            let mut records = Records::new(Dialect::new(b',', Quoting::Rfc4180).unwrap());
             records.load(Block { whole: false, ..block(text.as_bytes()) });
             assert!(records.advance().unwrap());
             let Err(Fault { line: 2, reason, .. }) = records.advance() else { panic!("it was read") };
@@ -394,7 +433,7 @@ mod tests {
 
     #[test]
     fn a_record_knows_its_bytes() {
-        let mut records = Records::new(Dialect { delimiter: b',', quoting: Quoting::Rfc4180 });
+        let mut records = Records::new(Dialect::new(b',', Quoting::Rfc4180).unwrap());
         records.load(Block { byte: 100, ..block(b"a,b\r\n\n\"c\"\"\",d\ne") });
         let mut spans = Vec::new();
         while records.advance().unwrap() {

@@ -12,19 +12,20 @@ use std::sync::{Condvar, Mutex};
 use memchr::{memchr_iter, memchr2_iter};
 use tributary_core::{Error, ErrorKind, Result};
 
-use crate::input::Open;
-use crate::options::Quoting;
+use crate::local::Local;
+use crate::records::Quoting;
 
 /// A record may have at least so many bytes; a longer one is refused, so that a wrong quote cannot fill memory.
-pub(crate) const MAX_RECORD_BYTES: usize = 16 << 20;
+pub const MAX_RECORD_BYTES: usize = 16 << 20;
 /// Bytes of a file that one thread looks at at once. Few enough to stay in the cache.
-pub(crate) const CHUNK_BYTES: u64 = 1 << 20;
+pub const CHUNK_BYTES: u64 = 1 << 20;
 /// Read at once to find the end of a chunk's last record.
 const TAIL_BYTES: usize = 64 << 10;
 
 /// Records of a file, one after another.
 #[derive(Debug)]
-pub(crate) struct Block {
+pub struct Block {
+    /// As they are in the file.
     pub bytes: Vec<u8>,
     /// Where it begins in the file.
     pub byte: u64,
@@ -36,9 +37,12 @@ pub(crate) struct Block {
 
 /// A stretch of a file between two places that have nothing to do with records.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Chunk {
+pub struct Chunk {
+    /// Of several files, which.
     pub file: usize,
+    /// Its first byte.
     pub from: u64,
+    /// The byte behind its last.
     pub to: u64,
     /// Whether a record begins at `from`.
     pub is_first: bool,
@@ -48,28 +52,30 @@ pub(crate) struct Chunk {
 
 /// All chunks of all files, in order.
 #[derive(Debug)]
-pub(crate) struct Chunks {
+pub struct Chunks {
     /// Of each file: where its records begin, its bytes, and the number of its first chunk.
     files: Vec<(u64, u64, usize)>,
-    len: usize,
+    count: usize,
     chunk_bytes: u64,
 }
 
 impl Chunks {
     /// `files`: where the records of each begin, and its bytes.
     pub fn new(files: impl Iterator<Item = (u64, u64)>, chunk_bytes: u64) -> Self {
-        let (mut len, mut first) = (0, Vec::new());
+        let (mut count, mut first) = (0, Vec::new());
         for (from, bytes) in files {
-            first.push((from, bytes, len));
-            len += (bytes.saturating_sub(from)).div_ceil(chunk_bytes) as usize;
+            first.push((from, bytes, count));
+            count += (bytes.saturating_sub(from)).div_ceil(chunk_bytes) as usize;
         }
-        Self { files: first, len, chunk_bytes }
+        Self { files: first, count, chunk_bytes }
     }
 
-    pub fn len(&self) -> usize {
-        self.len
+    /// How many.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
+    /// One of them, by its number below [`Chunks::count`].
     pub fn get(&self, index: usize) -> Chunk {
         let file = self.files.partition_point(|(_, _, first)| *first <= index) - 1;
         let (from, bytes, first) = self.files[file];
@@ -81,7 +87,7 @@ impl Chunks {
 
 /// Tells each chunk, in order, whether it begins within quotes. Where quotes mean nothing, nobody waits.
 #[derive(Debug)]
-pub(crate) struct Turns {
+pub struct Turns {
     quoting: Quoting,
     state: Mutex<Turn>,
     changed: Condvar,
@@ -95,6 +101,7 @@ struct Turn {
 }
 
 impl Turns {
+    /// Of files written so; the first chunk has the first turn.
     pub fn new(quoting: Quoting) -> Self {
         Self { quoting, state: Mutex::default(), changed: Condvar::new() }
     }
@@ -132,8 +139,8 @@ impl Turns {
 
 /// The records that begin in a chunk (behind its first byte, unless it is a file's first, and up to the first byte of the
 /// next one), if there are any. Their line is not known yet.
-pub(crate) fn block(
-    file: &Open,
+pub fn block(
+    file: &Local,
     chunk: &Chunk,
     index: usize,
     turns: &Turns,
@@ -166,7 +173,7 @@ pub(crate) fn block(
 
 /// Reads on to the end of the record at the end of `bytes`; false if that is too far away.
 fn append_tail(
-    file: &Open,
+    file: &Local,
     mut from: u64,
     bytes: &mut Vec<u8>,
     mut quoted: bool,
@@ -203,7 +210,7 @@ fn border(bytes: &[u8], quoted: &mut bool, quoting: Quoting) -> Option<usize> {
 }
 
 /// A block whose place is known.
-pub(crate) fn known(file: &Open, range: Range<u64>, line: u64, mut bytes: Vec<u8>) -> Result<Block> {
+pub fn known(file: &Local, range: Range<u64>, line: u64, mut bytes: Vec<u8>) -> Result<Block> {
     bytes.clear();
     bytes.resize((range.end - range.start) as usize, 0);
     file.read_exact(range.start, &mut bytes)?;
@@ -213,35 +220,29 @@ pub(crate) fn known(file: &Open, range: Range<u64>, line: u64, mut bytes: Vec<u8
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tributary_core::TableName;
 
     use super::*;
-    use crate::csv::records::{Dialect, Records};
-    use crate::input;
-    use crate::options::UploadOptions;
-    use crate::progress::Meter;
+    use crate::records::{Dialect, Records};
 
-    fn open(text: &[u8]) -> (tempfile::TempDir, Open) {
+    fn open(text: &[u8]) -> (tempfile::TempDir, Local) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         std::fs::write(&path, text).unwrap();
         (folder, reopen(&path))
     }
 
-    fn reopen(path: &std::path::Path) -> Open {
-        let options = UploadOptions::new(TableName::new("ns", "name").unwrap(), [path]);
-        let input::Inputs::Csv(inputs) = input::open_all(&options, &Meter::new(|_| {})).unwrap() else {
-            panic!("it is no CSV file")
-        };
-        inputs[0].open().unwrap()
+    fn reopen(path: &std::path::Path) -> Local {
+        let file = std::fs::File::open(path).unwrap();
+        let bytes = file.metadata().unwrap().len();
+        Local::new(file.into(), "rows.csv", bytes)
     }
 
     /// Values of all records with the bytes that they take, up to the first fault.
-    fn read(file: &Open, chunk_bytes: u64, quoting: Quoting) -> (Vec<(Range<u64>, String)>, bool) {
+    fn read(file: &Local, chunk_bytes: u64, quoting: Quoting) -> (Vec<(Range<u64>, String)>, bool) {
         let chunks = Chunks::new([(0, file.bytes())].into_iter(), chunk_bytes);
         let (turns, mut found) = (Turns::new(quoting), Vec::new());
-        let mut records = Records::new(Dialect { delimiter: b',', quoting });
-        for index in 0..chunks.len() {
+        let mut records = Records::new(Dialect::new(b',', quoting).unwrap());
+        for index in 0..chunks.count() {
             let memory = records.unload();
             let Some(block) = block(file, &chunks.get(index), index, &turns, memory).unwrap() else {
                 continue;
@@ -253,7 +254,7 @@ mod tests {
                     Ok(false) => break,
                     Err(_) => return (found, false),
                 }
-                let values: Vec<&str> = (0..records.len()).map(|i| records.get(i)).collect();
+                let values: Vec<&str> = (0..records.width()).map(|i| records.get(i)).collect();
                 found.push((records.span(), values.join("|")));
             }
         }

@@ -1,0 +1,35 @@
+//! CSV: the one crate that knows the format for reading.
+//!
+//! From bytes to values in three steps, each on its own: [`mod@block`] cuts files into blocks of whole records, so that many threads
+//! can read one file; [`Records`] are the records of a block; a [`ColumnBuilder`] makes a column of a [`ValueType`] of their
+//! cells. Which columns there are, what to do with bad rows and where the files come from is the business of whoever reads.
+//!
+//! What is not as RFC 4180 has it is an error with its line, and so is a value that is not of its column's type; nothing is guessed
+//! or rounded. Messages never show a value.
+
+#![warn(missing_docs)]
+
+pub mod block;
+mod local;
+mod records;
+mod value_type;
+mod value;
+mod builder;
+
+pub use builder::{ColumnBuilder, builder};
+pub use local::Local;
+pub use records::{Dialect, Fault, Quoting, Records};
+pub use value::{Kind, float64, kind_of};
+pub use value_type::{Digits, ValueType};
+
+/// For a value that has bytes of another encoding.
+pub const NOT_TEXT: &str = "text that is not UTF-8; save the file as UTF-8";
+
+/// Whether a cell stands for a missing value.
+#[inline]
+pub fn is_null(cell: &str, spellings: &[String]) -> bool {
+    match spellings {
+        [only] => only == cell,
+        several => several.iter().any(|spelling| spelling == cell),
+    }
+}
