@@ -1,5 +1,6 @@
 //! The arguments as given. Resolved where they are used.
 
+mod reading;
 mod table;
 mod upload;
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use reading::Reading;
 pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 

@@ -17,7 +17,7 @@ use tributary_runtime::Home;
 
 use crate::args;
 use crate::exit::{Failure, STOPPED};
-use crate::{job, render, table};
+use crate::{job, reading, render, table};
 
 /// More threads gain nothing: reading is one's work.
 const MOST_THREADS: usize = 8;
@@ -109,7 +109,7 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     let format = match format {
         args::Format::Csv => {
             let mut csv = CsvOptions::default();
-            csv.delimiter = crate::upload::delimiter(&download.delimiter)?;
+            csv.delimiter = reading::delimiter(&download.delimiter)?;
             csv.header = !download.no_header;
             csv.null.clone_from(&download.null);
             Format::Csv(csv)

@@ -2,6 +2,7 @@
 
 mod args;
 mod bench;
+mod bind;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod component;
@@ -12,6 +13,7 @@ mod exit;
 mod history;
 mod job;
 mod output;
+mod reading;
 mod render;
 mod table;
 mod upload;

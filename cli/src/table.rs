@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use serde_json::{Value, json};
-use tributary_catalog::BindOptions;
 use tributary_core::meta::{StorageMeta, TableRecord, Version};
-use tributary_core::storage::IfExists;
 use tributary_core::{Error, ErrorKind, PartyId, Purpose, Result, TableName, TableSchema};
 use tributary_flow::record::Records;
 use tributary_runtime::Home;
 
-use crate::args::{self, PartyArg, TableArg, TableCommand};
+use crate::args::{PartyArg, TableArg, TableCommand};
 use crate::exit::Failure;
 use crate::render;
 
@@ -61,7 +59,7 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
                 false => show_columns(&schema)?,
             }
         }
-        TableCommand::Bind(bind) => self::bind(home, bind)?,
+        TableCommand::Bind(bind) => crate::bind::run(home, bind)?,
         TableCommand::Rename { table, to_namespace, to_name, wait } => {
             let (id, name) = named(home, table)?;
             let namespace = to_namespace.as_ref().unwrap_or(&name.namespace);
@@ -119,35 +117,6 @@ fn await_readers(home: &Home, party: &PartyId, table: &TableName, seconds: u64) 
     }
 }
 
-fn bind(home: &Home, bind: &args::Bind) -> Result<()> {
-    let id = party(home, &bind.party)?;
-    let (storage, meta) = home.tables(&id)?;
-    let table = TableName::new(bind.namespace.as_str(), bind.name.as_str())?;
-    let mut options = BindOptions::new(table, &bind.file);
-    options.id.clone_from(&bind.id);
-    options.match_id.clone_from(&bind.match_id);
-    options.label.clone_from(&bind.label);
-    options.weight.clone_from(&bind.weight);
-    options.skip.clone_from(&bind.skip);
-    options.partitions = bind.partitions;
-    options.if_exists = match bind.if_exists {
-        args::IfExists::Fail => IfExists::Fail,
-        args::IfExists::Replace => IfExists::Replace,
-    };
-    let record = block_on(tributary_catalog::bind(&storage, &meta, options))?;
-    if bind.json {
-        return render::json(&record);
-    }
-    show_columns(&record.schema)?;
-    render::line(format!(
-        "\nbound {}: {} rows in {} partitions, {} of files that stay where they are",
-        record.table,
-        render::count(record.rows),
-        record.layout.partitions(),
-        render::bytes(record.bytes)
-    ))
-}
-
 fn verify(home: &Home, arg: &TableArg) -> Result<()> {
     let (id, name) = named(home, arg)?;
     let (storage, meta) = home.tables(&id)?;
@@ -192,7 +161,7 @@ fn purpose(purpose: &Purpose) -> String {
     }
 }
 
-fn show_columns(schema: &TableSchema) -> Result<()> {
+pub(crate) fn show_columns(schema: &TableSchema) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let row = |column: &Value| {
         let null = if column["nullable"] == true { "may be" } else { "never" };

@@ -1,18 +1,16 @@
 //! `data upload`.
 
-mod progress;
+pub(crate) mod progress;
 
 use std::process::ExitCode;
 
 use futures::executor::block_on;
 use tributary_core::{Error, Result, ResultExt, TableName};
-use tributary_ingest::{
-    ColumnSummary, DryRun, Duplicates, Existing, Header, Merged, Quoting, SampleId, Summary, UploadOptions,
-};
+use tributary_ingest::{ColumnSummary, DryRun, Duplicates, Existing, Merged, Stage, Summary, UploadOptions};
 use tributary_runtime::Home;
 
 use crate::exit::Failure;
-use crate::{args, render, table};
+use crate::{args, reading, render, table};
 
 /// Rows that a dry run shows.
 const SHOWN_ROWS: usize = 10;
@@ -22,7 +20,8 @@ pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failur
     let (storage, meta) = home.tables(&party)?;
     let mut options = options(upload)?;
     options.scratch = home.party(&party).join("tmp");
-    let progress = progress::show(!upload.json);
+    let last = if upload.dry_run { Stage::Check } else { Stage::Write };
+    let progress = progress::show(!upload.json, last);
     if upload.dry_run {
         options.preview_rows = SHOWN_ROWS;
         let found = block_on(tributary_ingest::dry_run(&storage, &meta, options, progress))?;
@@ -70,40 +69,7 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
     if !upload.file.is_empty() {
         options.files.clone_from(&upload.file);
     }
-    if let Some(delimiter) = &upload.delimiter {
-        options.delimiter = self::delimiter(delimiter)?;
-    }
-    if let Some(names) = &upload.no_header {
-        options.header = if names.is_empty() { Header::Numbered } else { Header::Names(names.clone()) };
-    }
-    if upload.no_quotes {
-        options.quoting = Quoting::None;
-    }
-    if let Some(id) = &upload.id {
-        options.sample_id = SampleId::Column(id.clone());
-    }
-    if upload.extend_sid {
-        options.sample_id = SampleId::Made;
-    }
-    for (to, from) in [
-        (&mut options.match_id, &upload.match_id),
-        (&mut options.label, &upload.label),
-        (&mut options.weight, &upload.weight),
-    ] {
-        if from.is_some() {
-            to.clone_from(from);
-        }
-    }
-    options.skip.extend(upload.skip.iter().cloned());
-    for pair in upload.types.iter().flat_map(|list| types(list)) {
-        let (column, name) = pair
-            .rsplit_once('=')
-            .ok_or_else(|| Error::invalid(format!("--types {pair:?}, expected column=type")))?;
-        options.columns.entry(column.into()).or_default().value_type = Some(name.parse()?);
-    }
-    if let Some(nulls) = &upload.nulls {
-        options.nulls.clone_from(nulls);
-    }
+    reading::apply(options, &upload.reading)?;
     options.partitions = upload.partitions.or(options.partitions);
     if let Some(if_exists) = upload.if_exists {
         options.if_exists = match if_exists {
@@ -124,28 +90,6 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
     }
     options.reject_to.clone_from(&upload.reject_to);
     Ok(())
-}
-
-/// `a=int64,b=decimal(10,2)` to its pairs: a comma within parentheses separates nothing.
-fn types(list: &str) -> Vec<&str> {
-    let mut depth = 0_usize;
-    let separates = |letter| {
-        match letter {
-            '(' => depth += 1,
-            ')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        letter == ',' && depth == 0
-    };
-    list.split(separates).collect()
-}
-
-pub(crate) fn delimiter(text: &str) -> Result<u8> {
-    match text.as_bytes() {
-        b"\\t" => Ok(b'\t'),
-        [byte] => Ok(*byte),
-        _ => Err(Error::invalid(format!("--delimiter {text:?}, expected one character or \\t"))),
-    }
 }
 
 fn show(summary: &Summary) -> Result<()> {
@@ -219,16 +163,4 @@ fn tell_of_merging(merged: Option<Merged>) -> Result<()> {
     render::line(format!(
         "\n{kept} rows of the table kept, {replaced} replaced, {added} rows of the files added"
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn types_are_separated_by_commas_outside_of_parentheses() {
-        assert_eq!(types("a=int64,b=decimal(10,2),c=text"), ["a=int64", "b=decimal(10,2)", "c=text"]);
-        assert_eq!(types("a=int64"), ["a=int64"]);
-        assert_eq!(types("a)=x,b"), ["a)=x", "b"]);
-    }
 }

@@ -61,6 +61,7 @@ pub mod placement;
 pub mod computing;
 pub mod items;
 pub mod bytestore;
+pub mod bound;
 pub mod storage;
 pub mod meta;
 pub mod federation;

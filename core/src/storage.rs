@@ -8,11 +8,11 @@
 //! executor: a store that needs a runtime brings its own.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::bound::BoundPart;
 use crate::computing::{PartSize, RowStream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableName;
@@ -116,23 +116,6 @@ impl WriteOptions {
     }
 }
 
-/// Files of other programs that are to be read as a table, where they lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Bound {
-    /// Parquet files, or folders of them, in order.
-    pub files: Vec<PathBuf>,
-    /// Into how many partitions their row groups are grouped, at most.
-    pub partitions: u32,
-}
-
-impl Bound {
-    /// These files, in up to so many partitions.
-    pub fn new(files: impl IntoIterator<Item = impl Into<PathBuf>>, partitions: u32) -> Self {
-        Self { files: files.into_iter().map(Into::into).collect(), partitions }
-    }
-}
-
 /// A table being written. Serializable, so that executors can write parts of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Write {
@@ -217,14 +200,14 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable>;
     /// Removes what a write left. No error if nothing is there.
     async fn abort(&self, write: Write) -> Result<()>;
-    /// Makes a table of files that lie elsewhere, without copying: their rows, in order, are read there by every scan. Columns
-    /// are found by name, and read as `schema` has them. A file that changes later makes scans fail with `Corrupt`.
-    /// `Unsupported` where files cannot be reached from the store.
+    /// Makes a table of rows that lie elsewhere, without copying: one partition for each part, in order, read there by every
+    /// scan. A file that changes later makes scans fail with `Corrupt`. `Unsupported` where files cannot be reached from the
+    /// store, or for a format that it does not know; `InvalidInput` for a description that its format refuses.
     async fn bind(
         &self,
         _uri: &TableUri,
         _schema: &TableSchema,
-        _files: &Bound,
+        _parts: Vec<BoundPart>,
         _options: WriteOptions,
     ) -> Result<StoredTable> {
         Err(Error::new(ErrorKind::Unsupported, format!("the {} store binds no files", self.info().name)))

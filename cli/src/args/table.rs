@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{IfExists, PartyArg};
+use super::{IfExists, PartyArg, Reading};
 
 /// One table of a party.
 #[derive(Debug, Args)]
@@ -44,7 +44,7 @@ pub(crate) enum TableCommand {
         #[arg(long, default_value_t = 10)]
         rows: usize,
     },
-    /// Make a table of Parquet files where they lie, without copying them.
+    /// Make a table of CSV or Parquet files where they lie, without copying them.
     #[command(long_about = BIND)]
     Bind(Box<Bind>),
     /// Give a table another name.
@@ -74,19 +74,25 @@ pub(crate) enum TableCommand {
 }
 
 const BIND: &str = "\
-Make a table of Parquet files where they lie, without copying them.
+Make a table of CSV or Parquet files where they lie, without copying them.
 
-Any job reads it like an uploaded table. Its files must stay as they are: one whose size, time or footer changed is an error, \
-never other rows; bind it again with --if-exists replace. Deleting the table leaves the files. A folder is one that Spark or \
-another program wrote at once: `part-*.parquet` and names that begin with `_` or `.`, which are skipped; folders by the value of \
-a column are refused. Whole numbers and truth values serve as label, text and whole numbers as id. Columns of lists, structs or \
+Any job reads it like an uploaded table. Its files must stay as they are: one that changed (size, time, a Parquet file's footer, the first \
+and last 64 KiB of a CSV file) is an error, never other rows; bind it again with --if-exists replace. Deleting the table leaves the \
+files. Options say of files and columns what they say in `tributary data upload`.
+
+CSV is read once: for types, bad rows and ids that stand twice, of which each is an error with its place. What is compressed or comes \
+through a pipe cannot be bound; upload it. Every reading parses the files again; a table that many jobs read is better uploaded.
+
+Of Parquet only footers and the first rows are read; a value that its column cannot hold, and an id that stands twice, are found by \
+the job that meets them. A folder is one that Spark or another program wrote at once: `part-*.parquet` and names that begin with `_` or \
+`.`, which are skipped; folders by the value of a column are refused. Ids are text or whole numbers. Columns of lists, structs or \
 times of day must be left out with --skip.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Bind {
     #[command(flatten)]
     pub party: PartyArg,
-    /// The Parquet file, several with the same columns, or folders of them.
+    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; folders of Parquet files.
     #[arg(long, short, visible_alias = "folder", num_args = 1.., value_name = "PATH", required = true)]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
@@ -95,22 +101,9 @@ pub(crate) struct Bind {
     /// Name of the table.
     #[arg(long, short)]
     pub name: String,
-    /// Column with a row's id [default: the first].
-    #[arg(long, value_name = "COLUMN")]
-    pub id: Option<String>,
-    /// Column on which parties match, if that is not the id.
-    #[arg(long, value_name = "COLUMN")]
-    pub match_id: Option<String>,
-    /// Column to be predicted.
-    #[arg(long, value_name = "COLUMN")]
-    pub label: Option<String>,
-    /// Column of row weights.
-    #[arg(long, value_name = "COLUMN")]
-    pub weight: Option<String>,
-    /// Columns to leave out.
-    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
-    pub skip: Vec<String>,
-    /// Parts of the table at most; row groups are not cut.
+    #[command(flatten)]
+    pub reading: Reading,
+    /// Parts of the table at most; row groups of Parquet are not cut.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub partitions: u32,
     /// What to do when the table exists.

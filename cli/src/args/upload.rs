@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::PartyArg;
+use super::{PartyArg, Reading};
 
 pub(crate) const ABOUT: &str = "\
 Store CSV or Parquet files as a table. Nothing is stored unless every row is good, or as many as --max-rejects allows.
@@ -46,39 +46,8 @@ pub(crate) struct Upload {
     /// Name of the table.
     #[arg(long, short, required_unless_present = "config")]
     pub name: Option<String>,
-    /// Between the values of a row; `\t` for tab [default: ,].
-    #[arg(long)]
-    pub delimiter: Option<String>,
-    /// The file has no header; columns are x0, x1, … or those named.
-    #[arg(long, num_args = 0.., value_delimiter = ',', value_name = "NAMES")]
-    pub no_header: Option<Vec<String>>,
-    /// `"` is a letter like any other.
-    #[arg(long)]
-    pub no_quotes: bool,
-    /// Column with a row's id [default: the first].
-    #[arg(long, value_name = "COLUMN")]
-    pub id: Option<String>,
-    /// Make ids: the file has none.
-    #[arg(long, conflicts_with = "id")]
-    pub extend_sid: bool,
-    /// Column on which parties match, if that is not the id.
-    #[arg(long, value_name = "COLUMN")]
-    pub match_id: Option<String>,
-    /// Column to be predicted.
-    #[arg(long, value_name = "COLUMN")]
-    pub label: Option<String>,
-    /// Column of row weights.
-    #[arg(long, value_name = "COLUMN")]
-    pub weight: Option<String>,
-    /// Columns to leave out.
-    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
-    pub skip: Vec<String>,
-    /// Types, inferred otherwise: `age=int64,price=decimal(10,2)`.
-    #[arg(long, value_name = "COLUMN=TYPE,…")]
-    pub types: Vec<String>,
-    /// Spellings of a missing value [default: the empty one].
-    #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
-    pub nulls: Option<Vec<String>>,
+    #[command(flatten)]
+    pub reading: Reading,
     /// Parts of the table [default: 4, or as many as the table has that rows are added to].
     #[arg(long, value_name = "N")]
     pub partitions: Option<u32>,

@@ -12,8 +12,8 @@ use crate::render;
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Shows progress on standard error.
-pub(crate) fn show(wanted: bool) -> impl Fn(Progress) + Send + Sync + 'static {
+/// Shows progress on standard error, up to the end of the stage `last`.
+pub(crate) fn show(wanted: bool, last: Stage) -> impl Fn(Progress) + Send + Sync + 'static {
     let state = Mutex::new(match (wanted, std::io::stderr().is_terminal()) {
         (false, _) => Shown::Nothing,
         (true, true) => Shown::Bar(ProgressBar::new(0), None),
@@ -21,7 +21,7 @@ pub(crate) fn show(wanted: bool) -> impl Fn(Progress) + Send + Sync + 'static {
     });
     move |progress| {
         if let Ok(mut state) = state.lock() {
-            state.update(progress);
+            state.update(progress, last);
         }
     }
 }
@@ -33,7 +33,7 @@ enum Shown {
 }
 
 impl Shown {
-    fn update(&mut self, progress: Progress) {
+    fn update(&mut self, progress: Progress, end: Stage) {
         match self {
             Self::Nothing => {}
             Self::Bar(bar, stage) => {
@@ -45,7 +45,7 @@ impl Shown {
                     bar.set_message(format!("{} rows, {per_second} rows/s", render::count(progress.rows)));
                 }
                 bar.set_position(progress.bytes);
-                if progress.stage == Stage::Write && progress.bytes >= progress.total_bytes {
+                if progress.stage == end && progress.bytes >= progress.total_bytes {
                     bar.finish_and_clear();
                 }
             }

@@ -1,18 +1,16 @@
 //! Tables by name: what changes a store and the site's record of it together.
 //!
-//! [`record`] tells the site of a table, [`bind`] makes one of files that lie elsewhere, [`rename`] gives one another name,
-//! [`delete`] takes one away, [`verify`] compares one with what is known of it. **The store decides what a table holds, the record only describes it**: each step here leaves a
-//! usable state if the next one never comes, and says which.
+//! [`record`] tells the site of a table, [`rename`] gives one another name, [`delete`] takes one away, [`verify`] compares one with
+//! what is known of it. **The store decides what a table holds, the record only describes it**: each step here leaves a usable
+//! state if the next one never comes, and says which.
 
 #![warn(missing_docs)]
 
-mod bind;
 mod delete;
 mod record;
 mod rename;
 mod verify;
 
-pub use bind::{BindOptions, bind};
 pub use delete::delete;
 pub use record::{Entry, record};
 pub use rename::rename;

@@ -10,11 +10,12 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
-use tributary_catalog::{BindOptions, Entry, bind, record, rename, verify};
+use tributary_catalog::{Entry, record, rename, verify};
 use tributary_core::bytestore::Upload;
 use tributary_core::meta::{Expect, StorageMeta, TableRecord, Version};
-use tributary_core::storage::{IfExists, Storage};
-use tributary_core::{Error, ErrorKind, Field, KeyType, Purpose, Result, TableName, TableSchema};
+use tributary_core::storage::{IfExists, Storage, WriteOptions};
+use tributary_core::{ErrorKind, Field, KeyType, Result, TableName, TableSchema};
+use tributary_parquet::Files;
 
 struct Site {
     folder: tempfile::TempDir,
@@ -52,10 +53,8 @@ impl Site {
         path
     }
 
-    fn bind(&self, files: &[&Path], change: impl FnOnce(&mut BindOptions)) -> Result<TableRecord> {
-        let mut options = BindOptions::new(name("t"), files.iter().copied());
-        change(&mut options);
-        block_on(bind(&self.storage, &self.meta, options))
+    fn bind(&self, file: &Path) -> TableRecord {
+        bind(&self.storage, &self.meta, file, IfExists::Fail)
     }
 
     fn rows(&self, table: &str) -> Result<RecordBatch> {
@@ -88,6 +87,25 @@ impl Site {
     }
 }
 
+/// The table `t`, bound to a file.
+fn bind(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    file: &Path,
+    if_exists: IfExists,
+) -> TableRecord {
+    let files = Files::open(&[file]).unwrap();
+    let fields = ["y", "x"].map(|name| files.field(name).unwrap()).to_vec();
+    let schema = TableSchema::keyed("id", KeyType::Utf8, fields).unwrap();
+    let uri = storage.locate(&name("t")).unwrap();
+    let options = WriteOptions::default().with_if_exists(if_exists.clone());
+    let entry = Entry { preview: Vec::new(), origin: Vec::new(), if_exists };
+    block_on(async {
+        let table = storage.bind(&uri, &schema, files.parts(2).unwrap(), options).await.unwrap();
+        record(storage, meta, &name("t"), &table, entry).await.unwrap()
+    })
+}
+
 struct ToFile(fs::File);
 
 #[async_trait::async_trait]
@@ -102,140 +120,10 @@ impl Upload for ToFile {
 }
 
 #[test]
-fn bound_files_are_a_table_of_their_rows_in_order() {
-    let site = Site::new();
-    for (i, first) in [0, 100, 200].into_iter().enumerate() {
-        site.file(&format!("in/part-{i}.parquet"), first, 100);
-    }
-    let folder = site.folder.path().join("in");
-    let record = site
-        .bind(&[&folder], |options| {
-            options.label = Some("y".into());
-            options.partitions = 2;
-        })
-        .unwrap();
-    assert_eq!((record.rows, record.layout.partitions(), record.preview.len()), (300, 2, 100));
-    assert_eq!(
-        record.schema.field("y").map(|f| (&f.data_type, &f.purpose)),
-        Some((&DataType::Int32, &Purpose::Label))
-    );
-    let rows = site.rows("t").unwrap();
-    let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..300).map(|i| i.to_string())));
-    assert_eq!(rows.column(0), &ids, "whole numbers are ids as CSV has them");
-    assert!(site.verify("t").unwrap());
-
-    site.delete("t").unwrap();
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "the files are not ours");
-    assert_eq!(site.rows("t").unwrap_err().kind(), ErrorKind::NotFound);
-}
-
-#[test]
-fn a_changed_or_missing_file_is_an_error_and_never_other_rows() {
-    let site = Site::new();
-    let (a, b) = (site.file("a.parquet", 0, 50), site.file("b.parquet", 50, 50));
-    site.bind(&[&a, &b], |_| {}).unwrap();
-    site.file("b.parquet", 150, 50);
-    let changed = |error: Error| {
-        let text = error.chain();
-        assert!(error.kind() == ErrorKind::Corrupt && text.contains("b.parquet"), "{text}");
-        text
-    };
-    assert!(changed(site.rows("t").unwrap_err()).contains("bind or upload it again"));
-    changed(site.verify("t").unwrap_err());
-    fs::remove_file(&b).unwrap();
-    assert!(changed(site.rows("t").unwrap_err()).contains("restore the file"));
-    // bound again, to what is there
-    let again = site.bind(&[&a], |options| options.if_exists = IfExists::Replace).unwrap();
-    assert_eq!((again.rows, site.rows("t").unwrap().num_rows()), (50, 50));
-}
-
-/// A driver hands an executor a table as it says it was opened.
-#[test]
-fn no_file_is_read_that_a_bind_did_not_name() {
-    let site = Site::new();
-    let file = site.file("a.parquet", 0, 10);
-    let table = site.bind(&[&file], |_| {}).unwrap();
-    let table = block_on(site.storage.open(&table.uri)).unwrap();
-    let secret = site.file("secret.parquet", 0, 10);
-    let place =
-        site.folder.path().join("tables/n/t/_snapshots").join(&table.snapshot).join(&table.parts[0].file);
-    let named = fs::read_to_string(&place).unwrap();
-    assert!(named.contains("a.parquet"), "{named}");
-    let scan = |table: &tributary_core::storage::StoredTable| {
-        block_on(async { site.storage.scan(table, 0).await?.try_collect::<Vec<_>>().await })
-    };
-    assert!(scan(&table).is_ok());
-    for file in ["bound", &secret.display().to_string(), "part-00000-0123456789abcdef.bound"] {
-        let mut other = table.clone();
-        other.parts[0].file = file.into();
-        assert!(scan(&other).is_err(), "{file}");
-    }
-    fs::write(&place, named.replace("a.parquet", "secret.parquet")).unwrap();
-    let error = scan(&table).unwrap_err();
-    assert!(error.kind() == ErrorKind::Corrupt && error.to_string().contains("has the digest"), "{error}");
-}
-
-#[test]
-fn a_reader_of_a_bound_table_goes_on_while_it_is_bound_anew() {
-    let site = Site::new();
-    let (a, b) = (site.file("a.parquet", 0, 10), site.file("b.parquet", 10, 20));
-    let old = site.bind(&[&a], |_| {}).unwrap();
-    let old = block_on(site.storage.open(&old.uri)).unwrap();
-    site.bind(&[&b], |options| options.if_exists = IfExists::Replace).unwrap();
-    let rows: Vec<RecordBatch> =
-        block_on(async { site.storage.scan(&old, 0).await.unwrap().try_collect().await.unwrap() });
-    assert_eq!(rows.iter().map(RecordBatch::num_rows).sum::<usize>(), 10);
-    assert_eq!(site.rows("t").unwrap().num_rows(), 20);
-}
-
-#[test]
-fn what_cannot_be_bound_leaves_everything_as_it_was() {
-    let site = Site::new();
-    let file = site.file("a.parquet", 0, 10);
-    let refused = |change: fn(&mut BindOptions), kind: ErrorKind, expected: &str| {
-        let error = site.bind(&[&file], change).unwrap_err();
-        assert!(error.kind() == kind && error.chain().contains(expected), "{}", error.chain());
-    };
-    refused(
-        |o| o.label = Some("Y".into()),
-        ErrorKind::InvalidInput,
-        "label \"Y\": the files have no such column (did you mean",
-    );
-    refused(|o| o.label = Some("id".into()), ErrorKind::InvalidInput, "to be two of");
-    refused(
-        |o| o.skip = vec!["id".into(), "y".into(), "x".into()],
-        ErrorKind::InvalidInput,
-        "no column for the id",
-    );
-    refused(
-        |o| o.label = Some("x".into()),
-        ErrorKind::InvalidInput,
-        "row 1, column \"x\": the value is missing",
-    );
-    refused(
-        |o| o.weight = Some("x".into()),
-        ErrorKind::InvalidInput,
-        "column \"x\" is Utf8, expected Float64",
-    );
-    refused(|o| o.partitions = 0, ErrorKind::InvalidInput, "0 partitions");
-    refused(|o| o.files = vec!["/no/such.parquet".into()], ErrorKind::NotFound, "/no/such.parquet");
-    assert!(block_on(site.meta.list(None)).unwrap().is_empty());
-    assert_eq!(site.rows("t").unwrap_err().kind(), ErrorKind::NotFound);
-    site.bind(&[&file], |_| {}).unwrap();
-    refused(|_| {}, ErrorKind::AlreadyExists, "the table exists");
-    refused(
-        |o| (o.if_exists, o.label) = (IfExists::Replace, Some("x".into())),
-        ErrorKind::InvalidInput,
-        "is missing",
-    );
-    assert_eq!(site.rows("t").unwrap().num_rows(), 10);
-}
-
-#[test]
 fn a_table_is_renamed_with_its_rows_and_record() {
     let site = Site::new();
     let file = site.file("a.parquet", 0, 10);
-    let bound = site.bind(&[&file], |_| {}).unwrap();
+    let bound = site.bind(&file);
     // one of our own making beside it
     let copy = block_on(async {
         let table = site.storage.open(&bound.uri).await.unwrap();
@@ -298,13 +186,9 @@ impl StorageMeta for Meanwhile {
 fn rows_that_are_stored_while_a_table_is_renamed_are_not_lost() {
     let site = Site::new();
     let (old, new) = (site.file("old.parquet", 0, 10), site.file("new.parquet", 0, 20));
-    site.bind(&[&old], |_| {}).unwrap();
+    site.bind(&old);
     let (storage, records) = (site.storage.clone(), site.meta.clone());
-    let replace = move || {
-        let mut options = BindOptions::new(name("t"), [&new]);
-        options.if_exists = IfExists::Replace;
-        block_on(bind(&storage, &records, options)).unwrap();
-    };
+    let replace = move || drop(bind(&storage, &records, &new, IfExists::Replace));
     let meta: Arc<dyn StorageMeta> =
         Arc::new(Meanwhile { records: site.meta.clone(), happens: Mutex::new(Some(Box::new(replace))) });
     let error = block_on(rename(&site.storage, &meta, &name("t"), &name("u"))).unwrap_err();
@@ -321,7 +205,7 @@ fn rows_that_are_stored_while_a_table_is_renamed_are_not_lost() {
 fn a_record_is_not_written_over_that_of_whoever_replaced_the_table_since() {
     let site = Site::new();
     let (old, new) = (site.file("old.parquet", 0, 10), site.file("new.parquet", 0, 20));
-    let bound = site.bind(&[&old], |_| {}).unwrap();
+    let bound = site.bind(&old);
     let stored = block_on(site.storage.open(&bound.uri)).unwrap();
     let over = || Entry {
         preview: Vec::new(),
@@ -330,7 +214,7 @@ fn a_record_is_not_written_over_that_of_whoever_replaced_the_table_since() {
     };
     let late = |entry| block_on(record(&site.storage, &site.meta, &name("t"), &stored, entry));
     assert_eq!(late(over()).unwrap().rows, 10);
-    let newest = site.bind(&[&new], |options| options.if_exists = IfExists::Replace).unwrap();
+    let newest = bind(&site.storage, &site.meta, &new, IfExists::Replace);
     late(over()).unwrap();
     assert_eq!(block_on(site.meta.get(&name("t"))).unwrap().unwrap().1, newest);
     site.delete("t").unwrap();
@@ -341,7 +225,7 @@ fn a_record_is_not_written_over_that_of_whoever_replaced_the_table_since() {
 fn verify_finds_bytes_and_records_that_differ() {
     let site = Site::new();
     let file = site.file("a.parquet", 0, 10);
-    site.bind(&[&file], |_| {}).unwrap();
+    site.bind(&file);
     let (version, record) = block_on(site.meta.get(&name("t"))).unwrap().unwrap();
     let wrong = TableRecord { rows: 11, ..record.clone() };
     let version = block_on(site.meta.set(&wrong, tributary_core::meta::Expect::At(version))).unwrap();

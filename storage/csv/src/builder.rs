@@ -14,7 +14,7 @@ use crate::value;
 use crate::value_type::ValueType;
 
 /// A growing column.
-pub trait ColumnBuilder: fmt::Debug + Send {
+pub(crate) trait ColumnBuilder: fmt::Debug + Send {
     /// Appends a value; false if the cell is none of this type.
     fn push(&mut self, cell: &str) -> bool;
     /// Appends a missing value.
@@ -24,7 +24,7 @@ pub trait ColumnBuilder: fmt::Debug + Send {
 }
 
 /// A builder for a type.
-pub fn builder(value_type: ValueType) -> Box<dyn ColumnBuilder> {
+pub(crate) fn builder(value_type: ValueType) -> Box<dyn ColumnBuilder> {
     match value_type {
         ValueType::Int32 => fixed::<Int32Type, _>(value_type, value::integer),
         ValueType::Int64 => fixed::<Int64Type, _>(value_type, value::integer),

@@ -9,12 +9,14 @@
 use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr3_iter};
+use serde::{Deserialize, Serialize};
 use tributary_core::{Error, TableSchema};
 
 use crate::block::{Block, MAX_RECORD_BYTES};
 
 /// What `"` means.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Quoting {
     /// As RFC 4180 has it: `"` around a value, `""` for one within; anything else is an error.
     #[default]

@@ -5,6 +5,7 @@ mod fit;
 use std::collections::HashSet;
 
 use arrow_schema::DataType;
+use tributary_core::bound::MadeIds;
 use tributary_core::schema::Key;
 use tributary_core::{Error, Field, KeyType, Purpose, Result, TableSchema};
 use tributary_csv::ValueType;
@@ -30,8 +31,8 @@ pub(crate) struct Columns {
 pub(crate) enum KeySource {
     /// The values of a column of the file.
     Column(usize),
-    /// These hex digits and the row's number.
-    Made(String),
+    /// A prefix and the row's number.
+    Made(MadeIds),
 }
 
 /// One column of the table.
@@ -106,7 +107,7 @@ impl Columns {
         let rest = (0..names.len()).filter(|i| !taken.taken.contains(i) && !skipped.contains(i));
         let rest = rest.map(|i| column(options, names, i, Purpose::Value));
         Ok(Self {
-            key: id.map_or_else(|| made_prefix().map(KeySource::Made), |i| Ok(KeySource::Column(i)))?,
+            key: id.map_or_else(|| made_ids().map(KeySource::Made), |i| Ok(KeySource::Column(i)))?,
             key_name: id.map_or(MADE_ID.to_owned(), |i| names[i].clone()),
             key_nulls: id.map_or(Vec::new(), |i| nulls(options, &names[i])),
             values: [match_id, label, weight].into_iter().flatten().chain(rest).collect(),
@@ -158,13 +159,40 @@ impl Columns {
             nullable: typed.nullable,
             purpose: typed.purpose(),
         });
-        self.schema_of(fields.collect())
+        self.schema_of(KeyType::Utf8, fields.collect())
     }
 
     /// The schema of these columns behind the key.
-    pub fn schema_of(&self, fields: Vec<Field>) -> Result<TableSchema> {
-        let key = Key { name: self.key_name.clone(), key_type: KeyType::Utf8 };
-        TableSchema::new(Some(key), fields)
+    pub fn schema_of(&self, key_type: KeyType, fields: Vec<Field>) -> Result<TableSchema> {
+        TableSchema::new(Some(Key { name: self.key_name.clone(), key_type }), fields)
+    }
+
+    /// What of a table's schema is in the files: all but a key that is made.
+    pub fn in_files(&self, schema: &TableSchema) -> Result<TableSchema> {
+        match self.key {
+            KeySource::Column(_) => Ok(schema.clone()),
+            KeySource::Made(_) => TableSchema::new(None, schema.fields().to_vec()),
+        }
+    }
+
+    /// Where the columns of [`Columns::in_files`] are in records of CSV, and how they are written.
+    pub fn in_records(&self, typed: &[TypedColumn]) -> Vec<tributary_csv::Column> {
+        let id = match self.key {
+            KeySource::Made(_) => None,
+            KeySource::Column(position) => {
+                let mut nulls = self.key_nulls.clone();
+                if nulls.iter().all(|spelling| !spelling.is_empty()) {
+                    nulls.push(String::new()); // an empty id is none
+                }
+                Some(tributary_csv::Column { position, value_type: ValueType::Text, nulls })
+            }
+        };
+        let values = typed.iter().map(|typed| tributary_csv::Column {
+            position: typed.column.position,
+            value_type: typed.value_type,
+            nulls: typed.column.nulls.clone(),
+        });
+        id.into_iter().chain(values).collect()
     }
 }
 
@@ -221,11 +249,11 @@ fn nulls(options: &UploadOptions, name: &str) -> Vec<String> {
     own.unwrap_or(&options.nulls).clone()
 }
 
-/// 16 random bytes as hex: ids of two uploads never meet.
-fn made_prefix() -> Result<String> {
+/// With 16 random bytes as hex: ids of two tables never meet.
+fn made_ids() -> Result<MadeIds> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|e| Error::bug(format!("no randomness for sample ids: {e}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(MadeIds { prefix: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), first: 0 })
 }
 
 #[cfg(test)]
@@ -274,7 +302,7 @@ mod tests {
             options.match_id = Some("id".into());
         })
         .unwrap();
-        assert!(matches!(&columns.key, KeySource::Made(prefix) if prefix.len() == 32));
+        assert!(matches!(&columns.key, KeySource::Made(ids) if ids.prefix.len() == 32));
         assert_eq!((columns.values[0].name.as_str(), &columns.values[0].purpose), ("id", &Purpose::MatchId));
     }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
+use tributary_core::bound::{BoundPart, MadeIds};
 use tributary_core::computing::RowStream;
 use tributary_core::meta::TableRecord;
 use tributary_core::{Error, Result, TableSchema};
 
+use crate::columns::KeySource;
 use crate::csv::Place;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
@@ -30,6 +32,30 @@ pub(crate) trait Content: fmt::Debug + Send + Sync {
     fn batches(self: Arc<Self>, rows: Range<u64>, meter: &Arc<Meter>) -> RowStream;
     /// The first rows for display.
     fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Preview>;
+    /// Its rows where they lie, in at most so many parts; none may have been left out.
+    fn bound(&self, _partitions: u32, _meter: &Meter) -> Result<Bound> {
+        Err(Error::bug("only rows of files are bound"))
+    }
+}
+
+/// Rows where they lie.
+pub(crate) struct Bound {
+    pub parts: Vec<BoundPart>,
+    /// Where the files are.
+    pub files: Vec<String>,
+}
+
+impl Bound {
+    /// With the ids of the rows, where they are made.
+    pub fn with_ids(mut self, key: &KeySource) -> Self {
+        let KeySource::Made(ids) = key else { return self };
+        let mut ids: MadeIds = ids.clone();
+        for part in &mut self.parts {
+            part.ids = Some(ids.clone());
+            ids.first += part.size.rows;
+        }
+        self
+    }
 }
 
 /// Letters of a value kept for display.

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tributary_core::bound::Stamp;
 use tributary_core::{Error, Result, ResultExt};
 use tributary_csv::Local;
 use tributary_parquet::{Source, has_parquet};
@@ -55,13 +56,22 @@ enum Found {
     Parquet(Source),
 }
 
+/// What becomes of rows that can be read only once: of a pipe, or a compressed file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Once {
+    /// They are copied.
+    Copied,
+    /// They are refused, for they are to be read where they are.
+    Refused,
+}
+
 /// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and formats that are
 /// none of ours.
-pub(crate) fn open_all(options: &UploadOptions, meter: &Meter) -> Result<Inputs> {
+pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Result<Inputs> {
     let (mut csv, mut parquet) = (Vec::new(), Vec::new());
     let (mut first_csv, mut first_parquet) = (None, None);
     for path in find::resolve(&options.files)? {
-        match Input::prepare(&path, &options.scratch, meter)? {
+        match Input::prepare(&path, once, &options.scratch, meter)? {
             Found::Csv(input) => {
                 csv.push(input);
                 first_csv.get_or_insert(path);
@@ -73,7 +83,7 @@ pub(crate) fn open_all(options: &UploadOptions, meter: &Meter) -> Result<Inputs>
         }
         if let (Some(one), Some(other)) = (&first_parquet, &first_csv) {
             let (one, other) = (one.display(), other.display());
-            let text = format!("{one} is Parquet, and {other} is not; upload them apart");
+            let text = format!("{one} is Parquet, and {other} is not; a table is made of files of one kind");
             return Err(Error::invalid(text));
         }
     }
@@ -81,8 +91,16 @@ pub(crate) fn open_all(options: &UploadOptions, meter: &Meter) -> Result<Inputs>
 }
 
 impl Input {
-    fn prepare(path: &Path, scratch: &Path, meter: &Meter) -> Result<Found> {
+    fn prepare(path: &Path, once: Once, scratch: &Path, meter: &Meter) -> Result<Found> {
+        let check_copied = |name: &str, what: &str| match once {
+            Once::Copied => Ok(()),
+            Once::Refused => Err(Error::invalid(format!(
+                "{name} {what}, and a bound table reads its files where they are, from any row on; upload it \
+                 (tributary data upload)"
+            ))),
+        };
         if path == Path::new(STANDARD_INPUT) {
+            check_copied("standard input", "can be read once")?;
             return Self::copy("standard input".into(), std::io::stdin().lock(), 0, scratch, meter);
         }
         let name = path.display().to_string();
@@ -92,11 +110,12 @@ impl Input {
                 return Ok(Found::Parquet(Source::Path(path.into())));
             }
             let text =
-                format!("{name} is a folder without Parquet files; upload CSV files in it as '{name}/*.csv'");
+                format!("{name} is a folder without Parquet files; name CSV files in it as '{name}/*.csv'");
             return Err(Error::invalid(text));
         }
         let open = || File::open(path).at(|| format!("open {name}"));
         if about.file_type().is_fifo() {
+            check_copied(&name, "is a pipe")?;
             return Self::copy(name.clone(), open()?, 0, scratch, meter);
         }
         if !about.is_file() {
@@ -107,6 +126,7 @@ impl Input {
             Format::Text => {}
             Format::Parquet => return Ok(Found::Parquet(Source::Path(path.into()))),
             Format::Gzip | Format::Zstd => {
+                check_copied(&name, "is compressed")?;
                 return Self::copy(name.clone(), file, about.len(), scratch, meter);
             }
         }
@@ -143,6 +163,12 @@ impl Input {
         &self.name
     }
 
+    /// Where it is, in full as far as it has a place.
+    pub fn place(&self) -> String {
+        let Medium::Path { path, .. } = &self.medium else { return self.name.clone() };
+        std::path::absolute(path).map_or_else(|_| self.name.clone(), |path| path.display().to_string())
+    }
+
     /// Its bytes, uncompressed.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -166,6 +192,16 @@ impl Input {
             }
         };
         Ok(Local::new(file, &self.name, self.bytes))
+    }
+
+    /// Where it is to be found again, and by what it is known then. `Conflict` if it is not what it was.
+    pub fn stamp(&self) -> Result<(PathBuf, Stamp)> {
+        let Medium::Path { path, .. } = &self.medium else {
+            return Err(Error::bug(format!("a copy of {} does not last", self.name)));
+        };
+        let stamp = self.open()?.stamp()?;
+        self.open()?; // the stamp is of what the first pass read
+        Ok((std::path::absolute(path).at(|| format!("find {}", self.name))?, stamp))
     }
 
     /// The error for an input that is not what it was.

@@ -1,5 +1,5 @@
 //! Files in: [`upload`] turns CSV or Parquet files into a stored table and the site's record of it, [`dry_run`] tells what it would
-//! do.
+//! do, [`bind()`] makes a table of files that stay where they are.
 //!
 //! CSV files are read twice. The first pass looks at every row, on all cores: it finds what each column is, and whatever is wrong,
 //! so that row nine million does not surprise a table that is half written. The second writes the partitions, several at
@@ -29,6 +29,7 @@
 
 #![warn(missing_docs)]
 
+mod bind;
 mod columns;
 mod conf;
 mod content;
@@ -48,6 +49,7 @@ mod stats;
 mod summary;
 mod upload;
 
+pub use bind::{Binding, bind};
 pub use conf::from_fate;
 pub use options::{ColumnOptions, Duplicates, Existing, Header, SampleId, UploadOptions};
 pub use progress::{Progress, Stage};

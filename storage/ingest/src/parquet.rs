@@ -13,8 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use tributary_core::{Error, Field, Purpose, Result, TableSchema};
+use arrow_schema::DataType;
+use tributary_core::{Error, Field, KeyType, Purpose, Result};
 use tributary_csv::{Quoting, ValueType};
+use tributary_document::quoted;
 use tributary_parquet::{Files, Source};
 
 use crate::columns::{Column, Columns, KeySource};
@@ -38,25 +40,13 @@ pub(crate) fn prepare(
     old: Option<&Arc<OldTable>>,
     meter: &Meter,
 ) -> Result<Prepared> {
-    check_options(options)?;
-    let files = Files::of(sources)?;
-    let first = files.files()[0].path.display().to_string();
-    let names: Vec<String> = files.columns().iter().map(|column| column.name.clone()).collect();
-    let columns = match old {
-        None => Columns::resolve(options, &names)?,
-        Some(old) => Columns::of_table(options, &names, &first, old.schema())?,
-    };
-    let fields = columns.values.iter().map(|column| field(&files, column)).collect::<Result<Vec<_>>>()?;
-    let schema = columns.schema_of(fields.clone())?;
-    let read = match columns.key {
-        KeySource::Column(_) => schema.clone(),
-        KeySource::Made(_) => TableSchema::new(None, fields)?,
-    };
-    files.check(&read)?;
-    if files.rows() == 0 {
-        return Err(Error::invalid(format!("{first} has no rows")));
+    let mut foreign = open(options, sources, old)?;
+    if let Some(key) = foreign.schema.key().filter(|key| key.key_type != KeyType::Utf8) {
+        let name = quoted(&key.name);
+        return Err(Error::invalid(format!(
+            "column {name} is Binary, expected text or whole numbers as ids"
+        )));
     }
-    let mut foreign = Foreign::new(files, schema, read, columns.key);
     let mut rejects = Rejects::open(options, &foreign)?;
     let look = Look::new(&foreign)?;
     let (ids, mut dropped) = all(&foreign, &look, options, meter)?;
@@ -70,11 +60,45 @@ pub(crate) fn prepare(
     };
     rejects.finish(&foreign)?;
     if foreign.files.rows() == rejects.count() {
+        let first = foreign.files.files()[0].path.display();
         return Err(Error::invalid(format!("{first}: every row is bad, so nothing is stored")));
     }
     foreign.dropped = dropped;
+    let rejected = rejects.count();
+    Ok(Prepared { repeated, rejected, ..prepared(foreign) })
+}
+
+/// Looks at the columns only: values are met where the rows are read.
+pub(crate) fn prepare_columns(options: &UploadOptions, sources: Vec<Source>) -> Result<Prepared> {
+    open(options, sources, None).map(prepared)
+}
+
+fn open(options: &UploadOptions, sources: Vec<Source>, old: Option<&Arc<OldTable>>) -> Result<Foreign> {
+    check_options(options)?;
+    let files = Files::of(sources)?;
+    let first = files.files()[0].path.display().to_string();
+    let names: Vec<String> = files.columns().iter().map(|column| column.name.clone()).collect();
+    let columns = match old {
+        None => Columns::resolve(options, &names)?,
+        Some(old) => Columns::of_table(options, &names, &first, old.schema())?,
+    };
+    let fields = columns.values.iter().map(|column| field(&files, column)).collect::<Result<Vec<_>>>()?;
+    let key_type = match columns.key {
+        KeySource::Column(i) if *files.columns()[i].data_type()? == DataType::Binary => KeyType::Binary,
+        _ => KeyType::Utf8,
+    };
+    let schema = columns.schema_of(key_type, fields)?;
+    let read = columns.in_files(&schema)?;
+    files.check(&read)?;
+    if files.rows() == 0 {
+        return Err(Error::invalid(format!("{first} has no rows")));
+    }
+    Ok(Foreign::new(files, schema, read, columns.key))
+}
+
+fn prepared(foreign: Foreign) -> Prepared {
     let columns = foreign.schema.fields().iter().map(described).collect();
-    Ok(Prepared { content: Arc::new(foreign), columns, repeated, rejected: rejects.count() })
+    Prepared { content: Arc::new(foreign), columns, repeated: Repeated::default(), rejected: 0 }
 }
 
 fn described(field: &Field) -> ColumnSummary {

@@ -74,7 +74,7 @@ impl Meter {
     /// `Cancelled` once somebody asked to stop.
     pub fn check(&self) -> Result<()> {
         match self.stopped.load(Ordering::Relaxed) {
-            true => Err(Error::new(ErrorKind::Cancelled, "the upload was stopped")),
+            true => Err(Error::new(ErrorKind::Cancelled, "it was stopped")),
             false => Ok(()),
         }
     }

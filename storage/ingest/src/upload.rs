@@ -26,7 +26,7 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use crate::content::{Content, Preview};
 use crate::duplicates::Repeated;
 use crate::grown::Grown;
-use crate::input::Inputs;
+use crate::input::{Inputs, Once};
 use crate::old::OldTable;
 use crate::options::{Existing, UploadOptions};
 use crate::progress::{Meter, Progress, Stage};
@@ -52,7 +52,7 @@ pub async fn upload(
     options: UploadOptions,
     progress: impl Fn(Progress) + Send + Sync + 'static,
 ) -> Result<Summary> {
-    run(storage, meta, options, progress, Upload::run).await
+    run("upload", storage, meta, options, progress, Upload::run).await
 }
 
 /// Does everything that an upload does before it stores: reads and checks all rows, and tells what would be stored. Errors
@@ -63,23 +63,25 @@ pub async fn dry_run(
     options: UploadOptions,
     progress: impl Fn(Progress) + Send + Sync + 'static,
 ) -> Result<DryRun> {
-    run(storage, meta, options, progress, Upload::dry_run).await
+    run("upload", storage, meta, options, progress, Upload::dry_run).await
 }
 
-async fn run<T: Send + 'static>(
+/// Runs work on a thread of its own; `verb` says in errors what it does to the table.
+pub(crate) async fn run<T: Send + 'static>(
+    verb: &'static str,
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
     options: UploadOptions,
     progress: impl Fn(Progress) + Send + Sync + 'static,
     work: fn(&Upload) -> Result<T>,
 ) -> Result<T> {
-    let what = format!("upload {}", options.table);
+    let what = format!("{verb} {}", options.table);
     let meter = Arc::new(Meter::new(progress));
     let _stop = StopOnDrop(meter.clone());
     let upload = Upload { storage: storage.clone(), meta: meta.clone(), options, meter };
     let (send, result) = oneshot::channel();
     let work = move || drop(send.send(work(&upload))); // in vain if nobody waits any more
-    thread::Builder::new().name("upload".into()).spawn(work).at(|| what.clone())?;
+    thread::Builder::new().name(verb.into()).spawn(work).at(|| what.clone())?;
     result.await.map_err(|_| Error::bug("its thread ended without a result")).flatten().at(|| what)
 }
 
@@ -91,11 +93,12 @@ impl Drop for StopOnDrop {
     }
 }
 
-struct Upload {
-    storage: Arc<dyn Storage>,
-    meta: Arc<dyn StorageMeta>,
-    options: UploadOptions,
-    meter: Arc<Meter>,
+/// All that is asked for, and whom to ask.
+pub(crate) struct Upload {
+    pub storage: Arc<dyn Storage>,
+    pub meta: Arc<dyn StorageMeta>,
+    pub options: UploadOptions,
+    pub meter: Arc<Meter>,
 }
 
 /// What is known of files before anything is stored.
@@ -123,7 +126,7 @@ struct Plan {
 impl Upload {
     fn run(&self) -> Result<Summary> {
         let plan = self.plan()?;
-        let preview = self.preview(&plan)?;
+        let preview = self.preview(&plan.content)?;
         let (stored, stats) = self.store(&plan)?;
         self.record(&plan, &stored, preview)?;
         let mut columns = plan.columns;
@@ -152,7 +155,7 @@ impl Upload {
             rows: plan.content.rows(),
             partitions: plan.ranges.partitions(),
             key: plan.content.schema().key().map_or(String::new(), |key| key.name.clone()),
-            preview: self.preview(&plan)?,
+            preview: self.preview(&plan.content)?,
             duplicates_dropped: plan.duplicates_dropped,
             rejected: plan.rejected,
             merged: plan.merged,
@@ -194,19 +197,19 @@ impl Upload {
         if old.is_some() {
             options.sort_bytes /= 2; // ids of both sides are sorted at once
         }
-        match input::open_all(&options, &self.meter)? {
+        match input::open_all(&options, Once::Copied, &self.meter)? {
             Inputs::Csv(inputs) => csv::prepare(&options, inputs, old, &self.meter),
             Inputs::Parquet(sources) => parquet::prepare(&options, sources, old, &self.meter),
         }
     }
 
-    fn preview(&self, plan: &Plan) -> Result<Preview> {
+    pub fn preview(&self, content: &Arc<dyn Content>) -> Result<Preview> {
         let rows = self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS);
-        plan.content.clone().preview(rows, &self.meter)
+        content.clone().preview(rows, &self.meter)
     }
 
     /// Refuses before the long reading what the commit would refuse after it.
-    fn check_absent(&self, uri: &TableUri) -> Result<()> {
+    pub fn check_absent(&self, uri: &TableUri) -> Result<()> {
         let exists = |what| Err(Error::new(ErrorKind::AlreadyExists, what));
         if block_on(self.meta.get(&self.options.table))?.is_some() {
             return exists(

@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tributary_core::bound::Stamp;
 use tributary_core::{Error, Field, Result, TableSchema};
 
 use crate::column::Column;
 use crate::folder::expand;
-use crate::footer::{Opened, Stamp};
+use crate::footer::Opened;
 use crate::rows::{Span, check_schema};
 
 /// Parquet files with the same columns; see the crate.

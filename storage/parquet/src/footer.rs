@@ -1,10 +1,8 @@
 //! A file's footer: what is in it, and by what the file is known again.
 
-use std::fmt;
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -12,6 +10,7 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
+use tributary_core::bound::Stamp;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::column::Column;
@@ -20,38 +19,6 @@ use crate::local::Local;
 
 /// Length of the footer, and the four letters.
 const TAIL_BYTES: u64 = 8;
-
-/// By what a file is known again: a change that keeps the size, the time to the nanosecond and the footer, which has
-/// place and statistics of all columns, is none that a program makes by mistake.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stamp {
-    bytes: u64,
-    modified: (i64, i64),
-    footer: String,
-}
-
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanos) = self.modified;
-        write!(f, "bytes:{} modified:{seconds}.{nanos:09} footer:sha256:{}", self.bytes, self.footer)
-    }
-}
-
-impl FromStr for Stamp {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let parse = || {
-            let (bytes, rest) = text.strip_prefix("bytes:")?.split_once(" modified:")?;
-            let (modified, footer) = rest.split_once(" footer:sha256:")?;
-            let (seconds, nanos) = modified.split_once('.')?;
-            let is_hex = footer.len() == 64 && footer.bytes().all(|b| b.is_ascii_hexdigit());
-            let modified = (seconds.parse().ok()?, nanos.parse().ok()?);
-            is_hex.then_some(Self { bytes: bytes.parse().ok()?, modified, footer: footer.to_owned() })
-        };
-        parse().ok_or_else(|| Error::invalid(format!("{text:?} is not the stamp of a file")))
-    }
-}
 
 /// An open file whose footer was read and checked.
 #[derive(Debug)]
@@ -79,9 +46,8 @@ impl Opened {
         }
         let local = Local { bytes: about.len(), file };
         let footer = footer(&local)?;
-        let digest: String = Sha256::digest(&footer).iter().map(|byte| format!("{byte:02x}")).collect();
-        let stamp =
-            Stamp { bytes: local.bytes, modified: (about.mtime(), about.mtime_nsec()), footer: digest };
+        // it has place and statistics of all columns
+        let stamp = Stamp::new(&about, "footer", &Sha256::digest(&footer));
         let parquet = guarded(|| {
             check_footer(&footer)?;
             ParquetMetaDataReader::decode_metadata(&footer)

@@ -22,8 +22,8 @@
 //!
 //! **Files are not trusted.** What the decoder believes is checked before it does (see `guard`): lengths, counts, depths,
 //! sizes of pages; a panic within it is caught. It reads page by page, so that memory is a page for each column, whatever
-//! the size of a row group. A file is recognised by size, time of change and digest of its footer ([`Stamp`]), and
-//! one that changed since is an error.
+//! the size of a row group. A file is recognised by size, time of change and digest of its footer
+//! ([`Stamp`](tributary_core::bound::Stamp)), and one that changed since is an error.
 //!
 //! ```no_run
 //! use tributary_core::{KeyType, TableSchema};
@@ -44,6 +44,7 @@
 
 #![warn(missing_docs)]
 
+mod bound;
 mod column;
 mod convert;
 mod encode;
@@ -55,10 +56,10 @@ mod local;
 mod part;
 mod rows;
 
+pub use bound::Parquet;
 pub use column::Column;
 pub use encode::{Written, check_schema, digest_of, write_rows};
 pub use files::{FileAbout, Files, Group, Source};
 pub use folder::has_parquet;
-pub use footer::Stamp;
 pub use part::PartFile;
 pub use rows::{Checked, Misfit, Rows, Span};

@@ -9,11 +9,12 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
+use tributary_core::bound::Stamp;
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableSchema};
 
 use crate::column::Column;
 use crate::convert::{self, can_become, convert};
-use crate::footer::{Opened, Stamp, damaged};
+use crate::footer::{Opened, damaged};
 use crate::guard::guarded;
 
 /// Memory of a batch, about.

@@ -1,131 +1,111 @@
-//! Parts that lie elsewhere: row groups of Parquet files of other programs.
+//! Parts that lie elsewhere: a small file in the table's own folder, `part-….bound`, that says where the rows are.
 //!
-//! Such a part is a small file in the table's own folder, `part-….bound`, that names those files, which of their row groups
-//! count, and by what each file is known again. So a bound table has snapshots, copies and clean-up like any other, and **no
-//! file is read that a bind of this store did not name**: what a caller brings, an executor's driver for one, is only the
-//! name and the digest of the small file.
+//! Its first line names the format, and ids where they are made; behind it stands the description that the format wrote, which is
+//! nobody else's business. So a bound table has snapshots, copies and clean-up like any other, and **no file is read that a bind of
+//! this store did not name**: what a caller brings, an executor's driver for one, is only the name and the digest of the small file.
 
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use tributary_core::computing::{PartSize, RowStream};
-use tributary_core::{Error, ErrorKind, Layout, Result, TableSchema};
-use tributary_parquet::{Files, Span};
+use tributary_core::bound::{BoundPart, FileFormat, MadeIds};
+use tributary_core::computing::RowStream;
+use tributary_core::{Error, ErrorKind, Result, TableSchema};
 
-/// Longest file that names others. A path of 4 KiB and a stamp, and more of them than a table has partitions.
+/// Every format that files can be bound of.
+static FORMATS: [&dyn FileFormat; 2] = [&tributary_parquet::Parquet, &tributary_csv::Csv];
+
+/// Longest file that says where rows are. A path of 4 KiB and a stamp, and more of them than a table has partitions.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
-/// What a bound part is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct BoundPart {
-    files: Vec<BoundFile>,
+/// What a manifest of version 2 began its bound parts with: there was no first line, and one format.
+const VERSION_2: &str = "{\n";
+
+/// Where the rows of a part are.
+#[derive(Debug, Clone)]
+pub(crate) struct Bound {
+    format: &'static dyn FileFormat,
+    ids: Option<MadeIds>,
+    description: String,
 }
 
-/// Some row groups of one file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct BoundFile {
-    path: PathBuf,
-    stamp: String,
-    /// The first, and the one behind the last.
-    row_groups: (usize, usize),
+/// The first line.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    format: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ids: Option<MadeIds>,
 }
 
-/// The row groups of some files as parts of about equal numbers of rows, at most `partitions`.
-pub(crate) fn parts(files: &Files, partitions: u32) -> Result<Vec<(BoundPart, PartSize)>> {
-    Layout::Loose(partitions).check()?;
-    let rows = files.rows();
-    if rows == 0 {
-        return Err(Error::invalid("the files have no rows"));
+/// The file of a part, checked. `Unsupported` for a format that is none of ours; `InvalidInput` for what that format refuses.
+pub(crate) fn encode(part: BoundPart, schema: &TableSchema) -> Result<Bytes> {
+    let BoundPart { format, description, ids, size } = part;
+    Bound { format: find(&format)?, ids: ids.clone(), description: description.clone() }
+        .check(schema, size.rows)?;
+    let mut text = serde_json::to_string(&Head { format, ids })
+        .map_err(|e| Error::bug("a bound part cannot be written as JSON").because(e))?;
+    text.push('\n');
+    text.push_str(&description);
+    match text.len() as u64 <= MAX_BYTES {
+        true => Ok(text.into()),
+        false => Err(Error::new(ErrorKind::Exhausted, "too many files; use more partitions")),
     }
-    let groups: Vec<_> = files.all_groups().map(|(_, _, group)| group).collect();
-    let (mut parts, mut start, mut done) = (Vec::new(), 0, 0u64);
-    for (i, group) in groups.iter().enumerate() {
-        done += group.rows;
-        // A part ends with the row group that brings its share of all rows, so that the last row ends the last part.
-        let due = (u128::from(done) * u128::from(partitions) / u128::from(rows)) as usize;
-        let own = &groups[start..=i];
-        let size = PartSize {
-            rows: own.iter().map(|group| group.rows).sum(),
-            bytes: own.iter().map(|group| group.bytes).sum(),
+}
+
+fn find(name: &str) -> Result<&'static dyn FileFormat> {
+    let known = FORMATS.iter().find(|format| format.name() == name);
+    known.copied().ok_or_else(|| {
+        let known = FORMATS.map(|format| format.name()).join(", ");
+        Error::new(ErrorKind::Unsupported, format!("files of the format {name:?}, expected one of {known}"))
+    })
+}
+
+impl Bound {
+    /// `Corrupt` for anything but what [`encode`] made for a part of so many rows; `Unsupported` for a format of a newer program.
+    pub(crate) fn decode(text: &[u8], schema: &TableSchema, rows: u64) -> Result<Self> {
+        let wrong = |reason: Box<dyn std::error::Error + Send + Sync>| {
+            let text = "it does not say where the rows are; bind the table again";
+            Error::new(ErrorKind::Corrupt, text).because(reason)
         };
-        if due > parts.len() && size.rows > 0 {
-            parts.push((BoundPart::of(&files.spans(start..i + 1))?, size));
-            start = i + 1;
-        }
-    }
-    Ok(parts)
-}
-
-impl BoundPart {
-    fn of(spans: &[Span]) -> Result<Self> {
-        let file = |span: &Span| match span.path.to_str() {
-            Some(_) => Ok(BoundFile {
-                path: span.path.clone(),
-                stamp: span.stamp.to_string(),
-                row_groups: (span.groups.start, span.groups.end),
-            }),
-            None => {
-                let path = span.path.display();
-                Err(Error::invalid(format!("file {path}: its name is not UTF-8; rename it")))
+        let text = std::str::from_utf8(text).map_err(|e| wrong(e.into()))?;
+        let (head, description) = match text.starts_with(VERSION_2) {
+            true => (Head { format: "parquet".into(), ids: None }, text),
+            false => {
+                let (head, description) =
+                    text.split_once('\n').ok_or_else(|| wrong("it has one line".into()))?;
+                (serde_json::from_str(head).map_err(|e| wrong(e.into()))?, description)
             }
         };
-        Ok(Self { files: spans.iter().map(file).collect::<Result<_>>()? })
+        let bound = Self { format: find(&head.format)?, ids: head.ids, description: description.to_owned() };
+        bound.check(schema, rows).map_err(|e| wrong(e.into()))?;
+        Ok(bound)
     }
 
-    pub(crate) fn encode(&self) -> Result<Bytes> {
-        let mut text = serde_json::to_vec_pretty(self)
-            .map_err(|e| Error::bug("a bound part cannot be written as JSON").because(e))?;
-        text.push(b'\n');
-        match text.len() as u64 <= MAX_BYTES {
-            true => Ok(text.into()),
-            false => Err(Error::new(ErrorKind::Exhausted, "too many files; use more partitions")),
-        }
+    fn check(&self, schema: &TableSchema, rows: u64) -> Result<()> {
+        self.format.check(&self.description, &self.in_files(schema, rows)?)
     }
 
-    /// `Corrupt` for anything but what [`BoundPart::encode`] made.
-    pub(crate) fn decode(text: &[u8]) -> Result<Self> {
-        let wrong =
-            || Error::new(ErrorKind::Corrupt, "it does not say where the rows are; bind the table again");
-        let part: Self = serde_json::from_slice(text).map_err(|e| wrong().because(e))?;
-        part.spans().map_err(|e| wrong().because(e))?;
-        Ok(part)
-    }
-
-    fn spans(&self) -> Result<Vec<Span>> {
-        let span = |file: &BoundFile| {
-            let (start, end) = file.row_groups;
-            if !Path::new(&file.path).is_absolute() || start > end {
-                return Err(Error::invalid("impossible row groups, or a path that is not absolute"));
-            }
-            Ok(Span::new(file.path.clone(), file.stamp.parse()?, start..end))
-        };
-        self.files.iter().map(span).collect()
+    /// The columns that the files have.
+    fn in_files(&self, schema: &TableSchema, rows: u64) -> Result<TableSchema> {
+        self.ids.as_ref().map_or_else(|| Ok(schema.clone()), |ids| ids.without_key(schema, rows))
     }
 
     /// The rows, read where they are.
     pub(crate) fn rows(&self, schema: &TableSchema) -> Result<RowStream> {
-        let mut spans = self.spans()?.into_iter();
-        let schema = schema.clone();
-        // The first file is opened now, so that one that is gone or changed is told before any row; others when their turn comes.
-        let mut open = spans.next().map(|span| span.rows(&schema)).transpose()?;
-        let rows = std::iter::from_fn(move || {
-            loop {
-                if let Some(batch) = open.as_mut()?.next() {
-                    return Some(batch);
-                }
-                match spans.next().map(|span| span.rows(&schema)).transpose() {
-                    Ok(next) => open = next,
-                    Err(error) => {
-                        open = None;
-                        return Some(Err(error));
-                    }
-                }
-            }
+        let rows = self.format.rows(&self.description, &self.in_files(schema, 0)?)?;
+        let Some(ids) = self.ids.clone() else { return Ok(rows) };
+        let (schema, mut row) = (schema.clone(), 0);
+        let with_ids = rows.map(move |batch| {
+            let batch = batch?;
+            let begin = row;
+            row += batch.num_rows() as u64;
+            put_ids(&batch, StringArray::from_iter_values((begin..row).map(|row| ids.id(row))), &schema)
         });
-        Ok(stream::iter(rows).boxed())
+        Ok(with_ids.boxed())
     }
 
     /// Reads it all: whether the files are what they were, and every value is as the schema has it.
@@ -138,8 +118,8 @@ impl BoundPart {
             _ => reason,
         };
         let (mut rows, mut found) = (self.rows(schema).map_err(broken)?, 0);
-        while let Some(batch) = rows.next().await {
-            found += batch.map_err(broken)?.num_rows() as u64;
+        while let Some(batch) = rows.try_next().await.map_err(broken)? {
+            found += batch.num_rows() as u64;
         }
         match found == expected {
             true => Ok(()),
@@ -148,43 +128,73 @@ impl BoundPart {
     }
 }
 
+fn put_ids(batch: &RecordBatch, ids: StringArray, schema: &TableSchema) -> Result<RecordBatch> {
+    let ids: ArrayRef = Arc::new(ids);
+    schema.batch(std::iter::once(ids).chain(batch.columns().iter().cloned()).collect())
+}
+
 #[cfg(test)]
 mod tests {
+    use arrow_schema::DataType;
     use proptest::prelude::*;
+    use tributary_core::computing::PartSize;
+    use tributary_core::{Field, KeyType};
 
     use super::*;
 
+    /// Stored tables rely on it: as version 2 of the manifest had it, and as it is.
+    const OLD: &str = include_str!("../tests/golden/bound-v2.json");
+    const GOLDEN: &str = include_str!("../tests/golden/bound-v3.txt");
+
+    fn schema() -> TableSchema {
+        TableSchema::keyed("id", KeyType::Utf8, vec![Field::new("x", DataType::Int64)]).unwrap()
+    }
+
     fn sample() -> BoundPart {
-        let stamp = format!("bytes:12 modified:1700000000.000000001 footer:sha256:{}", "0a".repeat(32));
-        BoundPart {
-            files: vec![BoundFile { path: "/srv/in/part-0.parquet".into(), stamp, row_groups: (1, 3) }],
-        }
+        let description = GOLDEN.split_once('\n').unwrap().1.to_owned();
+        let ids = Some(MadeIds { prefix: "00ff".into(), first: 12 });
+        BoundPart { format: "csv".into(), description, ids, size: PartSize { rows: 3, bytes: 20 } }
     }
 
     #[test]
-    fn a_bound_part_comes_back_and_an_impossible_one_does_not() {
-        let text = sample().encode().unwrap();
-        assert_eq!(BoundPart::decode(&text).unwrap(), sample());
-        let changes: [fn(&mut BoundFile); 3] = [
-            |file| file.path = "in/part-0.parquet".into(),
-            |file| file.row_groups = (3, 1),
-            |file| file.stamp = "yesterday".into(),
-        ];
-        for change in changes {
-            let mut part = sample();
-            change(&mut part.files[0]);
-            assert_eq!(BoundPart::decode(&part.encode().unwrap()).unwrap_err().kind(), ErrorKind::Corrupt);
+    fn bound_parts_of_all_versions_are_read_for_ever() {
+        assert_eq!(encode(sample(), &schema()).unwrap(), GOLDEN);
+        let bound = Bound::decode(GOLDEN.as_bytes(), &schema(), 3).unwrap();
+        assert_eq!(
+            (bound.format.name(), bound.ids, bound.description),
+            ("csv", sample().ids, sample().description)
+        );
+        let old = Bound::decode(OLD.as_bytes(), &schema(), 3).unwrap();
+        assert_eq!((old.format.name(), old.ids, old.description.as_str()), ("parquet", None, OLD));
+        let new = BoundPart { format: "parquet".into(), description: OLD.into(), ids: None, ..sample() };
+        assert_eq!(encode(new, &schema()).unwrap(), format!("{{\"format\":\"parquet\"}}\n{OLD}"));
+    }
+
+    #[test]
+    fn what_no_bind_wrote_is_corrupt_and_a_newer_format_is_named() {
+        let refused = |text: &str| Bound::decode(text.as_bytes(), &schema(), 3).unwrap_err();
+        for (from, to) in
+            [("\"csv\"", "\"parquet\""), ("\"ids\"", "\"id\""), ("\n", ""), ("int64", "text"), ("12}", "-1}")]
+        {
+            let text = GOLDEN.replacen(from, to, 1);
+            assert!(text != GOLDEN && refused(&text).kind() == ErrorKind::Corrupt, "{from} {to}");
         }
+        assert_eq!(refused("").kind(), ErrorKind::Corrupt);
+        let error = refused(&GOLDEN.replace("\"csv\"", "\"orc\""));
+        assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("\"orc\""), "{error}");
+        let mut binary = schema();
+        binary = TableSchema::keyed("id", KeyType::Binary, binary.fields().to_vec()).unwrap();
+        assert_eq!(encode(sample(), &binary).unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 
     proptest! {
         #[test]
-        fn damaged_parts_never_panic(at in any::<prop::sample::Index>(), with in any::<u8>()) {
-            let mut text = sample().encode().unwrap().to_vec();
+        fn damaged_parts_never_panic(at in any::<prop::sample::Index>(), with in any::<u8>(), old in any::<bool>()) {
+            let mut text = if old { OLD } else { GOLDEN }.as_bytes().to_vec();
             let at = at.index(text.len());
             text[at] = with;
-            drop(BoundPart::decode(&text));
-            drop(BoundPart::decode(&text[..at]));
+            drop(Bound::decode(&text, &schema(), 3));
+            drop(Bound::decode(&text[..at], &schema(), 3));
         }
     }
 }

@@ -20,9 +20,9 @@
 //! **A replaced snapshot stays until the next replacement**, or [`Tables::sweep`], so that who reads it can finish. A
 //! reader that lasted through two is told `NotFound`, and never sees another snapshot's rows: part names do not repeat.
 //!
-//! **A table may be bound** instead of written: its parts are then small files that name row groups of Parquet files elsewhere on
-//! the machine, and by what those are known again, so that a changed one is an error. Only the small files are ours, and
-//! deleting the table removes no more.
+//! **A table may be bound** instead of written: its parts are then small files that say where rows of Parquet or CSV files lie elsewhere
+//! on the machine, and by what those are known again, so that a changed one is an error. What they say is between whoever
+//! binds and the crate of the format. Only the small files are ours, and deleting the table removes no more.
 //!
 //! A crash leaves the old table or the new one, and files that no manifest names; `sweep` removes those by age.
 //!

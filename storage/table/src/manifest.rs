@@ -13,8 +13,8 @@ use crate::place::{Attempt, PartKind, check_part_file};
 
 /// What a manifest of ours says it is.
 const FORMAT: &str = "tributary-table";
-/// Raised when an older program could no longer read what we write.
-const VERSION: u32 = 2;
+/// Raised when an older program could no longer read what we write. Version 2 has bound parts that name no format.
+const VERSION: u32 = 3;
 /// What a table without bound parts is written as: it needs no more.
 const VERSION_WITHOUT_BOUND: u32 = 1;
 /// The hash of keys and the partition function, by name: `core::layout` fixes both for ever.
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_newer_version_is_named_and_not_guessed_at() {
-        let error = refused(|m| m["version"] = 3.into());
+        let error = refused(|m| m["version"] = 4.into());
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let error = refused(|m| m["format"] = "delta".into());
         assert_eq!(error.kind(), ErrorKind::Corrupt);

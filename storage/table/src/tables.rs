@@ -7,17 +7,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
-use tributary_core::computing::{PartSize, RowStream};
+use tributary_core::bound::BoundPart;
+use tributary_core::computing::RowStream;
 use tributary_core::storage::{
-    Bound, IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
+    IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
 };
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
-use crate::bound::{self, BoundPart};
+use crate::bound::{self, Bound};
 use crate::manifest::{self, Manifest, check_rows};
 use crate::place::{Attempt, PartKind, Place, check_part_file, fresh_part_file};
 use tributary_core::bytestore::ByteStore;
-use tributary_parquet::{Files, PartFile, check_schema, digest_of, write_rows};
+use tributary_parquet::{PartFile, check_schema, digest_of, write_rows};
 
 /// The tables of a byte store. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -139,7 +140,7 @@ impl Tables {
         let file = self.part_file(table, partition)?;
         match PartKind::of(&file.part.file) {
             PartKind::Rows => file.rows(&table.schema).await,
-            PartKind::Bound => self.bound(&file).await?.rows(&table.schema),
+            PartKind::Bound => self.bound(&file, &table.schema).await?.rows(&table.schema),
         }
     }
 
@@ -147,11 +148,14 @@ impl Tables {
         let file = self.part_file(table, partition)?;
         match PartKind::of(&file.part.file) {
             PartKind::Rows => file.verify(&table.schema).await,
-            PartKind::Bound => self.bound(&file).await?.verify(&table.schema, file.part.size.rows).await,
+            PartKind::Bound => {
+                let rows = file.part.size.rows;
+                self.bound(&file, &table.schema).await?.verify(&table.schema, rows).await
+            }
         }
     }
 
-    async fn bound(&self, file: &PartFile) -> Result<BoundPart> {
+    async fn bound(&self, file: &PartFile, schema: &TableSchema) -> Result<Bound> {
         let at = || format!("bound part {}/{}", self.store.base(), file.path);
         let text = self.store.get(&file.path, 0..bound::MAX_BYTES).await?;
         let digest = digest_of(&text);
@@ -160,14 +164,16 @@ impl Tables {
                 format!("it has the digest {digest}, expected {}; bind the table again", file.part.digest);
             return Err(Error::new(ErrorKind::Corrupt, text).at(at()));
         }
-        BoundPart::decode(&text).at(at)
+        Bound::decode(&text, schema, file.part.size.rows).at(at)
     }
 
-    async fn write_bound(&self, write: &Write, parts: Vec<(BoundPart, PartSize)>) -> Result<Vec<Part>> {
+    async fn write_bound(&self, write: &Write, parts: Vec<BoundPart>) -> Result<Vec<Part>> {
         let (place, attempt) = (self.place(&write.uri)?, Attempt::parse(&write.attempt)?);
         let mut written = Vec::new();
-        for (partition, (part, size)) in (0..).zip(parts) {
-            let (file, text) = (fresh_part_file(partition, PartKind::Bound)?, part.encode()?);
+        for (partition, part) in (0..).zip(parts) {
+            let size = part.size;
+            let (file, text) =
+                (fresh_part_file(partition, PartKind::Bound)?, bound::encode(part, &write.schema)?);
             let mut upload = self.store.put(&place.part(&attempt, &file)).await?;
             upload.write(text.clone()).await?;
             upload.finish().await?;
@@ -384,7 +390,7 @@ impl Storage for Tables {
         &self,
         uri: &TableUri,
         schema: &TableSchema,
-        files: &Bound,
+        parts: Vec<BoundPart>,
         options: WriteOptions,
     ) -> Result<StoredTable> {
         let at = || format!("bind table {uri}");
@@ -392,9 +398,8 @@ impl Storage for Tables {
             let text = "only the store of local files binds local files; upload them to this one";
             return Err(Error::new(ErrorKind::Unsupported, text).at(at()));
         }
-        let found = Files::open(&files.files).and_then(|found| found.check(schema).map(|()| found)).at(at)?;
-        let parts = bound::parts(&found, files.partitions).at(at)?;
-        let write = self.begin(uri, schema, &Layout::Loose(parts.len() as u32), options).await?;
+        let layout = Layout::Loose(u32::try_from(parts.len()).unwrap_or(u32::MAX));
+        let write = self.begin(uri, schema, &layout, options).await?;
         let written = self.write_bound(&write, parts).await.at(at);
         match async { self.commit(write.clone(), written?).await }.await {
             Ok(table) => Ok(table),

@@ -10,7 +10,8 @@ use arrow_select::concat::concat_batches;
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use tributary_core::computing::RowStream;
+use tributary_core::bound::BoundPart;
+use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::layout::RowRanges;
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
 use tributary_core::{Error, ErrorKind, Field, KeyType, Layout, Result, TableName, TableSchema};
@@ -53,6 +54,7 @@ macro_rules! storage_suite {
                 a_reader_never_sees_rows_of_another_snapshot,
                 a_deleted_table_is_gone_and_its_name_is_free,
                 a_copy_is_a_table_of_its_own,
+                what_cannot_be_bound_leaves_everything_as_it_was,
                 what_does_not_exist_is_not_found,
                 places_of_other_stores_are_refused,
                 rows_that_do_not_fit_are_refused_and_not_stored,
@@ -367,6 +369,37 @@ pub async fn a_copy_is_a_table_of_its_own(open: impl Fn() -> Store) {
     store.verify(&copy).await.unwrap();
     assert_eq!(kind(store.copy(&table, &from).await), ErrorKind::NotFound);
     assert_eq!(kind(store.open(&from).await), ErrorKind::NotFound, "half a copy is no table");
+}
+
+/// Files are not the suite's business: those that can be bound are bound by the tests of whoever describes them.
+pub async fn what_cannot_be_bound_leaves_everything_as_it_was(open: impl Fn() -> Store) {
+    let store = open();
+    let place = store.locate(&name("t")).unwrap();
+    let part = |format: &str, description: &str| BoundPart {
+        format: format.into(),
+        description: description.into(),
+        ids: None,
+        size: PartSize { rows: 1, bytes: 1 },
+    };
+    let bind = async |parts, options| kind(store.bind(&place, &plain(), parts, options).await);
+    let refused = async |options: WriteOptions| {
+        assert_eq!(bind(vec![part("of no program", "{}")], options.clone()).await, ErrorKind::Unsupported);
+        for parts in [
+            vec![],
+            vec![part("csv", "")],
+            vec![part("parquet", "{}")],
+            vec![part("parquet", "{\"files\":[{\"path\":\"/etc/passwd\"}]}")],
+        ] {
+            let found = bind(parts, options.clone()).await;
+            assert!(matches!(found, ErrorKind::InvalidInput | ErrorKind::Unsupported), "{found:?}");
+        }
+    };
+    refused(WriteOptions::default()).await;
+    assert_eq!(kind(open().open(&place).await), ErrorKind::NotFound);
+    let old = write_plain(&store, &place, 1000, 2, WriteOptions::default()).await.unwrap();
+    refused(replace()).await;
+    assert_eq!(open().open(&place).await.unwrap(), old);
+    store.verify(&old).await.unwrap();
 }
 
 pub async fn what_does_not_exist_is_not_found(open: impl Fn() -> Store) {

@@ -43,7 +43,8 @@ impl Again for CsvRows<'_> {
                 while rows.next_number() <= row {
                     rows.advance()?;
                 }
-                let (id, place, bytes) = (rows.get(self.position), rows.place(), rows.span());
+                let (id, place) = (rows.records().get(self.position), rows.place());
+                let bytes = rows.records().span();
                 each(Row { number: row, id, place, bytes })?;
                 wanted = set.next(row + 1);
             }

@@ -4,22 +4,19 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use arrow_array::RecordBatch;
 use arrow_array::builder::StringBuilder;
-use arrow_array::{ArrayRef, RecordBatch};
 use futures::{StreamExt, stream};
 use tributary_core::computing::RowStream;
 use tributary_core::{Result, TableSchema};
-use tributary_csv::{ColumnBuilder, builder, is_null};
+use tributary_csv::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Column, is_null};
 
-use crate::columns::{KeySource, TypedColumn};
-use crate::content::{Content, Preview, shortened};
+use crate::columns::KeySource;
+use crate::content::{Bound, Content, Preview, shortened};
+use crate::csv::bound;
 use crate::csv::source::{Mark, Rows, Source};
 use crate::progress::Meter;
 use crate::rowset::RowSet;
-
-/// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
-const BATCH_ROWS: u64 = 65_536;
-const BATCH_BYTES: u64 = 4 << 20;
 
 /// Everything the second pass knows. Shared by all stretches.
 #[derive(Debug)]
@@ -31,12 +28,14 @@ pub(crate) struct Cells {
     pub rows: u64,
     pub schema: TableSchema,
     pub key: KeySource,
-    pub columns: Vec<TypedColumn>,
+    /// What is read of the files, and its schema: all columns but a key that is made.
+    pub columns: Vec<Column>,
+    pub read: TableSchema,
 }
 
 impl Cells {
     /// Goes to the first row that stays of those numbered `kept` and on. The caller advances from there.
-    fn rows_at(&self, kept: u64, meter: &Meter) -> Result<Rows> {
+    pub fn rows_at(&self, kept: u64, meter: &Meter) -> Result<Rows> {
         let first = self.dropped.row_of(kept);
         let mark = self.marks.partition_point(|mark| mark.row <= first).saturating_sub(1);
         let mut rows = Rows::from_mark(&self.source, &self.marks, mark);
@@ -58,11 +57,6 @@ impl Cells {
                 return Ok(());
             }
         }
-    }
-
-    /// The key of the current row, where it is made.
-    fn made_key(prefix: &str, rows: &Rows) -> String {
-        format!("{prefix}{}", rows.number())
     }
 }
 
@@ -93,17 +87,22 @@ impl Content for Cells {
         let mut shown = Vec::new();
         for _ in 0..limit {
             self.advance(&mut rows)?;
-            let key = match &self.key {
-                KeySource::Column(position) => shortened(rows.get(*position)),
-                KeySource::Made(prefix) => Cells::made_key(prefix, &rows),
+            let id = match &self.key {
+                KeySource::Column(_) => None,
+                KeySource::Made(ids) => Some(Some(ids.id(rows.number()))),
             };
-            let values = self.columns.iter().map(|typed| {
-                let cell = rows.get(typed.column.position);
-                (!is_null(cell, &typed.column.nulls)).then(|| shortened(cell))
+            let values = self.columns.iter().map(|column| {
+                let cell = rows.records().get(column.position);
+                (!is_null(cell, &column.nulls)).then(|| shortened(cell))
             });
-            shown.push(std::iter::once(Some(key)).chain(values).collect());
+            shown.push(id.into_iter().chain(values).collect());
         }
         Ok(shown)
+    }
+
+    fn bound(&self, partitions: u32, meter: &Meter) -> Result<Bound> {
+        let files = self.source.inputs().iter().map(|input| input.place()).collect();
+        Ok(Bound { parts: bound::parts(self, partitions, meter)?, files }.with_ids(&self.key))
     }
 }
 
@@ -115,63 +114,53 @@ struct Batches {
     /// Numbers, among the rows that stay, of those yet to come.
     left: Range<u64>,
     /// Opened with the first batch, for a stream that is never read costs nothing.
-    rows: Option<Rows>,
-    key: StringBuilder,
-    builders: Vec<Box<dyn ColumnBuilder>>,
+    opened: Option<(Rows, BatchBuilder)>,
+    made_ids: StringBuilder,
 }
 
 impl Batches {
     fn new(cells: &Arc<Cells>, rows: Range<u64>, meter: &Arc<Meter>) -> Self {
         Self {
             left: rows,
-            rows: None,
-            key: StringBuilder::new(),
-            builders: cells.columns.iter().map(|typed| builder(typed.value_type)).collect(),
+            opened: None,
+            made_ids: StringBuilder::new(),
             cells: cells.clone(),
             meter: meter.clone(),
         }
     }
 
+    fn open(&self) -> Result<(Rows, BatchBuilder)> {
+        let rows = self.cells.rows_at(self.left.start, &self.meter)?;
+        Ok((rows, BatchBuilder::new(&self.cells.columns, &self.cells.read)?))
+    }
+
     fn batch(&mut self) -> Result<RecordBatch> {
-        let mut rows = match self.rows.take() {
-            Some(rows) => rows,
-            None => self.cells.rows_at(self.left.start, &self.meter)?,
-        };
+        let (mut rows, mut builder) = self.opened.take().map_or_else(|| self.open(), Ok)?;
         let begin = self.left.start;
         let begin_bytes = rows.bytes();
         let mut bytes = 0;
         while !self.left.is_empty() && self.left.start - begin < BATCH_ROWS && bytes < BATCH_BYTES {
             self.cells.advance(&mut rows)?;
-            self.push(&rows)?;
+            // the first pass found that it fits
+            builder.push(rows.records()).map_err(|_| rows.changed())?;
+            if let KeySource::Made(ids) = &self.cells.key {
+                self.made_ids.append_value(ids.id(rows.number()));
+            }
             self.left.start += 1;
             bytes = rows.bytes() - begin_bytes;
         }
         self.meter.add(self.left.start - begin, bytes)?;
-        self.rows = Some(rows);
-        self.finish()
+        let batch = builder.finish()?;
+        self.opened = Some((rows, builder));
+        self.finish(batch)
     }
 
-    #[inline]
-    fn push(&mut self, rows: &Rows) -> Result<()> {
-        match &self.cells.key {
-            KeySource::Column(position) => self.key.append_value(rows.get(*position)),
-            KeySource::Made(prefix) => self.key.append_value(Cells::made_key(prefix, rows)),
+    fn finish(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let (_, mut columns, _) = batch.into_parts();
+        if let KeySource::Made(_) = &self.cells.key {
+            columns.insert(0, Arc::new(self.made_ids.finish()));
         }
-        for (typed, builder) in self.cells.columns.iter().zip(&mut self.builders) {
-            let cell = rows.get(typed.column.position);
-            if is_null(cell, &typed.column.nulls) {
-                builder.push_null();
-            } else if !builder.push(cell) {
-                return Err(rows.changed()); // the first pass found that it fits
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Result<RecordBatch> {
-        let key = Arc::new(self.key.finish()) as ArrayRef;
-        let values = self.builders.iter_mut().map(|builder| builder.finish());
-        self.cells.schema.batch(std::iter::once(key).chain(values).collect())
+        self.cells.schema.batch(columns)
     }
 }
 

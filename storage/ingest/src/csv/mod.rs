@@ -4,6 +4,7 @@ mod source;
 mod origin;
 mod survey;
 mod batches;
+mod bound;
 mod again;
 mod prepare;
 

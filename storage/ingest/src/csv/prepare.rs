@@ -50,11 +50,13 @@ pub(crate) fn prepare(
         return Err(Error::invalid(format!("{}: every row is bad, so nothing is stored", source.describe())));
     }
     let (typed, described) = decide(&survey, &columns, &source)?;
+    let schema = columns.schema(&typed)?;
     let content = Cells {
         rows: survey.rows - dropped.len(),
-        schema: columns.schema(&typed)?,
+        read: columns.in_files(&schema)?,
+        schema,
+        columns: columns.in_records(&typed),
         key: columns.key,
-        columns: typed,
         marks: survey.marks,
         source,
         dropped,

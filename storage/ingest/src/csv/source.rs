@@ -124,9 +124,9 @@ impl Source {
         Chunks::new(self.inputs.iter().zip(&self.starts).map(file), chunk_bytes)
     }
 
-    /// Line of a file's first row.
-    pub fn first_line(&self, file: usize) -> u64 {
-        self.starts[file].1
+    /// Byte and line of a file's first row.
+    pub fn start(&self, file: usize) -> (u64, u64) {
+        self.starts[file]
     }
 
     /// The files, for people: their names without folders.
@@ -257,10 +257,10 @@ impl Rows {
         Ok(())
     }
 
-    /// A value of the current row.
+    /// The current row, as the current record.
     #[inline]
-    pub fn get(&self, column: usize) -> &str {
-        self.records.get(column)
+    pub fn records(&self) -> &Records {
+        &self.records
     }
 
     /// The current row's number, from 0 over all files.
@@ -276,11 +276,6 @@ impl Rows {
     /// The number that the next row would have.
     pub fn next_number(&self) -> u64 {
         self.next
-    }
-
-    /// Bytes that the current row takes in its file.
-    pub fn span(&self) -> Range<u64> {
-        self.records.span()
     }
 
     /// Bytes from the mark where reading began to the end of the current row.

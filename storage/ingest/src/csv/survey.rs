@@ -286,7 +286,7 @@ impl Whole<'_> {
     fn take(&mut self, part: Part, pass: &Pass<'_>) -> Result<()> {
         let file = part.chunk.file;
         if part.chunk.is_first {
-            self.line = pass.source.first_line(file);
+            self.line = pass.source.start(file).1;
         }
         let line = self.line;
         for (row, mut reject) in part.rejects {

@@ -14,7 +14,7 @@ use tributary_document::quoted;
 use tributary_parquet::{Checked, Files, Rows};
 
 use crate::columns::KeySource;
-use crate::content::{Again, Content, Origin, Preview, Row, shown, staying};
+use crate::content::{Again, Bound, Content, Origin, Preview, Row, shown, staying};
 use crate::csv::Place;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
@@ -148,6 +148,11 @@ impl Content for Foreign {
         }
         Ok(rows)
     }
+
+    fn bound(&self, partitions: u32, _: &Meter) -> Result<Bound> {
+        let files = self.files.files().iter().map(|file| file.path.display().to_string()).collect();
+        Ok(Bound { parts: self.files.parts(partitions)?, files }.with_ids(&self.key))
+    }
 }
 
 /// A stretch of the rows that stay.
@@ -218,10 +223,10 @@ impl Stream {
     /// `numbers`: of its rows, and of those among them that go.
     fn finish(&self, batch: RecordBatch, numbers: Range<u64>) -> Result<RecordBatch> {
         let (_, mut columns, _) = batch.into_parts();
-        if let KeySource::Made(prefix) = &self.foreign.key {
+        if let KeySource::Made(ids) = &self.foreign.key {
             let mut keys = StringBuilder::new();
             let stay = numbers.filter(|number| !self.foreign.dropped.contains(*number));
-            stay.for_each(|number| keys.append_value(format!("{prefix}{number}")));
+            stay.for_each(|number| keys.append_value(ids.id(number)));
             columns.insert(0, Arc::new(keys.finish()));
         }
         self.foreign.schema.batch(columns)

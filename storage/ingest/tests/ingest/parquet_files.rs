@@ -6,7 +6,10 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type};
-use arrow_array::{Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow_array::{
+    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
@@ -152,7 +155,10 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
     check(|o| o.nulls.push("NA".into()), "is for CSV files");
     let csv = site.file("rows.csv", "id,x\na,1\n");
     let error = site.refused(options(&[csv, path.clone()]));
-    assert!(error.contains("is Parquet, and rows.csv is not; upload them apart"), "{error}");
+    assert!(
+        error.contains("is Parquet, and rows.csv is not; a table is made of files of one kind"),
+        "{error}"
+    );
     let bytes = std::fs::read(&path).unwrap();
     let cut = site.file("cut.parquet", &bytes[..bytes.len() - 10]);
     assert!(site.refused(options(&[cut])).contains("cut.parquet"));
@@ -165,4 +171,14 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
         .flat_map(|batch| batch.column(5).as_primitive::<Float64Type>().values().to_vec())
         .collect();
     assert!(read[2].is_nan());
+}
+
+#[test]
+fn times_with_a_zone_are_shown_in_utc() {
+    let site = Site::new();
+    let times = TimestampMicrosecondArray::from(vec![Some(1_500_000), None]).with_timezone("UTC");
+    let path = file(&site, "rows.parquet", vec![("id", integers(0..2)), ("seen", Arc::new(times))]);
+    site.upload(options(&[path])).unwrap();
+    let shown = |id: &str, time: Option<&str>| vec![Some(id.to_owned()), time.map(str::to_owned)];
+    assert_eq!(site.record().preview, [shown("0", Some("1970-01-01T00:00:01.500Z")), shown("1", None)]);
 }

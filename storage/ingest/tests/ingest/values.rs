@@ -219,7 +219,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     check(
         "a,0,1,1\na,0,1,1\nb,0,1,1\na,0,1,1\n",
         "table.csv:3: column 1 (\"id\"): the sample id stands already at \
-         table.csv:2 (2 such rows in all); keep the first or the last of each (--duplicates first|last), or have ids \
+         table.csv:2 (2 such rows in all); keep the first or the last of each (data upload --duplicates first|last), or have ids \
          made (--extend-sid)",
     );
 }
@@ -263,6 +263,7 @@ fn files_that_are_none_are_refused_before_anything_is_read() {
     let folder = site.refused(UploadOptions::new(Site::table(), [site.path("")]));
     assert!(folder.contains("is a folder without Parquet files"), "{folder}");
     assert!(
-        site.refused(UploadOptions::new(Site::table(), Vec::<String>::new())).contains("no file to upload")
+        site.refused(UploadOptions::new(Site::table(), Vec::<String>::new()))
+            .contains("no file; name one at least")
     );
 }

@@ -1,0 +1,42 @@
+//! `table bind`.
+
+use futures::executor::block_on;
+use tributary_core::{Result, TableName};
+use tributary_ingest::{Existing, Stage, UploadOptions};
+use tributary_runtime::Home;
+
+use crate::upload::progress;
+use crate::{args, reading, render, table};
+
+pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
+    let party = table::party(home, &bind.party)?;
+    let (storage, meta) = home.tables(&party)?;
+    let mut options =
+        UploadOptions::new(TableName::new(bind.namespace.as_str(), bind.name.as_str())?, &bind.file);
+    reading::apply(&mut options, &bind.reading)?;
+    options.partitions = Some(bind.partitions);
+    options.scratch = home.party(&party).join("tmp");
+    options.if_exists = match bind.if_exists {
+        args::IfExists::Fail => Existing::Fail,
+        args::IfExists::Replace => Existing::Replace,
+    };
+    let progress = progress::show(!bind.json, Stage::Check);
+    let bound = block_on(tributary_ingest::bind(&storage, &meta, options, progress))?;
+    let record = bound.record;
+    if bind.json {
+        return render::json(&record);
+    }
+    table::show_columns(&record.schema)?;
+    for column in &bound.columns {
+        if let Some(note) = &column.note {
+            render::line(format!("\ncolumn {:?}: {note}", column.name))?;
+        }
+    }
+    render::line(format!(
+        "\nbound {}: {} rows in {} partitions, {} of files that stay where they are",
+        record.table,
+        render::count(record.rows),
+        record.layout.partitions(),
+        render::bytes(record.bytes)
+    ))
+}

@@ -1,0 +1,233 @@
+//! Rows of CSV files as a part of a table that is bound to them: what is kept of it, and the format by its name.
+//!
+//! A part is a stretch of bytes of each of its files, which begins where a row does, on a known line. More is not kept: where the rows
+//! between are is found anew by every reading, in order, because that costs a hundredth of parsing them.
+
+use std::path::PathBuf;
+
+use futures::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use tributary_core::bound::{BoundPart, FileFormat, Stamp};
+use tributary_core::computing::{PartSize, RowStream};
+use tributary_core::{Error, Result, TableSchema};
+
+use crate::batch::{BatchBuilder, Column};
+use crate::records::{Dialect, Quoting};
+use crate::rows::Rows;
+use crate::value_type::ValueType;
+
+/// The format, for those who know it by name only.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Csv;
+
+/// Rows that lie in files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Written", into = "Written")]
+pub struct Part {
+    pub(crate) dialect: Dialect,
+    /// Values of each record.
+    pub(crate) width: usize,
+    pub(crate) columns: Vec<Column>,
+    pub(crate) spans: Vec<Span>,
+}
+
+/// Rows that follow each other in one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Span {
+    /// The file: absolute, and UTF-8.
+    pub path: PathBuf,
+    /// By what it is known again.
+    pub stamp: Stamp,
+    /// The first byte of the first row, and the one behind the last row.
+    pub bytes: (u64, u64),
+    /// Line of the first row.
+    pub line: u64,
+    /// How many rows there are.
+    pub rows: u64,
+}
+
+/// As a description says it. Written into tables: a change needs to read what was written before.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    delimiter: char,
+    quoting: Quoting,
+    width: usize,
+    columns: Vec<Column>,
+    spans: Vec<Span>,
+}
+
+impl Part {
+    /// Rows of some files, one after another, of records with `width` values. `columns` are those of the table, key first.
+    ///
+    /// `InvalidInput` for what cannot be: a column beyond the width, a path that is not absolute, more rows than bytes.
+    pub fn new(dialect: Dialect, width: usize, columns: Vec<Column>, spans: Vec<Span>) -> Result<Self> {
+        if let Some(column) = columns.iter().find(|column| column.position >= width) {
+            return Err(Error::invalid(format!("column {} of {width} in a file", column.position + 1)));
+        }
+        if width > TableSchema::MAX_FIELDS + 1 {
+            return Err(Error::invalid(format!("records of {width} values")));
+        }
+        spans.iter().try_for_each(Span::check)?;
+        let rows = spans.iter().try_fold(0u64, |sum, span| sum.checked_add(span.rows));
+        rows.ok_or_else(|| Error::invalid("impossible counts of rows"))?;
+        Ok(Self { dialect, width, columns, spans })
+    }
+
+    /// As a store keeps it.
+    pub fn describe(&self) -> Result<BoundPart> {
+        let mut description =
+            serde_json::to_string(self).map_err(|e| Error::bug("a part cannot be described").because(e))?;
+        description.push('\n');
+        let size = PartSize {
+            rows: self.spans.iter().map(|span| span.rows).sum(),
+            bytes: self.spans.iter().map(|span| span.bytes.1 - span.bytes.0).sum(),
+        };
+        Ok(BoundPart { format: Csv.name().to_owned(), description, ids: None, size })
+    }
+
+    /// `InvalidInput` for anything but what [`Part::describe`] made, for these columns.
+    fn of(description: &str, schema: &TableSchema) -> Result<Self> {
+        let part: Self = serde_json::from_str(description)
+            .map_err(|e| Error::invalid("it does not describe rows of CSV files").because(e))?;
+        BatchBuilder::new(&part.columns, schema)?;
+        if schema.key().is_some() && part.columns.first().is_some_and(|id| id.value_type != ValueType::Text) {
+            return Err(Error::invalid("ids that are no text"));
+        }
+        Ok(part)
+    }
+}
+
+impl Span {
+    fn check(&self) -> Result<()> {
+        let (from, to) = self.bytes;
+        let path = self.path.display();
+        if !self.path.is_absolute() || self.path.to_str().is_none() {
+            return Err(Error::invalid(format!(
+                "file {path}: expected an absolute path in UTF-8; rename it"
+            )));
+        }
+        // a row has a byte at least
+        let fits = from <= to && to <= self.stamp.bytes() && self.rows <= to - from;
+        if !fits || self.line == 0 || self.line > self.stamp.bytes().saturating_add(1) {
+            return Err(Error::invalid(format!("file {path}: an impossible place of rows")));
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<Written> for Part {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self> {
+        let Written { delimiter, quoting, width, columns, spans } = written;
+        let wrong = |_| Error::invalid(format!("delimiter {delimiter:?}"));
+        Self::new(Dialect::new(u8::try_from(delimiter).map_err(wrong)?, quoting)?, width, columns, spans)
+    }
+}
+
+impl From<Part> for Written {
+    fn from(part: Part) -> Self {
+        let Part { dialect, width, columns, spans } = part;
+        Self { delimiter: dialect.delimiter().into(), quoting: dialect.quoting(), width, columns, spans }
+    }
+}
+
+impl FileFormat for Csv {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn check(&self, description: &str, schema: &TableSchema) -> Result<()> {
+        Part::of(description, schema).map(drop)
+    }
+
+    fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream> {
+        let rows = Rows::open(Part::of(description, schema)?, schema)?;
+        Ok(stream::iter(rows).boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow_schema::DataType;
+    use proptest::prelude::*;
+    use tributary_core::{Field, KeyType};
+
+    use super::*;
+
+    /// Stored tables rely on it.
+    const GOLDEN: &str = concat!(
+        r#"{"delimiter":";","quoting":"rfc4180","width":3,"columns":["#,
+        r#"{"position":0,"type":"text","nulls":[""]},{"position":2,"type":"decimal(10,2)","nulls":["","NA"]}],"#,
+        r#""spans":[{"path":"/srv/in/rows.csv","stamp":"bytes:1000 modified:1700000000.000000001 ends:sha256:"#,
+        "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+        r#"","bytes":[12,900],"line":2,"rows":30}]}"#,
+        "\n"
+    );
+
+    fn schema() -> TableSchema {
+        let fields = vec![Field::new("x", DataType::Decimal128(10, 2)).nullable()];
+        TableSchema::keyed("id", KeyType::Utf8, fields).unwrap()
+    }
+
+    fn sample() -> Part {
+        let column = |position, value_type: &str, nulls: &[&str]| Column {
+            position,
+            value_type: value_type.parse().unwrap(),
+            nulls: nulls.iter().map(|null| null.to_string()).collect(),
+        };
+        let stamp = format!("bytes:1000 modified:1700000000.000000001 ends:sha256:{}", "0a".repeat(32));
+        let path = "/srv/in/rows.csv".into();
+        let span = Span { path, stamp: stamp.parse().unwrap(), bytes: (12, 900), line: 2, rows: 30 };
+        let columns = vec![column(0, "text", &[""]), column(2, "decimal(10,2)", &["", "NA"])];
+        Part::new(Dialect::new(b';', Quoting::Rfc4180).unwrap(), 3, columns, vec![span]).unwrap()
+    }
+
+    #[test]
+    fn a_description_is_read_for_ever() {
+        let described = sample().describe().unwrap();
+        assert_eq!((described.description.as_str(), described.format.as_str()), (GOLDEN, "csv"));
+        assert_eq!(described.size, PartSize { rows: 30, bytes: 888 });
+        assert_eq!(Part::of(GOLDEN, &schema()).unwrap(), sample());
+    }
+
+    #[test]
+    fn an_impossible_description_is_refused() {
+        for (from, to) in [
+            ("\"/srv", "\"srv"),
+            ("\"width\":3", "\"width\":2"),
+            ("\"width\":3", "\"width\":100000000"),
+            ("[12,900]", "[901,900]"),
+            ("[12,900]", "[12,1001]"),
+            ("\"rows\":30", "\"rows\":889"),
+            ("\"line\":2", "\"line\":0"),
+            ("\"line\":2", "\"line\":5000"),
+            ("\";\"", "\"\\n\""),
+            ("\";\"", "\"\u{1f600}\""),
+            ("decimal(10,2)", "decimal(99,2)"),
+            ("decimal(10,2)", "int64"),
+            ("\"text\"", "\"category\""),
+            ("ends:", ""),
+            ("rfc4180", "rfc"),
+            ("\"line\"", "\"lines\""),
+            ("{\"position\":0,\"type\":\"text\",\"nulls\":[\"\"]},", ""),
+        ] {
+            let text = GOLDEN.replacen(from, to, 1);
+            assert!(text != GOLDEN && Csv.check(&text, &schema()).is_err(), "{from} {to}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_descriptions_never_panic(at in any::<prop::sample::Index>(), with in any::<u8>()) {
+            let mut text = GOLDEN.as_bytes().to_vec();
+            let at = at.index(text.len());
+            text[at] = with;
+            drop(Csv.check(&String::from_utf8_lossy(&text), &schema()));
+            drop(Csv.check(&GOLDEN[..at], &schema()));
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! The rows of a part, parsed on the fly: one block of a file and one batch in memory, whatever the size of the files.
+//!
+//! Every block is followed by a look at the file's size and time: rows of a file that was written to meanwhile are not passed on. What
+//! is wrong with a row is told with file and line; since all rows were good when the file was bound, it means that the file changed.
+
+use arrow_array::RecordBatch;
+use tributary_core::suggest::quoted;
+use tributary_core::{Error, ErrorKind, Result, TableSchema};
+
+use crate::NOT_TEXT;
+use crate::batch::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Misfit};
+use crate::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
+use crate::local::Local;
+use crate::part::{Part, Span};
+use crate::records::Records;
+
+/// Batches of a part, in order. After an error nothing comes.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    part: Part,
+    schema: TableSchema,
+    chunk_bytes: u64,
+    reading: Option<Reading>,
+    /// Number of the span to read next.
+    next: usize,
+    records: Records,
+    batch: BatchBuilder,
+    over: bool,
+}
+
+/// A span that is being read.
+#[derive(Debug)]
+struct Reading {
+    file: Local,
+    span: Span,
+    chunks: Chunks,
+    turns: Turns,
+    /// The next chunk.
+    index: usize,
+    /// Rows yet to come.
+    left: u64,
+}
+
+impl Rows {
+    /// Opens the first file.
+    pub(crate) fn open(part: Part, schema: &TableSchema) -> Result<Self> {
+        Self::with_chunks(part, schema, CHUNK_BYTES)
+    }
+
+    fn with_chunks(part: Part, schema: &TableSchema, chunk_bytes: u64) -> Result<Self> {
+        let (records, batch) = (Records::new(part.dialect), BatchBuilder::new(&part.columns, schema)?);
+        let schema = schema.clone();
+        let mut rows =
+            Self { part, schema, chunk_bytes, reading: None, next: 0, records, batch, over: false };
+        rows.open_next()?;
+        Ok(rows)
+    }
+
+    fn open_next(&mut self) -> Result<()> {
+        let Some(span) = self.part.spans.get(self.next).cloned() else { return Ok(()) };
+        let file = Local::open(&span.path, &span.stamp)?;
+        // the end of the span is that of a row, so that it may be taken for the end of the file
+        let chunks = Chunks::new([span.bytes].into_iter(), self.chunk_bytes);
+        let turns = Turns::new(self.part.dialect.quoting());
+        self.next += 1;
+        self.reading = Some(Reading { file, chunks, turns, index: 0, left: span.rows, span });
+        Ok(())
+    }
+
+    fn batch(&mut self) -> Result<Option<RecordBatch>> {
+        let (mut rows, mut bytes) = (0, 0);
+        while rows < BATCH_ROWS && bytes < BATCH_BYTES && self.advance()? {
+            self.check()?;
+            self.batch.push(&self.records).map_err(|misfit| self.misfit(misfit))?;
+            let span = self.records.span();
+            (rows, bytes) = (rows + 1, bytes + (span.end - span.start));
+        }
+        match rows {
+            0 => Ok(None),
+            _ => self.batch.finish().map(Some),
+        }
+    }
+
+    /// Goes to the next row; false at the end of the part.
+    #[inline]
+    fn advance(&mut self) -> Result<bool> {
+        loop {
+            match self.records.advance() {
+                Ok(true) => return Ok(true),
+                Ok(false) => {}
+                Err(fault) => return Err(self.fault(fault.line, fault.field, &fault.reason)),
+            }
+            if !self.next_block()? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Loads the next block; false at the end of the part.
+    fn next_block(&mut self) -> Result<bool> {
+        let mut line = (self.reading.as_ref()).map(|reading| self.records.next_line().max(reading.span.line));
+        loop {
+            let Some(reading) = &mut self.reading else { return Ok(false) };
+            if reading.index == reading.chunks.count() {
+                if reading.left > 0 {
+                    let (file, left) = (reading.file.name(), reading.left);
+                    return Err(changed(format!("{file}: {left} rows fewer than when it was bound")));
+                }
+                self.reading = None;
+                self.open_next()?;
+                // lines count from the beginning of each file
+                line = None;
+                continue;
+            }
+            let chunk = reading.chunks.get(reading.index);
+            let memory = self.records.unload();
+            let block = block::block(&reading.file, &chunk, reading.index, &reading.turns, memory);
+            if !reading.file.is_still(&reading.span.stamp)? {
+                return Err(reading.file.not_as_bound());
+            }
+            reading.index += 1;
+            if let Some(block) = block? {
+                self.records.load(Block { line: line.unwrap_or(reading.span.line), ..block });
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Whether the current record is a row at all.
+    #[inline]
+    fn check(&mut self) -> Result<()> {
+        let (got, expected) = (self.records.width(), self.part.width);
+        if got != expected {
+            return Err(self.fault(self.records.line(), None, &format!("{got} values, expected {expected}")));
+        }
+        if let Some(position) = self.records.not_text() {
+            return Err(self.fault(self.records.line(), Some(position), NOT_TEXT));
+        }
+        match self.reading.as_mut().map(|reading| (reading.left > 0, &mut reading.left)) {
+            Some((true, left)) => *left -= 1,
+            _ => return Err(self.fault(self.records.line(), None, "one row more than when it was bound")),
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn misfit(&self, misfit: Misfit) -> Error {
+        let Some(column) = self.part.columns.get(misfit.column) else {
+            return Error::bug("a misfit of a column that is none");
+        };
+        let reason = match misfit.found {
+            None => "the value is missing, and here none may be".to_owned(),
+            Some(kind) => format!("{}, expected {}", kind.described(), column.value_type.form()),
+        };
+        self.fault(self.records.line(), Some(column.position), &reason)
+    }
+
+    /// What is wrong with a row, without showing it.
+    #[cold]
+    fn fault(&self, line: u64, position: Option<usize>, reason: &str) -> Error {
+        let file = self.reading.as_ref().map_or("", |reading| reading.file.name());
+        let column = position.map_or(String::new(), |position| {
+            let known = self.part.columns.iter().position(|column| column.position == position);
+            let name =
+                known.and_then(|i| self.schema.arrow().fields().get(i)).map(|field| quoted(field.name()));
+            format!("column {}{}: ", position + 1, name.map_or(String::new(), |name| format!(" ({name})")))
+        });
+        changed(format!("{file}:{line}: {column}{reason}"))
+    }
+}
+
+fn changed(what: String) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("{what}; the file is not the one it was, bind or upload it again"))
+}
+
+impl Iterator for Rows {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.over {
+            return None;
+        }
+        let batch = self.batch().transpose();
+        self.over = !matches!(batch, Some(Ok(_)));
+        batch
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use arrow_array::Array;
+    use arrow_array::cast::AsArray;
+    use arrow_schema::DataType;
+    use proptest::prelude::*;
+    use tributary_core::{Field, KeyType};
+
+    use super::*;
+    use crate::batch::Column;
+    use crate::records::{Dialect, Quoting};
+
+    fn schema() -> TableSchema {
+        let fields = vec![Field::new("b", DataType::Utf8).nullable()];
+        TableSchema::keyed("a", KeyType::Utf8, fields).unwrap()
+    }
+
+    fn columns() -> Vec<Column> {
+        let column = |position, value_type: &str| Column {
+            position,
+            value_type: value_type.parse().unwrap(),
+            nulls: vec![String::new()],
+        };
+        vec![column(0, "text"), column(1, "text")]
+    }
+
+    /// Rows of a file as one span.
+    fn span(path: &Path, bytes: (u64, u64), line: u64, rows: u64) -> Span {
+        let file = std::fs::File::open(path).unwrap();
+        let size = file.metadata().unwrap().len();
+        let stamp = Local::new(file.into(), "rows.csv", size).stamp().unwrap();
+        Span { path: path.to_owned(), stamp, bytes, line, rows }
+    }
+
+    fn part(spans: Vec<Span>) -> Part {
+        Part::new(Dialect::new(b',', Quoting::Rfc4180).unwrap(), 2, columns(), spans).unwrap()
+    }
+
+    fn read(spans: Vec<Span>, chunk_bytes: u64) -> Result<Vec<(String, Option<String>)>> {
+        let mut found = Vec::new();
+        for batch in Rows::with_chunks(part(spans), &schema(), chunk_bytes)? {
+            let batch = batch?;
+            let (a, b) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
+            found.extend(
+                (0..batch.num_rows())
+                    .map(|i| (a.value(i).to_owned(), b.is_valid(i).then(|| b.value(i).to_owned()))),
+            );
+        }
+        Ok(found)
+    }
+
+    proptest! {
+        #[test]
+        fn parts_cut_at_any_rows_have_the_rows_of_the_files(
+            rows in proptest::collection::vec(("[a\",\n]{1,9}", "[b\",\n\r]{0,9}"), 1..12),
+            blank in any::<bool>(),
+            cut in any::<prop::sample::Index>(),
+            chunk_bytes in 1u64..40,
+        ) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("rows.csv");
+            let (mut text, mut starts) = (b"a,b\n".to_vec(), Vec::new());
+            for (a, b) in &rows {
+                starts.push((text.len() as u64, 1 + text.iter().filter(|byte| **byte == b'\n').count() as u64));
+                let mut writer = csv::Writer::from_writer(Vec::new());
+                writer.write_record([a, b]).unwrap();
+                text.extend(writer.into_inner().unwrap());
+                text.extend(if blank { &b"\n\r\n"[..] } else { b"" });
+            }
+            std::fs::write(&path, &text).unwrap();
+            let expected: Vec<_> =
+                rows.iter().map(|(a, b)| (a.clone(), (!b.is_empty()).then(|| b.clone()))).collect();
+            let (first, cut, end) = (starts[0], cut.index(rows.len()), text.len() as u64);
+            let (byte, line) = starts[cut];
+            let before = span(&path, (first.0, byte), first.1, cut as u64);
+            let after = span(&path, (byte, end), line, (rows.len() - cut) as u64);
+            prop_assert_eq!(&read(vec![before.clone()], chunk_bytes).unwrap()[..], &expected[..cut]);
+            prop_assert_eq!(&read(vec![after.clone()], chunk_bytes).unwrap()[..], &expected[cut..]);
+            // as if of two files
+            prop_assert_eq!(read(vec![before, after.clone()], chunk_bytes).unwrap(), expected);
+            // every row knows its line
+            let wrong = Span { rows: after.rows - 1, ..after };
+            let error = read(vec![wrong], chunk_bytes).unwrap_err().to_string();
+            let last = starts.last().unwrap().1;
+            prop_assert!(error.contains(&format!("rows.csv:{last}: one row more than when it was bound")), "{}", error);
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_it_was_bound_is_told_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        let check = |text: &[u8], expected: &str| {
+            std::fs::write(&path, text).unwrap();
+            for chunk_bytes in [3, 1000] {
+                let error = read(vec![span(&path, (4, text.len() as u64), 2, 2)], chunk_bytes).unwrap_err();
+                assert!(
+                    error.kind() == ErrorKind::Corrupt && error.to_string().contains(expected),
+                    "{error}"
+                );
+            }
+        };
+        check(b"a,b\nx,1\n\ny\n", "rows.csv:4: 1 values, expected 2");
+        check(b"a,b\n\"x\n\",1\ny,\xFF\n", "rows.csv:4: column 2 (\"b\"): text that is not UTF-8");
+        check(b"a,b\nx,1\n,1\n", "rows.csv:3: column 1 (\"a\"): the value is missing");
+        check(b"a,b\nx,1\ny,\"1\n", "rows.csv:3: column 2 (\"b\"): a quote that is never closed");
+        check(b"a,b\nx,1\n", "rows.csv: 1 rows fewer than when it was bound");
+        check(b"a,b\nx,1\ny,2\nz,3\n", "rows.csv:4: one row more than when it was bound");
+    }
+
+    #[test]
+    fn a_file_that_is_written_to_while_it_is_read_passes_on_no_more_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("rows.csv");
+        let text: String = (0..200_000).map(|i| format!("row {i},the value of row {i}\n")).collect();
+        std::fs::write(&path, &text).unwrap();
+        let span = span(&path, (0, text.len() as u64), 1, 200_000);
+        let mut rows = Rows::open(part(vec![span]), &schema()).unwrap();
+        assert!(rows.next().unwrap().is_ok());
+        std::os::unix::fs::FileExt::write_all_at(
+            &std::fs::File::options().write(true).open(&path).unwrap(),
+            b"x",
+            text.len() as u64 - 100,
+        )
+        .unwrap();
+        let error = rows.find_map(Result::err).unwrap();
+        assert!(error.to_string().contains("rows.csv: the file is not the one it was"), "{error}");
+        assert!(rows.next().is_none());
+    }
+}

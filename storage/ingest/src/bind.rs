@@ -1,0 +1,101 @@
+//! Binding: files become a table where they lie, without a copy of their rows.
+//!
+//! CSV is read once, like the first pass of an upload: for the types of its columns, and for everything that can be wrong with a row. Of
+//! Parquet, whose types are known, footers and the first rows are; a value that its column cannot hold, and an id that stands twice,
+//! are found by the job that meets them.
+
+use std::sync::Arc;
+
+use futures::executor::block_on;
+use tributary_catalog::{Entry, record};
+use tributary_core::meta::{StorageMeta, TableRecord};
+use tributary_core::storage::{IfExists, Storage, WriteOptions};
+use tributary_core::{Error, Layout, Result};
+
+use crate::content::Bound;
+use crate::input::{Inputs, Once};
+use crate::options::{Duplicates, Existing, SampleId, UploadOptions};
+use crate::progress::Progress;
+use crate::summary::ColumnSummary;
+use crate::upload::{Prepared, Upload, run};
+use crate::{csv, input, parquet};
+
+/// What was bound.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Binding {
+    /// The site's record of the table.
+    pub record: TableRecord,
+    /// Its columns after the key, as far as they were looked at.
+    pub columns: Vec<ColumnSummary>,
+}
+
+/// Makes a table of files that stay where they are, and records it. Its rows are read there by every job, in the order of the files
+/// (`Loose`), in at most [`UploadOptions::partitions`] parts; row groups of Parquet are not cut. Folders of Parquet files stand for the
+/// files in them.
+///
+/// Options say of files and columns what they say in an [`upload`](crate::upload()). No row can be left out.
+///
+/// Errors: those of an upload; `InvalidInput` for what can be read only once (pipes, compressed files), and for options that would leave
+/// rows out; `Unsupported` if the store cannot reach local files. After an error nothing is bound. A file that changes later makes
+/// every reading fail with `Corrupt`.
+///
+/// Cost: CSV files are read once, a little more where parts begin, and again where ids seem to stand twice. Memory as for an upload.
+pub async fn bind(
+    storage: &Arc<dyn Storage>,
+    meta: &Arc<dyn StorageMeta>,
+    options: UploadOptions,
+    progress: impl Fn(Progress) + Send + Sync + 'static,
+) -> Result<Binding> {
+    run("bind", storage, meta, options, progress, Upload::bind).await
+}
+
+impl Upload {
+    fn bind(&self) -> Result<Binding> {
+        let (partitions, if_exists) = check_options(&self.options)?;
+        let uri = self.storage.locate(&self.options.table)?;
+        if if_exists == IfExists::Fail {
+            self.check_absent(&uri)?;
+        }
+        let Prepared { content, columns, .. } =
+            match input::open_all(&self.options, Once::Refused, &self.meter)? {
+                Inputs::Csv(inputs) => csv::prepare(&self.options, inputs, None, &self.meter)?,
+                Inputs::Parquet(sources) => parquet::prepare_columns(&self.options, sources)?,
+            };
+        if content.schema().fields().is_empty() && self.options.sample_id == SampleId::Made {
+            return Err(Error::invalid("ids are made, and no other column is left; skip fewer"));
+        }
+        // before anything changes: it shows that the files can be read as that
+        let preview = self.preview(&content)?;
+        let Bound { parts, files } = content.bound(partitions, &self.meter)?;
+        let write = WriteOptions::default().with_if_exists(if_exists.clone());
+        let stored = block_on(self.storage.bind(&uri, content.schema(), parts, write))?;
+        let origin = vec![
+            ("made_by", "bind".to_owned()),
+            ("files", files.len().to_string()),
+            ("file", files.first().cloned().unwrap_or_default()),
+        ];
+        let entry = Entry { preview, origin, if_exists };
+        let record = block_on(record(&self.storage, &self.meta, &self.options.table, &stored, entry))?;
+        Ok(Binding { record, columns })
+    }
+}
+
+/// Into how many partitions at most, and what becomes of a table that is there.
+fn check_options(options: &UploadOptions) -> Result<(u32, IfExists)> {
+    let partitions = options.partitions.unwrap_or(UploadOptions::PARTITIONS);
+    Layout::Loose(partitions).check()?;
+    if options.duplicates != Duplicates::Fail || options.max_rejects > 0 || options.reject_to.is_some() {
+        return Err(Error::invalid(
+            "rows of a bound table are those of its files: none can be left out (--duplicates, --max-rejects, --reject-to); \
+             upload the files",
+        ));
+    }
+    match options.if_exists {
+        Existing::Fail => Ok((partitions, IfExists::Fail)),
+        Existing::Replace => Ok((partitions, IfExists::Replace)),
+        Existing::Merge => Err(Error::invalid(
+            "rows cannot be added to files that are bound (--if-exists merge); upload the files",
+        )),
+    }
+}

@@ -1,0 +1,182 @@
+//! Row groups of files as the parts of a table that is bound to them.
+
+use std::path::PathBuf;
+
+use futures::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+
+use tributary_core::bound::{BoundPart, FileFormat, Stamp};
+use tributary_core::computing::{PartSize, RowStream};
+use tributary_core::{Error, Layout, Result, TableSchema};
+
+use crate::files::Files;
+use crate::rows::Span;
+
+/// The format, for those who know it by name only.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Parquet;
+
+/// What a part is described by. Written into tables: a change needs to read what was written before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Description {
+    files: Vec<BoundFile>,
+}
+
+/// Some row groups of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BoundFile {
+    path: PathBuf,
+    stamp: Stamp,
+    /// The first, and the one behind the last.
+    row_groups: (usize, usize),
+}
+
+impl Files {
+    /// The row groups as parts of about equal numbers of rows, at most `partitions`. `InvalidInput` if there are no rows.
+    pub fn parts(&self, partitions: u32) -> Result<Vec<BoundPart>> {
+        Layout::Loose(partitions).check()?;
+        let rows = self.rows();
+        if rows == 0 {
+            return Err(Error::invalid("the files have no rows"));
+        }
+        let groups: Vec<_> = self.all_groups().map(|(_, _, group)| group).collect();
+        let (mut parts, mut start, mut done) = (Vec::new(), 0, 0u64);
+        for (i, group) in groups.iter().enumerate() {
+            done += group.rows;
+            // A part ends with the row group that brings its share of all rows, so that the last row ends the last part.
+            let due = (u128::from(done) * u128::from(partitions) / u128::from(rows)) as usize;
+            let own = &groups[start..=i];
+            let size = PartSize {
+                rows: own.iter().map(|group| group.rows).sum(),
+                bytes: own.iter().map(|group| group.bytes).sum(),
+            };
+            if due > parts.len() && size.rows > 0 {
+                let description = Description::of(&self.spans(start..i + 1))?.encode()?;
+                parts.push(BoundPart { format: Parquet.name().to_owned(), description, ids: None, size });
+                start = i + 1;
+            }
+        }
+        Ok(parts)
+    }
+}
+
+impl Description {
+    fn of(spans: &[Span]) -> Result<Self> {
+        let file = |span: &Span| match span.path.to_str() {
+            _ if span.open.is_some() => Err(Error::bug("a file without a name cannot be found again")),
+            Some(_) => Ok(BoundFile {
+                path: span.path.clone(),
+                stamp: span.stamp.clone(),
+                row_groups: (span.groups.start, span.groups.end),
+            }),
+            None => {
+                let path = span.path.display();
+                Err(Error::invalid(format!("file {path}: its name is not UTF-8; rename it")))
+            }
+        };
+        Ok(Self { files: spans.iter().map(file).collect::<Result<_>>()? })
+    }
+
+    fn encode(&self) -> Result<String> {
+        let mut text = serde_json::to_string_pretty(self)
+            .map_err(|e| Error::bug("row groups cannot be described").because(e))?;
+        text.push('\n');
+        Ok(text)
+    }
+
+    /// `InvalidInput` for anything but what [`Description::encode`] made.
+    fn decode(text: &str) -> Result<Vec<Span>> {
+        let part: Self = serde_json::from_str(text)
+            .map_err(|e| Error::invalid("it does not describe row groups").because(e))?;
+        let span = |file: BoundFile| {
+            let (start, end) = file.row_groups;
+            if !file.path.is_absolute() || start > end {
+                return Err(Error::invalid("impossible row groups, or a path that is not absolute"));
+            }
+            Ok(Span::new(file.path, file.stamp, start..end))
+        };
+        part.files.into_iter().map(span).collect()
+    }
+}
+
+impl FileFormat for Parquet {
+    fn name(&self) -> &'static str {
+        "parquet"
+    }
+
+    /// The columns are found by name, when the file is opened.
+    fn check(&self, description: &str, _: &TableSchema) -> Result<()> {
+        Description::decode(description).map(drop)
+    }
+
+    fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream> {
+        let mut spans = Description::decode(description)?.into_iter();
+        let schema = schema.clone();
+        // The first file is opened now, so that one that is gone or changed is told before any row; others when their turn comes.
+        let mut open = spans.next().map(|span| span.rows(&schema)).transpose()?;
+        let rows = std::iter::from_fn(move || {
+            loop {
+                if let Some(batch) = open.as_mut()?.next() {
+                    return Some(batch);
+                }
+                match spans.next().map(|span| span.rows(&schema)).transpose() {
+                    Ok(next) => open = next,
+                    Err(error) => {
+                        open = None;
+                        return Some(Err(error));
+                    }
+                }
+            }
+        });
+        Ok(stream::iter(rows).boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Stored tables rely on it.
+    const GOLDEN: &str = r#"{
+  "files": [
+    {
+      "path": "/srv/in/part-0.parquet",
+      "stamp": "bytes:12 modified:1700000000.000000001 footer:sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a",
+      "row_groups": [
+        1,
+        3
+      ]
+    }
+  ]
+}
+"#;
+
+    fn sample() -> Span {
+        let stamp = format!("bytes:12 modified:1700000000.000000001 footer:sha256:{}", "0a".repeat(32));
+        Span::new("/srv/in/part-0.parquet".into(), stamp.parse().unwrap(), 1..3)
+    }
+
+    #[test]
+    fn a_description_is_read_for_ever_and_an_impossible_one_is_not() {
+        assert_eq!(Description::of(&[sample()]).unwrap().encode().unwrap(), GOLDEN);
+        assert_eq!(Description::decode(GOLDEN).unwrap(), [sample()]);
+        for (from, to) in [("/srv", "srv"), ("1,", "4,"), ("footer", ""), ("\"path\"", "\"paths\"")] {
+            assert!(Description::decode(&GOLDEN.replacen(from, to, 1)).is_err(), "{from} {to}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_descriptions_never_panic(at in any::<prop::sample::Index>(), with in any::<u8>()) {
+            let mut text = GOLDEN.as_bytes().to_vec();
+            let at = at.index(text.len());
+            text[at] = with;
+            drop(Description::decode(&String::from_utf8_lossy(&text)));
+            drop(Description::decode(&GOLDEN[..at]));
+        }
+    }
+}
