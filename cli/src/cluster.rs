@@ -150,12 +150,16 @@ impl Node {
         }
         Err(Error::new(ErrorKind::Unavailable, "the scheduler ended before it was ready; see above"))
     }
+
+    /// It ends by itself once its input is closed.
+    fn let_go(&mut self) {
+        drop(self.0.stdin.take());
+    }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        // Closing its input ends it.
-        drop(self.0.stdin.take());
+        self.let_go();
         let since = Instant::now();
         while since.elapsed() < UNTIL_ENDED {
             match self.0.try_wait() {
@@ -186,9 +190,10 @@ fn up(home: &Home, executors: u32, cores: u32, port: u16) -> Result<()> {
         stop_signal().at(|| "listen to signals")?.await;
         Ok::<(), Error>(())
     })?;
-    // Executors first: they say goodbye to the scheduler.
-    drop(nodes);
-    drop(scheduler);
+    // All at once, and the scheduler first: none has the time to miss another.
+    scheduler.let_go();
+    nodes.iter_mut().for_each(Node::let_go);
+    drop((scheduler, nodes));
     render::note("the cluster has ended");
     Ok(())
 }
@@ -211,13 +216,18 @@ async fn wait_for(home: &Home, address: &str, nodes: &mut [Node]) -> Result<()> 
 }
 
 fn say_how_to_use(address: &str, executors: u32, cores: u32, keys: &Path) -> Result<()> {
-    render::line(format!("cluster ready at {address}: {executors} executors with {cores} cores each"))?;
+    let (nodes, each) = (counted(executors, "executor"), counted(cores, "core"));
+    render::line(format!("cluster ready at {address}: {nodes} with {each} each"))?;
     render::line("jobs use it with these lines in service_conf.yaml:")?;
     render::line("  default_engines: {computing: spark}")?;
     let total = executors * cores;
     render::line(format!("  computing: {{spark: {{cores: {total}, nodes: {executors}}}}}"))?;
     render::line(format!("  cluster: {{scheduler: \"{address}\", keys: {}}}", keys.display()))?;
     render::line("Ctrl-C ends it.")
+}
+
+fn counted(number: u32, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn status(home: &Home, json: bool) -> Result<()> {
