@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
+use tributary_catalog::Entry;
 use tributary_components::definition::Stage;
 use tributary_components::task::Input;
 use tributary_components::{Component, DataOutput, Metric, Outputs, Task};
 use tributary_core::computing::{Computing, End, SessionSpec};
 use tributary_core::federation::{Federation, FederationSpec, Traffic};
-use tributary_core::meta::{Expect, TableRecord};
+use tributary_core::meta::TableRecord;
 use tributary_core::placement::Placement;
-use tributary_core::storage::{StoredTable, TableUri, WriteOptions};
+use tributary_core::storage::{IfExists, StoredTable, WriteOptions};
 use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, Table, TableName};
 
-use crate::clock::now_ms;
 use crate::log::TaskLog;
 use crate::metered::Metered;
 use crate::record::{DataRecord, Records};
@@ -66,7 +66,7 @@ pub(crate) struct PartyEnd {
     site: Site,
     log: TaskLog,
     /// Tables stored, or begun to be.
-    stored: Vec<(TableName, TableUri)>,
+    stored: Vec<TableName>,
     data: DataRecord,
     metrics: Vec<Metric>,
 }
@@ -90,21 +90,13 @@ impl PartyEnd {
 
     /// Removes the tables that were stored. What cannot be removed is named in the log: the failure itself counts more.
     pub(crate) async fn discard(&self) {
-        for (name, uri) in &self.stored {
-            if let Err(error) = self.remove(name, uri).await {
-                self.log.line(&format!("table {name} was not removed: {}", error.chain()));
+        for name in &self.stored {
+            match tributary_catalog::delete(&self.site.storage, &self.site.meta, name).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    self.log.line(&format!("table {name} was not removed: {}", error.chain()));
+                }
+                _ => {}
             }
-        }
-    }
-
-    async fn remove(&self, name: &TableName, uri: &TableUri) -> Result<()> {
-        match self.site.storage.delete(uri).await {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        match self.site.meta.get(name).await? {
-            Some((version, record)) if record.uri == *uri => self.site.meta.remove(name, version).await,
-            _ => Ok(()),
         }
     }
 }
@@ -319,7 +311,7 @@ impl PartyAttempt {
         &self,
         key: &str,
         table: &Table,
-        stored: &mut Vec<(TableName, TableUri)>,
+        stored: &mut Vec<TableName>,
     ) -> Result<(TableName, StoredTable)> {
         let shared = &self.shared;
         let name = format!("{}_{key}_{}", self.task.party.role, shared.attempt);
@@ -327,45 +319,22 @@ impl PartyAttempt {
         let uri = self.site.storage.locate(&name)?;
         let table = table.keep().await?;
         // Before it exists, so that a stop in between leaves nothing; not ours if it existed already.
-        stored.push((name.clone(), uri.clone()));
+        stored.push(name.clone());
         let saved = table.save(&uri, WriteOptions::default()).await.inspect_err(|error| {
             if error.kind() == ErrorKind::AlreadyExists {
                 stored.pop();
             }
         })?;
         let preview = TableRecord::preview_of(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
-        let record = self.record(key, &name, &saved, preview);
-        self.site.meta.set(&record, Expect::Absent).await?;
-        Ok((name, saved))
-    }
-
-    fn record(
-        &self,
-        key: &str,
-        name: &TableName,
-        saved: &StoredTable,
-        preview: Vec<Vec<Option<String>>>,
-    ) -> TableRecord {
-        let origin = [
-            ("job", self.shared.job.to_string()),
-            ("task", self.shared.name.clone()),
-            ("component", self.shared.component.definition().name.to_string()),
+        let origin = vec![
+            ("job", shared.job.to_string()),
+            ("task", shared.name.clone()),
+            ("component", shared.component.definition().name.to_string()),
             ("party", self.task.party.to_string()),
             ("output", key.to_string()),
         ];
-        let now = now_ms();
-        TableRecord {
-            table: name.clone(),
-            engine: self.site.storage.info().name.into(),
-            uri: saved.uri.clone(),
-            schema: saved.schema.clone(),
-            layout: saved.layout.clone(),
-            rows: saved.rows(),
-            bytes: saved.bytes(),
-            preview,
-            origin: origin.into_iter().map(|(k, v)| (k.to_string(), v)).collect(),
-            created_ms: now,
-            updated_ms: now,
-        }
+        let entry = Entry { preview, origin, if_exists: IfExists::Fail };
+        tributary_catalog::record(&self.site.storage, &self.site.meta, &name, &saved, entry).await?;
+        Ok((name, saved))
     }
 }

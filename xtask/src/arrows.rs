@@ -27,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("psi", &["core"]),
     ("binning", &["core", "paillier"]),
     ("components", &["core", "document", "paillier", "psi", "binning"]),
-    ("flow", &["core", "document", "components"]),
+    ("flow", &["core", "catalog", "document", "components"]),
     ("runtime", &["core", "document", "standalone", "ballista", "file", "meta", "memory"]),
     ("tune", &["core", "components", "psi"]),
     ("cli", &["core", "document", "catalog", "components", "export", "flow", "ingest", "runtime", "tune"]),
