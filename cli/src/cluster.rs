@@ -90,6 +90,7 @@ fn scheduler(home: &Home, listen: &str, advertise: Option<&str>, attached: bool)
 }
 
 fn executor(home: &Home, settings: ExecutorSettings, attached: bool) -> Result<()> {
+    tributary_runtime::keep_freed_memory(settings.cores);
     log();
     if attached {
         attach();

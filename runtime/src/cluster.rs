@@ -19,6 +19,7 @@ use crate::home::{Compute, Home};
 use crate::keys;
 use crate::settings::Settings;
 
+pub use tributary_ballista::keep_freed_memory;
 pub use tributary_ballista::status::{ExecutorStatus, JobStatus, Status as ClusterStatus};
 
 impl Home {

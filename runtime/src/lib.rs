@@ -13,6 +13,6 @@ mod home;
 mod cluster;
 
 #[cfg(feature = "ballista")]
-pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus};
+pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus, keep_freed_memory};
 pub use home::{Compute, Home};
 pub use settings::Settings;

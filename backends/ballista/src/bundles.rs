@@ -22,12 +22,12 @@ use tributary_partition::view::{Places, place};
 
 use crate::fragment::{Bundle, encode};
 use crate::node::moved_columns;
-use crate::rows::{Decoder, Encoder};
+use crate::rows::{Chunk, Decoder, Encoder};
 
 /// Bytes of rows that are dealt out at once: a bundle for each partition is made of them.
 const DEAL_BYTES: u64 = 32 << 20;
-/// Bytes handed to a store at once.
-const CHUNK_BYTES: usize = 8 << 20;
+/// What an encoding takes beside its rows, at most about.
+const ENVELOPE_BYTES: usize = 16 << 10;
 /// Rows of one batch that are put beside each other: values of 8 bytes fill two lines of a processor's cache.
 const RANGE_ROWS: u32 = 64;
 /// Most ranges of one partition.
@@ -47,9 +47,10 @@ pub(crate) struct Dealer {
     first_row: u64,
     waiting_rows: u64,
     bundles: Vec<Vec<Bundle>>,
-    /// Packed, and not yet written.
-    ready: Vec<Bytes>,
-    written: u64,
+    /// Packed, and not yet taken away.
+    ready: Chunk,
+    /// Bytes taken away.
+    taken: u64,
     /// Where bundles are written.
     pub(crate) file: String,
 }
@@ -66,42 +67,26 @@ impl Dealer {
             waiting_rows: 0,
             bundles: vec![Vec::new(); to.partitions() as usize],
             to,
-            ready: Vec::new(),
-            written: 0,
+            ready: Chunk::default(),
+            taken: 0,
             file: String::new(),
         })
     }
 
-    /// Takes rows; gives pieces to be written, once there are enough.
-    pub(crate) fn deal(&mut self, batch: RecordBatch) -> Result<Vec<Bytes>> {
+    /// Takes rows; gives bytes to be written, once there are enough.
+    pub(crate) fn deal(&mut self, batch: RecordBatch) -> Result<Option<Bytes>> {
         self.waiting_bytes += batch_bytes(&batch);
         self.share_out(batch)?;
         if self.waiting_bytes >= DEAL_BYTES {
             self.pack_all()?;
         }
-        Ok(self.large_pieces())
-    }
-
-    /// What is ready, in pieces that a store wants; what is too little for one stays.
-    fn large_pieces(&mut self) -> Vec<Bytes> {
-        let (mut pieces, mut small) = (Vec::new(), Vec::new());
-        let mut small_bytes = 0;
-        for bytes in std::mem::take(&mut self.ready) {
-            small_bytes += bytes.len();
-            small.push(bytes);
-            if small_bytes >= CHUNK_BYTES {
-                pieces.push(joined(std::mem::take(&mut small)));
-                small_bytes = 0;
-            }
-        }
-        self.ready = small;
-        pieces
+        Ok(self.ready.take_enough().inspect(|bytes| self.taken += bytes.len() as u64))
     }
 
     /// The last bytes.
     pub(crate) fn finish(&mut self) -> Result<Bytes> {
         self.pack_all()?;
-        Ok(joined(std::mem::take(&mut self.ready)))
+        Ok(self.ready.take())
     }
 
     /// Whether there were no rows.
@@ -136,6 +121,9 @@ impl Dealer {
     }
 
     fn pack_all(&mut self) -> Result<()> {
+        let numbers = self.waiting_rows * size_of::<u32>() as u64;
+        let envelopes = self.shares.len() * ENVELOPE_BYTES;
+        self.ready.reserve((self.waiting_bytes + numbers) as usize + envelopes);
         for to in 0..self.shares.len() {
             let share = std::mem::take(&mut self.shares[to]);
             if !share.is_empty() {
@@ -148,17 +136,15 @@ impl Dealer {
     }
 
     fn pack(&mut self, to: usize, share: Vec<RecordBatch>) -> Result<()> {
-        let mut encoder = Encoder::sized(&self.schema, share.iter().map(batch_bytes).sum())?;
+        let start = self.taken + self.ready.len() as u64;
+        let mut encoder = Encoder::behind(&self.schema, self.ready.clone())?;
         share.into_iter().try_for_each(|batch| encoder.push(batch))?;
-        let (bytes, rows) = encoder.whole()?;
-        let start = self.written;
-        self.written += bytes.len() as u64;
-        self.ready.push(bytes);
+        let rows = encoder.end()?;
         self.bundles[to].push(Bundle {
             partition: self.partition,
             first_row: self.first_row,
             file: String::new(),
-            bytes: start..self.written,
+            bytes: start..self.taken + self.ready.len() as u64,
             rows,
         });
         Ok(())
@@ -205,13 +191,6 @@ impl Dealer {
         let bundles = bundles.into_iter().collect::<Result<Vec<Vec<u8>>>>()?;
         let bundles: ArrayRef = Arc::new(BinaryArray::from_iter_values(bundles));
         Ok(RecordBatch::try_new(moved_columns(), vec![bundles, Arc::new(UInt32Array::from(routes))])?)
-    }
-}
-
-fn joined(mut pieces: Vec<Bytes>) -> Bytes {
-    match pieces.len() {
-        1 => pieces.remove(0),
-        _ => Bytes::from(pieces.concat()),
     }
 }
 

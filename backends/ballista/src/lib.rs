@@ -29,6 +29,7 @@ mod items;
 mod action;
 mod session;
 mod gate;
+mod malloc;
 pub mod status;
 pub mod scheduler;
 pub mod executor;
@@ -48,6 +49,7 @@ use tributary_core::storage::Storage;
 
 pub use host::{Host, OpenStorage};
 pub use keys::{Identity, Keys};
+pub use malloc::keep_freed_memory;
 pub use seal::ClusterKey;
 pub use store::sweep;
 

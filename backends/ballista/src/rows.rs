@@ -22,9 +22,31 @@ const CHUNK_BYTES: usize = 8 << 20;
 /// What ends an IPC file: the footer's length and a magic word.
 const TRAILER_BYTES: usize = 10;
 
-/// Where an encoder writes: taken away in pieces.
-#[derive(Clone)]
-struct Chunk(Arc<Mutex<Vec<u8>>>);
+/// Where encoders write, one after another: taken away in pieces.
+#[derive(Clone, Default)]
+pub(crate) struct Chunk(Arc<Mutex<Vec<u8>>>);
+
+impl Chunk {
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    /// Makes room for so many bytes more, which spares moving what is there.
+    pub(crate) fn reserve(&self, bytes: usize) {
+        lock(&self.0).reserve(bytes);
+    }
+
+    /// All that is there.
+    pub(crate) fn take(&self) -> Bytes {
+        Bytes::from(take(&mut *lock(&self.0)))
+    }
+
+    /// All that is there, once it is enough for a store.
+    pub(crate) fn take_enough(&self) -> Option<Bytes> {
+        let mut chunk = lock(&self.0);
+        (chunk.len() >= CHUNK_BYTES).then(|| Bytes::from(take(&mut *chunk)))
+    }
+}
 
 impl Write for Chunk {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -48,13 +70,11 @@ pub(crate) struct Encoder {
 
 impl Encoder {
     pub(crate) fn new(schema: &TableSchema) -> Result<Self> {
-        Self::sized(schema, 0)
+        Self::behind(schema, Chunk::default())
     }
 
-    /// For about so many bytes of rows.
-    pub(crate) fn sized(schema: &TableSchema, bytes: u64) -> Result<Self> {
-        const ENVELOPE_BYTES: usize = 16 << 10;
-        let chunk = Chunk(Arc::new(Mutex::new(Vec::with_capacity(bytes as usize + ENVELOPE_BYTES))));
+    /// Writes a file behind what is in the chunk.
+    pub(crate) fn behind(schema: &TableSchema, chunk: Chunk) -> Result<Self> {
         let writer = FileWriter::try_new(chunk.clone(), schema.arrow())?;
         Ok(Self { writer, chunk, gather: Gather::new(schema), rows: 0, bytes: 0 })
     }
@@ -70,28 +90,25 @@ impl Encoder {
 
     /// What is ready, once it is enough for a store.
     pub(crate) fn take_chunk(&mut self) -> Option<Bytes> {
-        let mut chunk = lock(&self.chunk.0);
-        let enough = chunk.len() >= CHUNK_BYTES;
-        enough.then(|| {
-            self.bytes += chunk.len() as u64;
-            Bytes::from(take(&mut *chunk))
-        })
+        self.chunk.take_enough().inspect(|bytes| self.bytes += bytes.len() as u64)
     }
 
-    /// All bytes, of a file that was not taken in pieces, and its rows.
-    pub(crate) fn whole(self) -> Result<(Bytes, u64)> {
-        self.finish().map(|(bytes, rows, _)| (bytes, rows))
-    }
-
-    /// The rest, and how many rows and bytes there were in all.
-    pub(crate) fn finish(mut self) -> Result<(Bytes, u64, u64)> {
+    /// Ends the file in the chunk. Its rows.
+    pub(crate) fn end(mut self) -> Result<u64> {
         for batch in self.gather.finish()? {
             self.writer.write(&batch)?;
         }
         self.writer.finish()?;
-        let rest = Bytes::from(take(&mut *lock(&self.chunk.0)));
-        let bytes = self.bytes + rest.len() as u64;
-        Ok((rest, self.rows, bytes))
+        Ok(self.rows)
+    }
+
+    /// The rest, and how many rows and bytes there were in all.
+    pub(crate) fn finish(self) -> Result<(Bytes, u64, u64)> {
+        let (chunk, before) = (self.chunk.clone(), self.bytes);
+        let rows = self.end()?;
+        let rest = chunk.take();
+        let bytes = before + rest.len() as u64;
+        Ok((rest, rows, bytes))
     }
 }
 

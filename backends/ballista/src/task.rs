@@ -213,7 +213,7 @@ impl Task {
         let mut upload: Option<Box<dyn Upload>> = None;
         for batch in rows {
             self.cancel.check()?;
-            for bytes in dealer.deal(batch?)? {
+            if let Some(bytes) = dealer.deal(batch?)? {
                 self.cancel.wait(self.moving(&mut upload, &mut dealer)?.write(bytes))?;
             }
         }

@@ -24,6 +24,7 @@ const SIZE: placement::Cluster =
 pub fn role(arguments: &[String]) -> bool {
     let is_node = arguments.get(1).is_some_and(|argument| argument == "--node");
     if is_node {
+        tributary_ballista::keep_freed_memory(1);
         serve(&arguments[2], &PathBuf::from(&arguments[3]), &arguments[4]);
     }
     is_node
