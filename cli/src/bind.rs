@@ -33,10 +33,9 @@ pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
         }
     }
     render::line(format!(
-        "\nbound {}: {} rows in {} partitions, {} of files that stay where they are",
+        "\nbound {}: {}, {} of files that stay where they are",
         record.table,
-        render::count(record.rows),
-        record.layout.partitions(),
+        render::extent(record.rows, record.layout.partitions()),
         render::bytes(record.bytes)
     ))
 }

@@ -217,7 +217,8 @@ async fn wait_for(home: &Home, address: &str, nodes: &mut [Node]) -> Result<()> 
 }
 
 fn say_how_to_use(address: &str, executors: u32, cores: u32, keys: &Path) -> Result<()> {
-    let (nodes, each) = (counted(executors, "executor"), counted(cores, "core"));
+    let (nodes, each) =
+        (render::counted(executors.into(), "executor"), render::counted(cores.into(), "core"));
     render::line(format!("cluster ready at {address}: {nodes} with {each} each"))?;
     render::line("jobs use it with these lines in service_conf.yaml:")?;
     render::line("  default_engines: {computing: spark}")?;
@@ -225,10 +226,6 @@ fn say_how_to_use(address: &str, executors: u32, cores: u32, keys: &Path) -> Res
     render::line(format!("  computing: {{spark: {{cores: {total}, nodes: {executors}}}}}"))?;
     render::line(format!("  cluster: {{scheduler: \"{address}\", keys: {}}}", keys.display()))?;
     render::line("Ctrl-C ends it.")
-}
-
-fn counted(number: u32, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn status(home: &Home, json: bool) -> Result<()> {

@@ -70,6 +70,16 @@ pub(crate) fn count(number: u64) -> String {
     indicatif::HumanCount(number).to_string()
 }
 
+/// `1 core`, `12,345 rows`.
+pub(crate) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// `500 rows in 4 partitions`.
+pub(crate) fn extent(rows: u64, partitions: u32) -> String {
+    format!("{} in {}", counted(rows, "row"), counted(partitions.into(), "partition"))
+}
+
 /// `0.123 s`.
 pub(crate) fn seconds(time: std::time::Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())

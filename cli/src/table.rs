@@ -129,11 +129,9 @@ fn verify(home: &Home, arg: &TableArg) -> Result<()> {
             "table": name, "uri": uri, "rows": rows, "bytes": bytes, "partitions": partitions, "recorded": recorded
         }));
     }
-    let (rows, bytes) = (render::count(table.rows()), render::bytes(table.bytes()));
-    render::line(format!(
-        "{name} is whole: {rows} rows in {} partitions, {bytes}",
-        table.layout.partitions()
-    ))?;
+    let (extent, bytes) =
+        (render::extent(table.rows(), table.layout.partitions()), render::bytes(table.bytes()));
+    render::line(format!("{name} is whole: {extent}, {bytes}"))?;
     match verified.recorded {
         true => Ok(()),
         false => render::line("it has no record: an upload was cut short; replace or delete it"),

@@ -104,10 +104,9 @@ fn show(summary: &Summary) -> Result<()> {
     tell_of_rows(&summary.columns, summary.duplicates_dropped, summary.rejected)?;
     tell_of_merging(summary.merged)?;
     render::line(format!(
-        "\nstored {}: {} rows in {} partitions, {}",
+        "\nstored {}: {}, {}",
         summary.table,
-        render::count(summary.rows),
-        summary.partitions,
+        render::extent(summary.rows, summary.partitions),
         render::bytes(summary.bytes)
     ))
 }
@@ -126,10 +125,9 @@ fn show_dry_run(found: &DryRun) -> Result<()> {
     tell_of_rows(&found.columns, found.duplicates_dropped, found.rejected)?;
     tell_of_merging(found.merged)?;
     render::line(format!(
-        "\nwould store {}: {} rows in {} partitions; nothing is stored",
+        "\nwould store {}: {}; nothing is stored",
         found.table,
-        render::count(found.rows),
-        found.partitions
+        render::extent(found.rows, found.partitions)
     ))
 }
 
