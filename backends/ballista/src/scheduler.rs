@@ -22,7 +22,7 @@ use crate::policy::Policy;
 use crate::status;
 
 /// Seconds without a heartbeat after which an executor counts as lost.
-const EXECUTOR_TIMEOUT: u64 = 5;
+const EXECUTOR_TIMEOUT: u64 = 3;
 /// Seconds that jobs wait for an executor when there is none.
 const WITHOUT_EXECUTORS: u64 = 30;
 
