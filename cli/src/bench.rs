@@ -79,8 +79,7 @@ fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
 
 fn bench(home: &Home, tune: &args::Tune) -> Result<Bench> {
     let party = table::party(home, &tune.party)?;
-    let kernels = tributary_components::kernels();
-    let computing = home.computing(&party, &kernels, tune.engine.as_deref())?;
+    let computing = home.computing(&party, tune.engine.as_deref())?;
     let mut options = Options::for_site(computing.cores);
     options.rows = tune.rows;
     options.repeat = tune.repeat;
@@ -97,6 +96,7 @@ fn bench(home: &Home, tune: &args::Tune) -> Result<Bench> {
         engine: computing.engine,
         site_cores: computing.cores,
         memory_bytes: computing.memory_bytes,
+        components: home.components().clone(),
         grid: Grid::new(options)?,
     })
 }

@@ -85,7 +85,7 @@ fn scheduler(home: &Home, listen: &str, advertise: Option<&str>, attached: bool)
         let stop = stop_signal().at(|| "listen to signals")?;
         let shown = advertised.clone();
         let ready = move |port: u16| drop(render::line(format!("scheduler ready at {shown}:{port}")));
-        home.serve_scheduler(&tributary_components::kernels(), listen, &advertised, ready, stop).await
+        home.serve_scheduler(listen, &advertised, ready, stop).await
     })
 }
 
@@ -103,7 +103,7 @@ fn executor(home: &Home, settings: ExecutorSettings, attached: bool) -> Result<(
             signal.await;
             stopped.store(true, Ordering::Release);
         });
-        home.serve_executor(&tributary_components::kernels(), settings).await
+        home.serve_executor(settings).await
     });
     match served {
         _ if stopped.load(Ordering::Acquire) => Ok(()),
@@ -202,8 +202,7 @@ fn up(home: &Home, executors: u32, cores: u32, port: u16) -> Result<()> {
 async fn wait_for(home: &Home, address: &str, nodes: &mut [Node]) -> Result<()> {
     let since = Instant::now();
     loop {
-        let found =
-            home.cluster_status(&tributary_components::kernels(), Some(address)).await?.executors.len();
+        let found = home.cluster_status(Some(address)).await?.executors.len();
         if found >= nodes.len() {
             return Ok(());
         }
@@ -229,8 +228,7 @@ fn say_how_to_use(address: &str, executors: u32, cores: u32, keys: &Path) -> Res
 }
 
 fn status(home: &Home, json: bool) -> Result<()> {
-    let status: ClusterStatus =
-        runtime()?.block_on(home.cluster_status(&tributary_components::kernels(), None))?;
+    let status: ClusterStatus = runtime()?.block_on(home.cluster_status(None))?;
     if json {
         return render::json(&status);
     }

@@ -1,20 +1,21 @@
 //! `component`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+
+use tributary_runtime::Home;
 
 use crate::args::Component;
 use crate::exit::Failure;
 use crate::{job, render};
 
-pub(crate) fn run(command: &Component) -> Result<ExitCode, Failure> {
+pub(crate) fn run(home: &Home, command: &Component) -> Result<ExitCode, Failure> {
     match command {
         Component::List { json: true } => {
-            let all = tributary_components::all();
-            render::json(&all.iter().map(|c| c.definition().name).collect::<Vec<_>>())?;
+            render::json(&home.components().names().collect::<Vec<_>>())?;
         }
         Component::List { json: false } => {
-            let all = tributary_components::all();
-            let row = |c: &std::sync::Arc<dyn tributary_components::Component>| {
+            let row = |c: &Arc<dyn tributary_component::Component>| {
                 let definition = c.definition();
                 let stages: Vec<&str> = definition.stages.iter().map(|s| s.as_str()).collect();
                 let (roles, stages) = (definition.roles.join(" "), stages.join(" "));
@@ -22,11 +23,11 @@ pub(crate) fn run(command: &Component) -> Result<ExitCode, Failure> {
             };
             render::table(
                 &["component", "roles", "stages", "what it does"],
-                &all.iter().map(row).collect::<Vec<_>>(),
+                &home.components().iter().map(row).collect::<Vec<_>>(),
             )?;
         }
         Component::Describe { name, json } => {
-            let component = job::component(name)?;
+            let component = job::component(home, name)?;
             match json {
                 true => render::json(&component.definition().to_json())?,
                 false => render::line(component.definition().to_string())?,

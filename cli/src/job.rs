@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tributary_components::{Catalog, Component};
+use tributary_component::Component;
 use tributary_core::{Error, JobId, PartyId, ResultExt};
 use tributary_flow::Job;
 use tributary_flow::lookup::look_up;
@@ -21,11 +21,9 @@ use crate::{render, watch};
 /// Longest job id of one's own: it becomes part of sessions' and tables' names.
 const MAX_ID: usize = 40;
 
-fn read(path: &Path) -> Result<JobSpec, Failure> {
+fn read(home: &Home, path: &Path) -> Result<JobSpec, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
-    let components = tributary_components::all();
-    let catalog: Catalog<'_> = components.iter().map(AsRef::as_ref).collect();
-    let spec = JobSpec::parse(&path.display().to_string(), &source, &catalog)?;
+    let spec = JobSpec::parse(&path.display().to_string(), &source, home.components())?;
     spec.notes.iter().for_each(|note| render::note(format!("note: {note}")));
     for key in ["priority", "sync_type", "scheduler_party_id"].iter().filter(|key| is_set(&spec, key)) {
         render::note(format!("note: dag.conf.{key} has no effect where all parties run in one process"));
@@ -50,7 +48,7 @@ fn parties(spec: &JobSpec) -> Vec<PartyId> {
 }
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
-    let spec = read(&run.job)?;
+    let spec = read(home, &run.job)?;
     let id = match &run.job_id {
         Some(id) if id.as_str() == LATEST || id.len() > MAX_ID => {
             let text = format!("--job-id {id:?}, expected at most {MAX_ID} characters and not {:?}", LATEST);
@@ -59,8 +57,8 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
         Some(id) => JobId::new(id.as_str())?,
         None => tributary_flow::new_job_id()?,
     };
-    let sites = home.sites(&parties(&spec), &tributary_components::kernels())?;
-    let job = Job { id, spec, sites, components: tributary_components::all() };
+    let sites = home.sites(&parties(&spec))?;
+    let job = Job { id, spec, sites, components: home.components().clone() };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("tributary")
         .worker_threads(2)
@@ -95,8 +93,8 @@ pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, Failure> {
-    let spec = read(&explain.job)?;
-    let sites = home.sites(&parties(&spec), &tributary_components::kernels())?;
+    let spec = read(home, &explain.job)?;
+    let sites = home.sites(&parties(&spec))?;
     let placed = place(&spec, &sites)?;
     match explain.json {
         true => render::json(&placed)?,
@@ -139,11 +137,9 @@ fn show(placed: &Placed) -> tributary_core::Result<()> {
 }
 
 /// A component by name; the error suggests the nearest.
-pub(crate) fn component(name: &str) -> Result<std::sync::Arc<dyn Component>, Error> {
-    let all = tributary_components::all();
-    let found = all.iter().find(|c| c.definition().name == name).cloned();
-    found.ok_or_else(|| {
-        let known = all.iter().map(|c| c.definition().name);
+pub(crate) fn component<'a>(home: &'a Home, name: &str) -> Result<&'a dyn Component, Error> {
+    home.components().get(name).map(|found| &**found).ok_or_else(|| {
+        let known = home.components().names();
         let help =
             tributary_document::suggestion(name, known).map_or(String::new(), |help| format!(" ({help})"));
         Error::new(tributary_core::ErrorKind::NotFound, format!("no component {name:?}{help}"))

@@ -70,7 +70,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Output(command) => output::run(&home()?, &command),
         Command::Data(command) => data::run(&home()?, &command),
         Command::Table(command) => table::run(&home()?, &command),
-        Command::Component(command) => component::run(&command),
+        Command::Component(command) => component::run(&home()?, &command),
         Command::Config(command) => config::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => cluster::gc(&home()?, &gc),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use futures::executor::block_on;
 use serde_json::{Map, Value, json};
-use tributary_components::Metric;
+use tributary_component::Metric;
 use tributary_core::{Error, ErrorKind, JobId, ResultExt, Role};
 use tributary_flow::record::Records;
 use tributary_runtime::Home;

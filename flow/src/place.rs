@@ -113,7 +113,6 @@ fn text(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tributary_components::Catalog;
     use tributary_core::Role;
 
     use super::*;
@@ -126,9 +125,7 @@ mod tests {
              tasks:\n    a: {{{toy}}}\n    b: {{{toy}, conf: {{engine_run: {{cores: 3}}}}}}\n  \
              party_tasks:\n    host: {{parties: [{{role: host, party_id: [2]}}], tasks: {{b: {{conf: {{engine_run: {{num-executors: 5, cores: null}}}}}}}}}}\n"
         );
-        let components = tributary_components::all();
-        let catalog: Catalog<'_> = components.iter().map(|component| &**component).collect();
-        let spec = JobSpec::parse("job.yaml", source.as_bytes(), &catalog).unwrap();
+        let spec = JobSpec::parse("job.yaml", source.as_bytes(), &tributary_components::all()).unwrap();
         let mut requests = BTreeMap::new();
         for (name, task) in &spec.tasks {
             for part in &task.parties {

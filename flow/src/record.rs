@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tributary_components::Metric;
+use tributary_component::Metric;
 use tributary_core::federation::Traffic;
 use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role, TableName};
 

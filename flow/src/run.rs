@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
-use tributary_components::Component;
+use tributary_component::Components;
 use tributary_core::federation::Direction;
+use tributary_core::kernel::Kernels;
 use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site, TableName};
 
 use crate::attempt::{Attempt, AttemptEnd};
@@ -35,8 +36,8 @@ pub struct Job {
     pub spec: JobSpec,
     /// The parties' sites.
     pub sites: BTreeMap<PartyId, Site>,
-    /// The components of this binary.
-    pub components: Vec<Arc<dyn Component>>,
+    /// The components that it may name.
+    pub components: Components,
 }
 
 impl Job {
@@ -90,7 +91,7 @@ impl Runner {
         let model_id = conf.model_id.clone().unwrap_or_else(|| job.id.to_string());
         let model_version = conf.model_version.clone().unwrap_or_else(|| "0".into());
         Ok(Self {
-            plan_hash: plan_hash(&canonical),
+            plan_hash: plan_hash(&canonical, &job.components.kernels()),
             model: (model_id, model_version),
             names,
             placed,
@@ -170,7 +171,7 @@ impl Runner {
 
     fn start(&mut self, task: usize, attempt: u32) -> Result<()> {
         let spec = &self.job.spec.tasks[&self.names[task]];
-        let component = self.job.components.iter().find(|c| c.definition().name == spec.component);
+        let component = self.job.components.get(&spec.component);
         let component = component.ok_or_else(|| Error::bug(format!("no component {}", spec.component)))?;
         let shared = Shared {
             job: self.job.id.clone(),
@@ -399,9 +400,8 @@ fn refuse_unsupported(spec: &JobSpec) -> Result<()> {
 }
 
 /// What parties must agree on: the job, and the versions of all kernels that compute it.
-fn plan_hash(canonical: &[u8]) -> [u8; 32] {
-    let kernels = tributary_components::kernels().fingerprint();
-    Sha256::new().chain_update(canonical).chain_update(kernels.to_le_bytes()).finalize().into()
+fn plan_hash(canonical: &[u8], kernels: &Kernels) -> [u8; 32] {
+    Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint().to_le_bytes()).finalize().into()
 }
 
 type Ends<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);

@@ -10,7 +10,6 @@ use tributary_ballista::{
     Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler, status, sweep,
 };
 use tributary_core::bytestore::ByteStore;
-use tributary_core::kernel::Kernels;
 use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_file::FileStore;
@@ -37,7 +36,6 @@ impl Home {
         &self,
         name: &str,
         settings: &Settings,
-        kernels: &Kernels,
         storage: &Arc<dyn Storage>,
     ) -> Result<Compute> {
         let (arithmetic, cores, nodes, memory) = match name {
@@ -58,7 +56,7 @@ impl Home {
             store: self.cluster_store(settings)?,
         };
         Ok(Compute {
-            engine: Arc::new(Ballista::new(kernels.clone(), storage.clone(), options)?),
+            engine: Arc::new(Ballista::new(self.components().kernels(), storage.clone(), options)?),
             cores: size.cores,
             memory_bytes: settings.number(memory)?,
         })
@@ -67,7 +65,6 @@ impl Home {
     /// Serves as the cluster's scheduler until `stop` is ready. `ready` is told the port.
     pub async fn serve_scheduler(
         &self,
-        kernels: &Kernels,
         listen: &str,
         advertised: &str,
         ready: impl FnOnce(u16),
@@ -76,17 +73,17 @@ impl Home {
         let keys = Keys::read(&self.cluster_keys()?)?;
         let listener = tokio::net::TcpListener::bind(listen).await.at(|| format!("listen on {listen}"))?;
         ready(listener.local_addr().at(|| "listen")?.port());
-        scheduler::serve(listener, advertised, &keys, Identity::of(kernels), stop).await
+        scheduler::serve(listener, advertised, &keys, Identity::of(&self.components().kernels()), stop).await
     }
 
     /// Serves as an executor. It opens the tables of parties whose home is this one.
-    pub async fn serve_executor(&self, kernels: &Kernels, options: ExecutorSettings) -> Result<()> {
+    pub async fn serve_executor(&self, options: ExecutorSettings) -> Result<()> {
         let settings = self.settings()?;
         let keys = Keys::read(&self.cluster_keys()?)?;
         let root = self.folder().to_owned();
         let open = move |address: &str| open_storage(&root, address);
         let store = self.cluster_store(&settings)?;
-        let host = Host::new(kernels.clone(), store, keys.cluster_key(), Box::new(open));
+        let host = Host::new(self.components().kernels(), store, keys.cluster_key(), Box::new(open));
         let work = self.folder().join("cluster").join("work").join(format!("{}", std::process::id()));
         std::fs::create_dir_all(&work).at(|| format!("create {}", work.display()))?;
         let scheduler =
@@ -113,11 +110,12 @@ impl Home {
 
 impl Home {
     /// What the cluster is doing, asked of the scheduler at `host:port`, else of the configured one.
-    pub async fn cluster_status(&self, kernels: &Kernels, scheduler: Option<&str>) -> Result<ClusterStatus> {
+    pub async fn cluster_status(&self, scheduler: Option<&str>) -> Result<ClusterStatus> {
         let settings = self.settings()?;
         let configured = settings.text(keys::SCHEDULER)?;
         let keys = Keys::read(&self.cluster_keys()?)?;
-        status::fetch(scheduler.unwrap_or(configured), &keys, &Identity::of(kernels)).await
+        status::fetch(scheduler.unwrap_or(configured), &keys, &Identity::of(&self.components().kernels()))
+            .await
     }
 
     /// Removes what sessions left in the store that have not been heard of for `age`; gives their number.

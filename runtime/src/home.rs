@@ -6,8 +6,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tributary_component::Components;
 use tributary_core::computing::Engine;
-use tributary_core::kernel::Kernels;
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Site};
@@ -16,11 +16,12 @@ use tributary_memory::Options;
 use crate::keys;
 use crate::settings::Settings;
 
-/// `TRIBUTARY_HOME`: configuration, and a folder for each party.
+/// `TRIBUTARY_HOME`: configuration, and a folder for each party; and the components that jobs here may name.
 #[derive(Debug, Clone)]
 pub struct Home {
     folder: PathBuf,
     conf: PathBuf,
+    components: Components,
 }
 
 /// A party's computing engine, and what the site gives to jobs on it.
@@ -48,12 +49,18 @@ impl Home {
         if let Some(file) = conf.as_ref().filter(|file| !file.is_file()) {
             return Err(Error::invalid(format!("configuration file {} does not exist", file.display())));
         }
-        Ok(Self { conf: conf.unwrap_or_else(|| folder.join("service_conf.yaml")), folder })
+        let conf = conf.unwrap_or_else(|| folder.join("service_conf.yaml"));
+        Ok(Self { folder, conf, components: tributary_components::all() })
     }
 
     /// The folder itself.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// The components that jobs here may name.
+    pub fn components(&self) -> &Components {
+        &self.components
     }
 
     /// A party's folder.
@@ -80,18 +87,18 @@ impl Home {
 
     /// A party's computing engine alone; `engine`: another one than its configuration names. It has no
     /// storage, and no folder is made for it.
-    pub fn computing(&self, party: &PartyId, kernels: &Kernels, engine: Option<&str>) -> Result<Compute> {
+    pub fn computing(&self, party: &PartyId, engine: Option<&str>) -> Result<Compute> {
         let mut settings = self.party_settings(party)?;
         if let Some(name) = engine {
             // Read like a file, so that a wrong name gets the same answer.
             let key = format!("default_engines: {{computing: {name:?}}}");
             settings.overlay("--engine", key.as_bytes())?;
         }
-        self.compute(&settings, kernels, &(Arc::new(Nowhere) as Arc<dyn Storage>), 1)
+        self.compute(&settings, &(Arc::new(Nowhere) as Arc<dyn Storage>), 1)
     }
 
     /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
-    pub fn sites(&self, parties: &[PartyId], kernels: &Kernels) -> Result<BTreeMap<PartyId, Site>> {
+    pub fn sites(&self, parties: &[PartyId]) -> Result<BTreeMap<PartyId, Site>> {
         for party in parties {
             match self.party_settings(party)?.text(keys::FEDERATION)? {
                 "memory" | "standalone" => {}
@@ -110,7 +117,7 @@ impl Home {
         let site = |(id, network)| {
             let settings = self.party_settings(&id)?;
             let (storage, meta) = self.tables(&id)?;
-            let compute = self.compute(&settings, kernels, &storage, parties.len())?;
+            let compute = self.compute(&settings, &storage, parties.len())?;
             let site = Site {
                 engine: compute.engine,
                 storage,
@@ -128,22 +135,16 @@ impl Home {
     }
 
     #[allow(unused_variables, reason = "a build without engines uses none")]
-    fn compute(
-        &self,
-        settings: &Settings,
-        kernels: &Kernels,
-        storage: &Arc<dyn Storage>,
-        parties: usize,
-    ) -> Result<Compute> {
+    fn compute(&self, settings: &Settings, storage: &Arc<dyn Storage>, parties: usize) -> Result<Compute> {
         match settings.text(keys::COMPUTING)? {
             #[cfg(feature = "standalone")]
             "standalone" => Ok(Compute {
-                engine: Arc::new(self.standalone(settings, kernels, storage)?),
+                engine: Arc::new(self.standalone(settings, storage)?),
                 cores: cores(settings)?,
                 memory_bytes: memory(settings, parties)?,
             }),
             #[cfg(feature = "ballista")]
-            name @ ("spark" | "eggroll") => self.cluster_engine(name, settings, kernels, storage),
+            name @ ("spark" | "eggroll") => self.cluster_engine(name, settings, storage),
             other => Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("computing engine {other} is not in this binary; name another in service_conf.yaml"),
@@ -157,7 +158,6 @@ impl Home {
     fn standalone(
         &self,
         settings: &Settings,
-        kernels: &Kernels,
         storage: &Arc<dyn Storage>,
     ) -> Result<tributary_standalone::Standalone> {
         let folder = self.folder.join(settings.text(keys::SPILL_FOLDER)?);
@@ -165,7 +165,7 @@ impl Home {
             0 => u64::MAX,
             limit => limit,
         };
-        let engine = tributary_standalone::Standalone::new(kernels.clone(), storage.clone());
+        let engine = tributary_standalone::Standalone::new(self.components.kernels(), storage.clone());
         Ok(engine.spilling_to(folder, limit))
     }
 }

@@ -11,10 +11,10 @@
 //! use std::sync::Arc;
 //! use tributary_tune::{Advice, Bench, Grid, Operation, Options};
 //! # fn main() -> tributary_core::Result<()> {
-//! let kernels = tributary_components::kernels();
-//! let engine = Arc::new(tributary_standalone::Standalone::new(kernels, Arc::new(tributary_core::storage::Nowhere)));
+//! let components = tributary_components::all();
+//! let engine = Arc::new(tributary_standalone::Standalone::new(components.kernels(), Arc::new(tributary_core::storage::Nowhere)));
 //! let options = Options { cores: vec![1, 2], partitions: vec![1, 2], rows: 1000, repeat: 1, operations: vec![Operation::Map] };
-//! let bench = Bench { engine, site_cores: 2, memory_bytes: 64 << 20, grid: Grid::new(options)? };
+//! let bench = Bench { engine, components, site_cores: 2, memory_bytes: 64 << 20, grid: Grid::new(options)? };
 //! let report = futures::executor::block_on(bench.run(&|_| {}, std::future::pending()))?;
 //! assert_eq!(report.measurements.len(), 4);
 //! let advice = Advice::of(&report, &*bench.engine);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use futures::future::{Either, select};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
+use tributary_component::Components;
 use tributary_core::computing::{Computing, End, Engine, SessionSpec, Spills};
 use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::{Error, ErrorKind, Result, ResultExt, SessionId};
@@ -23,8 +24,10 @@ use crate::work::Work;
 /// What is measured where.
 #[derive(Debug)]
 pub struct Bench {
-    /// The engine; its kernels must be those of [`tributary_components::kernels`].
+    /// The engine; its kernels must be those of `components`.
     pub engine: Arc<dyn Engine>,
+    /// The components of the binary.
+    pub components: Components,
     /// Cores that the site gives to jobs on it.
     pub site_cores: u32,
     /// What one task may hold.
@@ -222,7 +225,7 @@ impl Run<'_> {
     ) -> Result<Measurement> {
         let (grid, info, cell) = (&self.bench.grid, self.bench.engine.info(), placed.cell);
         let rows = operation.rows(grid.rows());
-        let work = Work::prepare(operation, session, rows, cell.partitions).await?;
+        let work = Work::prepare(operation, &self.bench.components, session, rows, cell.partitions).await?;
         work.run().await?; // the first one pays for threads, pages and caches
         let (mut wall, mut cpu) = (Vec::new(), Vec::new());
         for _ in 0..grid.repeat() {

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tributary_components::definition::Stage;
-use tributary_components::{Component, DataOutput, Input, Task};
+use tributary_component::{Component, Components, DataOutput, Input, Stage, Task};
 use tributary_core::computing::{BlobKind, BlobRef, Computing};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::RowRanges;
@@ -43,6 +42,7 @@ impl Work {
     /// Makes the tables, in `partitions` partitions.
     pub(crate) async fn prepare(
         operation: Operation,
+        components: &Components,
         session: &Arc<dyn Computing>,
         rows: u64,
         partitions: u32,
@@ -62,7 +62,7 @@ impl Work {
             Operation::Reduce => Kind::Reduce(put(Columns::Value, 0, loose).await?),
             Operation::Binning => {
                 let aligned = Layout::Rows(RowRanges::even(rows, partitions));
-                component(session, put(Columns::Labelled, 0, aligned).await?)?
+                component(components, session, put(Columns::Labelled, 0, aligned).await?)?
             }
             Operation::Mask => {
                 let secret = Secret::from_uniform_bytes(&SECRET_SEED)?.to_blob();
@@ -126,10 +126,11 @@ fn wrong_rows(got: u64, expected: u64) -> Error {
 }
 
 /// The binning of a guest's own columns, as a job would give it to the component.
-fn component(session: &Arc<dyn Computing>, table: Table) -> Result<Kind> {
-    let all = tributary_components::all();
-    let found = all.into_iter().find(|c| c.definition().name == COMPONENT);
-    let component = found.ok_or_else(|| Error::bug(format!("no component {COMPONENT} in this binary")))?;
+fn component(components: &Components, session: &Arc<dyn Computing>, table: Table) -> Result<Kind> {
+    let component = components
+        .get(COMPONENT)
+        .cloned()
+        .ok_or_else(|| Error::bug(format!("no component {COMPONENT} in this binary")))?;
     let given =
         json!({"method": "quantile", "n_bins": 10, "local_only": true, "transform_method": "bin_idx"});
     let given = given.as_object().cloned().unwrap_or_default();

@@ -14,8 +14,9 @@ use tributary_standalone::Standalone;
 use tributary_tune::{Advice, Bench, Cell, Ended, Event, Grid, Operation, Options, Report, Unplaced};
 
 fn bench(options: Options, memory_bytes: u64) -> Bench {
-    let engine = Arc::new(Standalone::new(tributary_components::kernels(), Arc::new(Nowhere)));
-    Bench { engine, site_cores: 2, memory_bytes, grid: Grid::new(options).unwrap() }
+    let components = tributary_components::all();
+    let engine = Arc::new(Standalone::new(components.kernels(), Arc::new(Nowhere)));
+    Bench { engine, components, site_cores: 2, memory_bytes, grid: Grid::new(options).unwrap() }
 }
 
 fn options(cores: &[u32], partitions: &[u32]) -> Options {

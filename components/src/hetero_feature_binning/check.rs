@@ -10,8 +10,8 @@ use tributary_core::{Result, Role};
 
 use super::Measuring;
 use super::parameters::{Method, TrainParameters, Transform, repeated};
-use crate::Assignment;
-use crate::definition::{ParameterProblem as Problem, Stage};
+use tributary_component::Assignment;
+use tributary_component::definition::{ParameterProblem as Problem, Stage};
 
 /// Every such mistake of one party.
 pub(super) fn problems(assignment: &Assignment<'_>) -> Result<Vec<Problem>> {
@@ -118,7 +118,7 @@ mod tests {
 
     use super::super::HeteroFeatureBinning;
     use super::*;
-    use crate::assignment::tests::problems;
+    use tributary_component::testing::problems;
 
     const BOTH: [(&str, &str); 2] = [("guest", "1"), ("host", "2")];
 

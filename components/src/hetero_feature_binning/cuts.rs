@@ -8,7 +8,7 @@ use tributary_core::kernel::KernelCall;
 use tributary_core::{Result, ResultExt, Table};
 
 use super::parameters::{Columns, Method, TrainParameters};
-use crate::task::Task;
+use tributary_component::task::Task;
 
 /// Cut points of every column, those to bin first.
 pub(super) async fn find(

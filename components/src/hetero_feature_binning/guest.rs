@@ -18,8 +18,8 @@ use tributary_paillier::{Encrypt, SecretKey};
 
 use super::parameters::anonymous;
 use super::{Binning, Measure, Measuring};
-use crate::output::Metric;
-use crate::task::Task;
+use tributary_component::output::Metric;
+use tributary_component::task::Task;
 
 /// Most bins that a host may have in all its features together; bounds what it can make the guest allocate.
 const MAX_HOST_BINS: u64 = 1 << 20;
@@ -57,7 +57,7 @@ pub(super) async fn measure(task: &Task, binning: &Binning<'_>) -> Result<Measur
 
 /// A guest without a label can train on nothing but its own columns' cuts, and predict without metrics.
 async fn without_label(task: &Task, hosts: &[Party]) -> Result<Measured> {
-    if task.stage != crate::definition::Stage::Predict {
+    if task.stage != tributary_component::definition::Stage::Predict {
         return Err(Error::invalid(
             "the guest's table has no label to measure columns by; upload it with --label, or set skip_metrics",
         ));

@@ -11,7 +11,7 @@ use tributary_paillier::PublicKey;
 
 use super::parameters::features;
 use super::{Binning, Measure, anonymous_name};
-use crate::task::Task;
+use tributary_component::task::Task;
 
 /// Sends the guest what it needs to measure this host's columns, if it wants to.
 pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()> {

@@ -27,10 +27,10 @@ use tributary_paillier::KeyBits;
 
 use self::guest::Measured;
 use self::parameters::{Method, PredictParameters, TrainParameters, Transform};
-use crate::definition::{Definition, Stage};
-use crate::output::Outputs;
-use crate::task::Task;
-use crate::{Assignment, Component, ParameterProblem};
+use tributary_component::definition::{Definition, Stage};
+use tributary_component::output::Outputs;
+use tributary_component::task::Task;
+use tributary_component::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use tributary_core::schema::Purpose;
 use tributary_core::{Error, Field, Party, Result, TableSchema};
 use tributary_paillier::KeyBits;
 
-use crate::definition::{Artifact, Definition, Kind, Parameter, Stage, above};
+use tributary_component::definition::{Artifact, Definition, Kind, Parameter, Stage, above};
 
 /// The published description.
 pub(super) fn definition() -> Definition {

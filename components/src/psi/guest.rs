@@ -6,7 +6,7 @@ use tributary_core::{Layout, Party, Result, Role, Table};
 use tributary_psi::{POINT, Secret, points_schema};
 
 use super::{ID, Masked, POSITION, masked_again, row_of};
-use crate::task::Task;
+use tributary_component::task::Task;
 
 /// Gives the guest's own rows: key → final position.
 pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Table> {

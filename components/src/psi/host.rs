@@ -7,7 +7,7 @@ use tributary_core::{Error, ErrorKind, Field, Layout, Result, Table, TableSchema
 use tributary_psi::{Secret, points_schema};
 
 use super::{ID, Masked, POSITION, masked_again, row_of};
-use crate::task::Task;
+use tributary_component::task::Task;
 
 /// Gives the host's own rows: key → final position.
 pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Table> {

@@ -25,10 +25,10 @@ use tributary_core::schema::Purpose;
 use tributary_core::{Error, Party, Result, Role, Table};
 use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, POINT, PointsOfKeys, Secret};
 
-use crate::definition::{Artifact, Definition, Parameter};
-use crate::output::{Metric, Outputs};
-use crate::task::Task;
-use crate::{Assignment, Component, ParameterProblem};
+use tributary_component::definition::{Artifact, Definition, Parameter};
+use tributary_component::output::{Metric, Outputs};
+use tributary_component::task::Task;
+use tributary_component::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -175,8 +175,8 @@ async fn gather(task: &Task, input: &Table, chosen: &Table) -> Result<Table> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assignment::tests::problems;
-    use crate::definition::Stage;
+    use tributary_component::definition::Stage;
+    use tributary_component::testing::problems;
 
     #[test]
     fn an_intersection_has_one_guest_and_at_least_one_host() {

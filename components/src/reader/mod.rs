@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tributary_core::{Result, TableName};
 
-use crate::definition::{Artifact, Definition, Parameter};
-use crate::output::{DataOutput, Outputs};
-use crate::task::Task;
-use crate::{Assignment, Component, NamedTable, ParameterProblem};
+use tributary_component::definition::{Artifact, Definition, Parameter};
+use tributary_component::output::{DataOutput, Outputs};
+use tributary_component::task::Task;
+use tributary_component::{Assignment, Component, NamedTable, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -69,8 +69,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::assignment::tests::problems;
-    use crate::definition::Stage;
+    use tributary_component::definition::Stage;
+    use tributary_component::testing::problems;
 
     #[test]
     fn a_name_that_no_table_can_have_is_told_where_it_stands() {

@@ -19,10 +19,10 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Error, ErrorKind, Field, Layout, Party, Result, Role, Table, TableSchema};
 
 use self::kernels::{Split, WrappingSum, share};
-use crate::definition::{Artifact, Definition, Parameter};
-use crate::output::{Metric, Outputs};
-use crate::task::Task;
-use crate::{Assignment, Component, ParameterProblem};
+use tributary_component::definition::{Artifact, Definition, Parameter};
+use tributary_component::output::{Metric, Outputs};
+use tributary_component::task::Task;
+use tributary_component::{Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tributary_components::definition::{Artifact, ArtifactGroup, Definition, Stage};
+use tributary_component::definition::{Artifact, ArtifactGroup, Definition, Stage};
 use tributary_core::Party;
 use tributary_document::{Step, quoted, suggestion};
 

@@ -21,8 +21,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tributary_components::Catalog;
-use tributary_components::definition::Stage;
+use tributary_component::Components;
+use tributary_component::definition::Stage;
 use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 
@@ -129,13 +129,13 @@ pub enum Channel {
 
 impl JobSpec {
     /// Reads and checks a job. `file` is what messages call the source.
-    pub fn parse(file: &str, source: &[u8], catalog: &Catalog<'_>) -> Result<JobSpec, Problems> {
+    pub fn parse(file: &str, source: &[u8], components: &Components) -> Result<JobSpec, Problems> {
         let report = Report::new(file);
         let mut limits = Limits::default();
         limits.bytes = 1 << 20;
         limits.nodes = 50_000;
         let job = parse(source, &limits, &report)
-            .map(|node| resolve::resolve(raw::read(&Item::root(&node, &report)), catalog));
+            .map(|node| resolve::resolve(raw::read(&Item::root(&node, &report)), components));
         let named = |mut job: JobSpec| {
             file.clone_into(&mut job.needs.file);
             job

@@ -1,6 +1,6 @@
 //! Lists of parties, wherever a job has one: `[{role: guest, party_id: ['9999']}]`.
 
-use tributary_components::definition::{ARBITER, GUEST, HOST, LOCAL};
+use tributary_component::definition::{ARBITER, GUEST, HOST, LOCAL};
 use tributary_core::{Party, PartyId};
 use tributary_document::{Item, quoted, suggestion};
 

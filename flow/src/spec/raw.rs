@@ -2,7 +2,7 @@
 //!
 //! Nothing here compares one part of the file with another; that is for `resolve`.
 
-use tributary_components::definition::{ArtifactGroup, Stage};
+use tributary_component::definition::{ArtifactGroup, Stage};
 use tributary_core::{JobId, TableName};
 use tributary_document::{Item, Keys, Step, quoted};
 

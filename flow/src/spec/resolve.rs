@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
-use tributary_components::definition::{Definition, Stage};
-use tributary_components::{Assignment, Catalog, Component, NamedTable, ParameterProblem};
+use tributary_component::definition::{Definition, Stage};
+use tributary_component::{Assignment, Component, Components, NamedTable, ParameterProblem};
 use tributary_core::{Error, Party, Result};
 use tributary_document::{Item, Step};
 
@@ -38,9 +38,10 @@ impl<'c> Plan<'_, 'c> {
 pub(super) type Plans<'a, 'c> = BTreeMap<&'a str, Plan<'a, 'c>>;
 
 /// The job; whole only if nothing was reported.
-pub(super) fn resolve(mut job: raw::Job<'_>, catalog: &Catalog<'_>) -> JobSpec {
+pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec {
     let mut found = Found { notes: std::mem::take(&mut job.notes).into_iter().collect(), needs: Vec::new() };
-    let plans: Plans<'_, '_> = job.tasks.iter().map(|task| (task.name, plan(task, &job, catalog))).collect();
+    let plans: Plans<'_, '_> =
+        job.tasks.iter().map(|task| (task.name, plan(task, &job, components))).collect();
     check_references(&job, &plans);
     let mut edges = Vec::new();
     let mut tasks = BTreeMap::new();
@@ -82,11 +83,11 @@ struct Found {
     needs: Vec<Need>,
 }
 
-fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, catalog: &Catalog<'c>) -> Plan<'a, 'c> {
+fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, components: &'c Components) -> Plan<'a, 'c> {
     let component = task.component.as_ref().and_then(|component| {
-        let found = catalog.get(component.name);
+        let found = components.get(component.name).map(|found| &**found);
         if found.is_none() {
-            component.item.unknown("component", component.name, catalog.names());
+            component.item.unknown("component", component.name, components.names());
         }
         found
     });

@@ -4,13 +4,13 @@ mod mutations;
 mod right;
 mod wrong;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
-use tributary_components::definition::{
+use tributary_component::definition::{
     ARBITER, Artifact, ArtifactType, Definition, GUEST, HOST, Kind, Parameter, Stage,
 };
-use tributary_components::{
-    Assignment, Catalog, Component, NamedTable, Outputs, ParameterProblem as Problem, Task,
-};
+use tributary_component::{Assignment, Component, NamedTable, Outputs, ParameterProblem as Problem, Task};
 use tributary_core::{Error, Result, Role};
 
 use super::*;
@@ -134,9 +134,9 @@ impl Component for Sample {
 }
 
 fn parse(source: &[u8]) -> Result<JobSpec, Problems> {
-    let samples: Vec<Sample> = definitions().into_iter().map(Sample).collect();
-    let catalog: Catalog<'_> = samples.iter().map(|sample| sample as &dyn Component).collect();
-    JobSpec::parse("job.yaml", source, &catalog)
+    let samples =
+        definitions().into_iter().map(|definition| Arc::new(Sample(definition)) as Arc<dyn Component>);
+    JobSpec::parse("job.yaml", source, &samples.collect())
 }
 
 #[test]
