@@ -12,8 +12,8 @@ use arrow_array::types::{Float64Type, UInt64Type};
 use serde::{Deserialize, Serialize};
 use tributary_core::{Error, Result};
 
+use crate::quantiles::Quantiles;
 use crate::range::Range;
-use crate::sketch::Quantiles;
 
 /// Strictly ascending, finite cut points; none for a feature without values.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -37,9 +37,11 @@ mod features;
 mod cells;
 
 mod summary;
+mod quantiles;
 mod sketch;
 mod range;
 mod cuts;
+mod merge;
 
 mod assign;
 mod count;
@@ -52,10 +54,12 @@ pub use assign::{AssignBins, AssignParams, AssignWoe, CutColumn, WoeColumn, WoeP
 pub use cells::{BinColumn, cell_key, cell_of};
 pub use count::{BinCount, CountBins, CountParams};
 pub use cuts::Cuts;
+pub use merge::{MergeParams, MergeSketches};
 pub use metrics::FeatureMetrics;
 pub use model::Model;
+pub use quantiles::Quantiles;
 pub use range::{FindRanges, Range, RangeParams};
-pub use sketch::{Focus, MergeParams, MergeSketches, Quantiles, Sketch, SketchFeatures, SketchParams};
+pub use sketch::{Focus, Sketch, SketchFeatures, SketchParams};
 pub use summary::{Bracket, Summary};
 
 use tributary_core::kernel::Kernels;

@@ -9,8 +9,8 @@
 //! every number of partitions. And an error of 1e-6, the usual default, needs a summary of a million entries: two passes
 //! with a small one are cheaper.
 //!
-//! As a plan: Map([`SketchFeatures`]) → Exchange `Keyed` `Adjacent` → Map([`MergeSketches`]) → read, and the same again
-//! with [`Focus::on`] the result if that asks for it.
+//! As a plan: Map([`SketchFeatures`]) → Exchange `Keyed` `Adjacent` → Map([`MergeSketches`](crate::MergeSketches)) → read,
+//! and the same again with [`Focus::on`] the result if that asks for it.
 
 use std::sync::Arc;
 
@@ -20,11 +20,11 @@ use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
-use tributary_core::kernel::{Emit, FoldKernel, Keeps, PartContext};
+use tributary_core::kernel::{Emit, FoldKernel, PartContext};
 use tributary_core::{Error, Field, Result, TableSchema};
 
-use crate::cuts::Cuts;
 use crate::features::{Features, feature_schema, list_field, list_of_one, present};
+use crate::quantiles::Quantiles;
 use crate::summary::{Bracket, Summary};
 
 /// Values that are sorted together, and the most distinct values that a summary holds before it is compressed.
@@ -176,7 +176,8 @@ pub struct SketchFeatures {
     focus: Option<Focus>,
 }
 
-fn sketch_schema() -> Result<TableSchema> {
+/// The rows of [`SketchFeatures`].
+pub(crate) fn sketch_schema() -> Result<TableSchema> {
     feature_schema(vec![
         Field::new("missing", DataType::UInt64),
         Field::new("error", DataType::UInt64),
@@ -237,131 +238,5 @@ impl FoldKernel for SketchFeatures {
             ])?)?;
         }
         Ok(())
-    }
-}
-
-/// Parameters of [`MergeSketches`].
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct MergeParams {
-    /// Into how many parts of equal size to cut: 10 gives deciles.
-    pub parts: u32,
-}
-
-/// Kernel `binning.quantiles`: the summaries of a feature, which stand beside each other, become its quantiles.
-///
-/// Shape: rows (feature; `count`, `missing`, `lo`, `hi`) with `parts` brackets each, none if all values are missing;
-/// read them with [`Quantiles::read`].
-#[derive(Debug)]
-pub struct MergeSketches {
-    parts: u32,
-}
-
-/// The feature being merged.
-#[derive(Debug, Default)]
-pub struct Merging {
-    feature: Option<u64>,
-    missing: u64,
-    error: u64,
-    entries: Vec<(f64, u64)>,
-}
-
-fn quantile_schema() -> Result<TableSchema> {
-    feature_schema(vec![
-        Field::new("count", DataType::UInt64),
-        Field::new("missing", DataType::UInt64),
-        list_field("lo", DataType::Float64),
-        list_field("hi", DataType::Float64),
-    ])
-}
-
-impl FoldKernel for MergeSketches {
-    type Params = MergeParams;
-    type State = Merging;
-    const NAME: &'static str = "binning.quantiles";
-    const KEEPS: Keeps = Keeps::Groups;
-
-    fn output(_: &MergeParams, input: &TableSchema) -> Result<TableSchema> {
-        if *input != sketch_schema()? {
-            return Err(Error::invalid(format!("quantiles of {input:?}, expected rows of binning.sketch")));
-        }
-        quantile_schema()
-    }
-
-    fn open(params: MergeParams, _: &TableSchema, _: &[Blob]) -> Result<Self> {
-        Cuts::check_bins(params.parts as usize)?;
-        Ok(Self { parts: params.parts })
-    }
-
-    fn start(&self, _: PartContext) -> Result<Merging> {
-        Ok(Merging::default())
-    }
-
-    fn fold(&self, merging: &mut Merging, rows: &RecordBatch, out: &mut dyn Emit) -> Result<()> {
-        let [features, missing, errors] = [0, 1, 2].map(|i| rows.column(i).as_primitive::<UInt64Type>());
-        let (values, counts) = (rows.column(3).as_list::<i32>(), rows.column(4).as_list::<i32>());
-        for i in 0..rows.num_rows() {
-            if merging.feature.is_some_and(|feature| feature != features.value(i)) {
-                self.finish(std::mem::take(merging), out)?;
-            }
-            merging.feature = Some(features.value(i));
-            merging.missing += missing.value(i);
-            merging.error += errors.value(i);
-            let (values, counts) = (values.value(i), counts.value(i));
-            let values = values.as_primitive::<Float64Type>().values().iter().copied();
-            merging.entries.extend(values.zip(counts.as_primitive::<UInt64Type>().values().iter().copied()));
-        }
-        Ok(())
-    }
-
-    fn finish(&self, merging: Merging, out: &mut dyn Emit) -> Result<()> {
-        let Some(feature) = merging.feature else { return Ok(()) };
-        let summary = Summary::new(merging.entries, merging.error);
-        let (lo, hi) = summary.brackets(self.parts).iter().map(|b| (b.lo, b.hi)).unzip();
-        let number = |n: u64| Arc::new(UInt64Array::from(vec![n]));
-        out.emit(quantile_schema()?.batch(vec![
-            number(feature),
-            number(summary.count()),
-            number(merging.missing),
-            Arc::new(list_of_one::<Float64Type>(lo)?),
-            Arc::new(list_of_one::<Float64Type>(hi)?),
-        ])?)
-    }
-}
-
-/// The quantiles of one feature.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Quantiles {
-    /// Number of values that are not missing.
-    pub count: u64,
-    /// Number of missing values.
-    pub missing: u64,
-    /// The number of rank ⌈k·count/parts⌉ for k from 1 to `parts`; empty without values.
-    pub brackets: Vec<Bracket>,
-}
-
-impl Quantiles {
-    /// The rows of [`MergeSketches`], by feature. Errors: `Bug` unless each feature is there once.
-    pub fn read(rows: &[RecordBatch], features: usize) -> Result<Vec<Self>> {
-        let mut all = vec![None; features];
-        for rows in rows {
-            quantile_schema()?.check(rows)?;
-            let [feature, count, missing] = [0, 1, 2].map(|i| rows.column(i).as_primitive::<UInt64Type>());
-            let (lo, hi) = (rows.column(3).as_list::<i32>(), rows.column(4).as_list::<i32>());
-            for i in 0..rows.num_rows() {
-                let (lo, hi) = (lo.value(i), hi.value(i));
-                let [lo, hi] = [&lo, &hi].map(|list| list.as_primitive::<Float64Type>().values());
-                let brackets = lo.iter().zip(hi).map(|(lo, hi)| Bracket { lo: *lo, hi: *hi }).collect();
-                let quantiles = Self { count: count.value(i), missing: missing.value(i), brackets };
-                let place = all.get_mut(feature.value(i) as usize).filter(|place| place.is_none());
-                *place.ok_or_else(|| Error::bug("quantiles of a feature that is not awaited"))? =
-                    Some(quantiles);
-            }
-        }
-        all.into_iter().collect::<Option<_>>().ok_or_else(|| Error::bug("a feature has no quantiles"))
-    }
-
-    /// Whether every quantile is known.
-    pub fn are_exact(&self) -> bool {
-        self.brackets.iter().all(Bracket::is_exact)
     }
 }

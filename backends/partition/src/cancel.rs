@@ -15,6 +15,7 @@ use futures::FutureExt;
 use futures::channel::oneshot;
 use futures::future::{Either, Shared, select};
 use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::ids::SessionId;
 
 /// A lock that a panic elsewhere does not take away: what it guards is whole after every statement.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -23,9 +24,9 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Whether an action is still wanted. Clones are one.
 #[derive(Clone)]
-pub struct Cancel(Arc<State>);
+pub struct Cancel(Arc<Flag>);
 
-struct State {
+struct Flag {
     raised: AtomicBool,
     bell: Mutex<Option<oneshot::Sender<()>>>,
     rung: Shared<oneshot::Receiver<()>>,
@@ -35,7 +36,7 @@ impl Default for Cancel {
     fn default() -> Self {
         let (bell, rung) = oneshot::channel();
         let (raised, bell) = (AtomicBool::new(false), Mutex::new(Some(bell)));
-        Self(Arc::new(State { raised, bell, rung: rung.shared() }))
+        Self(Arc::new(Flag { raised, bell, rung: rung.shared() }))
     }
 }
 
@@ -76,6 +77,43 @@ pub struct Guard(pub Cancel);
 impl Drop for Guard {
     fn drop(&mut self) {
         self.0.raise();
+    }
+}
+
+/// The actions of one session that are under way.
+pub struct Actions {
+    session: SessionId,
+    /// `None` once closed.
+    running: Mutex<Option<Vec<Cancel>>>,
+}
+
+impl Actions {
+    pub fn new(session: SessionId) -> Self {
+        Self { session, running: Mutex::new(Some(Vec::new())) }
+    }
+
+    /// Begins an action. `Cancelled` once the session is closed.
+    pub fn begin(&self) -> Result<Guard> {
+        let mut running = lock(&self.running);
+        let running = running.as_mut().ok_or_else(|| {
+            let text = format!("session {} is closed", self.session);
+            Error::new(ErrorKind::Cancelled, text)
+        })?;
+        running.retain(|action| !action.is_raised());
+        let cancel = Cancel::default();
+        running.push(cancel.clone());
+        Ok(Guard(cancel))
+    }
+
+    /// Cancels all actions, and refuses others from now on. `false` if the session was closed before.
+    pub fn close(&self) -> bool {
+        let running = lock(&self.running).take();
+        running.iter().flatten().for_each(Cancel::raise);
+        running.is_some()
+    }
+
+    pub fn is_closed(&self) -> bool {
+        lock(&self.running).is_none()
     }
 }
 

@@ -17,8 +17,7 @@ use tributary_core::schema::TableSchema;
 
 use crate::batches::{BATCH_ROWS, Batches, Feed, wide_batch};
 use crate::cancel::Cancel;
-use crate::exchange::not_in_order;
-use crate::sort::in_order;
+use crate::order::{in_order, not_in_order};
 
 pub struct Join {
     kind: JoinKind,

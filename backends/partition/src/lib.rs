@@ -14,6 +14,7 @@ pub mod map;
 pub mod join;
 pub mod zip;
 pub mod loaded;
+pub mod scope;
 pub mod exchange;
 pub mod view;
 pub mod batches;
@@ -24,6 +25,4 @@ pub mod disk;
 pub mod pool;
 pub mod cancel;
 
-mod sort;
-mod spilled;
-mod merge;
+mod order;

@@ -18,8 +18,8 @@ use tributary_core::schema::TableSchema;
 
 use crate::batches::{BATCH_ROWS, Batches, Feed, fit};
 use crate::cancel::Cancel;
+use crate::order::in_order;
 use crate::pool::why;
-use crate::sort::in_order;
 
 /// A map's kernel, ready to start partitions.
 pub struct Opened {

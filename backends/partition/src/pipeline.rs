@@ -1,6 +1,6 @@
 //! One partition of a plan as a chain of iterators: what a thread pulls.
 //!
-//! Where rows come from is the engine's: what it holds, stores or receives from other partitions ([`Source`]). All
+//! Where rows come from is the engine's: what it holds, stores or receives from other partitions ([`Supply`]). All
 //! else is computed as it is pulled.
 
 use std::collections::HashMap;
@@ -44,27 +44,27 @@ impl Slice {
     }
 }
 
-/// Where a pipeline's rows come from.
-pub trait Source {
+/// Gives a pipeline the rows that it begins with.
+pub trait Supply {
     /// The rows of a slice, if this node is where the pipeline begins. All that no pipeline computes must be given: scans,
     /// stored tables, exchanges.
     fn rows(&self, node: &Node, slice: &Slice) -> Result<Option<Batches>>;
 }
 
 /// The kernels of a plan's maps, opened.
-pub type Kernels = HashMap<NodeId, Arc<Opened>>;
+pub type OpenedKernels = HashMap<NodeId, Arc<Opened>>;
 
 /// A plan, ready to be pulled.
 pub struct Pipeline<'a> {
-    pub source: &'a dyn Source,
-    pub kernels: &'a Kernels,
+    pub supply: &'a dyn Supply,
+    pub kernels: &'a OpenedKernels,
     pub cancel: &'a Cancel,
 }
 
 impl Pipeline<'_> {
     /// The rows of a partition, or of a piece of it, as they are pulled.
     pub fn open(&self, node: &Node, slice: &Slice) -> Result<Batches> {
-        if let Some(rows) = self.source.rows(node, slice)? {
+        if let Some(rows) = self.supply.rows(node, slice)? {
             return Ok(rows);
         }
         match node.op() {

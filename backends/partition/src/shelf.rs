@@ -10,16 +10,15 @@ use tributary_core::error::{Error, Result};
 use tributary_core::schema::TableSchema;
 
 use crate::batches::{BATCH_ROWS, Gather};
-use crate::cancel::{Cancel, lock};
+use crate::cancel::lock;
 use crate::disk::SpillFile;
-use crate::memory::{Hold, Memory, batch_bytes};
+use crate::memory::{Hold, batch_bytes};
 use crate::piece::Piece;
+use crate::scope::Scope;
 
 /// Used by all threads of one operation; its rows share a file, so that a table takes one at most.
 pub struct Shelf<'a> {
-    memory: &'a Arc<Memory>,
-    schema: &'a TableSchema,
-    cancel: &'a Cancel,
+    scope: Scope<'a>,
     only_disk: bool,
     piece_bytes: u64,
     batch_rows: usize,
@@ -27,9 +26,9 @@ pub struct Shelf<'a> {
 }
 
 impl<'a> Shelf<'a> {
-    pub fn new(memory: &'a Arc<Memory>, schema: &'a TableSchema, cancel: &'a Cancel) -> Self {
-        let (piece_bytes, file) = (memory.piece_bytes(), Mutex::new(None));
-        Self { memory, schema, cancel, only_disk: false, piece_bytes, batch_rows: BATCH_ROWS, file }
+    pub fn new(scope: Scope<'a>) -> Self {
+        let (piece_bytes, file) = (scope.memory.piece_bytes(), Mutex::new(None));
+        Self { scope, only_disk: false, piece_bytes, batch_rows: BATCH_ROWS, file }
     }
 
     /// For rows of about so many bytes: no more of them are made at once than a piece has room for.
@@ -40,17 +39,12 @@ impl<'a> Shelf<'a> {
     }
 
     /// For rows that memory has no room for, as is known: in pieces of about so many bytes.
-    pub(crate) fn on_disk(
-        memory: &'a Arc<Memory>,
-        schema: &'a TableSchema,
-        cancel: &'a Cancel,
-        piece_bytes: u64,
-    ) -> Self {
-        Self { only_disk: true, piece_bytes, ..Self::new(memory, schema, cancel) }
+    pub(crate) fn on_disk(scope: Scope<'a>, piece_bytes: u64) -> Self {
+        Self { only_disk: true, piece_bytes, ..Self::new(scope) }
     }
 
     pub(crate) fn schema(&self) -> &'a TableSchema {
-        self.schema
+        self.scope.schema
     }
 
     /// Whether rows go to memory as long as they fit.
@@ -72,7 +66,7 @@ impl<'a> Shelf<'a> {
                     pieces.push(Piece::Here(batch));
                     return Ok(());
                 }
-                Err(error) if !self.memory.spills() => return Err(error),
+                Err(error) if !self.scope.memory.spills() => return Err(error),
                 Err(_) => {}
             }
         }
@@ -86,7 +80,7 @@ impl<'a> Shelf<'a> {
         let count = bytes.div_ceil(self.piece_bytes).clamp(1, rows.max(1) as u64) as usize;
         let cut = |i: usize| (rows as u128 * i as u128 / count as u128) as usize;
         for i in 0..count {
-            self.cancel.check()?;
+            self.scope.cancel.check()?;
             let piece = batch.slice(cut(i), cut(i + 1) - cut(i));
             let piece_bytes = if count == 1 { bytes } else { batch_bytes(&piece) };
             pieces.push(Piece::Away(file.write(&piece, piece_bytes)?));
@@ -99,8 +93,9 @@ impl<'a> Shelf<'a> {
         if let Some(file) = &*file {
             return Ok(file.clone());
         }
-        let disk = self.memory.disk().ok_or_else(|| Error::bug("rows for a disk that a session lacks"))?;
-        Ok(file.insert(SpillFile::new(disk, self.schema)?).clone())
+        let disk =
+            self.scope.memory.disk().ok_or_else(|| Error::bug("rows for a disk that a session lacks"))?;
+        Ok(file.insert(SpillFile::new(disk, self.scope.schema)?).clone())
     }
 }
 
@@ -114,7 +109,7 @@ pub struct Collector<'a> {
 
 impl<'a> Collector<'a> {
     pub fn new(shelf: &'a Shelf<'a>) -> Self {
-        let (gather, hold) = (Gather::new(shelf.schema), shelf.memory.hold());
+        let (gather, hold) = (Gather::new(shelf.scope.schema), shelf.scope.memory.hold());
         Self { shelf, gather, pieces: Vec::new(), hold }
     }
 
@@ -125,7 +120,7 @@ impl<'a> Collector<'a> {
     }
 
     pub fn finish(mut self) -> Result<(Vec<Piece>, Hold)> {
-        let gather = std::mem::replace(&mut self.gather, Gather::new(self.shelf.schema));
+        let gather = std::mem::replace(&mut self.gather, Gather::new(self.shelf.scope.schema));
         self.put(gather.finish()?)?;
         Ok((self.pieces, self.hold))
     }

@@ -3,7 +3,7 @@
 //! A session is a pool of exactly the placed number of threads, a memory budget, and tables held as Arrow batches, in memory
 //! and, if the engine was given a folder, on disk for what the budget has no room for. An
 //! action pulls each partition through all its operations at once ([`tributary_partition`]); pipelines break only at
-//! exchanges and at nodes that stand twice in a plan (`stages`).
+//! exchanges and at nodes that stand twice in a plan (`breaks`).
 //!
 //! A kernel that says it works row by row may be split: several threads compute one partition, each with a
 //! step of its own. That is how the encryption of one partition uses all cores. Where rows with equal keys stand beside each
@@ -26,9 +26,10 @@
 
 mod placement;
 mod session;
-mod run;
 mod reader;
-mod stages;
+mod run;
+mod breaks;
+mod state;
 
 use std::fmt;
 use std::path::PathBuf;

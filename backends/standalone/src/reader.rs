@@ -23,8 +23,8 @@ const MOST_AHEAD_BYTES: u64 = 64 << 20;
 
 /// The rows of a prepared run, slice by slice.
 pub(crate) fn read(run: Arc<Run>, slices: Vec<Slice>, guard: Guard) -> RowStream {
-    let cores = run.host.spec.placement.cores;
-    let ahead_bytes = MOST_AHEAD_BYTES.min(run.host.memory.left() / (4 * u64::from(cores)));
+    let cores = run.state.spec.placement.cores;
+    let ahead_bytes = MOST_AHEAD_BYTES.min(run.state.memory.left() / (4 * u64::from(cores)));
     let (cores, slices) = (cores as usize, slices.into());
     let mut reader = Reader { run, _guard: guard, ahead_bytes, cores, slices, flows: VecDeque::new() };
     stream::poll_fn(move |context| reader.poll(context)).boxed()
@@ -76,17 +76,17 @@ struct Flow {
 /// rows.
 struct Lane {
     ahead_bytes: u64,
-    state: Mutex<State>,
+    state: Mutex<Progress>,
 }
 
-struct State {
+struct Progress {
     ready: VecDeque<Result<(RecordBatch, Hold)>>,
     ready_bytes: u64,
-    source: Source,
+    work: Work,
     reader: Option<Waker>,
 }
 
-enum Source {
+enum Work {
     New,
     /// Far enough ahead.
     Paused(Batches),
@@ -96,7 +96,7 @@ enum Source {
 
 impl Flow {
     fn new(run: Arc<Run>, slice: Slice, ahead_bytes: u64) -> Self {
-        let state = State { ready: VecDeque::new(), ready_bytes: 0, source: Source::New, reader: None };
+        let state = Progress { ready: VecDeque::new(), ready_bytes: 0, work: Work::New, reader: None };
         Self { run, slice, lane: Arc::new(Lane { ahead_bytes, state: Mutex::new(state) }) }
     }
 
@@ -106,7 +106,7 @@ impl Flow {
         if let Some(Ok((_, hold))) = &next {
             state.ready_bytes -= hold.bytes();
         }
-        let ended = matches!(state.source, Source::Ended);
+        let ended = matches!(state.work, Work::Ended);
         if next.is_none() && !ended {
             state.reader = Some(context.waker().clone());
         }
@@ -125,37 +125,37 @@ impl Flow {
     /// Takes up a pipeline that waits.
     fn resume(&self) {
         let mut state = lock(&self.lane.state);
-        let source = match std::mem::replace(&mut state.source, Source::Working) {
-            Source::New => None,
-            Source::Paused(rows) => Some(rows),
+        let rows = match std::mem::replace(&mut state.work, Work::Working) {
+            Work::New => None,
+            Work::Paused(rows) => Some(rows),
             other => {
-                state.source = other;
+                state.work = other;
                 return;
             }
         };
         drop(state);
         let (run, slice, lane) = (self.run.clone(), self.slice.clone(), self.lane.clone());
         let work = move || {
-            let worked = run.attempt(|| lane.fill(&run, &slice, source));
+            let worked = run.attempt(|| lane.fill(&run, &slice, rows));
             drop(run);
             lane.settle(worked);
         };
-        if let Err(error) = self.run.host.pool.spawn(work) {
+        if let Err(error) = self.run.state.pool.spawn(work) {
             self.lane.settle(Err(error));
         }
     }
 }
 
 impl Lane {
-    fn fill(&self, run: &Run, slice: &Slice, source: Option<Batches>) -> Result<Source> {
-        let mut rows = match source {
+    fn fill(&self, run: &Run, slice: &Slice, rows: Option<Batches>) -> Result<Work> {
+        let mut rows = match rows {
             Some(rows) => rows,
             None => run.pull(slice)?,
         };
         let is_held = run.is_held();
         while let Some(batch) = rows.next().transpose()? {
             run.cancel.check()?;
-            let mut hold = run.host.memory.hold();
+            let mut hold = run.state.memory.hold();
             // The reader gets the batch, whether or not there was room for being ahead.
             let full = !is_held && hold.grow(batch_bytes(&batch)).is_err();
             let mut state = lock(&self.state);
@@ -164,24 +164,24 @@ impl Lane {
             let far = full || state.ready_bytes >= self.ahead_bytes;
             wake(state);
             if far {
-                return Ok(Source::Paused(rows));
+                return Ok(Work::Paused(rows));
             }
         }
-        Ok(Source::Ended)
+        Ok(Work::Ended)
     }
 
-    fn settle(&self, worked: Result<Source>) {
+    fn settle(&self, worked: Result<Work>) {
         let mut state = lock(&self.state);
-        state.source = worked.unwrap_or_else(|error| {
+        state.work = worked.unwrap_or_else(|error| {
             state.ready.push_back(Err(error));
-            Source::Ended
+            Work::Ended
         });
         wake(state);
     }
 }
 
 /// Outside of the lock: a reader may poll at once.
-fn wake(mut state: MutexGuard<'_, State>) {
+fn wake(mut state: MutexGuard<'_, Progress>) {
     let reader = state.reader.take();
     drop(state);
     reader.into_iter().for_each(Waker::wake);

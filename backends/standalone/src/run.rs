@@ -1,4 +1,4 @@
-//! One action's run of a plan: kernels opened, stages held, partitions pulled.
+//! One action's run of a plan: kernels opened, rows at its breaks held, partitions pulled.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,54 +11,55 @@ use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::plan::{Node, Op, Plan};
 use tributary_partition::batches::{Batches, Held};
 use tributary_partition::cancel::{Cancel, cancelled, lock};
-use tributary_partition::exchange::{Exchange, Known};
+use tributary_partition::exchange::{self, Known};
 use tributary_partition::loaded::Loaded;
 use tributary_partition::map::Opened;
 use tributary_partition::memory::Hold;
 use tributary_partition::piece::{Piece, slice_rows};
-use tributary_partition::pipeline::{self, Kernels, NodeId, Pipeline, Slice, Source, held};
+use tributary_partition::pipeline::{self, NodeId, OpenedKernels, Pipeline, Slice, Supply, held};
 use tributary_partition::pool::caught;
+use tributary_partition::scope::Scope;
 use tributary_partition::shelf::{Collector, Shelf};
 
-use crate::session::Host;
-use crate::stages::{Stage, stages};
+use crate::breaks::{Break, breaks};
+use crate::state::State;
 
 pub(crate) struct Run {
-    pub(crate) host: Arc<Host>,
+    pub(crate) state: Arc<State>,
     pub(crate) cancel: Cancel,
     root: Node,
-    opened: Kernels,
+    opened: OpenedKernels,
     held: Mutex<HashMap<NodeId, Arc<Held>>>,
     failure: Mutex<Option<Error>>,
 }
 
 impl Run {
-    /// Opens kernels and runs all stages, so that only the last pipeline is left.
-    pub(crate) fn prepare(host: Arc<Host>, cancel: Cancel, root: Node) -> Result<Arc<Self>> {
-        let mut opened = Kernels::new();
+    /// Opens kernels and computes the rows of all breaks, so that only the last pipeline is left.
+    pub(crate) fn prepare(state: Arc<State>, cancel: Cancel, root: Node) -> Result<Arc<Self>> {
+        let mut opened = OpenedKernels::new();
         let mut held = HashMap::new();
         for node in Plan::nodes(&root) {
             match node.op() {
                 Op::Map(input, call) => {
                     cancel.check()?;
-                    opened.insert(NodeId::of(&node), Arc::new(open_kernel(&host, input, call)?));
+                    opened.insert(NodeId::of(&node), Arc::new(open_kernel(&state, input, call)?));
                 }
                 Op::Scan(handle, _) => {
-                    held.insert(NodeId::of(&node), host.items.rows(handle)?);
+                    held.insert(NodeId::of(&node), state.items.rows(handle)?);
                 }
                 _ => {}
             }
         }
         let (held, failure) = (Mutex::new(held), Mutex::new(None));
-        let run = Arc::new(Self { host, cancel, root, opened, held, failure });
-        for stage in stages(&run.root) {
-            run.stage(&stage).map_err(|error| run.outcome(error))?;
+        let run = Arc::new(Self { state, cancel, root, opened, held, failure });
+        for at in breaks(&run.root) {
+            run.compute(&at).map_err(|error| run.outcome(error))?;
         }
         Ok(run)
     }
 
-    fn stage(&self, stage: &Stage) -> Result<()> {
-        let rows = match stage.node.op() {
+    fn compute(&self, at: &Break) -> Result<()> {
+        let rows = match at.node.op() {
             Op::Exchange(input, equal) => {
                 let known = match input.layout() {
                     Layout::Keyed(_) if input.has_equal_keys() => Known::Grouped,
@@ -66,18 +67,22 @@ impl Run {
                     _ => Known::Unordered,
                 };
                 let source = self.collect(input)?;
-                let exchange =
-                    Exchange { schema: stage.node.schema(), cancel: &self.cancel, memory: &self.host.memory };
-                exchange.run(source, known, stage.node.layout(), *equal).map_err(|e| e.at("exchange"))?
+                let scope = self.scope(&at.node);
+                exchange::run(&scope, source, known, at.node.layout(), *equal)
+                    .map_err(|e| e.at("exchange"))?
             }
-            _ => self.collect(&stage.node)?,
+            _ => self.collect(&at.node)?,
         };
         let mut held = lock(&self.held);
-        held.insert(NodeId::of(&stage.node), Arc::new(rows));
-        let freed: Vec<_> = stage.frees.iter().filter_map(|id| held.remove(id)).collect();
+        held.insert(NodeId::of(&at.node), Arc::new(rows));
+        let freed: Vec<_> = at.frees.iter().filter_map(|id| held.remove(id)).collect();
         drop(held);
         drop(freed);
         Ok(())
+    }
+
+    fn scope<'a>(&'a self, node: &'a Node) -> Scope<'a> {
+        Scope { schema: node.schema(), cancel: &self.cancel, memory: &self.state.memory }
     }
 
     /// The plan's rows, for keeping.
@@ -137,16 +142,16 @@ impl Run {
     /// All rows of a node, pipelines run in parallel. Those that somebody else holds are not counted again.
     fn collect(&self, node: &Node) -> Result<Held> {
         if let Some(whole) = self.whole(node) {
-            return Ok(whole.share(&self.host.memory));
+            return Ok(whole.share(&self.state.memory));
         }
         let slices = self.slices(node);
-        let shelf = Shelf::new(&self.host.memory, node.schema(), &self.cancel);
+        let shelf = Shelf::new(self.scope(node));
         let done = slices
             .par_iter()
             .with_max_len(1)
             .map(|slice| self.attempt(|| self.gather(node, slice, &shelf)))
             .collect::<Result<Vec<_>>>()?;
-        let mut hold = self.host.memory.hold();
+        let mut hold = self.state.memory.hold();
         let mut parts = vec![Vec::new(); node.layout().partitions() as usize];
         for (slice, (pieces, share)) in slices.iter().zip(done) {
             hold.join(share);
@@ -200,11 +205,11 @@ impl Run {
 
     /// The rows of a partition, or of a piece of it, as they are pulled.
     fn open(&self, node: &Node, slice: &Slice) -> Result<Batches> {
-        Pipeline { source: self, kernels: &self.opened, cancel: &self.cancel }.open(node, slice)
+        Pipeline { supply: self, kernels: &self.opened, cancel: &self.cancel }.open(node, slice)
     }
 }
 
-impl Source for Run {
+impl Supply for Run {
     fn rows(&self, node: &Node, slice: &Slice) -> Result<Option<Batches>> {
         let partition = slice.partition;
         match (self.held(node), node.op()) {
@@ -213,7 +218,7 @@ impl Source for Run {
                 Ok(Some(held(shown.of(rows.part(partition), slice.rows.as_ref()))))
             }
             (None, Op::Load(table)) => {
-                let storage = &*self.host.storage;
+                let storage = &*self.state.storage;
                 Loaded::open(storage, table.clone(), partition, self.cancel.clone()).map(Some)
             }
             (None, _) => Ok(None),
@@ -221,10 +226,10 @@ impl Source for Run {
     }
 }
 
-fn open_kernel(host: &Host, input: &Node, call: &KernelCall) -> Result<Opened> {
-    let blobs = call.blobs().iter().map(|blob| host.items.blob(blob).map(|held| held.blob.clone()));
+fn open_kernel(state: &State, input: &Node, call: &KernelCall) -> Result<Opened> {
+    let blobs = call.blobs().iter().map(|blob| state.items.blob(blob).map(|held| held.blob.clone()));
     let blobs = blobs.collect::<Result<Vec<_>>>()?;
-    let kernel_type = host.kernels.get(call)?;
+    let kernel_type = state.kernels.get(call)?;
     Opened::new(&**kernel_type, || kernel_type.open(call, input.schema(), &blobs))
 }
 

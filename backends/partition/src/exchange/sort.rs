@@ -13,10 +13,11 @@ use tributary_core::error::{Error, Result};
 use tributary_core::layout::{Keys, hash_u64, partition_of};
 use tributary_core::plan::EqualKeys;
 
+use super::cut;
 use crate::batches::Held;
-use crate::exchange::Exchange;
 use crate::memory::Hold;
 use crate::piece::Piece;
+use crate::scope::Scope;
 use crate::shelf::Shelf;
 use crate::view::View;
 
@@ -27,15 +28,8 @@ const MAX_RANGES: u32 = 4096;
 /// Rows whose hashes are computed between two looks at the cancel flag.
 const STRETCH_ROWS: usize = 65_536;
 
-/// Whether rows are in the order of (hash, key), and, if so asked, no key stands twice.
-pub(crate) fn in_order(keys: &Keys<'_>, hashes: &[u64], unique: bool) -> bool {
-    let rising = hashes.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1]));
-    rising
-        || (1..hashes.len()).all(|i| {
-            let order = hashes[i - 1].cmp(&hashes[i]).then_with(|| keys.compare(i - 1, keys, i));
-            order.is_lt() || (order.is_eq() && !unique)
-        })
-}
+/// What of a session's memory one row of a sort takes, beside the row.
+pub(crate) const ENTRY_BYTES: u64 = (size_of::<u128>() + size_of::<u64>()) as u64;
 
 pub(crate) fn entry(hash: u64, batch: usize, row: usize) -> u128 {
     (u128::from(hash) << 64) | ((batch as u128) << 32) | row as u128
@@ -119,7 +113,7 @@ pub(crate) struct By {
 
 /// The rows, sorted. The caller has room for the entries; `hold` is that of the source.
 pub(crate) fn sorted(
-    exchange: &Exchange<'_>,
+    scope: &Scope<'_>,
     view: &View<'_>,
     by: By,
     spread: Spread,
@@ -138,24 +132,24 @@ pub(crate) fn sorted(
     let scattered = groups
         .par_iter()
         .with_max_len(1)
-        .map(|stretches| scatter(exchange, by.order, &keys, stretches, partitions * each))
+        .map(|stretches| scatter(scope, by.order, &keys, stretches, partitions * each))
         .collect::<Result<Vec<_>>>()?;
     if all_rising(&scattered) && shelf.takes_memory() {
         drop(scattered);
         let source = view.batches().iter().cloned().map(Piece::Here).collect();
-        return exchange.cut_at_hashes(vec![source], partitions, hold);
+        return cut::at_hashes(scope, vec![source], partitions, hold);
     }
     let sorted = (0..(partitions * each) as usize)
         .into_par_iter()
         .with_max_len(1)
         .map(|range| {
-            exchange.cancel.check()?;
+            scope.cancel.check()?;
             let mut order = sorted_range(&scattered, range, partitions * each);
             settle_equals(view, &keys, &mut order, by)?;
-            gather(exchange, view, order.iter().map(|entry| place_of(*entry)), shelf)
+            gather(scope, view, order.iter().map(|entry| place_of(*entry)), shelf)
         })
         .collect::<Result<Vec<_>>>()?;
-    Ok(assemble(exchange, sorted, partitions, each))
+    Ok(assemble(scope, sorted, partitions, each))
 }
 
 /// Ranges of the hash in each partition.
@@ -173,7 +167,7 @@ fn stretches(batches: &[RecordBatch]) -> Vec<Stretch> {
 }
 
 fn scatter(
-    exchange: &Exchange<'_>,
+    scope: &Scope<'_>,
     order: Order,
     keys: &[Keys<'_>],
     stretches: &[Stretch],
@@ -183,7 +177,7 @@ fn scatter(
     let mut hashes = Vec::with_capacity(rows);
     let mut starts = vec![0usize; ranges as usize + 1];
     for (batch, rows) in stretches {
-        exchange.cancel.check()?;
+        scope.cancel.check()?;
         order.append(&keys[*batch], rows.clone(), &mut hashes);
     }
     let rising = hashes.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1]));
@@ -197,7 +191,7 @@ fn scatter(
     let mut entries = vec![0u128; rows];
     let mut hash = hashes.iter();
     for (batch, rows) in stretches {
-        exchange.cancel.check()?;
+        scope.cancel.check()?;
         for (row, hash) in rows.clone().zip(&mut hash) {
             let slot = &mut next[partition_of(*hash, ranges) as usize];
             entries[*slot] = entry(*hash, *batch, row);
@@ -269,24 +263,24 @@ pub(crate) fn settle_equals(view: &View<'_>, keys: &[Keys<'_>], order: &mut [u12
 
 /// Copies rows to where they belong.
 pub(crate) fn gather(
-    exchange: &Exchange<'_>,
+    scope: &Scope<'_>,
     view: &View<'_>,
     order: impl ExactSizeIterator<Item = (usize, usize)>,
     shelf: &Shelf<'_>,
 ) -> Result<(Vec<Piece>, Hold)> {
-    let mut hold = exchange.memory.hold();
+    let mut hold = scope.memory.hold();
     let mut gathered = Vec::new();
     let mut order = order.peekable();
     while order.peek().is_some() {
-        exchange.cancel.check()?;
+        scope.cancel.check()?;
         let places = order.by_ref().take(shelf.batch_rows()).collect::<Vec<_>>();
-        shelf.put(view.interleave(exchange.schema, &places)?, &mut gathered, &mut hold)?;
+        shelf.put(view.interleave(scope.schema, &places)?, &mut gathered, &mut hold)?;
     }
     Ok((gathered, hold))
 }
 
-fn assemble(exchange: &Exchange<'_>, sorted: Vec<(Vec<Piece>, Hold)>, partitions: u32, each: u32) -> Held {
-    let mut hold = exchange.memory.hold();
+fn assemble(scope: &Scope<'_>, sorted: Vec<(Vec<Piece>, Hold)>, partitions: u32, each: u32) -> Held {
+    let mut hold = scope.memory.hold();
     let mut parts = vec![Vec::new(); partitions as usize];
     for (range, (pieces, share)) in sorted.into_iter().enumerate() {
         hold.join(share);

@@ -13,12 +13,12 @@ use tributary_core::error::{Error, Result};
 use tributary_core::layout::Keys;
 use tributary_core::plan::EqualKeys;
 
+use super::sort::{By, entry, hash_of, place_of, settle_equals};
 use crate::batches::wide_batch;
-use crate::exchange::Exchange;
 use crate::memory::Hold;
 use crate::piece::Piece;
+use crate::scope::Scope;
 use crate::shelf::{Collector, Shelf};
-use crate::sort::{By, entry, hash_of, place_of, settle_equals};
 use crate::view::{Places, Sources, describe_place};
 
 /// One run: the rows of `batch` from `at` on are loaded, and come before those of `pieces`.
@@ -67,27 +67,27 @@ impl Run {
 }
 
 pub(crate) struct Merge<'a> {
-    exchange: &'a Exchange<'a>,
+    scope: &'a Scope<'a>,
     by: By,
     /// In source order; those that ended are dropped.
     runs: Vec<Run>,
 }
 
 impl<'a> Merge<'a> {
-    pub(crate) fn open(exchange: &'a Exchange<'a>, by: By, runs: Vec<Vec<Piece>>) -> Self {
+    pub(crate) fn open(scope: &'a Scope<'a>, by: By, runs: Vec<Vec<Piece>>) -> Self {
         let open = |pieces: Vec<Piece>| Run {
             pieces: pieces.into_iter(),
-            batch: exchange.schema.empty_batch(),
+            batch: scope.schema.empty_batch(),
             values: Vec::new(),
             at: 0,
             stuck: false,
         };
-        Self { exchange, by, runs: runs.into_iter().map(open).collect() }
+        Self { scope, by, runs: runs.into_iter().map(open).collect() }
     }
 
     pub(crate) fn run(mut self, output: &mut Output<'_>) -> Result<()> {
         loop {
-            self.exchange.cancel.check()?;
+            self.scope.cancel.check()?;
             let by = self.by;
             self.runs.iter_mut().try_for_each(|run| run.fill(by))?;
             self.runs.retain(Run::is_loaded);
@@ -123,9 +123,9 @@ impl<'a> Merge<'a> {
         let partition = output.partition;
         for rows in order.chunk_by(|a, b| partition(hash_of(*a)) == partition(hash_of(*b))) {
             for rows in rows.chunks(output.shelf.batch_rows()) {
-                self.exchange.cancel.check()?;
+                self.scope.cancel.check()?;
                 let places: Vec<_> = rows.iter().map(|entry| place_of(*entry)).collect();
-                output.push(partition(hash_of(rows[0])), view.interleave(self.exchange.schema, &places)?)?;
+                output.push(partition(hash_of(rows[0])), view.interleave(self.scope.schema, &places)?)?;
             }
         }
         Ok(())
@@ -137,7 +137,7 @@ impl<'a> Merge<'a> {
             let mut before: Option<u64> = None;
             for run in 0..self.runs.len() {
                 while let Some(rows) = self.take_equal(run, value, &key)? {
-                    self.exchange.cancel.check()?;
+                    self.scope.cancel.check()?;
                     if self.by.equal == EqualKeys::Refuse {
                         let places = places(&rows)?;
                         let mut all = before.into_iter().chain(places.values().iter().copied());

@@ -13,13 +13,14 @@ use tributary_core::error::{Error, Result};
 use tributary_core::layout::{Keys, partition_of};
 use tributary_core::schema::{Field, TableSchema};
 
+use super::merge::{Merge, Output};
+use super::number::beyond;
+use super::sort::{self, By, ENTRY_BYTES, Order, Spread};
 use crate::batches::{Held, wide_batch};
-use crate::exchange::{ENTRY_BYTES, Exchange, beyond};
 use crate::memory::Hold;
-use crate::merge::{Merge, Output};
 use crate::piece::Piece;
+use crate::scope::Scope;
 use crate::shelf::Shelf;
-use crate::sort::{self, By, Order, Spread};
 use crate::view::{Places, Sources, describe_place, place};
 
 /// Units for each thread: they need not be equal for all cores to be busy.
@@ -32,22 +33,22 @@ const PLACE_BYTES: u64 = size_of::<u64>() as u64;
 type Runs = Vec<Vec<Piece>>;
 
 /// The rows, sorted, in `by.partitions` partitions; row numbers all in the first.
-pub(crate) fn sort(exchange: &Exchange<'_>, source: Held, by: By) -> Result<Held> {
+pub(crate) fn sort(scope: &Scope<'_>, source: Held, by: By) -> Result<Held> {
     let row_bytes = source.row_bytes() + PLACE_BYTES;
-    let wide = with_places(exchange.schema)?;
-    let inner = Exchange { schema: &wide, ..*exchange };
+    let wide = with_places(scope.schema)?;
+    let inner = Scope { schema: &wide, ..*scope };
     let (runs, piece_bytes) = make_runs(&inner, source, by, row_bytes)?;
     // What the source took is free now, so that more can be merged at once.
     let each = merging_bytes(piece_bytes, row_bytes) * threads();
     let longest = runs.iter().map(Vec::len).max().unwrap_or_default() as u64;
-    let work = exchange.memory.workspace(each.saturating_mul(longest + BESIDE))?;
+    let work = scope.memory.workspace(each.saturating_mul(longest + BESIDE))?;
     let fan_in = usize::try_from(work.bytes() / each).unwrap_or(usize::MAX);
     let fan_in = fan_in.saturating_sub(BESIDE as usize).max(2);
-    let merging = Merging { exchange: &inner, by, fan_in, piece_bytes, row_bytes };
-    let shelf = Shelf::new(exchange.memory, exchange.schema, exchange.cancel).of_rows(row_bytes);
+    let merging = Merging { scope: &inner, by, fan_in, piece_bytes, row_bytes };
+    let shelf = Shelf::new(*scope).of_rows(row_bytes);
     let merged = runs.into_par_iter().with_max_len(1).map(|runs| merging.unit(runs, &shelf));
     let merged = merged.collect::<Result<Vec<_>>>()?;
-    let mut hold = exchange.memory.hold();
+    let mut hold = scope.memory.hold();
     let mut parts = vec![Vec::new(); by.partitions as usize];
     for (partition, pieces, share) in merged.into_iter().flatten() {
         hold.join(share);
@@ -87,8 +88,8 @@ struct Stretch {
 }
 
 /// Runs by unit, and how large their pieces are.
-fn make_runs(exchange: &Exchange<'_>, source: Held, by: By, row_bytes: u64) -> Result<(Vec<Runs>, u64)> {
-    let work = exchange.memory.workspace(u64::MAX)?;
+fn make_runs(scope: &Scope<'_>, source: Held, by: By, row_bytes: u64) -> Result<(Vec<Runs>, u64)> {
+    let work = scope.memory.workspace(u64::MAX)?;
     let (parts, mut hold) = source.into_parts();
     // The rest is for what threads are about to write.
     let chunks = chunks(parts, work.bytes() / 4 * 3);
@@ -97,16 +98,16 @@ fn make_runs(exchange: &Exchange<'_>, source: Held, by: By, row_bytes: u64) -> R
     // Of pieces of this size, one of each run and what comes of them fit in a thread's share.
     let piece_bytes =
         share / (chunks.len() as u64 + BESIDE) * row_bytes / merging_bytes(row_bytes, row_bytes);
-    let piece_bytes = piece_bytes.max(least).min(exchange.memory.piece_bytes());
-    let shelf = Shelf::on_disk(exchange.memory, exchange.schema, exchange.cancel, piece_bytes);
+    let piece_bytes = piece_bytes.max(least).min(scope.memory.piece_bytes());
+    let shelf = Shelf::on_disk(*scope, piece_bytes);
     let shelf = shelf.of_rows(row_bytes);
     let by = By { partitions: threads() as u32 * UNITS_EACH as u32, ..by };
     let mut units = vec![Runs::new(); by.partitions as usize];
     for chunk in chunks {
         let freed = chunk.iter().map(|stretch| stretch.piece.bytes_here()).sum();
-        let sources = load(exchange, chunk, by.order)?;
-        let (view, none) = (sources.borrow(), exchange.memory.hold());
-        let sorted = sort::sorted(exchange, &view, by, Spread::Everywhere, &shelf, none)?;
+        let sources = load(scope, chunk, by.order)?;
+        let (view, none) = (sources.borrow(), scope.memory.hold());
+        let sorted = sort::sorted(scope, &view, by, Spread::Everywhere, &shelf, none)?;
         drop(view);
         drop(sources);
         hold.shrink(freed);
@@ -151,9 +152,9 @@ fn chunks(parts: Vec<Vec<Piece>>, room: u64) -> Vec<Vec<Stretch>> {
 }
 
 /// The rows of a chunk, each with its place.
-fn load(exchange: &Exchange<'_>, chunk: Vec<Stretch>, order: Order) -> Result<Sources> {
+fn load(scope: &Scope<'_>, chunk: Vec<Stretch>, order: Order) -> Result<Sources> {
     let load = |stretch: Stretch| {
-        exchange.cancel.check()?;
+        scope.cancel.check()?;
         let batch = stretch.piece.load()?;
         let first = place(stretch.partition, stretch.first_row);
         let places = UInt64Array::from_iter_values(first..first + batch.num_rows() as u64);
@@ -162,7 +163,7 @@ fn load(exchange: &Exchange<'_>, chunk: Vec<Stretch>, order: Order) -> Result<So
         }
         let place_column: ArrayRef = Arc::new(places.clone());
         let columns = batch.columns().iter().cloned().chain([place_column]).collect();
-        Ok((wide_batch(exchange.schema, columns, batch.num_rows())?, Places::Each(places)))
+        Ok((wide_batch(scope.schema, columns, batch.num_rows())?, Places::Each(places)))
     };
     let loaded = chunk.into_par_iter().with_max_len(1).map(load).collect::<Result<Vec<_>>>()?;
     Sources::told(loaded)
@@ -181,7 +182,7 @@ fn check_numbers(batch: &RecordBatch, first: u64, rows: u64, place: impl Fn(usiz
 
 /// How the runs of one sort are merged.
 struct Merging<'a> {
-    exchange: &'a Exchange<'a>,
+    scope: &'a Scope<'a>,
     by: By,
     /// Runs that can be merged at once.
     fan_in: usize,
@@ -192,14 +193,13 @@ struct Merging<'a> {
 impl Merging<'_> {
     /// One unit's rows in their order: pieces of consecutive partitions, without their places.
     fn unit(&self, mut runs: Runs, shelf: &Shelf<'_>) -> Result<Vec<(u32, Vec<Piece>, Hold)>> {
-        let Exchange { schema, cancel, memory } = *self.exchange;
         while runs.len() > self.fan_in {
-            let between = Shelf::on_disk(memory, schema, cancel, self.piece_bytes).of_rows(self.row_bytes);
+            let between = Shelf::on_disk(*self.scope, self.piece_bytes).of_rows(self.row_bytes);
             let mut longer = Runs::new();
             while !runs.is_empty() {
                 let group = runs.drain(..self.fan_in.min(runs.len())).collect();
                 let mut output = Output::new(&between, &|_| 0);
-                Merge::open(self.exchange, self.by, group).run(&mut output)?;
+                Merge::open(self.scope, self.by, group).run(&mut output)?;
                 longer.extend(output.finish()?.into_iter().map(|(_, pieces, _)| pieces));
             }
             runs = longer;
@@ -210,7 +210,7 @@ impl Merging<'_> {
             Order::Number { .. } => 0,
         };
         let mut output = Output::new(shelf, &partition);
-        Merge::open(self.exchange, by, runs).run(&mut output)?;
+        Merge::open(self.scope, by, runs).run(&mut output)?;
         output.finish()
     }
 }
