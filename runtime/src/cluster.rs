@@ -1,13 +1,15 @@
 //! The cluster: its engine for a site, and the parts that this machine takes in it.
 
+use std::fs::DirBuilder;
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tributary_ballista::placement::{Arithmetic, Cluster};
 use tributary_ballista::{
-    Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler, status, sweep,
+    Ballista, ClusterOptions, Identity, Keys, Resources, executor, scheduler, status, sweep,
 };
 use tributary_core::bytestore::ByteStore;
 use tributary_core::storage::Storage;
@@ -83,9 +85,11 @@ impl Home {
         let root = self.folder().to_owned();
         let open = move |address: &str| open_storage(&root, address);
         let store = self.cluster_store(&settings)?;
-        let host = Host::new(self.components().kernels(), store, keys.cluster_key(), Box::new(open));
+        let resources =
+            Resources::new(self.components().kernels(), store, keys.cluster_key(), Box::new(open));
         let work = self.folder().join("cluster").join("work").join(format!("{}", std::process::id()));
-        std::fs::create_dir_all(&work).at(|| format!("create {}", work.display()))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&work);
+        made.at(|| format!("create {}", work.display()))?;
         let scheduler =
             options.scheduler.map_or_else(|| settings.text(keys::SCHEDULER).map(str::to_owned), Ok)?;
         let options = executor::ExecutorOptions {
@@ -95,7 +99,7 @@ impl Home {
             cores: options.cores,
             memory_bytes: options.memory_bytes,
         };
-        let served = executor::serve(host, keys, options, &work).await;
+        let served = executor::serve(resources, keys, options, &work).await;
         drop(std::fs::remove_dir_all(&work));
         served
     }
@@ -132,7 +136,7 @@ pub struct ExecutorSettings {
     pub scheduler: Option<String>,
     /// Address to listen on.
     pub listen: IpAddr,
-    /// Host under which others reach it.
+    /// Name or address under which others reach it.
     pub advertised: String,
     /// Tasks at once.
     pub cores: u32,
@@ -140,18 +144,56 @@ pub struct ExecutorSettings {
     pub memory_bytes: u64,
 }
 
-/// A driver names the store of its site; this executor opens those below its own home only.
-fn open_storage(root: &Path, address: &str) -> Result<Arc<dyn Storage>> {
-    let place = address.strip_prefix("file://").map(Path::new);
-    let below = place.filter(|place| {
-        place.starts_with(root)
-            && place.components().all(|part| !matches!(part, std::path::Component::ParentDir))
-    });
-    match below {
-        Some(folder) => Ok(tributary_file::storage(folder)?),
-        None => Err(Error::new(
-            ErrorKind::Denied,
-            format!("an executor of {} was asked for tables in {address}", root.display()),
-        )),
+/// A driver names the store of its site; this executor opens those below its own home only. Both are compared as the folders
+/// that they really are, since either home may lie behind a symbolic link.
+fn open_storage(home: &Path, address: &str) -> Result<Arc<dyn Storage>> {
+    let denied = |home: &Path| {
+        let text = format!("an executor of {} was asked for tables in {address}", home.display());
+        Error::new(ErrorKind::Denied, text)
+    };
+    let home = std::fs::canonicalize(home).at(|| format!("find the home {}", home.display()))?;
+    let folder = address.strip_prefix("file://").map(std::fs::canonicalize).ok_or_else(|| denied(&home))?;
+    match folder {
+        Ok(folder) if folder.starts_with(&home) => Ok(tributary_file::storage(&folder)?),
+        Err(reason) if Path::new(&address["file://".len()..]).starts_with(&home) => Err(reason)
+            .at(|| format!("open the tables in {address}, which this executor must see as its driver does")),
+        // Whether there is such a folder outside is not the driver's business.
+        _ => Err(denied(&home)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn open(home: &Path, folder: &Path) -> std::result::Result<(), ErrorKind> {
+        let address = format!("file://{}", folder.display());
+        open_storage(home, &address).map(drop).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn an_executor_opens_tables_below_its_home_only_whatever_links_lead_there() {
+        let disk = tempfile::tempdir().unwrap();
+        let disk = std::fs::canonicalize(disk.path()).unwrap();
+        let (home, link, outside) = (disk.join("home"), disk.join("link"), disk.join("outside"));
+        let tables = home.join("parties/9999/tables");
+        std::fs::create_dir_all(&tables).unwrap();
+        std::fs::create_dir_all(&outside).unwrap();
+        symlink(&home, &link).unwrap();
+        symlink(&outside, home.join("way_out")).unwrap();
+
+        for home in [&home, &link] {
+            for named in [&tables, &link.join("parties/9999/tables")] {
+                assert_eq!(open(home, named), Ok(()), "{} of {}", named.display(), home.display());
+            }
+            for denied in [outside.clone(), home.join("way_out"), home.join("../outside"), disk.join("none")]
+            {
+                assert_eq!(open(home, &denied), Err(ErrorKind::Denied), "{}", denied.display());
+            }
+            assert_eq!(open_storage(home, "s3://tables").unwrap_err().kind(), ErrorKind::Denied);
+        }
+        assert_eq!(open(&link, &home.join("none")), Err(ErrorKind::NotFound));
     }
 }

@@ -1,7 +1,7 @@
-//! One action: a plan becomes stages of one cluster job.
+//! One action: a plan becomes fragments of one cluster job, each one of Ballista's stages.
 //!
-//! Stages break at exchanges. What a stage cannot take as it comes is kept first, by a job of its own: a node that two
-//! others read (it is one piece of work), an input of a concat that ends in an exchange (partitions of a stage must all be
+//! Fragments end at exchanges. What a fragment cannot take as it comes is kept first, by a job of its own: a node that two
+//! others read (it is one piece of work), an input of a concat that ends in an exchange (partitions of a fragment must all be
 //! cut alike), and what a `Loose` exchange cuts, because where to cut is known only when all rows are counted; then nothing
 //! moves.
 
@@ -17,17 +17,18 @@ use datafusion::physical_expr::expressions::Column;
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 use tributary_core::error::{Error, Result, ResultExt};
-use tributary_core::items::next_number;
 use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::plan::{Node, Op, Plan};
+use tributary_partition::items::next_number;
 use tributary_partition::pipeline::{NodeId, rows_shown};
 
-use crate::fragment::{Commit, Fragment, Leaves, Purpose, Work, encode, given_of};
-use crate::host::FRAGMENT;
+use crate::fragment::{
+    Commit, Fragment, Leaves, Purpose, ROUTE, Sealed, Work, encode, given_of, work_columns,
+};
 use crate::items::{Kept, Stretch};
-use crate::node::{FragmentNode, ROUTE, Sealed, work_columns};
+use crate::node::FragmentNode;
 use crate::routing::routes;
-use crate::session::Driver;
+use crate::state::State;
 
 /// Rows that need not be computed: which, and where they are.
 #[derive(Clone)]
@@ -56,7 +57,7 @@ impl Given {
 
 /// A plan on its way.
 pub(crate) struct Action<'a> {
-    driver: &'a Driver,
+    state: &'a State,
     root: Node,
     nodes: Vec<Node>,
     encoded: Bytes,
@@ -65,10 +66,10 @@ pub(crate) struct Action<'a> {
 
 impl<'a> Action<'a> {
     /// Looks up what the plan names, and runs what must run before its last job.
-    pub(crate) async fn prepare(driver: &'a Driver, root: &Node) -> Result<Self> {
+    pub(crate) async fn prepare(state: &'a State, root: &Node) -> Result<Self> {
         let nodes = Plan::nodes(root);
         let encoded = Plan::encode(root)?.into();
-        let mut action = Self { driver, root: root.clone(), nodes, encoded, given: HashMap::new() };
+        let mut action = Self { state, root: root.clone(), nodes, encoded, given: HashMap::new() };
         action.look_up()?;
         for node in action.nodes.clone() {
             if action.must_be_kept(&node) {
@@ -86,14 +87,14 @@ impl<'a> Action<'a> {
         for node in &self.nodes {
             match node.op() {
                 Op::Scan(handle, _) => {
-                    let kept = self.driver.items.rows(handle)?;
+                    let kept = self.state.items.rows(handle)?;
                     let partitions = 0..node.layout().partitions();
                     let shown = partitions.map(|partition| rows_shown(node, partition)).collect();
                     self.given.insert(NodeId::of(node), Given { kept, shown });
                 }
                 Op::Map(_, call) => {
-                    self.driver.kernels.get(call)?;
-                    call.blobs().iter().try_for_each(|blob| self.driver.items.blob(blob).map(drop))?;
+                    self.state.kernels.get(call)?;
+                    call.blobs().iter().try_for_each(|blob| self.state.items.blob(blob).map(drop))?;
                 }
                 _ => {}
             }
@@ -119,7 +120,7 @@ impl<'a> Action<'a> {
     async fn keep(&mut self, node: &Node) -> Result<()> {
         if !self.given.contains_key(&NodeId::of(node)) {
             let kept = self.run(node, Purpose::Keep).await?;
-            let kept = Arc::new(self.driver.kept(kept)?);
+            let kept = Arc::new(self.state.kept(kept)?);
             self.given.insert(NodeId::of(node), Given::whole(kept));
         }
         Ok(())
@@ -147,20 +148,20 @@ impl<'a> Action<'a> {
 
     async fn run(&self, node: &Node, purpose: Purpose) -> Result<Vec<Commit>> {
         let number = next_number();
-        let stages = self.stage(node, node, purpose, number)?;
-        let _moved = self.driver.moved(number);
-        self.driver.client.run(&self.driver.name, number, self.driver.executors, stages).await?;
-        let committed = (0..node.layout().partitions()).map(|p| self.driver.store.committed(number, p));
+        let plan = self.fragment(node, node, purpose, number)?;
+        let _moved = self.state.moved(number);
+        self.state.client.run(&self.state.name, number, self.state.executors, plan).await?;
+        let committed = (0..node.layout().partitions()).map(|p| self.state.store.committed(number, p));
         let mut commits = Vec::with_capacity(committed.len());
         for commit in committed {
             commits.push(commit.await.at(|| "read what the executors made")?);
         }
-        self.driver.forget(number, commits.len());
+        self.state.forget(number, commits.len());
         Ok(commits)
     }
 
-    /// The stage that computes `rows`, for `purpose`; `node` is what the fragment names.
-    fn stage(
+    /// The fragment that computes `rows`, for `purpose`; `node` is what it names.
+    fn fragment(
         &self,
         node: &Node,
         rows: &Node,
@@ -172,29 +173,28 @@ impl<'a> Action<'a> {
         for exchange in &exchanges {
             let Op::Exchange(input, _) = exchange.op() else { return Err(Error::bug("an exchange is none")) };
             let partitions = exchange.layout().partitions();
-            let moving = self.stage(exchange, input, Purpose::Move(routes(partitions)?), number)?;
+            let moving = self.fragment(exchange, input, Purpose::Move(routes(partitions)?), number)?;
             let route = moving.schema().fields().len() - 1;
             let by = Partitioning::Hash(vec![Arc::new(Column::new(ROUTE, route))], partitions as usize);
             inputs.push(Arc::new(RepartitionExec::try_new(moving, by).map_err(bug)?));
         }
-        let moves = matches!(purpose, Purpose::Move(_));
-        let sealed = Sealed { moves, fragment: self.seal(node, purpose, number)? };
+        let sealed = self.seal(node, purpose, number)?;
         Ok(FragmentNode::new(sealed, inputs, None).map_err(bug)?)
     }
 
-    fn seal(&self, node: &Node, purpose: Purpose, number: u64) -> Result<Bytes> {
-        let spec = &self.driver.spec;
+    fn seal(&self, node: &Node, purpose: Purpose, number: u64) -> Result<Sealed> {
+        let spec = &self.state.spec;
         let fragment = Fragment {
             session: spec.id.clone(),
-            store: self.driver.name.clone(),
+            store: self.state.name.clone(),
             action: number,
-            storage: self.driver.storage_address.clone(),
+            storage: self.state.storage_address.clone(),
             memory_bytes: spec.memory_bytes / u64::from(spec.placement.cores.max(1)),
             plan: self.encoded.clone(),
             node: self.place(node)?,
             purpose,
         };
-        self.driver.key.seal(FRAGMENT, &encode(&fragment)?).map(Bytes::from)
+        Sealed::new(&self.state.key, &fragment)
     }
 
     fn place(&self, node: &Node) -> Result<u32> {
@@ -224,5 +224,5 @@ impl<'a> Action<'a> {
 }
 
 fn bug(error: datafusion::error::DataFusionError) -> Error {
-    Error::bug("make stages of a plan").because(error)
+    Error::bug("make fragments of a plan").because(error)
 }

@@ -1,4 +1,4 @@
-//! Rows that an exchange moves: dealt out by partition, in bundles that lie in the session's store. What goes through the
+//! Rows that an exchange moves: dealt out by partition, in bundles in the session's store. What goes through the
 //! cluster's shuffle is where they are.
 //!
 //! The shuffle itself would copy every row, with two more columns, take a hash of it, encrypt it and decrypt it: moved that
@@ -20,15 +20,14 @@ use tributary_partition::batches::{fit, wide_batch};
 use tributary_partition::memory::batch_bytes;
 use tributary_partition::view::{Places, place};
 
-use crate::fragment::{Bundle, encode};
-use crate::node::moved_columns;
+use crate::fragment::{Bundle, encode, moved_columns};
 use crate::rows::{Chunk, Decoder, Encoder};
 
 /// Bytes of rows that are dealt out at once: a bundle for each partition is made of them.
 const DEAL_BYTES: u64 = 32 << 20;
 /// What an encoding takes beside its rows, at most about.
 const ENVELOPE_BYTES: usize = 16 << 10;
-/// Rows of one batch that are put beside each other: values of 8 bytes fill two lines of a processor's cache.
+/// Rows of one batch that are put next to each other: values of 8 bytes fill two lines of a processor's cache.
 const RANGE_ROWS: u32 = 64;
 /// Most ranges of one partition.
 const MAX_RANGES: u32 = 256;

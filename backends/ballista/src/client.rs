@@ -1,34 +1,25 @@
-//! The driver's line to the cluster's scheduler: submits jobs, waits for their end, cancels those that nobody wants.
+//! The driver's connection to the cluster's scheduler: submits jobs, waits for their end, cancels those that are not wanted any more.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ballista_core::serde::protobuf::execute_query_params::Query;
 use ballista_core::serde::protobuf::job_status::Status;
 use ballista_core::serde::protobuf::scheduler_grpc_client::SchedulerGrpcClient;
-use ballista_core::serde::protobuf::{
-    CancelJobParams, ExecuteQueryParams, KeyValuePair, RemoveSessionParams,
-};
+use ballista_core::serde::protobuf::{CancelJobParams, ExecuteQueryParams, RemoveSessionParams};
 use ballista_core::version::insert_version_header;
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion_proto::physical_plan::AsExecutionPlan;
-use datafusion_proto::protobuf::PhysicalPlanNode;
 use futures::StreamExt;
 use tokio::runtime::{Handle, Runtime};
 use tonic::transport::Channel;
-use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::error::{Error, ErrorKind, Result};
 
 use crate::keys::{Identity, Keys};
-use crate::node::Codec;
 use crate::placement::Executors;
-use crate::policy::job_name;
-use crate::status;
-use crate::wire;
+use crate::submission::{self, MOST_MESSAGE_BYTES, job_name};
+use crate::{status, wire};
 
-/// Largest message between driver and scheduler, either way: plans with the places of many partitions.
-pub(crate) const MOST_MESSAGE_BYTES: usize = 64 << 20;
-/// How long a driver goes on looking for a scheduler that is gone, in mid-job.
+/// How long a driver goes on looking for a scheduler that is gone, in the middle of a job.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(250);
 /// A job that was just submitted may not be listed yet.
@@ -64,7 +55,7 @@ impl Background {
 }
 
 impl Drop for Background {
-    /// Without waiting: whoever lets go of the last session may be asynchronous, or be this very thread.
+    /// Without waiting: the last session may be dropped by asynchronous code, or by this very thread.
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
@@ -102,18 +93,11 @@ impl Client {
         executors: Executors,
         plan: Arc<dyn ExecutionPlan>,
     ) -> Result<()> {
-        let plan = encode(plan)?;
         let name = job_name(session, number, executors);
-        let settings = settings(&name);
+        let job = submission::job(session, &name, plan)?;
         let since = Instant::now();
         loop {
-            let params = ExecuteQueryParams {
-                query: Some(Query::PhysicalPlan(plan.clone())),
-                settings: settings.clone(),
-                session_id: session.to_string(),
-                operation_id: String::new(),
-            };
-            match self.attempt(&name, params).await {
+            match self.attempt(&name, job.clone()).await {
                 Err(Lost::Connection(error)) if since.elapsed() >= PATIENCE => return Err(error),
                 Err(Lost::Connection(_)) => self.pause().await,
                 Err(Lost::Job(error)) => return Err(error),
@@ -136,7 +120,7 @@ impl Client {
         ended.unwrap_or_else(|e| Err(Lost::Job(Error::bug("a job's watcher ended").because(e))))
     }
 
-    /// Submits and follows a job until it ends, or until nobody wants it.
+    /// Submits and follows a job until it ends, or until it is not wanted any more.
     async fn follow(
         mut self,
         name: &str,
@@ -157,7 +141,7 @@ impl Client {
                 }
             };
             let event = event.ok_or_else(|| {
-                let text = format!("the scheduler at {} went away in mid-job", self.address);
+                let text = format!("the scheduler at {} went away in the middle of a job", self.address);
                 Lost::Connection(Error::new(ErrorKind::Unavailable, text))
             })?;
             let status = event.map_err(lost)?.status;
@@ -170,10 +154,10 @@ impl Client {
         }
     }
 
-    /// The scheduler tells a job's id only at its end, and cancels by id: so it is asked which one has this name.
+    /// The scheduler reports a job's id only at its end, and cancels by id: so it is asked which job has this name.
     async fn cancel(&mut self, name: &str) {
         for _ in 0..TRIES_TO_CANCEL {
-            // If it cannot be reached there is nobody to cancel the job for us.
+            // A scheduler that cannot be reached cannot cancel the job either.
             let Ok(status) = status::fetch(&self.address, &self.keys, &self.identity).await else { return };
             if let Some(job) = status.jobs.into_iter().find(|job| job.name == name) {
                 drop(self.scheduler.cancel_job(CancelJobParams { job_id: job.id }).await);
@@ -218,36 +202,4 @@ fn self_lost(address: &str, status: tonic::Status) -> Lost {
         }
         _ => Lost::Job(wire::incoming(status.message()).at(format!("ask the scheduler at {address}"))),
     }
-}
-
-fn encode(plan: Arc<dyn ExecutionPlan>) -> Result<Vec<u8>> {
-    let codec = Codec::new(None);
-    let mut bytes = Vec::new();
-    let node = PhysicalPlanNode::try_from_physical_plan(plan, &*codec);
-    node.and_then(|node| node.try_encode(&mut bytes))
-        .map_err(|e| Error::bug("encode stages").because(e))
-        .at(|| "submit a job")?;
-    if bytes.len() > MOST_MESSAGE_BYTES {
-        let text = format!(
-            "an action's plan takes {} bytes, at most {MOST_MESSAGE_BYTES} fit a message; use fewer partitions, or put \
-             large parameters as blobs",
-            bytes.len()
-        );
-        return Err(Error::new(ErrorKind::Exhausted, text));
-    }
-    Ok(bytes)
-}
-
-/// What the scheduler and executors need to know of the session.
-fn settings(job_name: &str) -> Vec<KeyValuePair> {
-    [
-        ("ballista.job.name", job_name),
-        ("ballista.planner.adaptive.enabled", "false"),
-        ("ballista.scheduler.max_partitions_per_task", "1"),
-        ("ballista.shuffle.compression.codec", "none"),
-        ("ballista.shuffle.sort_based.batch_size", "32768"),
-    ]
-    .into_iter()
-    .map(|(key, value)| KeyValuePair { key: key.into(), value: Some(value.into()) })
-    .collect()
 }

@@ -1,8 +1,8 @@
 //! An executor: Ballista's, with our kernels behind it, and in front of it mutual TLS.
 //!
-//! Ballista's own server for tasks speaks without TLS and cannot be told to. It listens on a loopback address that it
-//! advertises to nobody, and a gate in front of it admits who has a certificate of the cluster. What
-//! gets past it from this machine itself finds fragments sealed with the cluster's key, and plans of nothing else refused.
+//! Ballista's own server for tasks has no TLS. It listens on a loopback address that it does not advertise, and a gate in
+//! front of it admits peers that have a certificate of the cluster. Other processes of this machine could reach it past the
+//! gate: they cannot seal a fragment, and plans of anything else are refused.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -19,13 +19,14 @@ use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_system::random;
 
-use crate::client::MOST_MESSAGE_BYTES;
+use crate::execution::Execution;
 use crate::gate;
-use crate::host::Host;
 use crate::keys::{Identity, Keys};
 use crate::node::Codec;
-use crate::stages::Stages;
+use crate::resources::Resources;
+use crate::submission::MOST_MESSAGE_BYTES;
 
 /// Where and how large an executor is.
 #[derive(Debug, Clone)]
@@ -34,7 +35,7 @@ pub struct ExecutorOptions {
     pub scheduler: String,
     /// Address to listen on, for the scheduler and for other executors.
     pub listen: IpAddr,
-    /// Host under which they reach it.
+    /// Name or address under which they reach it.
     pub advertised: String,
     /// Tasks at once.
     pub cores: u32,
@@ -42,9 +43,14 @@ pub struct ExecutorOptions {
     pub memory_bytes: u64,
 }
 
-/// Serves until the process is told to end, or the scheduler refuses it. `folder` is for shuffles.
-pub async fn serve(host: Arc<Host>, keys: Keys, options: ExecutorOptions, folder: &Path) -> Result<()> {
-    let identity = Identity::of(&host.kernels);
+/// Serves until the process is asked to end, or the scheduler refuses it. `folder` is for shuffles.
+pub async fn serve(
+    resources: Arc<Resources>,
+    keys: Keys,
+    options: ExecutorOptions,
+    folder: &Path,
+) -> Result<()> {
+    let identity = Identity::of(&resources.kernels);
     let inner = inner_address()?;
     // Found free by listening: the one for tasks is then taken over by the gate, the other by the server of shuffles.
     let tasks =
@@ -80,9 +86,9 @@ pub async fn serve(host: Arc<Host>, keys: Keys, options: ExecutorOptions, folder
         grpc_max_decoding_message_size: MOST_MESSAGE_BYTES as u32,
         grpc_max_encoding_message_size: MOST_MESSAGE_BYTES as u32,
         memory_pool_size: Some(options.memory_bytes).filter(|bytes| *bytes > 0),
-        override_execution_engine: Some(Arc::new(Stages::new())),
+        override_execution_engine: Some(Arc::new(Execution::new())),
         override_config_producer: Some(Arc::new(session)),
-        override_physical_codec: Some(Codec::new(Some(host))),
+        override_physical_codec: Some(Codec::new(Some(resources))),
         override_create_grpc_client_endpoint: Some(endpoints),
         override_arrow_flight_service: Some(Arc::new(block_server(blocks, &keys)?)),
         ..Default::default()
@@ -100,10 +106,9 @@ fn ended_by(scheduler: &str, error: BallistaError) -> Error {
 
 /// A loopback address that is unlikely to be anybody else's: the port on it must be free as well.
 fn inner_address() -> Result<IpAddr> {
-    let mut random = [0u8; 3];
-    getrandom::fill(&mut random)
-        .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-    let [a, b, c] = random;
+    let mut drawn = [0u8; 3];
+    random::fill(&mut drawn)?;
+    let [a, b, c] = drawn;
     Ok(IpAddr::V4(Ipv4Addr::new(127, a.max(1), b, c.clamp(1, 254))))
 }
 

@@ -1,11 +1,13 @@
-//! What one stage of an action does: a part of a plan, and what becomes of its rows.
+//! Fragments: what one of Ballista's stages does: a part of an action's plan, and what becomes of its rows.
 //!
-//! A fragment names a node of the action's plan; everything below it belongs to the stage, down to what is held, stored or
+//! A fragment names a node of the action's plan; everything below it belongs to the fragment, down to what is held, stored or
 //! comes through an exchange. Where the held rows of each partition are travels apart from it ([`Work`]), one row a
 //! partition, because the cluster's scheduler hands out partitions by cutting in-memory sources, and shuffles, alike.
 
 use std::ops::Range;
+use std::sync::Arc;
 
+use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tributary_core::error::{Error, ErrorKind, Result};
@@ -14,13 +16,15 @@ use tributary_core::plan::{Node, Op};
 use tributary_core::storage::{Part, Write};
 use tributary_partition::pipeline::concat_input;
 
-/// One stage.
+use crate::seal::ClusterKey;
+
+/// What the tasks of one stage compute.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Fragment {
     pub(crate) session: SessionId,
     /// The session's name in the cluster.
     pub(crate) store: String,
-    /// Unique within the session: commits of a stage are found by it.
+    /// Unique within the session: commits of a fragment are found by it.
     pub(crate) action: u64,
     /// Where executors find the site's store.
     pub(crate) storage: Option<String>,
@@ -46,11 +50,11 @@ pub(crate) enum Purpose {
     Move(Vec<u32>),
 }
 
-/// What a stage needs to know of one partition.
+/// What a task needs to know of its partition.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Work {
     pub(crate) partition: u32,
-    /// Where rows of nodes are that nobody computes, by the node's place in the plan.
+    /// Where the rows are of nodes that are not computed, by the node's place in the plan.
     pub(crate) held: Vec<(u32, Vec<Segment>)>,
 }
 
@@ -73,7 +77,7 @@ pub(crate) struct Bundle {
     pub(crate) rows: u64,
 }
 
-/// What was made of a partition. Written once: who comes second finds that it is done.
+/// What was made of a partition. Written once: a second task finds that it is done.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Commit {
     pub(crate) rows: u64,
@@ -86,6 +90,59 @@ pub(crate) enum Made {
     File(String),
     Inline(Bytes),
     Part(Part),
+}
+
+/// What a sealed fragment is, so that no other sealed bytes are taken for one.
+const CONTEXT: &[u8] = b"fragment";
+
+/// What everybody may see of a fragment.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Sealed {
+    /// Whether it moves rows; else it ends the action.
+    pub(crate) moves: bool,
+    fragment: Bytes,
+}
+
+impl Sealed {
+    /// Seals a fragment for the executors of the cluster.
+    pub(crate) fn new(key: &ClusterKey, fragment: &Fragment) -> Result<Self> {
+        let moves = matches!(fragment.purpose, Purpose::Move(_));
+        Ok(Self { moves, fragment: key.seal(CONTEXT, &encode(fragment)?)?.into() })
+    }
+
+    /// The fragment. `Denied` unless a driver of this cluster sealed it.
+    pub(crate) fn open(&self, key: &ClusterKey) -> Result<Fragment> {
+        decode("a fragment", &key.open(CONTEXT, &self.fragment)?)
+    }
+
+    /// Of no driver, for tests of what is done with sealed fragments.
+    #[cfg(test)]
+    pub(crate) fn unopenable(moves: bool) -> Self {
+        Self { moves, fragment: Bytes::from_static(b"sealed") }
+    }
+
+    /// The columns of what the cluster sees of its rows.
+    pub(crate) fn columns(&self) -> SchemaRef {
+        if self.moves { moved_columns() } else { Arc::new(Schema::empty()) }
+    }
+}
+
+/// Name of the column that leads bundles to their partition.
+pub(crate) const ROUTE: &str = "route";
+/// Name of the column with bundles.
+pub(crate) const BUNDLES: &str = "bundles";
+/// The column of the work.
+pub(crate) const WORK: &str = "work";
+
+/// What goes through a shuffle: where rows are, not the rows.
+pub(crate) fn moved_columns() -> SchemaRef {
+    let bundles = Field::new(BUNDLES, DataType::Binary, false);
+    Arc::new(Schema::new(vec![bundles, Field::new(ROUTE, DataType::UInt32, false)]))
+}
+
+/// The columns of the work.
+pub(crate) fn work_columns() -> SchemaRef {
+    Arc::new(Schema::new(vec![Field::new(WORK, DataType::Binary, false)]))
 }
 
 /// As bytes for another process of the same build.
@@ -105,13 +162,13 @@ pub(crate) fn decode<T: serde::de::DeserializeOwned>(what: &str, bytes: &[u8]) -
     }
 }
 
-/// Where a stage's own work begins: nodes at which `is_given`, and exchanges. Each once, in a fixed order.
+/// Where a fragment's own work begins: nodes at which `is_given`, and exchanges. Each once, in a fixed order.
 pub(crate) struct Leaves {
     pub(crate) exchanges: Vec<Node>,
 }
 
 impl Leaves {
-    /// Of the whole stage that ends at `root`.
+    /// Of the whole fragment that ends at `root`.
     pub(crate) fn of(root: &Node, is_given: &dyn Fn(&Node) -> bool) -> Self {
         let mut leaves = Self { exchanges: Vec::new() };
         leaves.visit(root, is_given);
@@ -122,7 +179,7 @@ impl Leaves {
         match node.op() {
             _ if is_given(node) => {}
             Op::Exchange(..) => {
-                let known = self.exchanges.iter().any(|other| std::sync::Arc::ptr_eq(other, node));
+                let known = self.exchanges.iter().any(|other| Arc::ptr_eq(other, node));
                 if !known {
                     self.exchanges.push(node.clone());
                 }
@@ -134,7 +191,7 @@ impl Leaves {
     }
 }
 
-/// The given nodes that one partition of a stage reads, with the partition that each is read at.
+/// The given nodes that one partition of a fragment reads, with the partition that each is read at.
 pub(crate) fn given_of(
     node: &Node,
     partition: u32,
@@ -143,7 +200,7 @@ pub(crate) fn given_of(
 ) -> Result<()> {
     match node.op() {
         _ if is_given(node) => {
-            if !found.iter().any(|(other, _)| std::sync::Arc::ptr_eq(other, node)) {
+            if !found.iter().any(|(other, _)| Arc::ptr_eq(other, node)) {
                 found.push((node.clone(), partition));
             }
             Ok(())

@@ -1,5 +1,5 @@
 //! What a session holds: where kept rows are, and blobs. With the last handle on them the files go as well, in the
-//! background: letting go must not wait for a store.
+//! background: dropping must not wait for a store.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -103,7 +103,7 @@ impl Kept {
 }
 
 /// What a session holds.
-pub(crate) type Items = tributary_core::items::Items<Kept, File>;
+pub(crate) type Items = tributary_partition::items::Items<Kept, File>;
 
 #[cfg(test)]
 mod tests {

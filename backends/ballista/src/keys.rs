@@ -6,25 +6,27 @@
 //! node.pem   a certificate it signed          node.key      its private key
 //! ```
 //!
-//! Certificates name the cluster and not a machine: whoever has one may take any part. The scheduler in addition compares
+//! Certificates name the cluster and not a machine: a process that has one may take any part. The scheduler in addition compares
 //! what a peer says of itself ([`Identity`]): equal kernels, or the same plan would mean two things.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ballista_core::BALLISTA_VERSION;
 use ballista_core::extension::EndpointOverrideFn;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsIdentity, ServerTlsConfig};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::kernel::Kernels;
+use tributary_system::random;
+use zeroize::Zeroizing;
 
-use crate::hex::{from_hex, to_hex};
 use crate::seal::ClusterKey;
 
 /// What every certificate of a cluster says its bearer is.
@@ -39,7 +41,7 @@ pub struct Keys {
     pub(crate) cluster: ClusterKey,
     pub(crate) authority: String,
     pub(crate) certificate: String,
-    pub(crate) private: String,
+    pub(crate) private: Zeroizing<String>,
 }
 
 /// Never the keys.
@@ -56,29 +58,32 @@ impl Keys {
             let path = folder.join(name);
             fs::read_to_string(&path).at(|| format!("read {}", path.display()))
         };
-        let [authority, certificate, private] = [text(FILES[0])?, text(FILES[1])?, text(FILES[2])?];
-        let (path, key) = (folder.join(FILES[3]), text(FILES[3])?);
-        let bytes = from_hex(key.trim()).ok_or_else(|| Error::invalid("this is not hexadecimal"));
+        let secret = |name: &str| text(name).map(Zeroizing::new);
+        let [authority, certificate, private] = [text(FILES[0])?, text(FILES[1])?, secret(FILES[2])?];
+        let (path, key) = (folder.join(FILES[3]), secret(FILES[3])?);
+        let bytes = HEXLOWER_PERMISSIVE.decode(key.trim().as_bytes()).map(Zeroizing::new);
+        let bytes = bytes
+            .map_err(|_| Error::invalid(format!("expected {} hexadecimal digits", 2 * ClusterKey::BYTES)));
         let cluster =
             bytes.and_then(|bytes| ClusterKey::new(&bytes)).at(|| format!("read {}", path.display()))?;
         Ok(Self { cluster, authority, certificate, private })
     }
 
-    /// Makes a folder for a new cluster. `AlreadyExists` if there is one: its nodes would no longer know each other.
+    /// Makes a folder for a new cluster, readable by its owner only from its first moment. `AlreadyExists` if there is one: its nodes would no longer know each other.
     pub fn create(folder: &Path) -> Result<()> {
         if FILES.iter().any(|name| folder.join(name).exists()) {
             let text = format!("{} holds keys of a cluster; remove them to make new ones", folder.display());
             return Err(Error::new(ErrorKind::AlreadyExists, text));
         }
-        fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
-        let mut key = [0u8; ClusterKey::BYTES];
-        getrandom::fill(&mut key)
-            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let hex = to_hex(&key);
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.at(|| format!("create {}", folder.display()))?;
+        let mut key = Zeroizing::new([0u8; ClusterKey::BYTES]);
+        random::fill(key.as_mut_slice())?;
+        let hex = Zeroizing::new(HEXLOWER.encode(key.as_slice()));
         let made = certificates().map_err(|e| Error::bug("make certificates").because(e))?;
-        for (name, text) in FILES.iter().zip([&made.authority, &made.certificate, &made.private, &hex]) {
+        for (name, text) in FILES.iter().zip([&made.authority, &made.certificate, &*made.private, &*hex]) {
             let path = folder.join(name);
-            let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
             file.and_then(|mut file| file.write_all(text.as_bytes()))
                 .at(|| format!("write {}", path.display()))?;
         }
@@ -92,14 +97,14 @@ impl Keys {
 
     pub(crate) fn server(&self) -> ServerTlsConfig {
         ServerTlsConfig::new()
-            .identity(TlsIdentity::from_pem(&self.certificate, &self.private))
+            .identity(TlsIdentity::from_pem(&self.certificate, self.private.as_bytes()))
             .client_ca_root(Certificate::from_pem(&self.authority))
             .timeout(HANDSHAKE)
     }
 
     fn client(&self) -> ClientTlsConfig {
         ClientTlsConfig::new()
-            .identity(TlsIdentity::from_pem(&self.certificate, &self.private))
+            .identity(TlsIdentity::from_pem(&self.certificate, self.private.as_bytes()))
             .ca_certificate(Certificate::from_pem(&self.authority))
             .domain_name(NAME)
     }
@@ -136,7 +141,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 struct Made {
     authority: String,
     certificate: String,
-    private: String,
+    private: Zeroizing<String>,
 }
 
 fn certificates() -> Result<Made, rcgen::Error> {
@@ -151,7 +156,11 @@ fn certificates() -> Result<Made, rcgen::Error> {
     let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, NAME);
     let certificate = params.signed_by(&key, &issuer)?;
-    Ok(Made { authority: authority.pem(), certificate: certificate.pem(), private: key.serialize_pem() })
+    Ok(Made {
+        authority: authority.pem(),
+        certificate: certificate.pem(),
+        private: Zeroizing::new(key.serialize_pem()),
+    })
 }
 
 /// What a process says of itself when it connects.
@@ -189,6 +198,8 @@ impl fmt::Debug for Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -197,6 +208,10 @@ mod tests {
         let keys = folder.path().join("keys");
         assert_eq!(Keys::read(&keys).unwrap_err().kind(), ErrorKind::NotFound);
         Keys::create(&keys).unwrap();
+        for (place, mode) in [("", 0o700), ("node.key", 0o600), ("cluster.key", 0o600)] {
+            let about = fs::metadata(keys.join(place)).unwrap();
+            assert_eq!(about.permissions().mode() & 0o777, mode, "{place:?}");
+        }
         let read = Keys::read(&keys).unwrap();
         assert!(read.authority.contains("BEGIN CERTIFICATE") && read.private.contains("PRIVATE KEY"));
         assert_eq!(format!("{read:?}"), "keys of a cluster");

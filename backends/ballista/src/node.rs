@@ -8,10 +8,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use ballista_core::execution_plans::ShuffleReaderExec;
 use ballista_core::serde::BallistaPhysicalExtensionCodec;
-use bytes::Bytes;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::datasource::source::DataSourceExec;
@@ -24,51 +22,18 @@ use datafusion::physical_plan::{
     ReplaceChildrenOptions,
 };
 use datafusion_proto::physical_plan::{PhysicalExtensionCodec, PhysicalProtoConverterExtension};
-use serde::{Deserialize, Serialize};
 use tributary_core::error::{Error, ErrorKind};
 
-use crate::fragment::{decode, encode};
-use crate::host::Host;
-use crate::stages::Stop;
-use crate::wire;
-
-/// Name of the column that leads bundles to their partition.
-pub(crate) const ROUTE: &str = "route";
-/// Name of the column with bundles.
-pub(crate) const BUNDLES: &str = "bundles";
-/// The column of the work.
-pub(crate) const WORK: &str = "work";
-
-/// What everybody may see of a fragment.
-#[derive(Clone, Serialize, Deserialize)]
-pub(crate) struct Sealed {
-    /// Whether it moves rows; else it ends the action.
-    pub(crate) moves: bool,
-    pub(crate) fragment: Bytes,
-}
-
-impl Sealed {
-    pub(crate) fn columns(&self) -> SchemaRef {
-        if self.moves { moved_columns() } else { Arc::new(Schema::empty()) }
-    }
-}
-
-/// What goes through a shuffle: where rows are, not the rows.
-pub(crate) fn moved_columns() -> SchemaRef {
-    let bundles = Field::new(BUNDLES, DataType::Binary, false);
-    Arc::new(Schema::new(vec![bundles, Field::new(ROUTE, DataType::UInt32, false)]))
-}
-
-/// The columns of the work.
-pub(crate) fn work_columns() -> SchemaRef {
-    Arc::new(Schema::new(vec![Field::new(WORK, DataType::Binary, false)]))
-}
+use crate::fragment::{Sealed, decode, encode};
+use crate::resources::Resources;
+use crate::stop::Stop;
+use crate::{task, wire};
 
 pub(crate) struct FragmentNode {
     sealed: Sealed,
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
-    host: Option<Arc<Host>>,
+    resources: Option<Arc<Resources>>,
     stop: Stop,
 }
 
@@ -76,7 +41,7 @@ impl FragmentNode {
     pub(crate) fn new(
         sealed: Sealed,
         inputs: Vec<Arc<dyn ExecutionPlan>>,
-        host: Option<Arc<Host>>,
+        resources: Option<Arc<Resources>>,
     ) -> Result<Arc<Self>> {
         let work = inputs.first().ok_or_else(|| DataFusionError::Plan("a fragment without work".into()))?;
         let partitions = work.properties().output_partitioning().partition_count();
@@ -86,17 +51,17 @@ impl FragmentNode {
             EmissionType::Incremental,
             Boundedness::Bounded,
         ));
-        Ok(Arc::new(Self { sealed, inputs, properties, host, stop: Stop::default() }))
+        Ok(Arc::new(Self { sealed, inputs, properties, resources, stop: Stop::default() }))
     }
 
     /// The same, for one task that can be stopped.
     pub(crate) fn listening(&self, stop: &Stop) -> Arc<Self> {
-        let Self { sealed, inputs, properties, host, .. } = self;
+        let Self { sealed, inputs, properties, resources, .. } = self;
         Arc::new(Self {
             sealed: sealed.clone(),
             inputs: inputs.clone(),
             properties: properties.clone(),
-            host: host.clone(),
+            resources: resources.clone(),
             stop: stop.clone(),
         })
     }
@@ -143,7 +108,7 @@ impl ExecutionPlan for FragmentNode {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let node = Self::new(self.sealed.clone(), children, self.host.clone())?;
+        let node = Self::new(self.sealed.clone(), children, self.resources.clone())?;
         Ok(node.listening(&self.stop))
     }
 
@@ -155,27 +120,28 @@ impl ExecutionPlan for FragmentNode {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let host = self.host.clone().ok_or_else(|| {
+        let resources = self.resources.clone().ok_or_else(|| {
             DataFusionError::Internal("a fragment runs in an executor of this cluster only".into())
         })?;
         let inputs = self.inputs.iter().map(|input| input.execute(partition, context.clone()));
-        host.run(&self.sealed, inputs.collect::<Result<_>>()?, &self.stop)
+        task::start(resources, &self.sealed, inputs.collect::<Result<_>>()?, &self.stop)
+            .map_err(wire::outgoing)
     }
 }
 
 /// Ballista's own nodes, and ours.
 pub(crate) struct Codec {
     ballista: BallistaPhysicalExtensionCodec,
-    host: Option<Arc<Host>>,
+    resources: Option<Arc<Resources>>,
 }
 
 /// Begins the encoding of a fragment: a byte that no encoding of Ballista's begins with.
-const MARK: &[u8] = b"\xfftributary";
+pub(crate) const MARK: &[u8] = b"\xfftributary";
 
 impl Codec {
-    /// `host` is what an executor runs fragments with.
-    pub(crate) fn new(host: Option<Arc<Host>>) -> Arc<Self> {
-        Arc::new(Self { ballista: BallistaPhysicalExtensionCodec::default(), host })
+    /// `resources` is what an executor runs fragments with.
+    pub(crate) fn new(resources: Option<Arc<Resources>>) -> Arc<Self> {
+        Arc::new(Self { ballista: BallistaPhysicalExtensionCodec::default(), resources })
     }
 }
 
@@ -185,7 +151,7 @@ impl fmt::Debug for Codec {
     }
 }
 
-/// What an executor writes shuffles of: fragments of ours, on work and on shuffles. It would run other plans as gladly, and
+/// What an executor writes shuffles of: fragments of ours, on work and on shuffles. It would run other plans as well, and
 /// those may read any file.
 fn only_fragments(input: &Arc<dyn ExecutionPlan>) -> Result<()> {
     let harmless = |leaf: &&Arc<dyn ExecutionPlan>| match leaf.downcast_ref::<DataSourceExec>() {
@@ -210,9 +176,9 @@ impl PhysicalExtensionCodec for Codec {
         match bytes.strip_prefix(MARK) {
             Some(rest) => {
                 let sealed = decode("a fragment", rest).map_err(wire::outgoing)?;
-                Ok(FragmentNode::new(sealed, inputs.to_vec(), self.host.clone())?)
+                Ok(FragmentNode::new(sealed, inputs.to_vec(), self.resources.clone())?)
             }
-            None if self.host.is_some() => {
+            None if self.resources.is_some() => {
                 inputs.iter().try_for_each(only_fragments)?;
                 self.ballista.try_decode(bytes, inputs, context, converter)
             }

@@ -13,18 +13,7 @@ use ballista_scheduler::state::execution_stage::{ExecutionStage, RunningStage};
 use ballista_scheduler::state::task_manager::JobInfoCache;
 
 use crate::placement::Executors;
-
-/// The scheduler knows a job by its name, which is therefore where a session and its share of the cluster travel. (Its own
-/// idea of a session is another one for each job.)
-pub(crate) fn job_name(session: &str, action: u64, share: Executors) -> String {
-    format!("{session} action {action} on {}x{}", share.count, share.cores)
-}
-
-fn share_of(job_name: &str) -> Option<(&str, Executors)> {
-    let (session, rest) = job_name.split_once(" action ")?;
-    let (count, cores) = rest.split_once(" on ")?.1.split_once('x')?;
-    Some((session, Executors { count: count.parse().ok()?, cores: cores.parse().ok()? }))
-}
+use crate::submission::share_of;
 
 /// Cores at work for one session, by executor.
 #[derive(Debug, Default)]
@@ -140,16 +129,6 @@ fn bind(stage: &mut RunningStage, session: &str, job: &JobId, executor: &str) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_share_travels_in_the_name_of_a_job() {
-        let share = Executors { count: 3, cores: 2 };
-        let session = "job-1.psi_0.guest_9999";
-        assert_eq!(share_of(&job_name(session, 7, share)), Some((session, share)));
-        for other in ["", "a job", "x on 3x2", "x action 1 on 3", "x action 1 on 3x", "x action 1 on ax2"] {
-            assert_eq!(share_of(other), None);
-        }
-    }
 
     #[test]
     fn a_session_gets_no_more_than_its_share() {

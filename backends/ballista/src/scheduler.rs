@@ -15,18 +15,19 @@ use tonic::transport::Server;
 use tonic::{Request, Status};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 
-use crate::client::MOST_MESSAGE_BYTES;
+use crate::admission::Admission;
 use crate::keys::{Identity, Keys};
 use crate::node::Codec;
 use crate::policy::Policy;
 use crate::status;
+use crate::submission::MOST_MESSAGE_BYTES;
 
 /// Seconds without a heartbeat after which an executor counts as lost.
 const EXECUTOR_TIMEOUT: u64 = 3;
 /// Seconds that jobs wait for an executor when there is none.
 const WITHOUT_EXECUTORS: u64 = 30;
 
-/// Serves until `stop` is ready. `advertised` is the host under which executors reach the listener's port.
+/// Serves until `stop` is ready. `advertised` is the name or address under which executors reach the listener's port.
 pub async fn serve(
     listener: TcpListener,
     advertised: &str,
@@ -40,7 +41,7 @@ pub async fn serve(
     let scheduler =
         create_scheduler::<LogicalPlanNode, PhysicalPlanNode>(cluster, config).await.map_err(failed)?;
     let mut routes = RoutesBuilder::from(status::routes(&scheduler, &identity));
-    let service = SchedulerGrpcServer::new(scheduler)
+    let service = SchedulerGrpcServer::new(Admission::new(scheduler))
         .max_decoding_message_size(MOST_MESSAGE_BYTES)
         .max_encoding_message_size(MOST_MESSAGE_BYTES);
     routes.add_service(InterceptedService::new(service, move |request| admit(&identity, request)));

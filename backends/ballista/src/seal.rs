@@ -2,8 +2,8 @@
 //! who have it.
 //!
 //! Fragments of plans are sealed because they say what is being looked for, and because an executor must know that a
-//! fragment was made by a driver of its cluster before it decodes anything in it. Secret blobs are sealed because whoever
-//! runs the store is not one of the parties. XChaCha20-Poly1305: its nonces are long enough to be drawn at random.
+//! fragment was made by a driver of its cluster before it decodes anything in it. Secret blobs are sealed because those who
+//! run the store need not see them. XChaCha20-Poly1305: its nonces are long enough to be drawn at random.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,11 @@ use std::sync::Arc;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_system::random;
 
 const NONCE_BYTES: usize = 24;
 
-/// 32 random bytes that all processes of a cluster share.
+/// 32 random bytes that all processes of a cluster share, wiped with the last clone.
 #[derive(Clone)]
 pub struct ClusterKey(Arc<XChaCha20Poly1305>);
 
@@ -33,8 +34,7 @@ impl ClusterKey {
     /// Nonce and ciphertext. `context` is what the bytes are for; it is not in the result, and must be the same to open it.
     pub fn seal(&self, context: &[u8], bytes: &[u8]) -> Result<Vec<u8>> {
         let mut nonce = [0u8; NONCE_BYTES];
-        getrandom::fill(&mut nonce)
-            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
+        random::fill(&mut nonce)?;
         let payload = Payload { msg: bytes, aad: context };
         let sealed = self.0.encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.map_err(|_| Error::bug(format!("seal {} bytes", bytes.len())))?;

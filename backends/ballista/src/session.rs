@@ -2,34 +2,30 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream};
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
+use futures::StreamExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tributary_core::bytestore::Upload;
-use tributary_core::computing::{
-    BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec, check_put,
-};
-use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
-use tributary_core::items::next_number;
+use tributary_core::computing::{Blob, BlobRef, Computing, End, Handle, RowStream, SessionSpec, check_put};
+use tributary_core::error::{Error, Result, ResultExt};
 use tributary_core::kernel::Kernels;
-use tributary_core::layout::Layout;
+use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::plan::{EqualKeys, Plan};
 use tributary_core::schema::TableSchema;
-use tributary_core::storage::{Part, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_core::storage::{Part, StoredTable, TableUri, Write, WriteOptions};
 use tributary_partition::batches::fit;
-use tributary_partition::cancel::{Cancel, Guard, lock};
+use tributary_partition::items::next_number;
 
 use crate::action::Action;
-use crate::client::Client;
 use crate::fragment::{Commit, Made, Purpose};
-use crate::items::{File, Items, Kept, Stretch};
-use crate::placement::Executors;
-use crate::rows::{Decoder, Encoder};
-use crate::seal::ClusterKey;
+use crate::items::{File, Kept, Stretch};
+use crate::reader::{self, Piece};
+use crate::rows::Encoder;
+use crate::state::State;
 use crate::store::SessionStore;
 
 /// Bytes of rows in one file of those that are put from outside: a partition reads whole files.
@@ -38,50 +34,17 @@ const PUT_FILE_BYTES: u64 = 16 << 20;
 const LEASE: Duration = Duration::from_secs(30);
 
 /// One task attempt on this engine. Dropping it is closing it, without waiting.
-pub(crate) struct Session(Arc<Driver>);
-
-/// What actions share, and streams outlive the session with.
-pub(crate) struct Driver {
-    pub(crate) spec: SessionSpec,
-    /// What the session is called in the cluster. Its own id is not enough: all parties of an attempt have the same, and
-    /// may use one cluster.
-    pub(crate) name: String,
-    pub(crate) executors: Executors,
-    pub(crate) kernels: Kernels,
-    pub(crate) client: Client,
-    pub(crate) key: ClusterKey,
-    pub(crate) store: SessionStore,
-    pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) storage_address: Option<String>,
-    pub(crate) items: Arc<Items>,
-    pub(crate) leftovers: UnboundedSender<String>,
-    /// `None` once closed.
-    pub(crate) running: Mutex<Option<Vec<Cancel>>>,
-}
+pub(crate) struct Session(Arc<State>);
 
 impl Session {
-    pub(crate) async fn open(driver: Driver, leftovers: UnboundedReceiver<String>) -> Result<Self> {
-        let runtime = driver.client.runtime().clone();
-        driver.store.renew_lease().await.at(|| format!("open session {}", driver.spec.id))?;
-        let driver = Arc::new(driver);
-        runtime.spawn(remove_leftovers(driver.store.clone(), leftovers));
-        runtime.spawn(keep_lease(Arc::downgrade(&driver)));
-        Ok(Self(driver))
-    }
-}
-
-/// What an action's exchanges leave, removed when the action ends, however it does.
-pub(crate) struct Moved {
-    store: SessionStore,
-    folder: String,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Drop for Moved {
-    fn drop(&mut self) {
-        let (store, folder) = (self.store.clone(), std::mem::take(&mut self.folder));
-        // What a late task leaves after that goes with the session.
-        self.runtime.spawn(async move { drop(store.delete_folder(&folder).await) });
+    /// `leftovers` are files of the session's store that are not wanted any more.
+    pub(crate) async fn open(state: State, leftovers: UnboundedReceiver<String>) -> Result<Self> {
+        let runtime = state.client.runtime().clone();
+        state.store.renew_lease().await.at(|| format!("open session {}", state.spec.id))?;
+        let state = Arc::new(state);
+        runtime.spawn(remove_leftovers(state.store.clone(), leftovers));
+        runtime.spawn(keep_lease(Arc::downgrade(&state)));
+        Ok(Self(state))
     }
 }
 
@@ -94,165 +57,111 @@ async fn remove_leftovers(store: SessionStore, mut leftovers: UnboundedReceiver<
     }
 }
 
-async fn keep_lease(driver: std::sync::Weak<Driver>) {
+async fn keep_lease(state: Weak<State>) {
     loop {
         tokio::time::sleep(LEASE).await;
-        let Some(driver) = driver.upgrade() else { return };
-        if lock(&driver.running).is_none() {
+        let Some(state) = state.upgrade() else { return };
+        if state.actions.is_closed() {
             return;
         }
         // If the store is away, actions say so.
-        drop(driver.store.renew_lease().await);
+        drop(state.store.renew_lease().await);
     }
 }
 
-impl Driver {
-    /// Begins an action; refused once closed.
-    fn begin(&self) -> Result<Guard> {
-        let mut running = lock(&self.running);
-        let running = running.as_mut().ok_or_else(|| {
-            let text = format!("session {} is closed", self.spec.id);
-            Error::new(ErrorKind::Cancelled, text)
-        })?;
-        running.retain(|action| !action.is_raised());
-        let cancel = Cancel::default();
-        running.push(cancel.clone());
-        Ok(Guard(cancel))
-    }
+async fn keep(state: &State, plan: &Arc<Plan>) -> Result<Arc<Handle>> {
+    let action = Action::prepare(state, plan).await?;
+    let kept = match action.root_kept() {
+        Some(kept) => kept,
+        None => state.kept(action.finish(Purpose::Keep).await?)?,
+    };
+    state.hold(kept, plan.schema(), plan.kept_layout())
+}
 
-    fn shut(&self) -> bool {
-        let running = lock(&self.running).take();
-        running.iter().flatten().for_each(Cancel::raise);
-        self.items.close();
-        running.is_some()
-    }
-
-    /// Held while an action runs.
-    pub(crate) fn moved(&self, action: u64) -> Moved {
-        let folder = self.store.moved_folder(action);
-        Moved { store: self.store.clone(), folder, runtime: self.client.runtime().clone() }
-    }
-
-    /// Commits have been read.
-    pub(crate) fn forget(&self, action: u64, partitions: usize) {
-        for partition in 0..partitions as u32 {
-            drop(self.leftovers.send(self.store.commit_place(action, partition)));
-        }
-    }
-
-    /// Where the rows of each partition are, as the executors say.
-    pub(crate) fn kept(&self, commits: Vec<Commit>) -> Result<Kept> {
-        let part = |commit: Commit| match commit.made {
-            Made::File(path) => Ok(vec![Stretch {
-                file: File::new(path, &self.leftovers),
-                rows: 0..commit.rows,
-                bytes: commit.bytes,
-                file_rows: commit.rows,
-            }]),
-            _ => Err(Error::bug("a kept partition that is no file")),
+/// Rows from outside into files, in their order.
+async fn receive(state: &State, schema: &TableSchema, mut rows: RowStream) -> Result<Kept> {
+    let mut files = Vec::new();
+    let mut receiving: Option<Receiving> = None;
+    while let Some(batch) = rows.next().await {
+        let batch = fit(schema, batch?)?;
+        let mut file = match receiving.take() {
+            Some(file) => file,
+            None => Receiving::begin(schema, &state.store).await?,
         };
-        commits.into_iter().map(part).collect::<Result<_>>().map(Kept)
+        file.push(batch).await?;
+        if file.bytes() < PUT_FILE_BYTES {
+            receiving = Some(file);
+        } else {
+            files.push(file.finish(&state.leftovers).await?);
+        }
     }
-
-    fn hold(&self, kept: Kept, schema: &TableSchema, layout: Layout) -> Result<Arc<Handle>> {
-        let sizes = kept.sizes();
-        self.items.hold_rows(Arc::new(kept), schema.clone(), layout, sizes)
+    if let Some(file) = receiving {
+        files.push(file.finish(&state.leftovers).await?);
     }
+    Ok(Kept(vec![files]))
+}
 
-    async fn keep(self: &Arc<Self>, plan: &Arc<Plan>) -> Result<Arc<Handle>> {
-        let action = Action::prepare(self, plan).await?;
-        let kept = match action.root_kept() {
-            Some(kept) => kept,
-            None => self.kept(action.finish(Purpose::Keep).await?)?,
-        };
-        self.hold(kept, plan.schema(), plan.kept_layout())
-    }
-
-    /// Rows from outside into files, in their order.
-    async fn receive(&self, schema: &TableSchema, mut rows: RowStream) -> Result<Kept> {
-        let mut files = Vec::new();
-        let mut receiving: Option<Receiving> = None;
-        while let Some(batch) = rows.next().await {
-            let batch = fit(schema, batch?)?;
-            let mut file = match receiving.take() {
-                Some(file) => file,
-                None => Receiving::begin(schema, &self.store).await?,
-            };
-            file.push(batch).await?;
-            if file.bytes() < PUT_FILE_BYTES {
-                receiving = Some(file);
-            } else {
-                files.push(file.finish(&self.leftovers).await?);
+async fn put(state: &State, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>> {
+    let received = receive(state, schema, rows).await?;
+    let rows = received.rows(0);
+    match &to {
+        Layout::Loose(n) => {
+            let ranges = RowRanges::even(rows, *n);
+            let counts = (0..*n).map(|p| ranges.range(p).end - ranges.range(p).start);
+            state.hold(received.cut(counts), schema, to.clone())
+        }
+        Layout::Rows(ranges) => {
+            let wanted = ranges.all().end - ranges.all().start;
+            if rows != wanted {
+                return Err(Error::invalid(format!("{rows} rows for a layout of {wanted}")));
             }
+            let counts = (0..ranges.partitions()).map(|p| ranges.range(p).end - ranges.range(p).start);
+            state.hold(received.cut(counts), schema, to.clone())
         }
-        if let Some(file) = receiving {
-            files.push(file.finish(&self.leftovers).await?);
-        }
-        Ok(Kept(vec![files]))
-    }
-
-    async fn put(self: &Arc<Self>, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>> {
-        let received = self.receive(schema, rows).await?;
-        let rows = received.rows(0);
-        match &to {
-            Layout::Loose(n) => {
-                let ranges = tributary_core::layout::RowRanges::even(rows, *n);
-                let counts = (0..*n).map(|p| ranges.range(p).end - ranges.range(p).start);
-                self.hold(received.cut(counts), schema, to.clone())
-            }
-            Layout::Rows(ranges) => {
-                let wanted = ranges.all().end - ranges.all().start;
-                if rows != wanted {
-                    return Err(Error::invalid(format!("{rows} rows for a layout of {wanted}")));
-                }
-                let counts = (0..ranges.partitions()).map(|p| ranges.range(p).end - ranges.range(p).start);
-                self.hold(received.cut(counts), schema, to.clone())
-            }
-            Layout::Keyed(n) => {
-                let ranges = tributary_core::layout::RowRanges::even(rows, *n);
-                let counts = (0..*n).map(|p| ranges.range(p).end - ranges.range(p).start);
-                let loose = self.hold(received.cut(counts), schema, Layout::Loose(*n))?;
-                let plan = Plan::exchange(&Plan::scan(loose)?, to, EqualKeys::Refuse, &self.kernels)?;
-                self.keep(&plan).await
-            }
+        Layout::Keyed(n) => {
+            let ranges = RowRanges::even(rows, *n);
+            let counts = (0..*n).map(|p| ranges.range(p).end - ranges.range(p).start);
+            let loose = state.hold(received.cut(counts), schema, Layout::Loose(*n))?;
+            let plan = Plan::exchange(&Plan::scan(loose)?, to, EqualKeys::Refuse, &state.kernels)?;
+            keep(state, &plan).await
         }
     }
+}
 
-    /// Where a plan's rows are, in order.
-    async fn read(&self, plan: &Arc<Plan>) -> Result<Vec<Piece>> {
-        let action = Action::prepare(self, plan).await?;
-        match action.root_kept() {
-            Some(kept) => Ok(kept.0.into_iter().flatten().map(Piece::Held).collect()),
-            None => self.pieces(action.finish(Purpose::Read).await?),
-        }
+/// Where a plan's rows are, in order.
+async fn pieces(state: &State, plan: &Arc<Plan>) -> Result<Vec<Piece>> {
+    let action = Action::prepare(state, plan).await?;
+    match action.root_kept() {
+        Some(kept) => Ok(kept.0.into_iter().flatten().map(Piece::Held).collect()),
+        None => pieces_of(state, action.finish(Purpose::Read).await?),
     }
+}
 
-    fn pieces(&self, commits: Vec<Commit>) -> Result<Vec<Piece>> {
-        let piece = |commit: Commit| match commit.made {
-            Made::Inline(bytes) => Ok(vec![Piece::Inline(bytes, commit.rows)]),
-            _ => Ok(self.kept(vec![commit])?.0.into_iter().flatten().map(Piece::Held).collect()),
-        };
-        commits
-            .into_iter()
-            .map(piece)
-            .collect::<Result<Vec<_>>>()
-            .map(|pieces| pieces.into_iter().flatten().collect())
-    }
+fn pieces_of(state: &State, commits: Vec<Commit>) -> Result<Vec<Piece>> {
+    let piece = |commit: Commit| match commit.made {
+        Made::Inline(bytes) => Ok(vec![Piece::Inline(bytes, commit.rows)]),
+        _ => Ok(state.kept(vec![commit])?.0.into_iter().flatten().map(Piece::Held).collect()),
+    };
+    commits
+        .into_iter()
+        .map(piece)
+        .collect::<Result<Vec<_>>>()
+        .map(|pieces| pieces.into_iter().flatten().collect())
+}
 
-    async fn save(
-        self: &Arc<Self>,
-        plan: &Arc<Plan>,
-        to: &TableUri,
-        options: WriteOptions,
-    ) -> Result<StoredTable> {
-        let action = Action::prepare(self, plan).await?;
-        let write = self.storage.begin(to, plan.schema(), &plan.kept_layout(), options).await?;
-        let writing = Writing { driver: self.clone(), write: write.clone(), settled: AtomicBool::new(false) };
-        let parts = action.finish(Purpose::Save(write)).await;
-        match parts.and_then(|commits| commits.into_iter().map(part_of).collect::<Result<Vec<Part>>>()) {
-            Ok(parts) => writing.commit(parts).await,
-            Err(error) => Err(writing.abort(error).await.at(format!("save {to}"))),
-        }
+async fn save(
+    state: &Arc<State>,
+    plan: &Arc<Plan>,
+    to: &TableUri,
+    options: WriteOptions,
+) -> Result<StoredTable> {
+    let action = Action::prepare(state, plan).await?;
+    let write = state.storage.begin(to, plan.schema(), &plan.kept_layout(), options).await?;
+    let writing = Writing { state: state.clone(), write: write.clone(), settled: AtomicBool::new(false) };
+    let parts = action.finish(Purpose::Save(write)).await;
+    match parts.and_then(|commits| commits.into_iter().map(part_of).collect::<Result<Vec<Part>>>()) {
+        Ok(parts) => writing.commit(parts).await,
+        Err(error) => Err(writing.abort(error).await.at(format!("save {to}"))),
     }
 }
 
@@ -263,7 +172,7 @@ fn part_of(commit: Commit) -> Result<Part> {
     }
 }
 
-/// A file of rows from outside, under way.
+/// A file of rows from outside, in progress.
 struct Receiving {
     encoder: Encoder,
     path: String,
@@ -276,7 +185,7 @@ impl Receiving {
         Ok(Self { encoder: Encoder::new(schema)?, path, upload })
     }
 
-    async fn push(&mut self, batch: arrow_array::RecordBatch) -> Result<()> {
+    async fn push(&mut self, batch: RecordBatch) -> Result<()> {
         self.encoder.push(batch)?;
         match self.encoder.take_chunk() {
             Some(chunk) => self.upload.write(chunk).await,
@@ -297,64 +206,9 @@ impl Receiving {
     }
 }
 
-/// Rows that a reader gets.
-enum Piece {
-    Held(Stretch),
-    Inline(Bytes, u64),
-}
-
-/// What a stream of rows needs until its end. Dropping it is letting go of the rows.
-struct Reading {
-    driver: Arc<Driver>,
-    schema: TableSchema,
-    guard: Guard,
-}
-
-impl Reading {
-    /// A session that closes takes its files with it.
-    fn reason(&self, error: Error) -> Error {
-        self.guard.0.check().err().unwrap_or(error)
-    }
-}
-
-type State<S> = (Option<Reading>, S, Option<(Decoder, Option<Stretch>)>);
-
-async fn next_batch<S>(state: State<S>) -> Option<(Result<arrow_array::RecordBatch>, State<S>)>
-where
-    S: futures::Stream<Item = Piece> + Unpin,
-{
-    let (reading, mut pieces, mut open) = state;
-    let reading = reading?;
-    loop {
-        if let Err(error) = reading.guard.0.check() {
-            return Some((Err(error), (None, pieces, None)));
-        }
-        match open.as_mut().and_then(|(rows, _)| rows.next()) {
-            Some(Ok(batch)) => return Some((Ok(batch), (Some(reading), pieces, open))),
-            Some(Err(error)) => return Some((Err(reading.reason(error)), (None, pieces, None))),
-            None => {}
-        }
-        let opened = match pieces.next().await? {
-            Piece::Inline(bytes, rows) => {
-                Decoder::new(&reading.schema, bytes, 0..rows).map(|rows| (rows, None))
-            }
-            Piece::Held(stretch) => {
-                let file = stretch.segment().file;
-                let bytes = reading.guard.0.race(reading.driver.store.read(&file)).await;
-                let rows = stretch.rows.clone();
-                bytes.and_then(|bytes| Decoder::new(&reading.schema, bytes, rows)).map(|d| (d, Some(stretch)))
-            }
-        };
-        match opened {
-            Ok(rows) => open = Some(rows),
-            Err(error) => return Some((Err(reading.reason(error)), (None, pieces, None))),
-        }
-    }
-}
-
 /// A table being written. What was left of it is removed unless it was committed, also when the action is dropped.
 struct Writing {
-    driver: Arc<Driver>,
+    state: Arc<State>,
     write: Write,
     settled: AtomicBool,
 }
@@ -363,9 +217,9 @@ impl Writing {
     /// Not cancelled once begun: it runs to its end whether or not anybody waits.
     async fn commit(self, parts: Vec<Part>) -> Result<StoredTable> {
         self.settled.store(true, Ordering::Release);
-        let runtime = self.driver.client.runtime().clone();
+        let runtime = self.state.client.runtime().clone();
         let committing = runtime.spawn(async move {
-            match self.driver.storage.commit(self.write.clone(), parts).await {
+            match self.state.storage.commit(self.write.clone(), parts).await {
                 Ok(table) => Ok(table),
                 Err(error) => Err(self.abort(error).await.at(format!("save {}", self.write.uri))),
             }
@@ -375,7 +229,7 @@ impl Writing {
 
     async fn abort(&self, error: Error) -> Error {
         self.settled.store(true, Ordering::Release);
-        match self.driver.storage.abort(self.write.clone()).await {
+        match self.state.storage.abort(self.write.clone()).await {
             Ok(()) => error,
             Err(abort) => error.at(format!("what was written could not be removed ({abort})")),
         }
@@ -385,9 +239,9 @@ impl Writing {
 impl Drop for Writing {
     fn drop(&mut self) {
         if !self.settled.load(Ordering::Acquire) {
-            let (storage, write) = (self.driver.storage.clone(), self.write.clone());
-            // A failure is left to the store's clean-up after crashes: nobody is here to be told.
-            self.driver.client.runtime().spawn(async move { drop(storage.abort(write).await) });
+            let (storage, write) = (self.state.storage.clone(), self.write.clone());
+            // A failure is left to the store's clean-up after crashes: no caller waits here for an error.
+            self.state.client.runtime().spawn(async move { drop(storage.abort(write).await) });
         }
     }
 }
@@ -404,44 +258,43 @@ impl Computing for Session {
 
     async fn put(&self, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>> {
         check_put(schema, &to)?;
-        let guard = self.0.begin()?;
-        guard.0.race(self.0.put(schema, rows, to)).await.at(|| "put")
+        let guard = self.0.actions.begin()?;
+        guard.0.race(put(&self.0, schema, rows, to)).await.at(|| "put")
     }
 
-    async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef> {
-        let guard = self.0.begin()?;
+    async fn put_blob(&self, blob: Blob) -> Result<BlobRef> {
+        let guard = self.0.actions.begin()?;
         let number = next_number();
-        guard.0.race(self.0.store.put_blob(number, kind, bytes)).await.at(|| "put a blob")?;
-        let file = File::new(self.0.store.blob_path(number), &self.0.leftovers);
-        self.0.items.hold_blob(number, kind, file)
+        guard.0.race(self.0.store.put_blob(number, &blob)).await.at(|| "put a blob")?;
+        let file = File::new(self.0.store.blob_place(number), &self.0.leftovers);
+        self.0.items.hold_blob(number, blob.kind(), file)
     }
 
     async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>> {
-        let guard = self.0.begin()?;
-        guard.0.race(self.0.keep(plan)).await
+        let guard = self.0.actions.begin()?;
+        guard.0.race(keep(&self.0, plan)).await
     }
 
     async fn read(&self, plan: &Arc<Plan>) -> Result<RowStream> {
         plan.refuse_fresh(&self.0.kernels, "read")?;
-        let guard = self.0.begin()?;
-        let pieces = stream::iter(guard.0.race(self.0.read(plan)).await?);
-        let reading = Reading { driver: self.0.clone(), schema: plan.schema().clone(), guard };
-        Ok(stream::unfold((Some(reading), pieces, None), next_batch).fuse().boxed())
+        let guard = self.0.actions.begin()?;
+        let pieces = guard.0.race(pieces(&self.0, plan)).await?;
+        Ok(reader::read(self.0.clone(), plan.schema().clone(), pieces, guard))
     }
 
     async fn save(&self, plan: &Arc<Plan>, to: &TableUri, options: WriteOptions) -> Result<StoredTable> {
         plan.refuse_fresh(&self.0.kernels, "save")?;
-        let guard = self.0.begin()?;
-        guard.0.race(self.0.save(plan, to, options)).await
+        let guard = self.0.actions.begin()?;
+        guard.0.race(save(&self.0, plan, to, options)).await
     }
 
     async fn stored(&self, uri: &TableUri) -> Result<StoredTable> {
-        let guard = self.0.begin()?;
+        let guard = self.0.actions.begin()?;
         guard.0.race(self.0.storage.open(uri)).await
     }
 
     async fn close(&self, _end: End) -> Result<()> {
-        if self.0.shut() {
+        if self.0.close() {
             self.0.client.forget(&self.0.name);
             self.0.store.clear().await.at(|| format!("close session {}", self.0.spec.id))?;
         }
@@ -451,11 +304,11 @@ impl Computing for Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.0.shut() {
-            let driver = self.0.clone();
-            driver.client.forget(&driver.name);
-            let runtime = driver.client.runtime().clone();
-            runtime.spawn(async move { drop(driver.store.clear().await) });
+        if self.0.close() {
+            let state = self.0.clone();
+            state.client.forget(&state.name);
+            let runtime = state.client.runtime().clone();
+            runtime.spawn(async move { drop(state.store.clear().await) });
         }
     }
 }
@@ -464,9 +317,4 @@ impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cluster session {} on {:?}", self.0.spec.id, self.0.executors)
     }
-}
-
-/// Where a session's leftovers are sent.
-pub(crate) fn leftovers() -> (UnboundedSender<String>, UnboundedReceiver<String>) {
-    mpsc::unbounded_channel()
 }

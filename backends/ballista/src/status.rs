@@ -1,7 +1,7 @@
 //! What a cluster is doing: executors, cores, jobs, stages, rows. Asked of the scheduler, over the same mutual TLS as all else.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use tower_service::Service;
 use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_system::clock::since_1970;
 
 use crate::keys::{Identity, Keys};
 
@@ -40,7 +41,7 @@ pub struct ExecutorStatus {
     pub cores: u32,
     /// Tasks now.
     pub busy: u32,
-    /// Seconds since it was last heard of.
+    /// Seconds since its last heartbeat.
     pub silent_seconds: u64,
 }
 
@@ -63,7 +64,7 @@ pub struct JobStatus {
     pub rows: u64,
 }
 
-type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
+pub(crate) type Server = SchedulerServer<LogicalPlanNode, PhysicalPlanNode>;
 
 pub(crate) fn routes(scheduler: &Server, identity: &Identity) -> Router {
     let (scheduler, identity) = (scheduler.clone(), identity.to_string());
@@ -108,7 +109,7 @@ async fn status(scheduler: &Server, cluster: String) -> ballista_core::error::Re
         ));
     }
     jobs.sort_by(|a, b| (a.0, &a.1.id).cmp(&(b.0, &b.1.id)));
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = since_1970();
     let mut executors: Vec<ExecutorStatus> = Vec::new();
     for (metadata, heard, _) in scheduler.state.executor_manager.get_executors_state().await? {
         executors.push(ExecutorStatus {

@@ -5,7 +5,7 @@
 //!                    files/<nonce>               rows, Arrow IPC
 //!                    moved/<action>/<nonce>      rows that an exchange moves, until the action ends
 //!                    blobs/<number>              kernel parameters, secret ones sealed
-//!                    done/<action>/<partition>   commits: who writes one first has done the partition
+//!                    done/<action>/<partition>   commits: the task that writes one first has done the partition
 //! ```
 //!
 //! A partition that is computed twice (an executor was lost, or thought to be) leaves two files and one commit, so that
@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tributary_core::bytestore::{ByteStore, Upload};
 use tributary_core::computing::{Blob, BlobKind, BlobRef};
-use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::error::{ErrorKind, Result, ResultExt};
+use tributary_system::random;
 
 use crate::fragment::{Commit, decode, encode};
 use crate::seal::ClusterKey;
@@ -39,7 +40,7 @@ impl fmt::Debug for SessionStore {
 }
 
 impl SessionStore {
-    /// `name` is the session's in the cluster, see [`crate::session::Driver::name`].
+    /// `name` is the session's in the cluster, see [`crate::state::State::name`].
     pub(crate) fn new(bytes: Arc<dyn ByteStore>, key: ClusterKey, name: &str) -> Self {
         Self { bytes, key, folder: format!("sessions/{name}") }
     }
@@ -63,9 +64,7 @@ impl SessionStore {
     }
 
     async fn create_in(&self, folder: &str) -> Result<(String, Box<dyn Upload>)> {
-        let nonce = getrandom::u64()
-            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let file = format!("{folder}/{nonce:016x}");
+        let file = format!("{folder}/{:016x}", random::u64()?);
         let upload = self.bytes.put(&file).await?;
         Ok((file, upload))
     }
@@ -80,7 +79,7 @@ impl SessionStore {
         self.bytes.delete(&paths).await
     }
 
-    /// `false` if the partition was done by somebody else before.
+    /// `false` if another task did the partition before.
     pub(crate) async fn commit(&self, action: u64, partition: u32, commit: &Commit) -> Result<bool> {
         let place = self.commit_place(action, partition);
         match self.bytes.put_if_absent(&place, encode(commit)?.into()).await {
@@ -99,15 +98,15 @@ impl SessionStore {
         format!("{}/done/{action}/{partition}", self.folder)
     }
 
-    fn blob_place(&self, number: u64) -> String {
+    pub(crate) fn blob_place(&self, number: u64) -> String {
         format!("{}/blobs/{number}", self.folder)
     }
 
-    pub(crate) async fn put_blob(&self, number: u64, kind: BlobKind, bytes: Bytes) -> Result<()> {
+    pub(crate) async fn put_blob(&self, number: u64, blob: &Blob) -> Result<()> {
         let place = self.blob_place(number);
-        let bytes = match kind {
-            BlobKind::Plain => bytes,
-            BlobKind::Secret => self.key.seal(place.as_bytes(), &bytes)?.into(),
+        let bytes = match blob {
+            Blob::Plain(bytes) => bytes.clone(),
+            Blob::Secret(_) => self.key.seal(place.as_bytes(), blob.bytes())?.into(),
         };
         let mut upload = self.bytes.put(&place).await?;
         upload.write(bytes).await?;
@@ -117,19 +116,14 @@ impl SessionStore {
     pub(crate) async fn blob(&self, blob: &BlobRef) -> Result<Blob> {
         let place = self.blob_place(blob.number());
         let bytes = self.bytes.get(&place, WHOLE).await?;
-        let kind = blob.kind();
-        Ok(match kind {
-            BlobKind::Plain => Blob::new(bytes, kind),
-            BlobKind::Secret => Blob::new(self.key.open(place.as_bytes(), &bytes)?.into(), kind),
+        Ok(match blob.kind() {
+            BlobKind::Plain => Blob::Plain(bytes),
+            BlobKind::Secret => Blob::secret(self.key.open(place.as_bytes(), &bytes)?),
         })
     }
 
     pub(crate) async fn delete(&self, paths: &[String]) -> Result<()> {
         self.bytes.delete(paths).await
-    }
-
-    pub(crate) fn blob_path(&self, number: u64) -> String {
-        self.blob_place(number)
     }
 
     /// Says that the session's driver lives.
@@ -149,7 +143,7 @@ impl SessionStore {
     }
 }
 
-/// Removes what sessions left whose driver has not been heard of for `age`. Gives the number of sessions.
+/// Removes what sessions left whose lease is older than `age`. Gives the number of sessions.
 pub async fn sweep(bytes: &Arc<dyn ByteStore>, key: &ClusterKey, age: std::time::Duration) -> Result<u64> {
     let now = std::time::SystemTime::now();
     let mut latest: std::collections::BTreeMap<String, std::time::SystemTime> = Default::default();

@@ -1,8 +1,8 @@
 //! One partition of a fragment, on a thread of its own: what an executor does.
 //!
 //! The cluster gives a task one core, so that everything here happens on one thread: rows are pulled through the pipeline,
-//! and shuffles and stores are waited for. Rows go to the session's store, or to the site's. What an exchange moves is told to
-//! the cluster, as a stream that is its shuffle; what ends an action is committed in the session's store.
+//! and shuffles and stores are waited for. Rows go to the session's store, or to the site's. Where the rows of an exchange
+//! are goes through the cluster's shuffle, as a stream; what ends an action is committed in the session's store.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -23,19 +23,20 @@ use tributary_core::plan::{EqualKeys, Node, Op, Plan};
 use tributary_core::storage::{Storage, Write};
 use tributary_partition::batches::Batches;
 use tributary_partition::cancel::{Cancel, Guard, lock};
-use tributary_partition::exchange::Exchange;
+use tributary_partition::exchange;
 use tributary_partition::loaded::Loaded;
 use tributary_partition::map::Opened;
 use tributary_partition::memory::{Hold, Memory, batch_bytes};
-use tributary_partition::pipeline::{Kernels, NodeId, Pipeline, Slice, Source, concat_input, held};
+use tributary_partition::pipeline::{NodeId, OpenedKernels, Pipeline, Slice, Supply, concat_input, held};
 use tributary_partition::pool::Pool;
-use tributary_partition::view::Sources;
+use tributary_partition::scope::Scope;
+use tributary_partition::view::Addressed;
 
 use crate::bundles::{Dealer, unpack};
-use crate::fragment::{Bundle, Commit, Fragment, Leaves, Made, Purpose, Segment, Work, decode};
-use crate::host::Host;
+use crate::fragment::{Bundle, Commit, Fragment, Leaves, Made, Purpose, Sealed, Segment, Work, decode};
+use crate::resources::Resources;
 use crate::rows::{Decoder, Encoder};
-use crate::stages::Stop;
+use crate::stop::Stop;
 use crate::store::SessionStore;
 use crate::wire;
 
@@ -66,14 +67,15 @@ impl RecordBatchStream for Output {
     }
 }
 
-/// Begins a task. `inputs`: its work, and what comes through its exchanges.
+/// Begins a task. `inputs`: its work, and what comes through its exchanges. Dropping the stream stops the work, and so does
+/// `stop`.
 pub(crate) fn start(
-    host: Arc<Host>,
-    fragment: Fragment,
-    schema: SchemaRef,
+    resources: Arc<Resources>,
+    sealed: &Sealed,
     inputs: Vec<SendableRecordBatchStream>,
     stop: &Stop,
 ) -> Result<SendableRecordBatchStream> {
+    let fragment = sealed.open(&resources.key)?;
     let (sender, rows) = mpsc::channel(AHEAD);
     let guard = Guard(Cancel::default());
     stop.also(&guard.0);
@@ -83,23 +85,23 @@ pub(crate) fn start(
         // Streams of the cluster start tasks of their own while they are polled.
         let _entered = runtime.as_ref().map(|runtime| runtime.enter());
         let moved = sender.clone();
-        let work = || Task::open(host, fragment, inputs, cancel)?.run(&moved);
+        let work = || Task::open(resources, fragment, inputs, cancel)?.run(&moved);
         if let Err(error) = tributary_partition::pool::caught(work) {
-            // Nobody is left to hear it if the stream was dropped.
+            // If the stream was dropped, no reader is left for the error.
             drop(sender.blocking_send(Err(wire::outgoing(error))));
         }
     })?;
-    Ok(Box::pin(Output { schema, rows, _guard: guard, _pool: pool }))
+    Ok(Box::pin(Output { schema: sealed.columns(), rows, _guard: guard, _pool: pool }))
 }
 
 struct Task {
-    host: Arc<Host>,
+    resources: Arc<Resources>,
     fragment: Fragment,
     store: SessionStore,
     storage: Arc<dyn Storage>,
     nodes: Vec<Node>,
     partition: u32,
-    kernels: Kernels,
+    kernels: OpenedKernels,
     held: HashMap<NodeId, Vec<Segment>>,
     moved: Mutex<HashMap<NodeId, SendableRecordBatchStream>>,
     cancel: Cancel,
@@ -108,12 +110,12 @@ struct Task {
 
 impl Task {
     fn open(
-        host: Arc<Host>,
+        resources: Arc<Resources>,
         fragment: Fragment,
         inputs: Vec<SendableRecordBatchStream>,
         cancel: Cancel,
     ) -> Result<Self> {
-        let nodes = Plan::decode(&fragment.plan, &host.kernels)?;
+        let nodes = Plan::decode(&fragment.plan, &resources.kernels)?;
         let at =
             |place: u32| nodes.get(place as usize).ok_or_else(|| malformed("a node that is not in the plan"));
         let mut inputs = inputs.into_iter();
@@ -121,13 +123,13 @@ impl Task {
         let held = work.held.into_iter().map(|(place, segments)| Ok((NodeId::of(at(place)?), segments)));
         let held: HashMap<_, _> = held.collect::<Result<_>>()?;
         let mut task = Self {
-            store: host.session_store(&fragment),
-            storage: host.storage(fragment.storage.as_deref())?,
+            store: resources.session_store(&fragment),
+            storage: resources.storage(fragment.storage.as_deref())?,
             partition: work.partition,
             memory: Memory::new(fragment.session.clone(), fragment.memory_bytes),
-            kernels: Kernels::new(),
+            kernels: OpenedKernels::new(),
             moved: Mutex::default(),
-            host,
+            resources,
             fragment,
             nodes: Vec::new(),
             held,
@@ -156,7 +158,7 @@ impl Task {
         }
     }
 
-    /// Whether the node's rows are held, by name or because they lie in a store.
+    /// Whether the node's rows are held, by name or because they are in a store.
     fn is_given(&self, node: &Node) -> bool {
         self.held.contains_key(&NodeId::of(node)) || matches!(node.op(), Op::Scan(..) | Op::Load(_))
     }
@@ -182,13 +184,13 @@ impl Task {
     fn open_kernel(&self, input: &Node, call: &KernelCall) -> Result<Opened> {
         let blobs = call.blobs().iter().map(|blob| self.cancel.wait(self.store.blob(blob)));
         let blobs = blobs.collect::<Result<Vec<_>>>()?;
-        let kernel_type = self.host.kernels.get(call)?;
+        let kernel_type = self.resources.kernels.get(call)?;
         Opened::new(&**kernel_type, || kernel_type.open(call, input.schema(), &blobs))
     }
 
     fn run(&self, moved: &mpsc::Sender<ClusterResult<RecordBatch>>) -> Result<()> {
         let root = self.root_of(&self.nodes)?;
-        let pipeline = Pipeline { source: self, kernels: &self.kernels, cancel: &self.cancel };
+        let pipeline = Pipeline { supply: self, kernels: &self.kernels, cancel: &self.cancel };
         let rows = pipeline.open(&root, &Slice::whole(self.partition))?;
         match &self.fragment.purpose {
             Purpose::Move(routes) => self.send(rows, routes, moved),
@@ -227,7 +229,7 @@ impl Task {
             upload.write(rest).await?;
             upload.finish().await
         })?;
-        // If the stream was dropped, nobody wants the rows any more.
+        // If the stream was dropped, the rows are not wanted any more.
         moved.blocking_send(Ok(dealer.bundles(routes)?)).map_err(|_| tributary_partition::cancel::cancelled())
     }
 
@@ -316,9 +318,9 @@ impl Task {
                 received.push((rows, places));
             }
         }
-        let exchange = Exchange { schema: node.schema(), cancel: &self.cancel, memory: &self.memory };
-        let sources = Sources::told(received)?;
-        let settled = exchange.settle(&sources, self.partition, node.layout(), equal);
+        let scope = Scope { schema: node.schema(), cancel: &self.cancel, memory: &self.memory };
+        let received = Addressed::received(received)?;
+        let settled = exchange::settle(&scope, &received, self.partition, node.layout(), equal);
         let (parts, share) = settled.map_err(|e| e.at("exchange"))?.into_parts();
         let rows = parts.into_iter().flatten().collect();
         Ok(Box::new(Paid { rows: held(rows), _share: share }))
@@ -360,7 +362,7 @@ impl Task {
     }
 }
 
-impl Source for Task {
+impl Supply for Task {
     fn rows(&self, node: &Node, slice: &Slice) -> Result<Option<Batches>> {
         if let Some(segments) = self.held.get(&NodeId::of(node)) {
             return self.read_held(node, segments).map(Some);

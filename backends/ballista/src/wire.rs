@@ -1,10 +1,10 @@
 //! Our errors on their way through the cluster's, which are text: kind and advice survive.
 
+use data_encoding::HEXLOWER;
 use datafusion::error::DataFusionError;
 use tributary_core::error::{Error, ErrorKind};
 
 use crate::fragment::{decode, encode};
-use crate::hex::{from_hex, to_hex};
 
 /// Stands before an error of ours, in hexadecimal, within a text of the cluster's.
 const MARK: &str = "tributary-error:";
@@ -12,7 +12,7 @@ const MARK: &str = "tributary-error:";
 /// Ours as theirs.
 pub(crate) fn outgoing(error: Error) -> DataFusionError {
     let bytes = encode(&error).unwrap_or_default();
-    let hex = to_hex(&bytes);
+    let hex = HEXLOWER.encode(&bytes);
     DataFusionError::Execution(format!("{MARK}{hex};"))
 }
 
@@ -21,9 +21,9 @@ pub(crate) fn incoming(text: &str) -> Error {
     let ours = text.find(MARK).and_then(|start| {
         let hex = &text[start + MARK.len()..];
         let hex = &hex[..hex.find(|c: char| !c.is_ascii_hexdigit())?];
-        decode("an error", &from_hex(hex)?).ok()
+        decode("an error", &HEXLOWER.decode(hex.as_bytes()).ok()?).ok()
     });
-    ours.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("the cluster gave up: {text}")))
+    ours.unwrap_or_else(|| Error::new(ErrorKind::Unavailable, format!("the cluster reports: {text}")))
 }
 
 #[cfg(test)]
@@ -32,11 +32,11 @@ mod tests {
 
     #[test]
     fn an_error_of_ours_comes_through_whatever_stands_around_it() {
-        let error = Error::new(ErrorKind::Denied, "told to fail").at("kernel x in partition 3");
+        let error = Error::new(ErrorKind::Denied, "asked to fail").at("kernel x in partition 3");
         let text = format!("Job 1 failed: {:?} at stage 2", outgoing(error));
         let back = incoming(&text);
         assert_eq!(back.kind(), ErrorKind::Denied);
-        assert_eq!(back.to_string(), "kernel x in partition 3: told to fail");
+        assert_eq!(back.to_string(), "kernel x in partition 3: asked to fail");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tributary_ballista::{
-    Ballista, ClusterOptions, Host, Identity, Keys, executor, placement, scheduler, status,
+    Ballista, ClusterOptions, Identity, Keys, Resources, executor, placement, scheduler, status,
 };
 use tributary_core::bytestore::ByteStore;
 use tributary_core::placement::Placement;
@@ -53,7 +53,7 @@ fn serve(part: &str, folder: &Path, scheduler: &str) {
                 let open = |address: &str| -> tributary_core::Result<Arc<dyn Storage>> {
                     Ok(tributary_file::storage(Path::new(address.trim_start_matches("file://")))?)
                 };
-                let host = Host::new(kernels(), store(folder), keys.cluster_key(), Box::new(open));
+                let resources = Resources::new(kernels(), store(folder), keys.cluster_key(), Box::new(open));
                 let options = executor::ExecutorOptions {
                     scheduler: scheduler.into(),
                     listen: "127.0.0.1".parse().expect("an address"),
@@ -62,8 +62,13 @@ fn serve(part: &str, folder: &Path, scheduler: &str) {
                     memory_bytes: 0,
                 };
                 println!("ready at once");
-                executor::serve(host, keys, options, &folder.join(format!("work-{}", std::process::id())))
-                    .await
+                executor::serve(
+                    resources,
+                    keys,
+                    options,
+                    &folder.join(format!("work-{}", std::process::id())),
+                )
+                .await
             }
         })
         .expect("a node of the cluster");

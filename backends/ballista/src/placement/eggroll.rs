@@ -1,13 +1,14 @@
 //! EggRoll's arithmetic: one executor on every node, all with the same number of cores.
 
 use tributary_core::error::{Error, Result};
-use tributary_core::placement::nodes::{PER_NODE, cores_per_node, heeds};
-use tributary_core::placement::{Books, CoreRequest, Draft, Placement, Wish};
+use tributary_core::placement::{CoreRequest, Placement, Wish};
+use tributary_placement::nodes::{PER_NODE, cores_per_node, reads};
+use tributary_placement::{Books, Draft};
 
 use super::{Arithmetic, Executors, Room};
 
 pub(super) fn place(room: &Room, request: &CoreRequest) -> Result<Placement> {
-    let mut draft = Draft::new(request, room.terms(heeds(request)))?;
+    let mut draft = Draft::new(request, room.terms(reads(request)))?;
     let cores = cores_per_node(&mut draft, room.nodes)?;
     let executors = Executors { count: room.nodes, cores };
     fits(room, request, cores)?;

@@ -11,8 +11,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 use tributary_core::error::{Error, Result};
-use tributary_core::placement::nodes::PER_NODE;
-use tributary_core::placement::{CoreRequest, Placement, Terms};
+use tributary_core::placement::{CoreRequest, Placement};
+use tributary_placement::Terms;
+use tributary_placement::nodes::PER_NODE;
 
 /// Whose rules count cores, and whose names options have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl Executors {
     }
 }
 
-/// More executors, cores or tasks than this are a slip of the pen; job files are read within the same bound.
+/// More executors, cores or tasks than this are taken for a typing mistake; job files are read within the same bound.
 const MOST: u32 = 1_000_000;
 
 /// What the cluster can hold.
@@ -129,12 +130,12 @@ impl Room {
         Ok(Self { arithmetic, nodes, cores: asked.map_or(cores, |asked| asked.min(cores)), per_node })
     }
 
-    fn terms<'a>(&self, heeds: &'a [&'a str]) -> Terms<'a> {
+    fn terms<'a>(&self, reads: &'a [&'a str]) -> Terms<'a> {
         let engine = self.arithmetic.name();
-        Terms { engine, heeds, most: MOST, site_cores: Some(self.cores.into()) }
+        Terms { engine, reads, most: MOST, site_cores: Some(self.cores.into()) }
     }
 
-    /// How many executors of so many cores there is room for: an executor lies on one node.
+    /// How many executors of so many cores there is room for: an executor is on one node.
     fn executors_of(&self, cores: u32) -> u32 {
         let on_nodes = self.nodes.saturating_mul(self.per_node.checked_div(cores).unwrap_or(0));
         on_nodes.min(self.cores.checked_div(cores).unwrap_or(0))

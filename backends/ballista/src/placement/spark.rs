@@ -1,7 +1,8 @@
 //! Spark's arithmetic: executors of so many cores each, which the job names or the rules of its front door make up.
 
 use tributary_core::error::Result;
-use tributary_core::placement::{Books, CoreRequest, Draft, Placement, Wish};
+use tributary_core::placement::{CoreRequest, Placement, Wish};
+use tributary_placement::{Books, Draft};
 
 use super::{Arithmetic, Executors, Room};
 
@@ -45,7 +46,7 @@ fn dag(draft: &mut Draft<'_>, room: &Room) -> Result<Executors> {
         true => format!("{option} as asked"),
         false => format!("{option} by default, at most what the site has"),
     };
-    tell(draft, executors, &[source(EXECUTORS, count.is_some()), source(CORES, cores.is_some())]);
+    explain(draft, executors, &[source(EXECUTORS, count.is_some()), source(CORES, cores.is_some())]);
     Ok(executors)
 }
 
@@ -74,11 +75,11 @@ fn runtime_conf(draft: &mut Draft<'_>, room: &Room, task_cores: Option<u64>) -> 
     let executors = Executors { count: executors, cores };
     room.check(executors, wish)?;
     let many = if count.is_some() { format!("{EXECUTORS} as asked") } else { "one for each node".to_owned() };
-    tell(draft, executors, &[many, source]);
+    explain(draft, executors, &[many, source]);
     Ok(executors)
 }
 
-fn tell(draft: &mut Draft<'_>, executors: Executors, sources: &[String; 2]) {
+fn explain(draft: &mut Draft<'_>, executors: Executors, sources: &[String; 2]) {
     let Executors { count, cores } = executors;
     let [many, each] = sources;
     draft.because(format!("a task works on {count} executors of {cores} cores: {many}, {each}"));

@@ -302,7 +302,7 @@ fn an_option_without_effect_is_noted_and_an_unknown_one_refused() {
     );
     refused(
         "eggroll 2x8 pace=2",
-        "unknown option \"pace\" (engine eggroll heeds cores and eggroll.session.processors.per.node)",
+        "unknown option \"pace\" (engine eggroll reads cores and eggroll.session.processors.per.node)",
     );
 }
 
@@ -355,7 +355,7 @@ proptest! {
         }
     }
 
-    /// Whoever asks for nothing is never refused.
+    /// A request that asks for nothing is never refused.
     #[test]
     fn the_default_fits_every_site(arithmetic in 0..2, nodes in 1..1000u32, each in 1..1000u32, arbiter: bool, dag: bool) {
         let arithmetic = [Arithmetic::Eggroll, Arithmetic::Spark][arithmetic as usize];

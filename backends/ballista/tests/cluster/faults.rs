@@ -21,7 +21,7 @@ async fn slow(session: &Session, watch: &Watch) -> Table {
     slow.keyed(4).unwrap().map(watch.kernel(Duration::from_micros(200))).unwrap()
 }
 
-async fn until(what: &str, limit: Duration, check: impl AsyncFn() -> bool) {
+pub async fn until(what: &str, limit: Duration, check: impl AsyncFn() -> bool) {
     let since = Instant::now();
     while !check().await {
         assert!(since.elapsed() < limit, "{what}: not within {limit:?}");
@@ -29,7 +29,7 @@ async fn until(what: &str, limit: Duration, check: impl AsyncFn() -> bool) {
     }
 }
 
-/// Does something once an action is under way; what came of it, and how long it took.
+/// Does something once an action is in progress; what came of it, and how long it took.
 async fn disturbed<T>(
     watch: &Watch,
     action: impl Future<Output = T>,

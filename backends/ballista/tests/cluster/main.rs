@@ -5,3 +5,4 @@
 mod nodes;
 mod suite;
 mod faults;
+mod guarding;

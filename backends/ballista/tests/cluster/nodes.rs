@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tributary_ballista::status::{self, Status};
-use tributary_ballista::{Ballista, ClusterOptions, Host, Identity, Keys, executor, placement, scheduler};
+use tributary_ballista::{
+    Ballista, ClusterOptions, Identity, Keys, Resources, executor, placement, scheduler,
+};
 use tributary_conformance::computing::{Session, Shared};
 use tributary_core::SessionId;
 use tributary_core::bytestore::ByteStore;
@@ -204,7 +206,7 @@ fn serve() {
                     })
                 });
                 let kernels = if part == "executor" { kernels() } else { Kernels::default() };
-                let host = Host::new(kernels, store(&folder), keys.cluster_key(), open);
+                let resources = Resources::new(kernels, store(&folder), keys.cluster_key(), open);
                 let options = executor::ExecutorOptions {
                     scheduler: var(SCHEDULER),
                     listen: "127.0.0.1".parse().unwrap(),
@@ -214,7 +216,7 @@ fn serve() {
                 };
                 println!("ready at once");
                 let work = tempfile::tempdir().unwrap();
-                executor::serve(host, keys, options, work.path()).await.unwrap();
+                executor::serve(resources, keys, options, work.path()).await.unwrap();
             }
         }
     });

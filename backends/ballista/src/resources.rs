@@ -1,31 +1,25 @@
-//! What an executor runs fragments with: kernels, the site's stores, the sessions' store, and threads.
+//! What an executor runs fragments with: kernels, the site's stores, the store of sessions, and the cluster's key.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use datafusion::error::Result as ClusterResult;
-use datafusion::execution::SendableRecordBatchStream;
 use tributary_core::bytestore::ByteStore;
 use tributary_core::error::Result;
 use tributary_core::kernel::Kernels;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_partition::cancel::lock;
 
-use crate::fragment::{Fragment, decode};
-use crate::node::Sealed;
+use crate::fragment::Fragment;
 use crate::seal::ClusterKey;
-use crate::stages::Stop;
 use crate::store::SessionStore;
-use crate::task;
-use crate::wire;
 
 /// Opens a site's store by the address that it gives for other processes. `Denied` for places that are not this
 /// executor's business.
 pub type OpenStorage = dyn Fn(&str) -> Result<Arc<dyn Storage>> + Send + Sync;
 
 /// See the module.
-pub struct Host {
+pub struct Resources {
     pub(crate) kernels: Kernels,
     pub(crate) store: Arc<dyn ByteStore>,
     pub(crate) key: ClusterKey,
@@ -33,13 +27,13 @@ pub struct Host {
     storages: Mutex<HashMap<String, Arc<dyn Storage>>>,
 }
 
-impl fmt::Debug for Host {
+impl fmt::Debug for Resources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "executor over {}", self.store.base())
     }
 }
 
-impl Host {
+impl Resources {
     /// An executor with these kernels. `store` is the same that drivers keep their sessions in.
     pub fn new(
         kernels: Kernels,
@@ -63,19 +57,4 @@ impl Host {
     pub(crate) fn session_store(&self, fragment: &Fragment) -> SessionStore {
         SessionStore::new(self.store.clone(), self.key.clone(), &fragment.store)
     }
-
-    /// Runs a fragment on one partition. Dropping the stream stops the work, and so does `stop`.
-    pub(crate) fn run(
-        self: &Arc<Self>,
-        sealed: &Sealed,
-        inputs: Vec<SendableRecordBatchStream>,
-        stop: &Stop,
-    ) -> ClusterResult<SendableRecordBatchStream> {
-        let opened = self.key.open(FRAGMENT, &sealed.fragment).and_then(|bytes| decode("a fragment", &bytes));
-        let fragment = opened.map_err(wire::outgoing)?;
-        task::start(self.clone(), fragment, sealed.columns(), inputs, stop).map_err(wire::outgoing)
-    }
 }
-
-/// What a sealed fragment is.
-pub(crate) const FRAGMENT: &[u8] = b"fragment";

@@ -1,7 +1,7 @@
-//! Stages in an executor: Ballista's own, and what it lacks: a stage that is cancelled stops.
+//! Ballista's execution in an executor, and what it lacks: a task that is cancelled stops.
 //!
-//! Ballista drops the future of a cancelled stage, but the work is done by tasks that it started and does not hold on to. So
-//! each stage gets a stop of its own, which the fragments in it listen to.
+//! Ballista drops the future of a cancelled task, but the work is done by futures that it started and does not hold on to. So
+//! each task gets a stop of its own, which the fragments in it listen to.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -23,60 +23,24 @@ use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::metrics::MetricsSet;
 use datafusion::prelude::SessionConfig;
-use tributary_partition::cancel::{Cancel, lock};
+use tributary_partition::cancel::lock;
 
 use crate::node::FragmentNode;
+use crate::stop::{Stop, StopGuard};
 
 /// Idle connections to one executor that are kept.
 const IDLE_EACH: usize = 8;
 
-/// What a stage's fragments listen to. Clones are one.
-#[derive(Clone, Default)]
-pub(crate) struct Stop(Arc<Mutex<Listeners>>);
-
-#[derive(Default)]
-struct Listeners {
-    stopped: bool,
-    cancels: Vec<Cancel>,
-}
-
-impl Stop {
-    /// Stops this as well; at once, if it is too late already.
-    pub(crate) fn also(&self, cancel: &Cancel) {
-        let mut listeners = lock(&self.0);
-        if listeners.stopped {
-            cancel.raise();
-        } else {
-            listeners.cancels.push(cancel.clone());
-        }
-    }
-
-    fn stop(&self) {
-        let mut listeners = lock(&self.0);
-        listeners.stopped = true;
-        listeners.cancels.drain(..).for_each(|cancel| cancel.raise());
-    }
-}
-
-/// Stops when it is dropped.
-struct StopGuard(Stop);
-
-impl Drop for StopGuard {
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
 /// See the module.
-pub(crate) struct Stages(DefaultExecutionEngine);
+pub(crate) struct Execution(DefaultExecutionEngine);
 
-impl Stages {
+impl Execution {
     pub(crate) fn new() -> Self {
         Self(DefaultExecutionEngine::with_client_pool(Arc::new(Connections::default())))
     }
 }
 
-impl ExecutionEngine for Stages {
+impl ExecutionEngine for Execution {
     fn create_query_stage_exec(
         &self,
         job_id: JobId,
@@ -95,54 +59,55 @@ impl ExecutionEngine for Stages {
             })
         })?;
         let plan = listening.data;
-        let stage =
+        let inner =
             self.0.create_query_stage_exec(job_id, stage_id, task_id, partitions, plan, folder, config)?;
-        Ok(Arc::new(Stage { stage, stop }))
+        Ok(Arc::new(Stoppable { inner, stop }))
     }
 }
 
-struct Stage {
-    stage: Arc<dyn QueryStageExecutor>,
+/// Stops its fragments when its work ends, or is dropped.
+struct Stoppable {
+    inner: Arc<dyn QueryStageExecutor>,
     stop: Stop,
 }
 
-impl fmt::Debug for Stage {
+impl fmt::Debug for Stoppable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stage")
+        f.write_str("stoppable task")
     }
 }
 
-impl fmt::Display for Stage {
+impl fmt::Display for Stoppable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("stage")
+        f.write_str("stoppable task")
     }
 }
 
 #[async_trait]
-impl QueryStageExecutor for Stage {
+impl QueryStageExecutor for Stoppable {
     async fn execute_query_stage(
         &self,
         task_id: usize,
         context: Arc<TaskContext>,
     ) -> Result<Vec<ShuffleWritePartition>> {
         let _guard = StopGuard(self.stop.clone());
-        self.stage.execute_query_stage(task_id, context).await
+        self.inner.execute_query_stage(task_id, context).await
     }
 
     fn collect_plan_metrics(&self) -> Vec<MetricsSet> {
-        self.stage.collect_plan_metrics()
+        self.inner.collect_plan_metrics()
     }
 
     fn collect_runtime_stats_reports(&self) -> Vec<RuntimeStatsReport> {
-        self.stage.collect_runtime_stats_reports()
+        self.inner.collect_runtime_stats_reports()
     }
 
     fn collect_window_state_reports(&self) -> Result<Vec<WindowStateReport>> {
-        self.stage.collect_window_state_reports()
+        self.inner.collect_window_state_reports()
     }
 
     fn collect_column_stats(&self) -> Vec<TaskColumnStats> {
-        self.stage.collect_column_stats()
+        self.inner.collect_column_stats()
     }
 }
 
@@ -199,20 +164,5 @@ impl BallistaClientPool for Connections {
 
     async fn evict_idle(&self) {
         lock(&self.0).clear();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stop_reaches_all_that_listen_and_those_that_come_too_late() {
-        let (stop, early, late) = (Stop::default(), Cancel::default(), Cancel::default());
-        stop.also(&early);
-        assert!(!early.is_raised());
-        drop(StopGuard(stop.clone()));
-        stop.also(&late);
-        assert!(early.is_raised() && late.is_raised());
     }
 }
