@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tributary_core::{Error, Result, ResultExt};
 use tributary_runtime::Home;
 use tributary_tune::{
-    Advice, Bench, Comparison, Ended, Event, Format, Grid, Measurement, Options, Picture, Report, text,
+    Advice, Bench, Comparison, Ended, Findings, Format, Grid, Measurement, Options, Picture, Progress, text,
 };
 
 use crate::args;
@@ -46,8 +46,8 @@ fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
     let bench = bench(home, tune)?;
     let lines = tune.json.as_ref().map(|path| Lines::to(path)).transpose()?;
     let progress = progress();
-    let watch = |event: Event<'_>| {
-        if let (Event::Measured(measurement), Some(lines)) = (&event, &lines) {
+    let watch = |event: Progress<'_>| {
+        if let (Progress::Measured(measurement), Some(lines)) = (&event, &lines) {
             lines.write(measurement);
         }
         progress(&event);
@@ -58,16 +58,16 @@ fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .at(|| "start the runtime")?;
-    let report = runtime.block_on(async {
+    let findings = runtime.block_on(async {
         let stopped = job::stop_signal().at(|| "listen to signals")?;
         bench.run(&watch, stopped).await
     })?;
-    show(&bench, &report, lines.as_ref().is_some_and(|lines| lines.is_stdout))?;
-    if let Some(picture) = picture.filter(|_| !report.measurements.is_empty()) {
-        picture.write(&report)?;
+    show(&bench, &findings, lines.as_ref().is_some_and(|lines| lines.is_stdout))?;
+    if let Some(picture) = picture.filter(|_| !findings.measurements.is_empty()) {
+        picture.write(&findings)?;
     }
     lines.map_or(Ok(()), Lines::finish)?;
-    Ok(match report.end {
+    Ok(match findings.end {
         Ended::Done => ExitCode::SUCCESS,
         Ended::Stopped => ExitCode::from(STOPPED),
         Ended::Failed(error) => {
@@ -101,7 +101,7 @@ fn bench(home: &Home, tune: &args::Tune) -> Result<Bench> {
     })
 }
 
-fn show(bench: &Bench, report: &Report, aside: bool) -> Result<()> {
+fn show(bench: &Bench, findings: &Findings, aside: bool) -> Result<()> {
     let out = |text: String| match aside {
         true => {
             render::note(text.trim_end());
@@ -109,12 +109,12 @@ fn show(bench: &Bench, report: &Report, aside: bool) -> Result<()> {
         }
         false => render::line(text.trim_end()),
     };
-    if report.measurements.is_empty() {
+    if findings.measurements.is_empty() {
         return out("nothing was measured".into());
     }
-    out(text::tables(report))?;
-    match Advice::of(report, &*bench.engine) {
-        Some(advice) => out(format!("\n{}", text::advice(report, &advice))),
+    out(text::tables(findings))?;
+    match Advice::of(findings, &*bench.engine) {
+        Some(advice) => out(format!("\n{}", text::advice(findings, &advice))),
         None => out("\nno setting was measured with every operation, so none is advised".into()),
     }
 }
@@ -178,8 +178,8 @@ impl NewPicture {
         }
     }
 
-    fn write(&self, report: &Report) -> Result<()> {
-        let bytes = Picture::of(report)?.encode(self.format)?;
+    fn write(&self, findings: &Findings) -> Result<()> {
+        let bytes = Picture::of(findings)?.encode(self.format)?;
         let name = self.path.display();
         std::fs::write(&self.path, bytes).at(|| format!("write {name}"))?;
         render::note(format!("picture: {name}"));
@@ -188,10 +188,10 @@ impl NewPicture {
 }
 
 /// A bar on a terminal, a line for each measurement otherwise.
-fn progress() -> Box<dyn Fn(&Event<'_>)> {
+fn progress() -> Box<dyn Fn(&Progress<'_>)> {
     if !std::io::stderr().is_terminal() {
         return Box::new(|event| {
-            if let Event::Measured(m) = event {
+            if let Progress::Measured(m) = event {
                 render::note(text::line(m));
             }
         });
@@ -200,12 +200,12 @@ fn progress() -> Box<dyn Fn(&Event<'_>)> {
     let style = ProgressStyle::with_template("{msg:<34} {wide_bar} {pos}/{len} {elapsed}, {eta} left");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     Box::new(move |event| match event {
-        Event::Planned(count) => {
+        Progress::Planned(count) => {
             bar.set_length(*count as u64);
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Event::Began(operation, cell) => bar.set_message(format!("{operation}, {cell}")),
-        Event::Measured(_) => bar.inc(1),
-        Event::Ended => bar.finish_and_clear(),
+        Progress::Began(operation, cell) => bar.set_message(format!("{operation}, {cell}")),
+        Progress::Measured(_) => bar.inc(1),
+        Progress::Ended => bar.finish_and_clear(),
     })
 }

@@ -1,19 +1,16 @@
-//! Rows that lie elsewhere: files of other programs as the parts of a table.
+//! Rows that are stored elsewhere: files of other programs as the parts of a table.
 //!
-//! Whoever binds files looks at them, cuts their rows into parts and *describes* each. A store keeps the descriptions and hands them
+//! The program that binds files reads them once, cuts their rows into parts and *describes* each. A store keeps the descriptions and hands them
 //! back to the format that wrote them whenever a part is read. So a store knows no format, a format knows no store, and no scan looks
 //! for rows again. A description outlives the program that wrote it, and comes back from a disk: a [`FileFormat`] reads the
 //! descriptions of its older versions, and checks each like anything else that is not trusted.
 
 use std::fmt;
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::computing::{PartSize, RowStream};
 use crate::error::{Error, Result};
+use crate::rows::{PartSize, RowStream};
 use crate::schema::{KeyType, TableSchema};
 
 /// A format whose files can be read as a table where they lie.
@@ -21,9 +18,9 @@ pub trait FileFormat: fmt::Debug + Send + Sync {
     /// Its name in [`BoundPart::format`].
     fn name(&self) -> &'static str;
     /// Opens nothing. `InvalidInput` unless this format wrote the description, for a table with these columns as far as that can be
-    /// told from it.
+    /// seen from it.
     fn check(&self, description: &str, schema: &TableSchema) -> Result<()>;
-    /// The rows that it describes, in order. A file that is gone, or has changed, is told before the first of its rows: `NotFound`,
+    /// The rows that it describes, in order. A file that is gone, or has changed, is reported before the first of its rows: `NotFound`,
     /// `Corrupt`. So is, with its place, a value that `schema` cannot hold.
     fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream>;
 }
@@ -73,93 +70,10 @@ impl MadeIds {
     }
 }
 
-/// By what a file is known again: its size, its time of change to the nanosecond, and the digest of a piece that any change of a program
-/// reaches. What keeps all three is no change that is made by mistake.
-///
-/// As text: `bytes:12 modified:1700000000.000000001 footer:sha256:…`, where `footer` names the piece.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Stamp {
-    bytes: u64,
-    modified: (i64, i64),
-    piece: String,
-    sha256: String,
-}
-
-impl Stamp {
-    /// Of a file, and the SHA-256 of its piece of that name (small letters).
-    pub fn new(about: &Metadata, piece: &str, sha256: &[u8]) -> Self {
-        let sha256 = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
-        let modified = (about.mtime(), about.mtime_nsec());
-        Self { bytes: about.len(), modified, piece: piece.to_owned(), sha256 }
-    }
-
-    /// Size of the file.
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Whether size and time are these. Cheap enough to be asked again and again while a file is read.
-    pub fn is_of(&self, about: &Metadata) -> bool {
-        (self.bytes, self.modified) == (about.len(), (about.mtime(), about.mtime_nsec()))
-    }
-}
-
-impl fmt::Display for Stamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (seconds, nanos) = self.modified;
-        write!(f, "bytes:{} modified:{seconds}.{nanos:09} {}:sha256:{}", self.bytes, self.piece, self.sha256)
-    }
-}
-
-impl FromStr for Stamp {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let parse = || {
-            let (bytes, rest) = text.strip_prefix("bytes:")?.split_once(" modified:")?;
-            let (modified, rest) = rest.split_once(' ')?;
-            let (piece, sha256) = rest.split_once(":sha256:")?;
-            let (seconds, nanos) = modified.split_once('.')?;
-            let named = !piece.is_empty() && piece.bytes().all(|b| b.is_ascii_lowercase());
-            let is_hex = sha256.len() == 64 && sha256.bytes().all(|b| b.is_ascii_hexdigit());
-            let modified = (seconds.parse().ok()?, nanos.parse().ok()?);
-            let (piece, sha256) = (piece.to_owned(), sha256.to_owned());
-            (named && is_hex).then_some(Self { bytes: bytes.parse().ok()?, modified, piece, sha256 })
-        };
-        parse().ok_or_else(|| Error::invalid(format!("{text:?} is not the stamp of a file")))
-    }
-}
-
-impl TryFrom<String> for Stamp {
-    type Error = Error;
-
-    fn try_from(text: String) -> Result<Self> {
-        text.parse()
-    }
-}
-
-impl From<Stamp> for String {
-    fn from(stamp: Stamp) -> Self {
-        stamp.to_string()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::schema::Field;
-
-    #[test]
-    fn a_stamp_comes_back_and_another_text_does_not() {
-        let text = format!("bytes:12 modified:-1700000000.000000001 footer:sha256:{}", "0a".repeat(32));
-        let stamp: Stamp = text.parse().unwrap();
-        assert_eq!((stamp.bytes(), stamp.to_string()), (12, text.clone()));
-        for bad in ["", "yesterday", &text[..100], &text.replace("footer", "Foot er"), &text.replace('.', "")]
-        {
-            assert!(bad.parse::<Stamp>().is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn made_ids_go_on_from_their_first() {

@@ -70,7 +70,7 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     async fn link(&self, _link: &str, _folder: &str) {}
 }
 
-/// An upload under way. Dropped or aborted, it leaves nothing, or what clean-up finds.
+/// An upload in progress. Dropped or aborted, it leaves nothing, or what clean-up finds.
 #[async_trait]
 pub trait Upload: Send {
     /// Appends. All calls but the last bring at least 8 MiB, so that they can be the parts of a multipart upload.

@@ -13,23 +13,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow_array::RecordBatch;
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, Zeroizing};
 
+pub use crate::blob::{Blob, BlobKind, BlobRef, SecretBytes};
 use crate::error::Result;
+pub use crate::handle::{Handle, Release};
 use crate::ids::SessionId;
 use crate::layout::Layout;
 use crate::placement::{CoreRequest, Placement};
 use crate::plan::Plan;
+pub use crate::rows::{PartSize, RowStream};
 use crate::schema::TableSchema;
 use crate::storage::{StoredTable, TableUri, WriteOptions};
-
-/// Batches on their way; dropping it stops the source.
-pub type RowStream = BoxStream<'static, Result<RecordBatch>>;
 
 /// What an engine is and can do.
 #[derive(Debug, Clone)]
@@ -40,7 +35,7 @@ pub struct EngineInfo {
     /// What may take more than a session's memory. All else fails with `Exhausted` beyond the budget.
     pub spills: Spills,
     /// Whether a plan is run while it is read: work is ahead of the reader by a bounded amount, and the first row costs a
-    /// part of the whole. Without it a read runs the whole plan, and its rows lie in a store until they are read.
+    /// part of the whole. Without it a read runs the whole plan, and its rows are in a store until they are read.
     pub streams: bool,
     /// How long work may go on, at most, after its action was dropped or its session closed.
     pub cancels_within: Duration,
@@ -54,7 +49,7 @@ pub struct EngineInfo {
 pub enum Spills {
     /// Nothing: all is held in memory.
     Nothing,
-    /// Tables and blobs lie in a store; what an exchange brings to one partition must fit.
+    /// Tables and blobs are in a store; what an exchange brings to one partition must fit.
     Tables,
     /// All rows, in tables and in exchanges, also where one partition or one key has more of them than memory holds. Blobs
     /// stay in memory.
@@ -106,7 +101,7 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     /// Name and capabilities.
     fn info(&self) -> &EngineInfo;
     /// What a request for cores becomes here. Pure. `InvalidInput` for options that no engine knows and for what does not
-    /// fit; what has no effect here becomes a note. See [`crate::placement::Draft`].
+    /// fit; what has no effect here becomes a note.
     fn place(&self, request: &CoreRequest) -> Result<Placement>;
     /// Opens a session bound to exactly the placed cores. It may outlive the engine.
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>>;
@@ -154,7 +149,7 @@ pub trait Computing: fmt::Debug + Send + Sync + 'static {
     /// `InvalidInput` if a batch does not fit `schema`.
     async fn put(&self, schema: &TableSchema, rows: RowStream, to: Layout) -> Result<Arc<Handle>>;
     /// Holds a large or secret kernel parameter.
-    async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef>;
+    async fn put_blob(&self, blob: Blob) -> Result<BlobRef>;
     /// Runs a plan once and holds its rows.
     async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>>;
     /// Runs a plan; partitions come in order. The work may be ahead of the reader by a bounded amount, or done as a whole
@@ -166,195 +161,4 @@ pub trait Computing: fmt::Debug + Send + Sync + 'static {
     async fn stored(&self, uri: &TableUri) -> Result<StoredTable>;
     /// Frees everything. A second close does nothing.
     async fn close(&self, end: End) -> Result<()>;
-}
-
-/// Size of one partition.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PartSize {
-    /// Number of rows.
-    pub rows: u64,
-    /// Bytes in memory or on the medium.
-    pub bytes: u64,
-}
-
-/// Frees what a handle or blob stood for; called once, when the last clone is dropped. Must not block.
-pub trait Release: Send + Sync {
-    /// The item with this number is no longer wanted.
-    fn release(&self, number: u64);
-}
-
-/// Rows that a session holds.
-pub struct Handle {
-    session: SessionId,
-    number: u64,
-    schema: TableSchema,
-    layout: Layout,
-    parts: Vec<PartSize>,
-    owner: Arc<dyn Release>,
-}
-
-impl Handle {
-    /// For engines: a handle on item `number` of the session.
-    pub fn new(
-        session: SessionId,
-        number: u64,
-        schema: TableSchema,
-        layout: Layout,
-        parts: Vec<PartSize>,
-        owner: Arc<dyn Release>,
-    ) -> Arc<Self> {
-        Arc::new(Self { session, number, schema, layout, parts, owner })
-    }
-
-    /// The session that holds it; no other may read it.
-    pub fn session(&self) -> &SessionId {
-        &self.session
-    }
-
-    /// The engine's name for it.
-    pub fn number(&self) -> u64 {
-        self.number
-    }
-
-    /// Its columns.
-    pub fn schema(&self) -> &TableSchema {
-        &self.schema
-    }
-
-    /// Where its rows are.
-    pub fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    /// Size of each partition.
-    pub fn parts(&self) -> &[PartSize] {
-        &self.parts
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> u64 {
-        self.parts.iter().map(|p| p.rows).sum()
-    }
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}#{} {:?} {:?}, {} rows",
-            self.session,
-            self.number,
-            self.schema,
-            self.layout,
-            self.rows()
-        )
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.owner.release(self.number);
-    }
-}
-
-/// Whether a blob may be seen by whoever can read the engine's store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum BlobKind {
-    /// Large, but nothing to hide: bin edges.
-    Plain,
-    /// Keys and masks: sealed wherever it leaves the process, wiped when freed.
-    Secret,
-}
-
-/// A kernel parameter held by a session. Two clones are one blob.
-#[derive(Clone)]
-pub struct BlobRef(Arc<BlobHold>);
-
-struct BlobHold {
-    number: u64,
-    kind: BlobKind,
-    owner: Option<Arc<dyn Release>>,
-}
-
-impl BlobRef {
-    /// For engines: a reference to item `number` of the session.
-    pub fn new(number: u64, kind: BlobKind, owner: Arc<dyn Release>) -> Self {
-        Self(Arc::new(BlobHold { number, kind, owner: Some(owner) }))
-    }
-
-    /// The engine's name for it.
-    pub fn number(&self) -> u64 {
-        self.0.number
-    }
-
-    /// Whether it is secret.
-    pub fn kind(&self) -> BlobKind {
-        self.0.kind
-    }
-}
-
-impl Drop for BlobHold {
-    fn drop(&mut self) {
-        if let Some(owner) = &self.owner {
-            owner.release(self.number);
-        }
-    }
-}
-
-impl fmt::Debug for BlobRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "blob#{}", self.0.number)
-    }
-}
-
-impl PartialEq for BlobRef {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.number == other.0.number
-    }
-}
-
-impl Eq for BlobRef {}
-
-/// A decoded reference owns nothing: it names a blob that the sender keeps alive while the action runs.
-impl<'de> Deserialize<'de> for BlobRef {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        let (number, kind) = Deserialize::deserialize(from)?;
-        Ok(Self(Arc::new(BlobHold { number, kind, owner: None })))
-    }
-}
-
-impl Serialize for BlobRef {
-    fn serialize<S: serde::Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        (self.0.number, self.0.kind).serialize(to)
-    }
-}
-
-/// A kernel parameter's bytes, as a kernel sees them.
-#[derive(Clone)]
-pub struct Blob {
-    /// The content.
-    pub bytes: Bytes,
-    /// Whether it is secret.
-    pub kind: BlobKind,
-}
-
-impl Blob {
-    /// Bytes that are overwritten when the last clone goes, if they are secret. The original is, too, if nobody else has it.
-    pub fn new(bytes: Bytes, kind: BlobKind) -> Self {
-        if kind == BlobKind::Plain {
-            return Self { bytes, kind };
-        }
-        let copy = Zeroizing::new(bytes.to_vec());
-        if let Ok(mut original) = bytes.try_into_mut() {
-            original.as_mut().zeroize();
-        }
-        Self { bytes: Bytes::from_owner(copy), kind }
-    }
-}
-
-/// Never the bytes.
-impl fmt::Debug for Blob {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} blob of {} bytes", self.kind, self.bytes.len())
-    }
 }

@@ -22,7 +22,7 @@ pub enum ErrorKind {
     NotFound,
     /// The thing named exists already, and replacing it was not allowed.
     AlreadyExists,
-    /// Somebody else changed it in between: read again and decide.
+    /// It was changed by another writer in between: read again and decide.
     Conflict,
     /// The engine declares that it cannot do this.
     Unsupported,

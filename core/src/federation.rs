@@ -100,7 +100,7 @@ pub struct MessageBody {
 pub struct TableBody {
     /// Its columns.
     pub schema: TableSchema,
-    /// Where its rows were at the sender. A receiver may lay them out as it likes.
+    /// Where its rows were at the sender. A receiver may lay them out in any way.
     pub layout: Layout,
     /// Number of rows.
     pub rows: u64,
@@ -264,7 +264,7 @@ impl<F: Federation + ?Sized> FederationExt for F {
             _ => handle.rows(),
         };
         let source = Box::new(Kept { session: table.session().clone(), plan: table.plan().clone() });
-        // Where rows lie here (how many partitions, how many rows each) is no business of the receiver.
+        // Where rows are here (how many partitions, how many rows each) does not concern the receiver.
         let (schema, layout) = (table.schema().clone(), Layout::Loose(1));
         self.push(slot, to, Body::Table(TableBody { schema, layout, rows, source })).await
     }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::computing::{Blob, BlobRef};
+use crate::blob::{Blob, BlobRef};
 use crate::error::{Error, ErrorKind, Result};
 use crate::schema::TableSchema;
 
@@ -33,7 +33,7 @@ pub enum Keeps {
     Rows,
     /// One row for each, in order, with its key: every layout survives.
     Both,
-    /// One row for each run of equal keys that stand beside each other, in order: `Keyed` survives, and keys are unique.
+    /// One row for each run of equal keys that are next to each other, in order: `Keyed` survives, and keys are unique.
     Groups,
 }
 
@@ -165,7 +165,7 @@ pub trait Kernel: Send + Sync {
     fn start(&self, part: PartContext) -> Result<Box<dyn Step>>;
 }
 
-/// One partition on its way through a kernel: rows come in order, in batches cut as the engine likes.
+/// One partition on its way through a kernel: rows come in order, in batches of any size.
 pub trait Step: Send {
     /// Takes rows and emits what is ready.
     fn push(&mut self, rows: RecordBatch, out: &mut dyn Emit) -> Result<()>;

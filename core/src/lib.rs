@@ -49,17 +49,18 @@
 #![warn(missing_docs)]
 
 pub mod error;
-pub mod suggest;
 pub mod ids;
 pub mod schema;
 pub mod layout;
+pub mod rows;
+pub mod handle;
+pub mod blob;
 pub mod kernel;
 pub mod plan;
 pub mod table;
 pub mod ops;
 pub mod placement;
 pub mod computing;
-pub mod items;
 pub mod bytestore;
 pub mod bound;
 pub mod storage;

@@ -1,18 +1,11 @@
 //! Cores: what a job asks for, and what it becomes on one engine.
 //!
 //! Two front doors (the DAG's `cores` and `engine_run`; the older `task_cores`, `eggroll_run` and `spark_run`) fill one
-//! [`CoreRequest`]; each engine's arithmetic from there to a [`Placement`] is a pure function in the engine's own crate,
-//! written on a [`Draft`], which does what all engines do alike.
-
-mod draft;
-pub mod nodes;
-mod vocabulary;
+//! [`CoreRequest`]; each engine's arithmetic from there to a [`Placement`] is a pure function in the engine's own crate.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-
-pub use draft::{Books, Draft, Terms};
 
 use crate::ids::Role;
 
@@ -65,7 +58,7 @@ pub struct Placement {
     pub settings: BTreeMap<String, String>,
     /// How the numbers came about, a line each, for `explain`.
     pub reasons: Vec<String>,
-    /// What the job says and has no effect here, a line each, for whoever runs the job.
+    /// What the job says and has no effect here, a line each, for the one who runs the job.
     #[serde(default)]
     pub notes: Vec<String>,
 }
@@ -90,7 +83,7 @@ impl Default for Wish {
 }
 
 impl Placement {
-    /// Tasks of the job that fit beside each other.
+    /// Tasks of the job that can run at the same time.
     pub fn parallelism(&self) -> u32 {
         self.job_booked.checked_div(self.task_booked).map_or(u32::MAX, |n| n.max(1))
     }

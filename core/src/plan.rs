@@ -1,7 +1,7 @@
 //! Plans: what is to be computed, as seven nodes. An engine runs them as given.
 //!
 //! A [`Plan`] can only be made through the constructors here, which check it and work out schema and layout, so an engine
-//! may rely on both. Nodes are shared by `Arc`: a node that stands twice in a plan is one piece of work.
+//! may rely on both. Nodes are shared by `Arc`: a node that occurs twice in a plan is one piece of work.
 
 mod travel;
 
@@ -13,8 +13,8 @@ use std::sync::Arc;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
-use crate::computing::Handle;
 use crate::error::{Error, Result};
+use crate::handle::Handle;
 use crate::kernel::{Keeps, KernelCall, Kernels, Repeats};
 use crate::layout::{Layout, RowRanges};
 use crate::schema::{Field, KeyType, TableSchema};
@@ -56,7 +56,7 @@ pub enum Op {
 pub enum EqualKeys {
     /// An error that names the place of both.
     Refuse,
-    /// They stand beside each other, in source order (partition, then position), until a map that keeps
+    /// They are next to each other, in source order (partition, then position), until a map that keeps
     /// [`Keeps::Groups`] makes one row of them. Such rows cannot be joined.
     Adjacent,
 }
@@ -255,7 +255,7 @@ impl Plan {
         }
     }
 
-    /// Whether equal keys may stand beside each other although the layout says `Keyed`.
+    /// Whether equal keys may be next to each other although the layout says `Keyed`.
     pub fn has_equal_keys(&self) -> bool {
         self.equal_keys && matches!(self.layout, Layout::Keyed(_))
     }
@@ -269,8 +269,8 @@ impl Plan {
         Ok(())
     }
 
-    /// Where the rows are said to be once they are held or stored, and nobody knows the plan any more: `Keyed` promises that
-    /// no key stands twice.
+    /// Where the rows are said to be once they are held or stored, and the plan is no longer known: `Keyed` promises that
+    /// no key occurs twice.
     pub fn kept_layout(&self) -> Layout {
         if self.has_equal_keys() { Layout::Loose(self.layout.partitions()) } else { self.layout.clone() }
     }

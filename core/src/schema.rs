@@ -278,7 +278,7 @@ impl TryFrom<Parts> for TableSchema {
         let key_name = parts.key.iter().map(|k| &k.name);
         for name in key_name.chain(parts.fields.iter().map(|f| &f.name)) {
             if !names.insert(name.as_str()) {
-                return Err(Error::invalid(format!("column {name:?} stands twice in a table; rename one")));
+                return Err(Error::invalid(format!("column {name:?} occurs twice in a table; rename one")));
             }
         }
         parts.fields.iter().try_for_each(Field::check)?;

@@ -13,10 +13,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::BoundPart;
-use crate::computing::{PartSize, RowStream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableName;
 use crate::layout::Layout;
+use crate::rows::{PartSize, RowStream};
 use crate::schema::TableSchema;
 
 /// Where a table is: `scheme://…`. Only the store with that scheme understands the rest.
@@ -94,7 +94,7 @@ pub enum IfExists {
     Replace,
     /// The new table takes the place of this snapshot ([`StoredTable::snapshot`]) and of no other: for a table made of the rows
     /// that it has. `Conflict` if the table was replaced or deleted since it was opened, decided at the commit in one step with
-    /// the replacing, so that nobody's rows are lost. `Unsupported` by a store whose medium cannot compare and replace in one
+    /// the replacing, so that no rows are lost. `Unsupported` by a store whose medium cannot compare and replace in one
     /// step.
     ReplaceSnapshot(String),
 }
@@ -200,7 +200,7 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable>;
     /// Removes what a write left. No error if nothing is there.
     async fn abort(&self, write: Write) -> Result<()>;
-    /// Makes a table of rows that lie elsewhere, without copying: one partition for each part, in order, read there by every
+    /// Makes a table of rows that are stored elsewhere, without copying: one partition for each part, in order, read there by every
     /// scan. A file that changes later makes scans fail with `Corrupt`. `Unsupported` where files cannot be reached from the
     /// store, or for a format that it does not know; `InvalidInput` for a description that its format refuses.
     async fn bind(
@@ -212,7 +212,7 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     ) -> Result<StoredTable> {
         Err(Error::new(ErrorKind::Unsupported, format!("the {} store binds no files", self.info().name)))
     }
-    /// Whether a table's rows lie in files elsewhere: it was made by [`Storage::bind`].
+    /// Whether a table's rows are in files elsewhere: it was made by [`Storage::bind`].
     fn is_bound(&self, _table: &StoredTable) -> bool {
         false
     }

@@ -112,7 +112,8 @@ impl Table {
 
 /// Row by row.
 impl Table {
-    /// Any kernel: rows, keys and their number may change. What stays in place is the kernel's to say.
+    /// Any kernel: rows, keys and their number may change, as the kernel declares. So this is also what FATE calls `flatMap`
+    /// (rows of one row), `mapPartitions` and `applyPartitions` (rows of a whole partition, by a fold).
     pub fn map(&self, call: KernelCall) -> Result<Self> {
         Ok(self.with(Plan::map(&self.plan, call, self.kernels())?))
     }
@@ -126,21 +127,6 @@ impl Table {
                 call.name()
             )));
         }
-        self.map(call)
-    }
-
-    /// A kernel over whole partitions: it may give any number of rows.
-    pub fn map_partitions(&self, call: KernelCall) -> Result<Self> {
-        self.map(call)
-    }
-
-    /// A kernel that makes any number of rows of one.
-    pub fn flat_map(&self, call: KernelCall) -> Result<Self> {
-        self.map(call)
-    }
-
-    /// A kernel that makes one row of each partition (none of an empty one, if it likes).
-    pub fn apply_partitions(&self, call: KernelCall) -> Result<Self> {
         self.map(call)
     }
 
@@ -344,7 +330,7 @@ impl Table {
             .map(KernelCall::fold::<Combine>(&whole)?)
     }
 
-    /// Rows of one key beside each other, in source order, for a kernel that keeps `Groups`.
+    /// Rows of one key next to each other, in source order, for a kernel that keeps `Groups`.
     pub fn gather_by_key(&self, partitions: u32) -> Result<Self> {
         self.exchange(Layout::Keyed(partitions), EqualKeys::Adjacent)
     }

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
-use tributary_core::suggest::quoted;
+use tributary_suggest::quoted;
 
 use crate::node::{Entry, Map, Node, Position, Value};
 use crate::problems::Report;

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use tributary_core::suggest::{nearest, quoted, suggestion};
+use tributary_suggest::{nearest, quoted, suggestion};
 
 use crate::node::{Entry, Map, Node, Position, Step, Value};
 use crate::problems::Report;

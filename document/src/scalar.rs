@@ -3,7 +3,7 @@
 //! Stricter than the schema in two places where people and older parsers disagree: `007` is refused, being 7, 7 in
 //! octal or text depending on the reader, and so are numbers that are not finite.
 
-use tributary_core::suggest::quoted;
+use tributary_suggest::quoted;
 
 use crate::node::Value;
 

@@ -1,18 +1,10 @@
-//! Time, and names made of it.
+//! Names made of the time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tributary_core::{JobId, Result};
-
-/// Milliseconds since 1970.
-pub(crate) fn now_ms() -> u64 {
-    since_1970().as_millis() as u64
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
+use tributary_system::clock::since_1970;
 
 /// A new job id: date and time to the microsecond and a counter, digits only, as FATE's clients expect. The date comes
 /// first, in UTC.

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tributary_core::{Result, ResultExt};
+use tributary_system::clock::now_ms;
 
-use crate::clock::now_ms;
 use crate::record::private_folder;
 
 /// Appends to a task's log. Cheap to clone.

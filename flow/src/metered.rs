@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use tributary_core::Result;
-use tributary_core::computing::{BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec};
+use tributary_core::computing::{Blob, BlobRef, Computing, End, Handle, RowStream, SessionSpec};
 use tributary_core::kernel::Kernels;
 use tributary_core::layout::Layout;
 use tributary_core::plan::Plan;
@@ -51,8 +50,8 @@ impl Computing for Metered {
         self.act().put(schema, rows, to).await
     }
 
-    async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef> {
-        self.session.put_blob(bytes, kind).await
+    async fn put_blob(&self, blob: Blob) -> Result<BlobRef> {
+        self.session.put_blob(blob).await
     }
 
     async fn keep(&self, plan: &Arc<Plan>) -> Result<Arc<Handle>> {

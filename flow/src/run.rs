@@ -11,10 +11,10 @@ use tributary_component::Components;
 use tributary_core::federation::Direction;
 use tributary_core::kernel::Kernels;
 use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site, TableName};
+use tributary_system::clock::now_ms;
 
 use crate::attempt::{Attempt, AttemptEnd};
 use crate::claim::Claim;
-use crate::clock::now_ms;
 use crate::event::{Event, Failure, Report, TaskReport, Watcher};
 use crate::executor::{PartyAttempt, PartyEnd, Shared};
 use crate::log::TaskLog;

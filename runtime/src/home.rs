@@ -12,6 +12,8 @@ use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Site};
 use tributary_memory::Options;
+#[cfg(feature = "standalone")]
+use tributary_system::disk::free_bytes;
 
 use crate::keys;
 use crate::settings::Settings;
@@ -139,7 +141,7 @@ impl Home {
         match settings.text(keys::COMPUTING)? {
             #[cfg(feature = "standalone")]
             "standalone" => Ok(Compute {
-                engine: Arc::new(self.standalone(settings, storage)?),
+                engine: Arc::new(self.standalone(settings, storage, parties)?),
                 cores: cores(settings)?,
                 memory_bytes: memory(settings, parties)?,
             }),
@@ -159,10 +161,12 @@ impl Home {
         &self,
         settings: &Settings,
         storage: &Arc<dyn Storage>,
+        parties: usize,
     ) -> Result<tributary_standalone::Standalone> {
         let folder = self.folder.join(settings.text(keys::SPILL_FOLDER)?);
         let limit = match settings.number(keys::SPILL_LIMIT)? {
-            0 => u64::MAX,
+            // A folder that cannot be asked cannot be written to either: the first row that goes there says why.
+            0 => free_bytes(&folder).unwrap_or(0) / 2 / parties.max(1) as u64,
             limit => limit,
         };
         let engine = tributary_standalone::Standalone::new(self.components.kernels(), storage.clone());

@@ -200,7 +200,8 @@ pub const KEYS: &[Key] = &[
         name: SPILL_LIMIT,
         kind: Kind::Bytes,
         default: "0",
-        description: "Bytes that all tasks of a party in one process may take in that folder; 0 is all that the disk has.",
+        description: "Bytes that all tasks of a party in one process may take in that folder; 0 is half of what is free on its disk when the process starts, \
+                      shared by the parties of a process. A task that needs more fails and says so.",
     },
     Key {
         name: SPARK_CORES,

@@ -12,7 +12,7 @@ use tributary_core::placement::{CoreRequest, Placement, Wish};
 use crate::grid::Cell;
 use crate::measurement::Measurement;
 use crate::operation::Operation;
-use crate::run::Report;
+use crate::run::Findings;
 use crate::statistics::geometric_mean;
 
 /// Times whose ratio is below it count as the same.
@@ -30,14 +30,14 @@ pub struct Advice {
 }
 
 impl Advice {
-    /// From a report; the engine says how its cores are asked for. Nothing if no setting was measured with all operations.
-    pub fn of(report: &Report, engine: &dyn Engine) -> Option<Self> {
-        let times = Times::of(report);
+    /// From findings; the engine says how its cores are asked for. Nothing if no setting was measured with all operations.
+    pub fn of(findings: &Findings, engine: &dyn Engine) -> Option<Self> {
+        let times = Times::of(findings);
         let cell = times.best()?;
-        let gain = report.default.and_then(|default| times.gain(cell, default));
+        let gain = findings.default.and_then(|default| times.gain(cell, default));
         let placed =
-            report.measurements.iter().find(|m| m.cell() == cell).map_or(cell.cores, |m| m.placed_cores);
-        let engine_run = engine_run(engine, report.site_cores, cell, placed).unwrap_or_default();
+            findings.measurements.iter().find(|m| m.cell() == cell).map_or(cell.cores, |m| m.placed_cores);
+        let engine_run = engine_run(engine, findings.site_cores, cell, placed).unwrap_or_default();
         Some(Self { cell, gain, engine_run })
     }
 
@@ -73,10 +73,10 @@ struct Times {
 }
 
 impl Times {
-    fn of(report: &Report) -> Self {
-        let operations = report.grid.operations();
+    fn of(findings: &Findings) -> Self {
+        let operations = findings.grid.operations();
         let mut cells: BTreeMap<Cell, Vec<f64>> = BTreeMap::new();
-        for measurement in &report.measurements {
+        for measurement in &findings.measurements {
             cells.entry(measurement.cell()).or_default().push(measurement.seconds_median);
         }
         cells.retain(|_, times| times.len() == operations.len());
@@ -138,8 +138,8 @@ pub(crate) mod tests {
     use crate::measurement::tests::measured;
     use crate::run::Ended;
 
-    /// A report with these times: operation, cores, partitions, seconds. The default is 2 cores, 2 partitions.
-    pub(crate) fn report(times: &[(Operation, u32, u32, f64)]) -> Report {
+    /// Findings with these times: operation, cores, partitions, seconds. The default is 2 cores, 2 partitions.
+    pub(crate) fn findings(times: &[(Operation, u32, u32, f64)]) -> Findings {
         let list = |pick: fn(&(Operation, u32, u32, f64)) -> u32| times.iter().map(pick).collect::<Vec<_>>();
         let options = Options {
             cores: list(|t| t.1),
@@ -153,7 +153,7 @@ pub(crate) mod tests {
             let measured = measured(*operation, *cores, *partitions, *seconds);
             Measurement { default: measured.cell() == default, ..measured }
         });
-        Report {
+        Findings {
             grid: Grid::new(options).unwrap(),
             engine: "model".into(),
             site_cores: 8,
@@ -205,7 +205,7 @@ pub(crate) mod tests {
     }
 
     fn advise(times: &[(Operation, u32, u32, f64)]) -> Option<Advice> {
-        Advice::of(&report(times), &Places::by("cores"))
+        Advice::of(&findings(times), &Places::by("cores"))
     }
 
     use Operation::{Join, Map, Mask};
@@ -238,7 +238,10 @@ pub(crate) mod tests {
         let advice = advise(&[(Map, 2, 2, 2.0), (Join, 2, 2, 2.0), (Map, 4, 4, 0.1)]).unwrap();
         assert_eq!(advice.cell, Cell { cores: 2, partitions: 2 });
         assert_eq!(
-            Advice::of(&Report { measurements: vec![], ..report(&[(Map, 1, 1, 1.0)]) }, &Places::by("cores")),
+            Advice::of(
+                &Findings { measurements: vec![], ..findings(&[(Map, 1, 1, 1.0)]) },
+                &Places::by("cores")
+            ),
             None
         );
     }
@@ -250,8 +253,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_lines_ask_by_the_engines_own_names() {
-        let report = report(&[(Map, 4, 8, 1.0)]);
-        let yaml = |option| Advice::of(&report, &Places::by(option)).unwrap().to_yaml();
+        let findings = findings(&[(Map, 4, 8, 1.0)]);
+        let yaml = |option| Advice::of(&findings, &Places::by(option)).unwrap().to_yaml();
         let common = "dag:\n  conf:\n    cores: 4\n    computing_partitions: 8\n";
         assert_eq!(yaml("cores"), format!("{common}    task: {{engine_run: {{cores: 4}}}}\n"));
         assert_eq!(yaml("workers"), format!("{common}    task: {{engine_run: {{workers: 4}}}}\n"));
@@ -259,8 +262,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_fastest_of_an_operation_is_its_least_median() {
-        let report = report(&[(Map, 1, 1, 1.0), (Map, 2, 2, 0.5), (Map, 4, 4, 0.5), (Join, 4, 4, 0.1)]);
-        assert_eq!(fastest(&report.measurements, Map).unwrap().cell(), Cell { cores: 2, partitions: 2 });
-        assert!(fastest(&report.measurements, Mask).is_none());
+        let findings = findings(&[(Map, 1, 1, 1.0), (Map, 2, 2, 0.5), (Map, 4, 4, 0.5), (Join, 4, 4, 0.1)]);
+        assert_eq!(fastest(&findings.measurements, Map).unwrap().cell(), Cell { cores: 2, partitions: 2 });
+        assert!(fastest(&findings.measurements, Mask).is_none());
     }
 }

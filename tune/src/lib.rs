@@ -4,7 +4,7 @@
 //! is the engine's to say, in `place`. It uses no kernel of its own: an engine whose workers run elsewhere refuses a driver that
 //! lists other kernels than they do, so only what every binary has can be measured everywhere.
 //!
-//! In reading order: a [`Grid`] says what to measure, an [`Operation`] what is run, [`Bench`] runs it, a [`Report`] holds the
+//! In reading order: a [`Grid`] says what to measure, an [`Operation`] what is run, [`Bench`] runs it, [`Findings`] hold the
 //! [`Measurement`]s, [`Advice`] chooses among them; `text`, [`Picture`] and [`Comparison`] show them.
 //!
 //! ```
@@ -15,9 +15,9 @@
 //! let engine = Arc::new(tributary_standalone::Standalone::new(components.kernels(), Arc::new(tributary_core::storage::Nowhere)));
 //! let options = Options { cores: vec![1, 2], partitions: vec![1, 2], rows: 1000, repeat: 1, operations: vec![Operation::Map] };
 //! let bench = Bench { engine, components, site_cores: 2, memory_bytes: 64 << 20, grid: Grid::new(options)? };
-//! let report = futures::executor::block_on(bench.run(&|_| {}, std::future::pending()))?;
-//! assert_eq!(report.measurements.len(), 4);
-//! let advice = Advice::of(&report, &*bench.engine);
+//! let findings = futures::executor::block_on(bench.run(&|_| {}, std::future::pending()))?;
+//! assert_eq!(findings.measurements.len(), 4);
+//! let advice = Advice::of(&findings, &*bench.engine);
 //! assert!(advice.is_some());
 //! # Ok(())
 //! # }
@@ -45,4 +45,4 @@ pub use grid::{Cell, Grid, Options};
 pub use measurement::{Measurement, read_lines};
 pub use operation::Operation;
 pub use picture::{Format, Picture};
-pub use run::{Bench, Ended, Event, Report, Unplaced};
+pub use run::{Bench, Ended, Findings, Progress, Unplaced};

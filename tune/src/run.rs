@@ -1,11 +1,11 @@
 //! Runs the grid: a session for each setting, each operation once to warm up and then as often as asked.
 //!
 //! One setting after the other and never two at once, because they would measure each other. What was measured before a stop or a
-//! failure is in the report: an hour's work is not lost with its last minute.
+//! failure is in the findings: an hour's work is not lost with its last minute.
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use futures::future::{Either, select};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -38,7 +38,7 @@ pub struct Bench {
 
 /// What happens.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum Progress<'a> {
     /// The first: how many measurements follow.
     Planned(usize),
     /// An operation begins at a setting.
@@ -71,7 +71,7 @@ pub enum Ended {
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Report {
+pub struct Findings {
     /// What was to be measured.
     pub grid: Grid,
     /// Name of the engine.
@@ -97,11 +97,15 @@ struct Placed {
 impl Bench {
     /// Measures everything, or until `stop` is ready. An error means that nothing could begin: too many rows for the site's
     /// memory, or no setting that the engine accepts (`InvalidInput`).
-    pub async fn run(&self, watch: &dyn Fn(Event<'_>), stop: impl Future<Output = ()>) -> Result<Report> {
+    pub async fn run(
+        &self,
+        watch: &dyn Fn(Progress<'_>),
+        stop: impl Future<Output = ()>,
+    ) -> Result<Findings> {
         self.check_memory()?;
         let default = self.default();
         let (placed, unplaced) = self.place(default.as_ref())?;
-        let mut report = Report {
+        let mut findings = Findings {
             grid: self.grid.clone(),
             engine: self.engine.info().name.into(),
             site_cores: self.site_cores,
@@ -110,9 +114,9 @@ impl Bench {
             unplaced,
             end: Ended::Done,
         };
-        watch(Event::Planned(placed.len() * self.grid.operations().len()));
-        let mut run = Run { bench: self, default: report.default, session: None, measured: Vec::new() };
-        report.end = {
+        watch(Progress::Planned(placed.len() * self.grid.operations().len()));
+        let mut run = Run { bench: self, default: findings.default, session: None, measured: Vec::new() };
+        findings.end = {
             let work = pin!(run.all(&placed, watch));
             match select(work, pin!(stop)).await {
                 Either::Left((Ok(()), _)) => Ended::Done,
@@ -120,13 +124,13 @@ impl Bench {
                 Either::Right(_) => Ended::Stopped,
             }
         };
-        watch(Event::Ended);
-        report.measurements = run.measured;
+        watch(Progress::Ended);
+        findings.measurements = run.measured;
         if let Some(session) = run.session {
             // The reason why it is still open counts more than how it closes.
             drop(session.close(End::Failed).await);
         }
-        Ok(report)
+        Ok(findings)
     }
 
     fn check_memory(&self) -> Result<()> {
@@ -194,7 +198,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn all(&mut self, placed: &[Placed], watch: &dyn Fn(Event<'_>)) -> Result<()> {
+    async fn all(&mut self, placed: &[Placed], watch: &dyn Fn(Progress<'_>)) -> Result<()> {
         let name = session_name();
         for (number, placed) in placed.iter().enumerate() {
             let spec = SessionSpec {
@@ -205,10 +209,10 @@ impl Run<'_> {
             let session = self.bench.engine.open(spec).await.at(|| "open a computing session")?;
             self.session = Some(session.clone());
             for operation in self.bench.grid.operations() {
-                watch(Event::Began(*operation, placed.cell));
+                watch(Progress::Began(*operation, placed.cell));
                 let measured = self.measure(&session, *operation, placed).await;
                 let measured = measured.at(|| format!("measure {operation} at {}", placed.cell))?;
-                watch(Event::Measured(&measured));
+                watch(Progress::Measured(&measured));
                 self.measured.push(measured);
             }
             session.close(End::Done).await.at(|| "close a computing session")?;
@@ -261,7 +265,7 @@ impl Run<'_> {
 
 /// Unlike that of any other run, also where many share a cluster.
 fn session_name() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let now = tributary_system::clock::now_ms();
     format!("bench-tune-{now}-{}", std::process::id())
 }
 

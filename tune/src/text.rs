@@ -7,7 +7,7 @@ use crate::compare::{Comparison, Pair, Verdict};
 use crate::grid::Cell;
 use crate::measurement::Measurement;
 use crate::operation::Operation;
-use crate::run::{Ended, Report};
+use crate::run::{Ended, Findings};
 use crate::units::{Unit, grouped, time};
 
 /// What stands where nothing could be placed.
@@ -16,13 +16,13 @@ pub(crate) const NOT_PLACED: &str = "–";
 const NOT_MEASURED: &str = "·";
 
 /// All that was measured: times by partitions (rows) and cores (columns), and what the signs mean.
-pub fn tables(report: &Report) -> String {
+pub fn tables(findings: &Findings) -> String {
     let mut text = String::new();
-    for operation in report.grid.operations() {
-        text.push_str(&block(report, *operation));
+    for operation in findings.grid.operations() {
+        text.push_str(&block(findings, *operation));
         text.push('\n');
     }
-    text.push_str(&legend(report));
+    text.push_str(&legend(findings));
     text
 }
 
@@ -37,25 +37,25 @@ pub fn line(measured: &Measurement) -> String {
     )
 }
 
-fn block(report: &Report, operation: Operation) -> String {
-    let of = |cell: Cell| report.measurements.iter().find(|m| m.operation == operation && m.cell() == cell);
-    let all = report.measurements.iter().filter(|m| m.operation == operation);
+fn block(findings: &Findings, operation: Operation) -> String {
+    let of = |cell: Cell| findings.measurements.iter().find(|m| m.operation == operation && m.cell() == cell);
+    let all = findings.measurements.iter().filter(|m| m.operation == operation);
     let unit = Unit::of(all.map(|m| m.seconds_median));
-    let best = fastest(&report.measurements, operation).map(Measurement::cell);
+    let best = fastest(&findings.measurements, operation).map(Measurement::cell);
     let show = |cell: Cell| {
-        let refused = report.unplaced.iter().any(|u| u.cell == cell);
+        let refused = findings.unplaced.iter().any(|u| u.cell == cell);
         let Some(measured) = of(cell) else {
             return format!("{}  ", if refused { NOT_PLACED } else { NOT_MEASURED });
         };
         let star = if best == Some(cell) { '*' } else { ' ' };
-        let ring = if report.default == Some(cell) { '°' } else { ' ' };
+        let ring = if findings.default == Some(cell) { '°' } else { ' ' };
         format!("{}{star}{ring}", unit.show(measured.seconds_median))
     };
-    let rows = grouped(operation.rows(report.grid.rows()));
+    let rows = grouped(operation.rows(findings.grid.rows()));
     let mut text =
         format!("{operation}: {}; {rows} rows, times in {}\n", operation.description(), unit.name());
-    text.push_str(&matrix(report.grid.cores(), report.grid.partitions(), &show));
-    let outside = report.default.filter(|default| report.grid.cells().all(|cell| cell != *default));
+    text.push_str(&matrix(findings.grid.cores(), findings.grid.partitions(), &show));
+    let outside = findings.default.filter(|default| findings.grid.cells().all(|cell| cell != *default));
     if let Some((cell, measured)) = outside.and_then(|cell| Some((cell, of(cell)?))) {
         let star = if best == Some(cell) { "*" } else { "" };
         let time = unit.show(measured.seconds_median);
@@ -88,44 +88,45 @@ fn aligned(lines: &[Vec<String>]) -> String {
     lines.iter().map(line).collect()
 }
 
-fn legend(report: &Report) -> String {
-    let repeat = report.grid.repeat();
+fn legend(findings: &Findings) -> String {
+    let repeat = findings.grid.repeat();
     let times = if repeat == 1 { "one run".to_string() } else { format!("the median of {repeat} runs") };
     let mut text = format!(
         "Each time is {times} after one to warm up.  * fastest  ° what a job gets that asks for nothing\n"
     );
-    if let Some(first) = report.unplaced.first() {
-        let same = report.unplaced.iter().all(|u| u.reason == first.reason);
+    if let Some(first) = findings.unplaced.first() {
+        let same = findings.unplaced.iter().all(|u| u.reason == first.reason);
         let more = if same { "" } else { " (the others likewise)" };
         text.push_str(&format!("{NOT_PLACED} cannot be placed; {}: {}{more}\n", first.cell, first.reason));
     }
-    let planned = report.grid.cells().filter(|cell| report.unplaced.iter().all(|u| u.cell != *cell)).count();
+    let planned =
+        findings.grid.cells().filter(|cell| findings.unplaced.iter().all(|u| u.cell != *cell)).count();
     let measured =
-        report.measurements.iter().filter(|m| report.grid.cells().any(|cell| cell == m.cell())).count();
-    if measured < planned * report.grid.operations().len() {
+        findings.measurements.iter().filter(|m| findings.grid.cells().any(|cell| cell == m.cell())).count();
+    if measured < planned * findings.grid.operations().len() {
         text.push_str(&format!("{NOT_MEASURED} not measured: it ended before\n"));
     }
     let mut differing: Vec<(u32, u32)> =
-        report.measurements.iter().map(|m| (m.cores, m.placed_cores)).collect();
+        findings.measurements.iter().map(|m| (m.cores, m.placed_cores)).collect();
     differing.sort_unstable();
     differing.dedup();
     for (asked, placed) in differing.into_iter().filter(|(asked, placed)| asked != placed) {
         let cores = if asked == 1 { "core" } else { "cores" };
-        text.push_str(&format!("{asked} {cores} became {placed} on engine {}\n", report.engine));
+        text.push_str(&format!("{asked} {cores} became {placed} on engine {}\n", findings.engine));
     }
     text
 }
 
 /// The best setting of each operation and of all, and how to ask for it.
-pub fn advice(report: &Report, advice: &Advice) -> String {
+pub fn advice(findings: &Findings, advice: &Advice) -> String {
     let mut lines = vec![
         ["fastest", "cores", "partitions", "time", "million rows/s", "over the default"]
             .map(String::from)
             .to_vec(),
     ];
-    for operation in report.grid.operations() {
-        let Some(best) = fastest(&report.measurements, *operation) else { continue };
-        let default = report.measurements.iter().find(|m| m.operation == *operation && m.default);
+    for operation in findings.grid.operations() {
+        let Some(best) = fastest(&findings.measurements, *operation) else { continue };
+        let default = findings.measurements.iter().find(|m| m.operation == *operation && m.default);
         let ratio = default.map(|d| format!("{:.2} ×", d.seconds_median / best.seconds_median));
         lines.push(vec![
             operation.to_string(),
@@ -137,15 +138,15 @@ pub fn advice(report: &Report, advice: &Advice) -> String {
         ]);
     }
     let mut text = aligned(&lines);
-    let so_far = if matches!(report.end, Ended::Done) { "" } else { ", of what was measured" };
-    let gain = against_default(report, advice);
+    let so_far = if matches!(findings.end, Ended::Done) { "" } else { ", of what was measured" };
+    let gain = against_default(findings, advice);
     let _ = writeln!(text, "\nBest for all of them together{so_far}: {}{gain}.", advice.cell);
     let _ = write!(text, "In a job:\n\n{}", advice.to_yaml());
     text
 }
 
-fn against_default(report: &Report, advice: &Advice) -> String {
-    let (Some(default), Some(gain)) = (report.default, advice.gain) else { return String::new() };
+fn against_default(findings: &Findings, advice: &Advice) -> String {
+    let (Some(default), Some(gain)) = (findings.default, advice.gain) else { return String::new() };
     match gain {
         _ if default == advice.cell => ", which is the default".into(),
         gain if gain < SAME && advice.cell.cores < default.cores => {
@@ -216,41 +217,42 @@ fn totals(comparison: &Comparison) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::tests::{Places, report};
+    use crate::advice::tests::{Places, findings};
     use crate::measurement::tests::measured;
     use crate::run::Unplaced;
     use Operation::{Join, Map};
 
     #[test]
     fn a_block_has_partitions_down_and_cores_across() {
-        let mut report = report(&[(Map, 1, 1, 0.5), (Map, 1, 2, 0.25), (Map, 2, 1, 0.3), (Map, 2, 2, 0.125)]);
+        let mut findings =
+            findings(&[(Map, 1, 1, 0.5), (Map, 1, 2, 0.25), (Map, 2, 1, 0.3), (Map, 2, 2, 0.125)]);
         assert_eq!(
-            tables(&report).lines().skip(1).take(3).collect::<Vec<_>>(),
+            tables(&findings).lines().skip(1).take(3).collect::<Vec<_>>(),
             [
                 "partitions  1 core    2 cores",
                 "         1     500        300",
                 "         2     250        125*°"
             ]
         );
-        report.measurements.pop();
+        findings.measurements.pop();
         let cell = Cell { cores: 2, partitions: 2 };
-        report.unplaced.push(Unplaced { cell, reason: "too many".into() });
-        let text = tables(&report);
+        findings.unplaced.push(Unplaced { cell, reason: "too many".into() });
+        let text = tables(&findings);
         assert!(text.contains("         2     250*         –\n"), "{text}");
         assert!(text.contains("– cannot be placed; 2 cores, 2 partitions: too many\n"), "{text}");
     }
 
     #[test]
     fn what_a_stop_left_out_is_shown_and_told() {
-        let mut report = report(&[(Map, 1, 1, 0.5), (Map, 2, 2, 0.125), (Join, 1, 1, 1.0)]);
-        report.measurements.pop();
-        let text = tables(&report);
+        let mut findings = findings(&[(Map, 1, 1, 0.5), (Map, 2, 2, 0.125), (Join, 1, 1, 1.0)]);
+        findings.measurements.pop();
+        let text = tables(&findings);
         assert!(text.contains("· not measured"), "{text}");
     }
 
     #[test]
     fn a_default_outside_of_the_grid_has_a_line_of_its_own() {
-        let mut report = report(&[(Map, 1, 1, 0.5), (Map, 2, 2, 0.25)]);
+        let mut findings = findings(&[(Map, 1, 1, 0.5), (Map, 2, 2, 0.25)]);
         let options = crate::grid::Options {
             cores: vec![1],
             partitions: vec![1],
@@ -258,8 +260,8 @@ mod tests {
             repeat: 5,
             operations: vec![Map],
         };
-        report.grid = crate::grid::Grid::new(options).unwrap();
-        let text = tables(&report);
+        findings.grid = crate::grid::Grid::new(options).unwrap();
+        let text = tables(&findings);
         assert!(text.contains("the default, 2 cores, 2 partitions: 250*\n"), "{text}");
         assert!(!text.contains("not measured"), "{text}");
     }
@@ -267,9 +269,9 @@ mod tests {
     #[test]
     fn the_advice_says_what_it_brings() {
         let says = |times: &[(Operation, u32, u32, f64)], expected: &str| {
-            let report = report(times);
-            let found = Advice::of(&report, &Places::by("cores")).unwrap();
-            let text = advice(&report, &found);
+            let findings = findings(times);
+            let found = Advice::of(&findings, &Places::by("cores")).unwrap();
+            let text = advice(&findings, &found);
             assert!(text.contains(expected), "{text}");
         };
         says(
@@ -283,7 +285,7 @@ mod tests {
         );
         says(&[(Map, 4, 4, 1.0)], "together: 4 cores, 4 partitions.");
         says(&[(Map, 4, 4, 1.0)], "    task: {engine_run: {cores: 4}}\n");
-        let stopped = Report { end: Ended::Stopped, ..report(&[(Map, 4, 4, 1.0)]) };
+        let stopped = Findings { end: Ended::Stopped, ..findings(&[(Map, 4, 4, 1.0)]) };
         let found = Advice::of(&stopped, &Places::by("cores")).unwrap();
         assert!(advice(&stopped, &found).contains("together, of what was measured: 4 cores"));
     }

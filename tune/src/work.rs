@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use tributary_component::{Component, Components, DataOutput, Input, Stage, Task};
-use tributary_core::computing::{BlobKind, BlobRef, Computing};
+use tributary_core::computing::{BlobRef, Computing};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::RowRanges;
 use tributary_core::ops::aggregate::{Function, Measure};
@@ -66,7 +66,7 @@ impl Work {
             }
             Operation::Mask => {
                 let secret = Secret::from_uniform_bytes(&SECRET_SEED)?.to_blob();
-                let secret = session.put_blob(secret, BlobKind::Secret).await?;
+                let secret = session.put_blob(secret).await?;
                 Kind::Mask(put(Columns::Value, 0, loose).await?, secret)
             }
         };

@@ -41,7 +41,8 @@ impl BinCount {
                     Error::new(ErrorKind::Corrupt, "the count of a bin that does not exist")
                 })?;
                 let add = |a: u64, b: u64| {
-                    a.checked_add(b).ok_or_else(|| Error::new(ErrorKind::Corrupt, "a count leaves 64 bits"))
+                    a.checked_add(b)
+                        .ok_or_else(|| Error::new(ErrorKind::Corrupt, "a count does not fit 64 bits"))
                 };
                 place.rows = add(place.rows, *rows)?;
                 place.events = add(place.events, *events)?;

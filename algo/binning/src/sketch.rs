@@ -14,7 +14,6 @@
 
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt64Type};
 use arrow_array::{RecordBatch, UInt64Array};
 use arrow_schema::DataType;

@@ -17,7 +17,7 @@ use tributary_binning::{
     AssignBins, AssignParams, BinColumn, BinCount, CountBins, CountParams, CutColumn, Cuts, Focus,
     MergeParams, MergeSketches, Quantiles, SketchFeatures, SketchParams, kernels,
 };
-use tributary_core::computing::{BlobKind, Computing, Engine, SessionSpec};
+use tributary_core::computing::{Blob, Computing, Engine, SessionSpec};
 use tributary_core::kernel::KernelCall;
 use tributary_core::storage::Nowhere;
 use tributary_core::{Field, Layout, Result, SessionId, Table, TableSchema, ops};
@@ -73,7 +73,7 @@ async fn encrypted_equals_plain() -> Result<()> {
     let public_key = key.public().to_bytes();
     let table = table(200, 3).await?;
     let secret = key.to_bytes().expose().to_vec();
-    let secret = table.session().put_blob(secret.into(), BlobKind::Secret).await?;
+    let secret = table.session().put_blob(Blob::secret(secret)).await?;
     let columns = vec![BinColumn { column: "x".into(), bins: 6 }];
     let cut = CutColumn { column: "x".into(), cuts: cuts(&table).await? };
     let binned = table.map(KernelCall::map::<AssignBins>(&AssignParams { columns: vec![cut] })?)?;

@@ -75,7 +75,7 @@ pub struct KeyId(String);
 impl KeyId {
     pub(crate) fn of(public_key: &[u8]) -> Self {
         let digest = Sha256::digest(public_key);
-        Self(digest[..16].iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(data_encoding::HEXLOWER.encode(&digest[..16]))
     }
 
     /// The name as text.

@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn the_hash_to_the_group_is_fixed() {
         let encoded = hash(b"ann").compress().to_bytes();
-        let hex: String = encoded.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "1493ee6d1b589854065c41dca8a46dba76086d9e534babdd47f53e1f6984e148");
+        assert_eq!(
+            data_encoding::HEXLOWER.encode(&encoded),
+            "1493ee6d1b589854065c41dca8a46dba76086d9e534babdd47f53e1f6984e148"
+        );
     }
 }

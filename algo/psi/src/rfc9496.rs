@@ -4,13 +4,13 @@
 
 use curve25519_dalek::RistrettoPoint;
 use curve25519_dalek::Scalar;
+use data_encoding::HEXLOWER;
 
 use crate::group::{Point, decode};
 use crate::secret::Secret;
 
 fn hex<const N: usize>(text: &str) -> [u8; N] {
-    assert_eq!(text.len(), 2 * N);
-    std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap())
+    HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()
 }
 
 /// A.1: the encodings of 0 to 15 times the generator.

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use bytes::Bytes;
 use curve25519_dalek::Scalar;
 use tributary_core::computing::{Blob, BlobKind};
-use tributary_core::{Error, ErrorKind, Result};
+use tributary_core::{Error, Result};
+use tributary_system::random;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::group::{self, Point};
@@ -23,9 +23,7 @@ impl Secret {
     /// From the operating system's randomness. Errors: `Io` if there is none.
     pub fn random() -> Result<Self> {
         let mut bytes = Zeroizing::new([0; 64]);
-        getrandom::fill(bytes.as_mut_slice()).map_err(|e| {
-            Error::new(ErrorKind::Io, "the operating system gives no randomness").because(e.to_string())
-        })?;
+        random::fill(bytes.as_mut_slice())?;
         Self::from_uniform_bytes(&bytes)
     }
 
@@ -34,23 +32,23 @@ impl Secret {
         Self::of(Zeroizing::new(Scalar::from_bytes_mod_order_wide(bytes)))
     }
 
-    /// The secret as the content of a secret blob: 32 bytes, wiped when the last clone is dropped.
-    pub fn to_blob(&self) -> Bytes {
+    /// The secret as a secret blob of 32 bytes.
+    pub fn to_blob(&self) -> Blob {
         let whole = Zeroizing::new(self.half + self.half);
-        Bytes::from_owner(Zeroizing::new(whole.to_bytes()))
+        Blob::secret(Zeroizing::new(whole.to_bytes()).to_vec())
     }
 
     /// From a blob. Errors: `InvalidInput` unless it is of the secret kind and holds 32 canonical bytes, not zero.
     pub fn from_blob(blob: &Blob) -> Result<Self> {
-        if blob.kind != BlobKind::Secret {
+        if blob.kind() != BlobKind::Secret {
             return Err(Error::invalid(
                 "the number that masks ids came as a plain blob, expected a secret one",
             ));
         }
-        let bytes: Zeroizing<[u8; 32]> = match blob.bytes.as_ref().try_into() {
+        let bytes: Zeroizing<[u8; 32]> = match blob.bytes().try_into() {
             Ok(bytes) => Zeroizing::new(bytes),
             Err(_) => {
-                let text = format!("the number that masks ids has {} bytes, expected 32", blob.bytes.len());
+                let text = format!("the number that masks ids has {} bytes, expected 32", blob.bytes().len());
                 return Err(Error::invalid(text));
             }
         };
@@ -93,16 +91,14 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tributary_core::ErrorKind;
 
-    fn blob(bytes: impl Into<Bytes>, kind: BlobKind) -> Blob {
-        Blob { bytes: bytes.into(), kind }
-    }
+    use super::*;
 
     #[test]
     fn a_secret_survives_its_blob() {
         let secret = Secret::random().unwrap();
-        let again = Secret::from_blob(&blob(secret.to_blob(), BlobKind::Secret)).unwrap();
+        let again = Secret::from_blob(&secret.to_blob()).unwrap();
         assert_eq!(secret.half, again.half);
     }
 
@@ -116,12 +112,12 @@ mod tests {
         let order = Scalar::ZERO - Scalar::ONE; // the largest number; one more is not canonical
         let mut too_large = order.to_bytes();
         too_large[0] += 1;
-        let good = Secret::random().unwrap().to_blob();
+        let good = Secret::random().unwrap().to_blob().bytes().to_vec();
         for bad in [
-            blob(good, BlobKind::Plain),
-            blob(vec![1; 31], BlobKind::Secret),
-            blob(vec![0; 32], BlobKind::Secret),
-            blob(too_large.to_vec(), BlobKind::Secret),
+            Blob::Plain(good.into()),
+            Blob::secret(vec![1; 31]),
+            Blob::secret(vec![0; 32]),
+            Blob::secret(too_large.to_vec()),
         ] {
             assert_eq!(Secret::from_blob(&bad).unwrap_err().kind(), ErrorKind::InvalidInput, "{bad:?}");
         }

@@ -11,13 +11,13 @@ use arrow_array::{
 };
 use arrow_schema::DataType;
 use proptest::prelude::*;
-use tributary_core::computing::{Blob, BlobKind};
+use tributary_core::computing::Blob;
 use tributary_core::kernel::MapKernel;
 use tributary_core::{ErrorKind, Field, KeyType, Result, TableSchema};
 use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, POINT, Point, Secret, points_schema};
 
 fn secret_blob() -> Blob {
-    Blob { bytes: Secret::random().unwrap().to_blob(), kind: BlobKind::Secret }
+    Secret::random().unwrap().to_blob()
 }
 
 /// Runs a kernel over batches of `rows` rows, as an engine would.

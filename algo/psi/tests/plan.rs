@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
 use arrow_array::{ArrayRef, StringArray};
 use futures::executor::block_on;
-use tributary_core::computing::{BlobKind, Computing, Engine, SessionSpec};
+use tributary_core::computing::{Computing, Engine, SessionSpec};
 use tributary_core::kernel::KernelCall;
 use tributary_core::storage::Nowhere;
 use tributary_core::{KeyType, Layout, Result, SessionId, Table, TableSchema, ops};
@@ -35,7 +35,7 @@ impl Party {
     }
 
     async fn masking(&self, call: KernelCall) -> Result<KernelCall> {
-        Ok(call.with_blob(self.session.put_blob(self.secret.to_blob(), BlobKind::Secret).await?))
+        Ok(call.with_blob(self.session.put_blob(self.secret.to_blob()).await?))
     }
 
     async fn mask_ids(&self) -> Result<Table> {

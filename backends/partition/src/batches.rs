@@ -134,7 +134,7 @@ pub struct Held {
 }
 
 impl Held {
-    /// `hold` covers the pieces that are in memory, unless somebody else's does.
+    /// `hold` covers the pieces that are in memory, unless another holder's does.
     pub fn new(parts: Vec<Vec<Piece>>, hold: Hold) -> Self {
         Self { parts, hold }
     }

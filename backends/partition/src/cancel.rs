@@ -80,7 +80,7 @@ impl Drop for Guard {
     }
 }
 
-/// The actions of one session that are under way.
+/// The actions of one session that are in progress.
 pub struct Actions {
     session: SessionId,
     /// `None` once closed.

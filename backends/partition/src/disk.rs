@@ -97,7 +97,7 @@ pub(crate) struct SpillFile {
     decoder: FileDecoder,
 }
 
-/// Batches begin at multiples of this, as Arrow likes its buffers.
+/// Batches begin at multiples of this, as Arrow's buffers should.
 const ALIGNMENT_BYTES: u64 = 64;
 
 impl SpillFile {

@@ -1,4 +1,4 @@
-//! Rows as they lie: one partition of a stored table.
+//! Stored rows: one partition of a stored table.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! One partition on its way through one kernel.
 //!
 //! A chain of maps is a chain of these: each pulls from the one before, so that a batch goes through all kernels before
-//! the next is read. A kernel gets one row first, then eight times more as long as it is quick: nobody can say beforehand
+//! the next is read. A kernel gets one row first, then eight times more as long as it is quick: it cannot be known beforehand
 //! what a row costs, and a push cannot be interrupted.
 
 use std::collections::VecDeque;
@@ -64,7 +64,7 @@ fn guarded<T>(place: impl Fn() -> String, work: impl FnOnce() -> Result<T>) -> R
     }
 }
 
-/// A kernel's destructor may panic as well. By then there is nobody to tell: the panic hook has reported it.
+/// A kernel's destructor may panic as well. By then no caller is left: the panic hook has reported it.
 fn drop_guarded<T>(value: Option<T>) {
     if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(value))) {
         std::mem::forget(panic);

@@ -3,7 +3,7 @@
 use tributary_core::error::{Error, ErrorKind};
 use tributary_core::layout::Keys;
 
-/// Whether rows are in the order of (hash, key), and, if so asked, no key stands twice.
+/// Whether rows are in the order of (hash, key), and, if so asked, no key occurs twice.
 pub(crate) fn in_order(keys: &Keys<'_>, hashes: &[u64], unique: bool) -> bool {
     let rising = hashes.windows(2).fold(true, |so_far, pair| so_far & (pair[0] < pair[1]));
     rising
@@ -17,6 +17,6 @@ pub(crate) fn in_order(keys: &Keys<'_>, hashes: &[u64], unique: bool) -> bool {
 pub(crate) fn not_in_order() -> Error {
     Error::new(
         ErrorKind::Corrupt,
-        "rows of a keyed table are not in the order of their keys, or a key stands twice; if it was loaded, verify it",
+        "rows of a keyed table are not in the order of their keys, or a key occurs twice; if it was loaded, verify it",
     )
 }

@@ -1,6 +1,6 @@
 //! Rows of a held table: here, or away on disk until they are read.
 //!
-//! What cuts, counts and hands on rows looks at pieces and reads nothing, so that a table on disk is treated like one
+//! Code that cuts, counts and passes on rows looks at pieces and reads nothing, so that a table on disk is treated like one
 //! in memory.
 
 use std::ops::Range;

@@ -117,7 +117,7 @@ pub fn concat_input(inputs: &[Node], partition: u32) -> Result<(&Node, u32)> {
     Err(Error::bug(format!("concat has no partition {partition}")))
 }
 
-/// Rows that somebody holds. Those on disk are read as they are pulled.
+/// Rows that are held. Those on disk are read as they are pulled.
 pub fn held(pieces: Vec<Piece>) -> Batches {
     Box::new(pieces.into_iter().map(|piece| piece.load()))
 }

@@ -45,14 +45,14 @@ impl Pool {
         Ok(())
     }
 
-    /// Runs a job and waits for its result. The job runs to its end even if nobody waits any more.
+    /// Runs a job and waits for its result. The job runs to its end even if the caller does not wait any more.
     pub async fn run<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (sender, result) = oneshot::channel();
         self.spawn(move || {
-            // Nobody waits if the action was dropped: then the result goes with it.
+            // If the action was dropped, the result is dropped with it.
             drop(sender.send(caught(job)));
         })?;
         result.await.unwrap_or_else(|_| Err(cancelled()))

@@ -1,7 +1,7 @@
 //! Where the rows of one operation are put away: in memory while there is room, from then on on disk.
 //!
-//! What does not fit goes to disk at the moment it does not fit. Nothing that lies in memory is moved there later: which
-//! table will be read next is known to nobody, and a choice would be a guess.
+//! What does not fit goes to disk at the moment it does not fit. Nothing that is in memory is moved there later: which
+//! table will be read next is not known, and a choice would be a guess.
 
 use std::sync::{Arc, Mutex};
 

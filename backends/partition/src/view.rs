@@ -11,18 +11,18 @@ use crate::memory::Hold;
 use crate::piece::Piece;
 
 /// Rows that will be addressed by (batch, row), and where they were.
-pub struct Sources {
+pub struct Addressed {
     batches: Vec<RecordBatch>,
     rows: u64,
     origin: Origin,
 }
 
-/// Where rows were before they moved: only messages tell.
+/// Where rows were before they moved: for messages only.
 enum Origin {
     /// Number of each batch's first row, among the rows of all partitions.
     Counted(Vec<u64>, RowRanges),
-    /// Told by the rows themselves, batch by batch.
-    Told(Vec<Places>),
+    /// As the sender of each batch says.
+    Received(Vec<Places>),
 }
 
 /// Where the rows of a batch were.
@@ -52,7 +52,7 @@ pub(crate) fn describe_place(place: u64) -> String {
     format!("partition {}, row {}", place >> 40, place & ((1 << 40) - 1))
 }
 
-impl Sources {
+impl Addressed {
     /// The rows of all partitions, one after another, and the share of the budget to hold on to meanwhile.
     pub fn of(schema: &TableSchema, held: Held) -> Result<(Self, Hold)> {
         let partitions = RowRanges::from_counts(held.counts());
@@ -75,16 +75,16 @@ impl Sources {
     }
 
     /// Rows that came from elsewhere, in source order.
-    pub fn told(received: Vec<(RecordBatch, Places)>) -> Result<Self> {
-        let rows = received.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
-        let (batches, places) = received.into_iter().unzip();
-        Ok(Self { batches, rows: addressable(rows)?, origin: Origin::Told(places) })
+    pub fn received(batches_and_places: Vec<(RecordBatch, Places)>) -> Result<Self> {
+        let rows = batches_and_places.iter().map(|(batch, _)| batch.num_rows() as u64).sum();
+        let (batches, places) = batches_and_places.into_iter().unzip();
+        Ok(Self { batches, rows: addressable(rows)?, origin: Origin::Received(places) })
     }
 
     pub fn borrow(&self) -> View<'_> {
         let width = self.batches.first().map_or(0, RecordBatch::num_columns);
         let column = |i: usize| self.batches.iter().map(|batch| batch.column(i).as_ref()).collect();
-        View { sources: self, columns: (0..width).map(column).collect() }
+        View { rows: self, columns: (0..width).map(column).collect() }
     }
 }
 
@@ -101,32 +101,32 @@ fn addressable(rows: u64) -> Result<u64> {
 
 /// The same, column by column.
 pub struct View<'a> {
-    sources: &'a Sources,
+    rows: &'a Addressed,
     columns: Vec<Vec<&'a dyn Array>>,
 }
 
 impl<'a> View<'a> {
     pub fn rows(&self) -> u64 {
-        self.sources.rows
+        self.rows.rows
     }
 
     pub fn batches(&self) -> &'a [RecordBatch] {
-        &self.sources.batches
+        &self.rows.batches
     }
 
     pub fn keys(&self) -> Result<Vec<Keys<'a>>> {
-        self.sources.batches.iter().map(|batch| Keys::of(batch.column(0))).collect()
+        self.rows.batches.iter().map(|batch| Keys::of(batch.column(0))).collect()
     }
 
     /// For messages: where a row was before the exchange.
     pub fn describe(&self, (batch, row): (usize, usize)) -> String {
-        let place = match &self.sources.origin {
+        let place = match &self.rows.origin {
             Origin::Counted(firsts, ranges) => {
                 let number = firsts[batch] + row as u64;
                 let partition = ranges.partition_of(number).unwrap_or(0);
                 place(partition, number - ranges.range(partition).start)
             }
-            Origin::Told(places) => places[batch].of(row),
+            Origin::Received(places) => places[batch].of(row),
         };
         describe_place(place)
     }

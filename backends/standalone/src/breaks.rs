@@ -1,7 +1,7 @@
-//! Where a plan's pipelines break: at exchanges, and at nodes that stand twice.
+//! Where a plan's pipelines break: at exchanges, and at nodes that occur twice.
 //!
 //! A node that two others read is one piece of work, so its rows are held; all else is pulled through. What is read as it
-//! lies (scans, stored tables) is free to stand anywhere.
+//! is stored (scans, stored tables) is no break.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -6,17 +6,18 @@
 use std::collections::BTreeMap;
 
 use tributary_core::error::Result;
-use tributary_core::placement::nodes::{cores_per_node, heeds};
-use tributary_core::placement::{Books, CoreRequest, Draft, Placement, Terms};
+use tributary_core::placement::{CoreRequest, Placement};
+use tributary_placement::nodes::{cores_per_node, reads};
+use tributary_placement::{Books, Draft, Terms};
 
-/// Each core is a thread: more than this is a slip of the pen.
+/// Each core is a thread: more than this is taken for a typing mistake.
 const MAX_CORES: u32 = 4096;
 
 /// See [`tributary_core::computing::Engine::place`].
 pub(crate) fn place(request: &CoreRequest) -> Result<Placement> {
     let terms = Terms {
         engine: "standalone",
-        heeds: heeds(request),
+        reads: reads(request),
         most: MAX_CORES,
         site_cores: request.site_cores,
     };

@@ -1,7 +1,7 @@
-//! Rows on their way to a reader: slices are computed beside each other and ahead of it, by a bounded amount.
+//! Rows on their way to a reader: slices are computed next to each other and ahead of it, by a bounded amount.
 //!
 //! A job that is far enough ahead does not block its thread: it puts the pipeline down, and the reader has it
-//! taken up again. So a reader may be as slow as it likes, or feed another action of the same session.
+//! taken up again. So a reader may be slow, or feed another action of the same session.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -72,7 +72,7 @@ struct Flow {
     lane: Arc<Lane>,
 }
 
-/// What a flow's job and its reader share. Not the run: the reader must see the end only when the job has let go of all
+/// What a flow's job and its reader share. Not the run: the reader must see the end only when the job has dropped all
 /// rows.
 struct Lane {
     ahead_bytes: u64,

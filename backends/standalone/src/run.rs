@@ -103,7 +103,7 @@ impl Run {
         self.open(&self.root, slice)
     }
 
-    /// Whether somebody holds the plan's rows in memory already, so that they are not counted again.
+    /// Whether the plan's rows are held in memory already, so that they are not counted again.
     pub(crate) fn is_held(&self) -> bool {
         self.held(&self.root).is_some_and(|held| held.is_here())
     }
@@ -139,7 +139,7 @@ impl Run {
         }
     }
 
-    /// All rows of a node, pipelines run in parallel. Those that somebody else holds are not counted again.
+    /// All rows of a node, pipelines run in parallel. Those that are held already are not counted again.
     fn collect(&self, node: &Node) -> Result<Held> {
         if let Some(whole) = self.whole(node) {
             return Ok(whole.share(&self.state.memory));

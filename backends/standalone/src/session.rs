@@ -8,13 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use futures::{StreamExt, stream};
-use tributary_core::computing::{
-    Blob, BlobKind, BlobRef, Computing, End, Handle, RowStream, SessionSpec, check_put,
-};
+use tributary_core::computing::{Blob, BlobRef, Computing, End, Handle, RowStream, SessionSpec, check_put};
 use tributary_core::error::{Error, Result, ResultExt};
-use tributary_core::items::next_number;
 use tributary_core::kernel::Kernels;
 use tributary_core::layout::Layout;
 use tributary_core::plan::{EqualKeys, Plan};
@@ -24,6 +20,7 @@ use tributary_partition::batches::{Held, fit};
 use tributary_partition::cancel::{Cancel, wait};
 use tributary_partition::disk::Disk;
 use tributary_partition::exchange::{self, Known};
+use tributary_partition::items::next_number;
 use tributary_partition::pipeline::Slice;
 use tributary_partition::scope::Scope;
 use tributary_partition::shelf::{Collector, Shelf};
@@ -71,11 +68,12 @@ impl Computing for Session {
         self.0.hold(Arc::new(held.at(|| "put")?), schema, to)
     }
 
-    async fn put_blob(&self, bytes: Bytes, kind: BlobKind) -> Result<BlobRef> {
+    async fn put_blob(&self, blob: Blob) -> Result<BlobRef> {
         let _guard = self.0.actions.begin()?;
         let mut share = self.0.memory.hold();
-        share.grow(bytes.len() as u64)?;
-        let held = HeldBlob { blob: Blob::new(bytes, kind), _share: share };
+        share.grow(blob.bytes().len() as u64)?;
+        let kind = blob.kind();
+        let held = HeldBlob { blob, _share: share };
         self.0.items.hold_blob(next_number(), kind, Arc::new(held))
     }
 
@@ -174,8 +172,8 @@ async fn write_part(run: &Arc<Run>, writing: &Arc<Writing>, partition: u32) -> R
         .await
 }
 
-/// A table being written. What it left is removed unless it was committed, also when the action is dropped: by whoever
-/// lets go of it last.
+/// A table being written. What it left is removed unless it was committed, also when the action is dropped: by
+/// the last clone that is dropped.
 struct Writing {
     state: Arc<State>,
     write: Write,
@@ -213,7 +211,7 @@ impl Drop for Writing {
             return;
         }
         let (storage, write) = (self.state.storage.clone(), self.write.clone());
-        // A failure is left to the store's clean-up after crashes: nobody is here to be told.
+        // A failure is left to the store's clean-up after crashes: no caller waits here for an error.
         let remove = move || drop(wait(storage.abort(write)));
         if rayon::current_thread_index().is_some() {
             remove();

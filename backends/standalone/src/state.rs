@@ -1,10 +1,9 @@
-//! What the actions of a session share: what it holds, its threads, its memory, and which actions are under way.
+//! What the actions of a session share: what it holds, its threads, its memory, and which actions are in progress.
 
 use std::sync::Arc;
 
 use tributary_core::computing::{Blob, Handle, SessionSpec};
 use tributary_core::error::{Error, Result};
-use tributary_core::items::Items;
 use tributary_core::kernel::Kernels;
 use tributary_core::layout::Layout;
 use tributary_core::schema::TableSchema;
@@ -12,6 +11,7 @@ use tributary_core::storage::Storage;
 use tributary_partition::batches::Held;
 use tributary_partition::cancel::Actions;
 use tributary_partition::disk::Disk;
+use tributary_partition::items::Items;
 use tributary_partition::memory::{Hold, Memory};
 use tributary_partition::pool::Pool;
 

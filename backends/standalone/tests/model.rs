@@ -111,7 +111,7 @@ proptest! {
             } else {
                 let error = block_on(session.keep(&plan)).unwrap_err();
                 prop_assert_eq!(error.kind(), ErrorKind::InvalidInput);
-                prop_assert!(error.to_string().contains("a key stands twice, in partition"));
+                prop_assert!(error.to_string().contains("a key occurs twice, in partition"));
             }
         }
     }
@@ -163,7 +163,7 @@ proptest! {
         check(&session, &numbered, &expected(KeyType::UInt64, &sorted), Some(&sizes));
 
         if let Some((number, _)) = rows.first().copied() {
-            for (wrong, says) in [(number, "a row number stands twice"), (first + rows.len() as u64, "is not within")] {
+            for (wrong, says) in [(number, "a row number occurs twice"), (first + rows.len() as u64, "is not within")] {
                 let mut rows = rows.clone();
                 let last = rows.len() - 1;
                 rows[last].0 = wrong;

@@ -11,11 +11,10 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use bytes::Bytes;
 use futures::StreamExt;
 use futures::executor::block_on;
 use tributary_core::ErrorKind;
-use tributary_core::computing::{BlobKind, Computing, End};
+use tributary_core::computing::{Blob, Computing, End};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::Layout;
 use tributary_core::plan::{EqualKeys, JoinKind, Plan};
@@ -155,8 +154,8 @@ fn beyond_the_budget_is_refused_and_nothing_leaks() {
     assert_eq!(session.used_bytes(), held);
     let error = put(&session, UInt64, &numbers(100_000), 1000, Layout::Loose(4)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exhausted);
-    let blob = Bytes::from(vec![0; 2 * MIB as usize]);
-    assert_eq!(block_on(session.put_blob(blob, BlobKind::Plain)).unwrap_err().kind(), ErrorKind::Exhausted);
+    let blob = Blob::secret(vec![0; 2 * MIB as usize]);
+    assert_eq!(block_on(session.put_blob(blob)).unwrap_err().kind(), ErrorKind::Exhausted);
     drop((scan, mapped, keyed, handle));
     assert_eq!(session.used_bytes(), 0);
 }
@@ -236,7 +235,7 @@ fn another_sessions_table_or_blob_is_refused() {
     let error = support::collect(&two, &scan).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("session two was given a table of session one"), "{error}");
-    let blob = block_on(one.put_blob(Bytes::from_static(&[40]), BlobKind::Secret)).unwrap();
+    let blob = block_on(one.put_blob(Blob::secret(vec![40]))).unwrap();
     let call = KernelCall::map::<AddSecret>(&AddSecret(0)).unwrap().with_blob(blob);
     let plan = Plan::map(&scan, call.clone(), &kernels()).unwrap();
     assert_eq!(read(&one, &plan), ["0 40", "1 41", "2 42"]);
@@ -278,7 +277,7 @@ fn closing_cancels_frees_and_ends_the_threads() {
         block_on(session.keep(&scan)).unwrap_err(),
         support::collect(&session, &scan).unwrap_err(),
         put(&session, UInt64, &[], 1, Layout::Loose(1)).unwrap_err(),
-        block_on(session.put_blob(Bytes::new(), BlobKind::Plain)).unwrap_err(),
+        block_on(session.put_blob(Blob::secret(Vec::new()))).unwrap_err(),
         block_on(session.stored(&TableUri::new("memory://t").unwrap())).unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{error:?}");

@@ -191,8 +191,8 @@ fn check(program: &Program, cores: u64, memory_bytes: u64) -> std::result::Resul
         (Ok(found), Ok(expected)) => prop_assert_eq!(found, expected),
         (Err(found), Err(expected)) => {
             prop_assert_eq!(found.kind(), expected.kind());
-            prop_assert!(found.to_string().contains("stands twice, in partition"), "{}", found);
-            prop_assert!(expected.to_string().contains("stands twice, in partition"), "{}", expected);
+            prop_assert!(found.to_string().contains("occurs twice, in partition"), "{}", found);
+            prop_assert!(expected.to_string().contains("occurs twice, in partition"), "{}", expected);
         }
         (found, expected) => prop_assert!(false, "{:?}\nexpected\n{:?}", found, expected),
     }

@@ -16,12 +16,11 @@ use std::{env, fs, thread};
 use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray, UInt64Array};
 use arrow_schema::DataType;
 use arrow_select::concat::concat_batches;
-use bytes::Bytes;
 use futures::executor::block_on;
 use futures::{StreamExt, stream};
 use tempfile::TempDir;
 use tributary_core::ErrorKind;
-use tributary_core::computing::{BlobKind, Computing, End, Engine, EngineInfo, SessionSpec, Spills};
+use tributary_core::computing::{Blob, Computing, End, Engine, EngineInfo, SessionSpec, Spills};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::placement::CoreRequest;
@@ -220,7 +219,7 @@ fn a_key_or_number_twice_or_beyond_is_refused_with_its_place() {
         rows[one].0 = rows[other].0;
         let (first, last) = (one.min(other), one.max(other));
         let place = |row: usize| format!("in partition {}, row {}", row / 10_000, row % 10_000);
-        let says = format!("a key stands twice, {} and {}", place(first), place(last));
+        let says = format!("a key occurs twice, {} and {}", place(first), place(last));
         check(&rows, Layout::Keyed(4), &says);
     }
     let ranges = Layout::Rows(RowRanges::even(30_000, 4));
@@ -237,7 +236,7 @@ fn a_key_or_number_twice_or_beyond_is_refused_with_its_place() {
     )));
     let error = error.unwrap_err().to_string();
     assert!(
-        error.contains("a row number stands twice, in partition 0, row 11 and in partition 2, row 9000"),
+        error.contains("a row number occurs twice, in partition 0, row 11 and in partition 2, row 9000"),
         "{error}"
     );
     assert_eq!((engine.spilled_bytes(), tight.used_bytes()), (0, 0));
@@ -368,8 +367,7 @@ fn a_slow_reader_does_not_bring_a_table_back_to_memory() {
 fn parameters_stay_in_memory_and_are_refused_beyond() {
     let folder = TempDir::new().unwrap();
     let (engine, session) = open_spilling(folder.path(), "blobs", 2, MIB);
-    let blob =
-        |bytes: u64| block_on(session.put_blob(Bytes::from(vec![0; bytes as usize]), BlobKind::Secret));
+    let blob = |bytes: u64| block_on(session.put_blob(Blob::secret(vec![0; bytes as usize])));
     let held = blob(700 * KIB).unwrap();
     let error = blob(100 * KIB).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exhausted);

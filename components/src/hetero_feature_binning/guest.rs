@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use serde_json::json;
 use tributary_binning::encrypted::{
     DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, sum_schema,
 };
 use tributary_binning::model::{Binned, MetricsSummary};
 use tributary_binning::{BinCount, CountBins, CountParams, Cuts, FeatureMetrics};
-use tributary_core::computing::{BlobKind, BlobRef};
+use tributary_core::computing::{Blob, BlobRef};
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::ops::rows::{Comparison, Predicate, Value};
@@ -85,8 +84,8 @@ async fn send_labels(
     let measure = Measure { public_key: Some(public.clone()) };
     task.federation.push_message(&Slot::new("measure"), hosts, &measure).await?;
 
-    let secret = Bytes::copy_from_slice(key.to_bytes().expose());
-    let secret = task.computing.put_blob(secret, BlobKind::Secret).await?;
+    let secret = Blob::secret(key.to_bytes().expose().to_vec());
+    let secret = task.computing.put_blob(secret).await?;
     task.note(format!("encrypting {} labels", binning.table.count().await?));
     let params = EncryptParams { label: label.into(), public_key: public.clone() };
     let call = KernelCall::map::<EncryptLabels>(&params)?.with_blob(secret.clone());

@@ -19,7 +19,6 @@ mod host;
 
 use async_trait::async_trait;
 use serde_json::json;
-use tributary_core::computing::BlobKind;
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, Party, Result, Role, Table};
@@ -131,7 +130,7 @@ impl Masked {
         let column = input.schema().with_purpose(&Purpose::MatchId).map(|f| f.name.clone());
         let ids = input.select(column.clone())?.keep_rows().await?;
         task.note(format!("masking {} ids", ids.count().await?));
-        let blob = task.computing.put_blob(secret.to_blob(), BlobKind::Secret).await?;
+        let blob = task.computing.put_blob(secret.to_blob()).await?;
         let call = KernelCall::map::<MaskIds>(&MaskIdsParams { column })?.with_blob(blob);
         let points = ids.select(Vec::<String>::new())?.zip(&ids.map(call)?)?.rekey(POINT, Some(ID))?;
         let table = points.keyed(task.partitions())?.keep_rows().await;
@@ -153,7 +152,7 @@ impl Masked {
 /// Points of a peer masked again, one a row.
 async fn masked_again(task: &Task, points: &Table, secret: &Secret) -> Result<Table> {
     task.note(format!("masking {} points of a peer", points.count().await?));
-    let blob = task.computing.put_blob(secret.to_blob(), BlobKind::Secret).await?;
+    let blob = task.computing.put_blob(secret.to_blob()).await?;
     points.map(KernelCall::map::<MaskPoints>(&())?.with_blob(blob))?.keep().await
 }
 

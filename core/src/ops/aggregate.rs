@@ -18,7 +18,7 @@ use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::computing::Blob;
+use crate::blob::Blob;
 use crate::error::{Error, ErrorKind, Result};
 use crate::kernel::{Emit, FoldKernel, Keeps, PartContext};
 use crate::layout::Keys;
@@ -27,7 +27,7 @@ use crate::schema::{Field, KeyType, TableSchema};
 /// What to compute of a column. Missing values are passed over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Function {
-    /// Sum: integers become `Int64` or `UInt64` (`Exhausted` when it, or the sum so far, leaves 64 bits), floats `Float64`.
+    /// Sum: integers become `Int64` or `UInt64` (`Exhausted` when it, or the sum so far, does not fit 64 bits), floats `Float64`.
     Sum,
     /// Smallest, widened like a sum; a float that is not a number counts as larger than all others.
     Min,
@@ -229,7 +229,7 @@ fn fold_with<T: ArrowPrimitiveType>(
         let group = *group as usize;
         if column.is_valid(row) {
             values[group] = change(values[group], *value, seen[group])
-                .ok_or_else(|| Error::new(ErrorKind::Exhausted, "an integer sum leaves 64 bits"))?;
+                .ok_or_else(|| Error::new(ErrorKind::Exhausted, "an integer sum does not fit 64 bits"))?;
             seen[group] = true;
         }
     }

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 
-use crate::computing::Blob;
+use crate::blob::Blob;
 use crate::error::{Error, Result};
 use crate::kernel::{Keeps, MapKernel};
 use crate::schema::{Field, Key, KeyType, TableSchema};

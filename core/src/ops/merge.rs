@@ -7,7 +7,7 @@ use arrow_schema::DataType;
 use arrow_select::zip::zip;
 use serde::{Deserialize, Serialize};
 
-use crate::computing::Blob;
+use crate::blob::Blob;
 use crate::error::{Error, Result};
 use crate::kernel::{Keeps, MapKernel};
 use crate::plan::PRESENCE;

@@ -14,7 +14,7 @@ use arrow_select::filter::filter_record_batch;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::computing::Blob;
+use crate::blob::Blob;
 use crate::error::{Error, Result};
 use crate::kernel::{Emit, FoldKernel, Keeps, MapKernel, PartContext};
 use crate::layout::Keys;

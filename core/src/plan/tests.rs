@@ -266,7 +266,7 @@ fn a_plan_survives_its_encoding() {
     let bytes = Plan::encode(&plan).unwrap();
     let nodes = Plan::nodes(&plan);
     let decoded = Plan::decode(&bytes, &kernels()).unwrap();
-    assert_eq!(decoded.len(), nodes.len(), "a node that stands twice is still one");
+    assert_eq!(decoded.len(), nodes.len(), "a node that occurs twice is still one");
     for (node, decoded) in nodes.iter().zip(&decoded) {
         assert_eq!(format!("{node:?}"), format!("{decoded:?}"));
         assert_eq!((node.schema(), node.layout()), (decoded.schema(), decoded.layout()));

@@ -10,11 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{EqualKeys, JoinKind, Node, Op, Plan};
-use crate::computing::{Handle, PartSize, Release};
 use crate::error::{Error, ErrorKind, Result};
+use crate::handle::{Handle, Release};
 use crate::ids::SessionId;
 use crate::kernel::{KernelCall, Kernels};
 use crate::layout::Layout;
+use crate::rows::PartSize;
 use crate::schema::TableSchema;
 use crate::storage::StoredTable;
 

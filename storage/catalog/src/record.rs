@@ -1,11 +1,11 @@
 //! The site's record of a table that a store has.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use tributary_core::meta::{Expect, StorageMeta, TableRecord};
 use tributary_core::storage::{IfExists, Storage, StoredTable};
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
+use tributary_system::clock::now_ms;
 
 /// How often a record is written anew after somebody else wrote it in between.
 const TRIES: usize = 8;
@@ -77,8 +77,4 @@ async fn overwrite(
         }
     }
     Err(Error::new(ErrorKind::Conflict, "others change its record all the time"))
-}
-
-pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use tributary_core::meta::{Expect, StorageMeta, TableRecord};
 use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
-
-use crate::record::now_ms;
+use tributary_system::clock::now_ms;
 
 /// Gives a table another name, and gives its record.
 ///

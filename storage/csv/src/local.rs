@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
-use tributary_core::bound::Stamp;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_system::Stamp;
 
 /// Of the beginning and of the end of a file, the digest is taken of so many bytes.
 const END_BYTES: u64 = 64 << 10;

@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use tributary_core::bound::{BoundPart, FileFormat, Stamp};
+use tributary_core::bound::{BoundPart, FileFormat};
 use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::{Error, Result, TableSchema};
+use tributary_system::Stamp;
 
 use crate::batch::{BatchBuilder, Column};
 use crate::records::{Dialect, Quoting};

@@ -4,8 +4,8 @@
 //! is wrong with a row is told with file and line; since all rows were good when the file was bound, it means that the file changed.
 
 use arrow_array::RecordBatch;
-use tributary_core::suggest::quoted;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
+use tributary_suggest::quoted;
 
 use crate::NOT_TEXT;
 use crate::batch::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Misfit};

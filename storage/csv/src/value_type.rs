@@ -6,8 +6,8 @@ use std::str::FromStr;
 
 use arrow_schema::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
-use tributary_core::suggest::{quoted, suggestion};
 use tributary_core::{Error, Result};
+use tributary_suggest::{quoted, suggestion};
 
 use crate::value::{
     Kind, boolean, date, decimal, float32, has_exponent, integer, kind_of, timestamp, timestamp_utc,

@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_system::random;
 
 /// What to do with a file that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,9 +110,7 @@ struct Unfinished {
 impl Unfinished {
     fn create(target: &Path, if_exists: IfFileExists) -> Result<Self> {
         let name = target.file_name().ok_or_else(|| Error::invalid("expected the name of a file"))?;
-        let random = getrandom::u64()
-            .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let passing = format!(".{}.unfinished-{random:016x}", name.to_string_lossy());
+        let passing = format!(".{}.unfinished-{:016x}", name.to_string_lossy(), random::u64()?);
         let path = target.with_file_name(passing);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         Ok(Self { file, path, target: target.to_owned(), if_exists })

@@ -7,6 +7,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tributary_core::{Error, ErrorKind, Result};
+use tributary_system::random;
 use tributary_table::UNFINISHED;
 
 /// Tries to write into a folder that others remove, being empty, at the same time.
@@ -37,7 +38,7 @@ impl Unfinished {
         let folder = parent(&target)?;
         for _ in 0..TRIES {
             make_folder(folder)?;
-            let path = folder.join(format!("{UNFINISHED}{:016x}", random()?));
+            let path = folder.join(format!("{UNFINISHED}{:016x}", random::u64()?));
             match private_file(&path) {
                 Ok(file) => return Ok(Self { durable, file, path, target, root: root.to_owned() }),
                 Err(reason) if reason.kind() == io::ErrorKind::NotFound => {}
@@ -247,10 +248,6 @@ pub(crate) fn failed(operation: &str, path: &Path, reason: io::Error) -> Error {
         _ => "the disk refused; see the reason",
     };
     Error::new(kind, format!("{operation} {}: {advice}", path.display())).because(reason)
-}
-
-fn random() -> Result<u64> {
-    getrandom::u64().map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))
 }
 
 #[cfg(test)]

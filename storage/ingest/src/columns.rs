@@ -5,11 +5,13 @@ mod fit;
 use std::collections::HashSet;
 
 use arrow_schema::DataType;
+use data_encoding::HEXLOWER;
 use tributary_core::bound::MadeIds;
 use tributary_core::schema::Key;
 use tributary_core::{Error, Field, KeyType, Purpose, Result, TableSchema};
 use tributary_csv::ValueType;
 use tributary_document::{quoted, suggestion};
+use tributary_system::random;
 
 use crate::options::{ColumnOptions, SampleId, UploadOptions};
 
@@ -252,8 +254,8 @@ fn nulls(options: &UploadOptions, name: &str) -> Vec<String> {
 /// With 16 random bytes as hex: ids of two tables never meet.
 fn made_ids() -> Result<MadeIds> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes).map_err(|e| Error::bug(format!("no randomness for sample ids: {e}")))?;
-    Ok(MadeIds { prefix: bytes.iter().map(|byte| format!("{byte:02x}")).collect(), first: 0 })
+    random::fill(&mut bytes)?;
+    Ok(MadeIds { prefix: HEXLOWER.encode(&bytes), first: 0 })
 }
 
 #[cfg(test)]

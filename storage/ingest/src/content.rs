@@ -8,7 +8,6 @@ use arrow_array::{BooleanArray, RecordBatch};
 use arrow_select::filter::filter_record_batch;
 use tributary_core::bound::{BoundPart, MadeIds};
 use tributary_core::computing::RowStream;
-use tributary_core::meta::TableRecord;
 use tributary_core::{Error, Result, TableSchema};
 
 use crate::columns::KeySource;
@@ -71,7 +70,7 @@ pub(crate) fn shortened(value: &str) -> String {
 
 /// The rows of a batch as a preview shows them.
 pub(crate) fn shown(batch: RecordBatch) -> Result<Preview> {
-    let mut rows = TableRecord::preview_of(&[batch])?;
+    let mut rows = tributary_catalog::preview(&[batch])?;
     rows.iter_mut().flatten().flatten().for_each(|cell| *cell = shortened(cell));
     Ok(rows)
 }

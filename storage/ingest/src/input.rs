@@ -13,10 +13,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use tributary_core::bound::Stamp;
 use tributary_core::{Error, Result, ResultExt};
 use tributary_csv::Local;
 use tributary_parquet::{Source, has_parquet};
+use tributary_system::Stamp;
 
 use crate::options::UploadOptions;
 use crate::progress::Meter;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use tributary_core::bound::{BoundPart, FileFormat, Stamp};
+use tributary_core::bound::{BoundPart, FileFormat};
 use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::{Error, Layout, Result, TableSchema};
+use tributary_system::Stamp;
 
 use crate::files::Files;
 use crate::rows::Span;

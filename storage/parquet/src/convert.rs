@@ -7,6 +7,7 @@ use arrow_array::types::{Float32Type, Float64Type, TimestampMicrosecondType, Tim
 use arrow_array::{Array, ArrayRef, FixedSizeBinaryArray, PrimitiveArray, StringArray};
 use arrow_cast::cast::{CastOptions, cast_with_options};
 use arrow_schema::{ArrowError, DataType, TimeUnit};
+use data_encoding::HEXLOWER;
 
 /// A value that its new type cannot hold.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,12 +106,10 @@ fn not_whole(values: &ArrayRef) -> Vec<usize> {
 
 fn uuids(values: &FixedSizeBinaryArray) -> ArrayRef {
     let text = |bytes: &[u8]| {
-        let mut text = String::with_capacity(36);
-        for (i, byte) in bytes.iter().enumerate() {
-            if matches!(i, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            text.push_str(&format!("{byte:02x}"));
+        let mut text = HEXLOWER.encode(bytes);
+        // From the last on, so that those before keep their place.
+        for place in [20, 16, 12, 8] {
+            text.insert(place.min(text.len()), '-');
         }
         text
     };

@@ -11,6 +11,7 @@ use std::task::Poll;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, FieldRef, Schema};
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use futures::StreamExt;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::arrow::{ArrowWriter, add_encoded_arrow_schema_to_metadata};
@@ -148,7 +149,7 @@ pub fn digest_of(bytes: &[u8]) -> String {
 
 /// `sha256:` and the digest as hex.
 pub(crate) fn digest_text(digest: Sha256) -> String {
-    let hex: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = HEXLOWER.encode(&digest.finalize());
     format!("sha256:{hex}")
 }
 

@@ -5,8 +5,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tributary_core::bound::Stamp;
 use tributary_core::{Error, Field, Result, TableSchema};
+use tributary_system::Stamp;
 
 use crate::column::Column;
 use crate::folder::expand;

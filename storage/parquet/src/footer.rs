@@ -10,8 +10,8 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use sha2::{Digest, Sha256};
 
-use tributary_core::bound::Stamp;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_system::Stamp;
 
 use crate::column::Column;
 use crate::guard::{MAX_FOOTER_BYTES, check_footer, guarded};

@@ -23,7 +23,7 @@
 //! **Files are not trusted.** What the decoder believes is checked before it does (see `guard`): lengths, counts, depths,
 //! sizes of pages; a panic within it is caught. It reads page by page, so that memory is a page for each column, whatever
 //! the size of a row group. A file is recognised by size, time of change and digest of its footer
-//! ([`Stamp`](tributary_core::bound::Stamp)), and one that changed since is an error.
+//! ([`Stamp`](tributary_system::Stamp)), and one that changed since is an error.
 //!
 //! ```no_run
 //! use tributary_core::{KeyType, TableSchema};

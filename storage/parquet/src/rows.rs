@@ -9,8 +9,8 @@ use arrow_array::{Array, ArrayRef, RecordBatch};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 
-use tributary_core::bound::Stamp;
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableSchema};
+use tributary_system::Stamp;
 
 use crate::column::Column;
 use crate::convert::{self, can_become, convert};

@@ -238,7 +238,7 @@ fn a_file_that_changed_since_is_an_error() {
     restore();
     check(false); // other row groups
     let stamp = files.files()[0].stamp.clone();
-    assert_eq!(stamp.to_string().parse::<tributary_core::bound::Stamp>().unwrap(), stamp);
+    assert_eq!(stamp.to_string().parse::<tributary_system::Stamp>().unwrap(), stamp);
 }
 
 #[test]

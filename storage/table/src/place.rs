@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use tributary_core::storage::TableUri;
 use tributary_core::{Error, Result, TableName};
+use tributary_system::random;
 
 /// The folder of a table, relative to the store's base.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +91,7 @@ pub(crate) struct Attempt(String);
 
 impl Attempt {
     pub(crate) fn fresh() -> Result<Self> {
-        Ok(Self(format!("{:016x}{:016x}", random()?, random()?)))
+        Ok(Self(format!("{:016x}{:016x}", random::u64()?, random::u64()?)))
     }
 
     pub(crate) fn parse(text: &str) -> Result<Self> {
@@ -146,7 +147,7 @@ impl PartKind {
 /// A name for a file of a partition, new each time: a repeated write must not touch what an earlier one returned. Sorts
 /// by partition.
 pub(crate) fn fresh_part_file(partition: u32, kind: PartKind) -> Result<String> {
-    Ok(format!("part-{partition:05}-{:016x}{}", random()?, kind.ending()))
+    Ok(format!("part-{partition:05}-{:016x}{}", random::u64()?, kind.ending()))
 }
 
 /// `InvalidInput` unless [`fresh_part_file`] could have made it.
@@ -163,10 +164,6 @@ pub(crate) fn check_part_file(file: &str, partition: u32) -> Result<()> {
 
 fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn random() -> Result<u64> {
-    getrandom::u64().map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use tributary_core::Result;
 
 use super::canvas::{Point, width};
 use crate::operation::Operation;
-use crate::run::Report;
+use crate::run::Findings;
 use crate::units::grouped;
 
 pub(super) const TITLE: f64 = 22.0;
@@ -42,18 +42,18 @@ pub(super) struct PanelLayout {
 }
 
 impl PanelLayout {
-    fn of(report: &Report) -> Result<Self> {
-        let counts = (report.grid.cores().len(), report.grid.partitions().len());
+    fn of(findings: &Findings) -> Result<Self> {
+        let counts = (findings.grid.cores().len(), findings.grid.partitions().len());
         let numbers = |numbers: &[u32]| widest(numbers.iter().map(u32::to_string), LABEL);
-        let labels = numbers(report.grid.partitions())?;
-        let cell = (64.0f64.max(numbers(report.grid.cores())? + 12.0), 32.0);
+        let labels = numbers(findings.grid.partitions())?;
+        let cell = (64.0f64.max(numbers(findings.grid.cores())? + 12.0), 32.0);
         let cells = (24.0 + labels * OTHER_FONT + 8.0, HEADING + 16.0);
         let height = cell.1 * counts.1 as f64;
         let scale = (cells.0 + cell.0 * counts.0 as f64 + 18.0, cells.1);
         // Room for the scale's numbers and its unit.
         let bar = (14.0, height);
         let right = scale.0 + bar.0 + 6.0 + 50.0;
-        let heading = widest(report.grid.operations().iter().map(|o| heading(report, *o)), HEADING)?;
+        let heading = widest(findings.grid.operations().iter().map(|o| heading(findings, *o)), HEADING)?;
         let size = (right.max(cells.0 + heading * OTHER_FONT), cells.1 + height + 48.0);
         Ok(Self { cells, cell, counts, scale, bar, size })
     }
@@ -97,21 +97,21 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(report: &Report) -> Result<Self> {
+    pub(super) fn of(findings: &Findings) -> Result<Self> {
         let title = "Time by cores and partitions".to_string();
-        let subtitle = subtitle(report);
-        let repeat = report.grid.repeat();
+        let subtitle = subtitle(findings);
+        let repeat = findings.grid.repeat();
         let note = match repeat {
             1 => "One run after one to warm up. Colours are logarithmic, on a scale for each operation."
                 .to_string(),
             _ => format!("Median of {repeat} runs. Colours are logarithmic, on a scale for each operation."),
         };
-        let panel = PanelLayout::of(report)?;
+        let panel = PanelLayout::of(findings)?;
         let header = MARGIN + TITLE + 8.0 + SUBTITLE + 24.0;
-        let (panels, (across, down)) = place_panels(report.grid.operations(), panel.size, header);
+        let (panels, (across, down)) = place_panels(findings.grid.operations(), panel.size, header);
         let text = widest([title.clone()], TITLE)?.max(widest([subtitle.clone(), note.clone()], SUBTITLE)?);
         let right = across.max(MARGIN + text * OTHER_FONT);
-        let (legend, below) = place_legend(&words(report), down + 20.0, right)?;
+        let (legend, below) = place_legend(&words(findings), down + 20.0, right)?;
         let bottom = below + SUBTITLE + MARGIN;
         Ok(Self {
             size: ((right + MARGIN).ceil() as u32, bottom.ceil() as u32),
@@ -147,14 +147,14 @@ impl Layout {
 }
 
 /// Name of a panel.
-pub(super) fn heading(report: &Report, operation: Operation) -> String {
-    format!("{operation}, {} rows", grouped(operation.rows(report.grid.rows())))
+pub(super) fn heading(findings: &Findings, operation: Operation) -> String {
+    format!("{operation}, {} rows", grouped(operation.rows(findings.grid.rows())))
 }
 
-fn subtitle(report: &Report) -> String {
-    let cores = if report.site_cores == 1 { "core" } else { "cores" };
+fn subtitle(findings: &Findings) -> String {
+    let cores = if findings.site_cores == 1 { "core" } else { "cores" };
     let version = env!("CARGO_PKG_VERSION");
-    format!("engine {}, {} {cores} for jobs, tributary {version}", report.engine, report.site_cores)
+    format!("engine {}, {} {cores} for jobs, tributary {version}", findings.engine, findings.site_cores)
 }
 
 /// Corners of the panels, and the right and lower end of all.
@@ -171,17 +171,18 @@ fn place_panels(operations: &[Operation], (wide, high): Point, top: f64) -> (Vec
     (operations.iter().enumerate().map(|(i, operation)| (*operation, corner(i))).collect(), (across, down))
 }
 
-/// The words of the legend that this report needs.
-fn words(report: &Report) -> Vec<(Swatch, &'static str)> {
-    let default = report.default.is_some_and(|default| report.grid.cells().any(|cell| cell == default));
-    let placed = report.grid.cells().filter(|cell| report.unplaced.iter().all(|u| u.cell != *cell)).count();
+/// The words of the legend that these findings need.
+fn words(findings: &Findings) -> Vec<(Swatch, &'static str)> {
+    let default = findings.default.is_some_and(|default| findings.grid.cells().any(|cell| cell == default));
+    let placed =
+        findings.grid.cells().filter(|cell| findings.unplaced.iter().all(|u| u.cell != *cell)).count();
     let measured =
-        report.measurements.iter().filter(|m| report.grid.cells().any(|cell| cell == m.cell())).count();
+        findings.measurements.iter().filter(|m| findings.grid.cells().any(|cell| cell == m.cell())).count();
     let all = [
         (true, Swatch::Fastest, "fastest"),
         (default, Swatch::Default, "what a job gets that asks for nothing"),
-        (!report.unplaced.is_empty(), Swatch::NotPlaced, "cannot be placed here"),
-        (measured < placed * report.grid.operations().len(), Swatch::NotMeasured, "not measured"),
+        (!findings.unplaced.is_empty(), Swatch::NotPlaced, "cannot be placed here"),
+        (measured < placed * findings.grid.operations().len(), Swatch::NotMeasured, "not measured"),
     ];
     all.into_iter().filter(|(needed, ..)| *needed).map(|(_, swatch, word)| (swatch, word)).collect()
 }

@@ -14,7 +14,7 @@ use plotters::backend::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::drawing::IntoDrawingArea;
 use tributary_core::{Error, Result};
 
-use crate::run::Report;
+use crate::run::Findings;
 use canvas::{Canvas, DARK, PALE, Place, wrong};
 use layout::{Layout, SUBTITLE, Swatch, TITLE};
 
@@ -56,18 +56,18 @@ impl Format {
     }
 }
 
-/// A report to be drawn.
+/// Findings to be drawn.
 #[derive(Debug)]
 pub struct Picture<'a> {
-    report: &'a Report,
+    findings: &'a Findings,
     layout: Layout,
 }
 
 impl<'a> Picture<'a> {
     /// Lays it out.
-    pub fn of(report: &'a Report) -> Result<Self> {
+    pub fn of(findings: &'a Findings) -> Result<Self> {
         canvas::register_font()?;
-        Ok(Self { report, layout: Layout::of(report)? })
+        Ok(Self { findings, layout: Layout::of(findings)? })
     }
 
     /// Width and height in pixels.
@@ -101,7 +101,7 @@ impl<'a> Picture<'a> {
         canvas.text(&layout.title, TITLE, DARK, Place::LeftTop, layout.title_at)?;
         canvas.text(&layout.subtitle, SUBTITLE, PALE, Place::LeftTop, layout.subtitle_at)?;
         for (operation, corner) in &layout.panels {
-            panel::draw(&canvas, self.report, *operation, layout.panel, *corner)?;
+            panel::draw(&canvas, self.findings, *operation, layout.panel, *corner)?;
         }
         for (swatch, text, corner) in &layout.legend {
             panel::swatch(&canvas, *swatch, *corner)?;
@@ -127,12 +127,12 @@ fn png(pixels: &[u8], width: u32, height: u32) -> Result<Vec<u8>, png::EncodingE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::advice::tests::report;
+    use crate::advice::tests::findings;
     use crate::grid::{Cell, Grid, Options};
     use crate::operation::Operation;
     use crate::run::Unplaced;
 
-    fn sample() -> Report {
+    fn sample() -> Findings {
         let times: Vec<_> = Operation::ALL
             .into_iter()
             .flat_map(|operation| {
@@ -140,15 +140,17 @@ mod tests {
                 cells.map(|(cores, partitions, seconds)| (operation, cores, partitions, seconds))
             })
             .collect();
-        let mut report = report(&times);
-        report.unplaced.push(Unplaced { cell: Cell { cores: 1, partitions: 2 }, reason: "too many".into() });
-        report
+        let mut findings = findings(&times);
+        findings
+            .unplaced
+            .push(Unplaced { cell: Cell { cores: 1, partitions: 2 }, reason: "too many".into() });
+        findings
     }
 
     #[test]
     fn an_svg_is_whole_and_says_everything() {
-        let report = sample();
-        let picture = Picture::of(&report).unwrap();
+        let findings = sample();
+        let picture = Picture::of(&findings).unwrap();
         let text = String::from_utf8(picture.encode(Format::Svg).unwrap()).unwrap();
         let (width, height) = picture.size(Format::Svg);
         assert!(
@@ -170,8 +172,8 @@ mod tests {
 
     #[test]
     fn a_png_has_the_size_it_says_and_something_on_it() {
-        let report = sample();
-        let picture = Picture::of(&report).unwrap();
+        let findings = sample();
+        let picture = Picture::of(&findings).unwrap();
         let bytes = picture.encode(Format::Png).unwrap();
         let decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         let mut reader = decoder.read_info().unwrap();
@@ -193,8 +195,8 @@ mod tests {
     fn nothing_is_cut_off_whatever_the_grid() {
         let grids = [(1, 1, 1), (16, 16, 6), (1, 16, 2), (16, 1, 3), (2, 5, 6)];
         for (cores, partitions, operations) in grids {
-            let mut report = sample();
-            report.grid = Grid::new(Options {
+            let mut findings = sample();
+            findings.grid = Grid::new(Options {
                 cores: (1..=cores).collect(),
                 partitions: (1..=partitions).map(|n| n * 4096).collect(),
                 rows: 100_000_000_000,
@@ -202,12 +204,12 @@ mod tests {
                 operations: Operation::ALL[..operations].to_vec(),
             })
             .unwrap();
-            let layout = Layout::of(&report).unwrap();
+            let layout = Layout::of(&findings).unwrap();
             let (width, height) = (f64::from(layout.size.0), f64::from(layout.size.1));
             for (right, bottom) in layout.extents().unwrap() {
                 assert!(right <= width && bottom <= height, "{right} × {bottom} in {width} × {height}");
             }
-            Picture::of(&report).unwrap().encode(Format::Svg).unwrap();
+            Picture::of(&findings).unwrap().encode(Format::Svg).unwrap();
         }
     }
 

@@ -14,7 +14,7 @@ use crate::advice::fastest;
 use crate::grid::Cell;
 use crate::measurement::Measurement;
 use crate::operation::Operation;
-use crate::run::Report;
+use crate::run::Findings;
 use crate::text::NOT_PLACED;
 use crate::units::Unit;
 
@@ -51,34 +51,34 @@ impl Scale {
 
 pub(super) fn draw<B: DrawingBackend>(
     canvas: &Canvas<'_, B>,
-    report: &Report,
+    findings: &Findings,
     operation: Operation,
     layout: PanelLayout,
     corner: Point,
 ) -> Result<()> {
     let of = |part: Point| (corner.0 + part.0, corner.1 + part.1);
     let (begin, ends) = (of(layout.cells), (layout.counts.0 as f64, layout.counts.1 as f64));
-    canvas.text(&heading(report, operation), HEADING, DARK, Place::LeftTop, (begin.0, corner.1))?;
-    axes(canvas, report, layout, corner)?;
+    canvas.text(&heading(findings, operation), HEADING, DARK, Place::LeftTop, (begin.0, corner.1))?;
+    axes(canvas, findings, layout, corner)?;
     // A default outside of the grid has no place here.
     let shown =
-        |m: &&Measurement| m.operation == operation && report.grid.cells().any(|cell| cell == m.cell());
-    let measured: Vec<&Measurement> = report.measurements.iter().filter(shown).collect();
+        |m: &&Measurement| m.operation == operation && findings.grid.cells().any(|cell| cell == m.cell());
+    let measured: Vec<&Measurement> = findings.measurements.iter().filter(shown).collect();
     let Some(scale) = Scale::of(&measured) else {
-        return report.grid.cells().try_for_each(|cell| {
-            blank(canvas, report, cell, place(report, layout, begin, cell), layout.cell)
+        return findings.grid.cells().try_for_each(|cell| {
+            blank(canvas, findings, cell, place(findings, layout, begin, cell), layout.cell)
         });
     };
     let unit = Unit::of([scale.least, scale.most]);
     let best = fastest(measured.iter().copied(), operation).map(Measurement::cell);
-    for cell in report.grid.cells() {
-        let at = place(report, layout, begin, cell);
+    for cell in findings.grid.cells() {
+        let at = place(findings, layout, begin, cell);
         match measured.iter().find(|m| m.cell() == cell) {
-            None => blank(canvas, report, cell, at, layout.cell)?,
+            None => blank(canvas, findings, cell, at, layout.cell)?,
             Some(m) => {
                 let colour = scale.colour(m.seconds_median);
                 tile(canvas, at, layout.cell, colour)?;
-                if report.default == Some(cell) {
+                if findings.default == Some(cell) {
                     default_mark(canvas, at, layout.cell, ink(colour))?;
                 }
                 let middle = (at.0 + layout.cell.0 / 2.0, at.1 + layout.cell.1 / 2.0);
@@ -99,36 +99,36 @@ pub(super) fn draw<B: DrawingBackend>(
 }
 
 /// Upper left of a cell: cores to the right, partitions upwards.
-fn place(report: &Report, layout: PanelLayout, (x, y): Point, cell: Cell) -> Point {
-    let column = report.grid.cores().iter().position(|n| *n == cell.cores).unwrap_or(0);
-    let row = report.grid.partitions().iter().rev().position(|n| *n == cell.partitions).unwrap_or(0);
+fn place(findings: &Findings, layout: PanelLayout, (x, y): Point, cell: Cell) -> Point {
+    let column = findings.grid.cores().iter().position(|n| *n == cell.cores).unwrap_or(0);
+    let row = findings.grid.partitions().iter().rev().position(|n| *n == cell.partitions).unwrap_or(0);
     (x + column as f64 * layout.cell.0, y + row as f64 * layout.cell.1)
 }
 
 fn blank<B: DrawingBackend>(
     canvas: &Canvas<'_, B>,
-    report: &Report,
+    findings: &Findings,
     cell: Cell,
     at: Point,
     size: Point,
 ) -> Result<()> {
-    let refused = report.unplaced.iter().any(|u| u.cell == cell);
+    let refused = findings.unplaced.iter().any(|u| u.cell == cell);
     if refused { not_placed(canvas, at, size) } else { canvas.fill(at, size, WHITE) }
 }
 
 fn axes<B: DrawingBackend>(
     canvas: &Canvas<'_, B>,
-    report: &Report,
+    findings: &Findings,
     layout: PanelLayout,
     corner: Point,
 ) -> Result<()> {
     let (left, top) = (corner.0 + layout.cells.0, corner.1 + layout.cells.1);
     let (wide, high) = (layout.cell.0 * layout.counts.0 as f64, layout.cell.1 * layout.counts.1 as f64);
-    for (i, cores) in report.grid.cores().iter().enumerate() {
+    for (i, cores) in findings.grid.cores().iter().enumerate() {
         let middle = left + (i as f64 + 0.5) * layout.cell.0;
         canvas.text(&cores.to_string(), LABEL, DARK, Place::MiddleTop, (middle, top + high + 7.0))?;
     }
-    for (i, partitions) in report.grid.partitions().iter().rev().enumerate() {
+    for (i, partitions) in findings.grid.partitions().iter().rev().enumerate() {
         let middle = top + (i as f64 + 0.5) * layout.cell.1;
         canvas.text(&partitions.to_string(), LABEL, DARK, Place::RightMiddle, (left - 7.0, middle))?;
     }

@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::{FixedSizeBinaryArray, RecordBatch, UInt64Array};
 use arrow_buffer::Buffer;
 use serde::{Deserialize, Serialize};
-use tributary_core::computing::{Blob, BlobKind};
+use tributary_core::computing::Blob;
 use tributary_core::kernel::{Keeps, MapKernel, Repeats};
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 use tributary_paillier::{Additive, Decrypt, Encrypt, Integer, SecretKey};
@@ -16,13 +16,14 @@ use crate::count::{count_schema, events};
 use crate::features::number_column;
 
 fn secret_key(blobs: &[Blob], public: &[u8]) -> Result<SecretKey> {
-    let [Blob { bytes, kind: BlobKind::Secret }] = blobs else {
+    let [secret @ Blob::Secret(_)] = blobs else {
         return Err(Error::invalid(format!(
             "{} blobs, expected the secret key alone, as a secret one",
             blobs.len()
         )));
     };
-    let key = SecretKey::from_bytes(bytes).map_err(|e| corrupt("the secret key is not usable", e))?;
+    let key =
+        SecretKey::from_bytes(secret.bytes()).map_err(|e| corrupt("the secret key is not usable", e))?;
     if key.public().to_bytes() != public {
         return Err(Error::invalid("the secret key does not belong to the public one"));
     }

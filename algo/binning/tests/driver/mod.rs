@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::{ArrayRef, Float64Array, RecordBatch};
 use arrow_schema::DataType;
-use tributary_core::computing::{Blob, BlobKind};
+use tributary_core::computing::Blob;
 use tributary_core::kernel::{FoldKernel, Keeps, MapKernel, PartContext};
 use tributary_core::layout::Keys;
 use tributary_core::{Field, Result, TableSchema};
@@ -18,7 +18,7 @@ pub struct Parts {
 }
 
 pub fn secret(bytes: &[u8]) -> Blob {
-    Blob { bytes: bytes.to_vec().into(), kind: BlobKind::Secret }
+    Blob::secret(bytes.to_vec())
 }
 
 impl Parts {

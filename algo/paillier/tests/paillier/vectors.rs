@@ -69,7 +69,7 @@ fn number(hex: &str) -> Integer {
 }
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).expect("digits")).collect()
+    data_encoding::HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).expect("hexadecimal digits")
 }
 
 fn owner() -> SecretKey {

@@ -70,7 +70,7 @@ pub(crate) fn at_hashes(
     held(scope, parts, hold)
 }
 
-/// Rows that were cut, and may take a few bytes more than before, or were not counted because somebody else holds them.
+/// Rows that were cut, and may take a few bytes more than before, or were not counted because they are counted for another holder.
 fn held(scope: &Scope<'_>, parts: Vec<Vec<Piece>>, mut hold: Hold) -> Result<Held> {
     match hold.cover(parts.iter().flatten().map(Piece::bytes_here).sum()) {
         Ok(()) => return Ok(Held::new(parts, hold)),
@@ -107,7 +107,7 @@ pub(super) fn refuse_equal_neighbours(scope: &Scope<'_>, source: &Held) -> Resul
             if let Some(row) = if across { Some(0) } else { within } {
                 let row = first_row + row;
                 return Err(Error::invalid(format!(
-                    "a key stands twice, in partition {partition}, rows {} and {row}; combine the rows of each key \
+                    "a key occurs twice, in partition {partition}, rows {} and {row}; combine the rows of each key \
                      first",
                     row - 1
                 )));

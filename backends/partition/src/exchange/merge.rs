@@ -3,7 +3,7 @@
 //! What every run still has to give begins after the rows that are loaded of it. So all loaded rows below the least of the
 //! runs' last values can be sorted together at once, as integers and without looking at keys; comparing row by row
 //! takes several times as long. Only where rows of one value go on beyond what is loaded (a key with a large
-//! share of the table) do they pass key by key, run by run, as they lie: then they need no room either.
+//! share of the table) do they pass key by key, run by run, without sorting: then they need no room either.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::UInt64Type;
@@ -19,7 +19,7 @@ use crate::memory::Hold;
 use crate::piece::Piece;
 use crate::scope::Scope;
 use crate::shelf::{Collector, Shelf};
-use crate::view::{Places, Sources, describe_place};
+use crate::view::{Addressed, Places, describe_place};
 
 /// One run: the rows of `batch` from `at` on are loaded, and come before those of `pieces`.
 struct Run {
@@ -112,10 +112,10 @@ impl<'a> Merge<'a> {
             order.extend((run.at..*end).map(|row| entry(run.values[row], number, row)));
         }
         order.sort_unstable();
-        let told =
+        let loaded =
             self.runs.iter().map(|run| Ok((run.batch.clone(), Places::Each(places(&run.batch)?.clone()))));
-        let sources = Sources::told(told.collect::<Result<_>>()?)?;
-        let view = sources.borrow();
+        let rows = Addressed::received(loaded.collect::<Result<_>>()?)?;
+        let view = rows.borrow();
         settle_equals(&view, &view.keys()?, &mut order, self.by)?;
         for (run, end) in self.runs.iter_mut().zip(ends) {
             run.at = *end;
@@ -206,7 +206,7 @@ pub(crate) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// `partition` tells where the rows of a value go. If the shelf's table has no places, rows lose them.
+    /// `partition` says where the rows of a value go. If the shelf's table has no places, rows lose them.
     pub(crate) fn new(shelf: &'a Shelf<'a>, partition: &'a dyn Fn(u64) -> u32) -> Self {
         Self { shelf, partition, now: None, done: Vec::new() }
     }

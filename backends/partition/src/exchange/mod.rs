@@ -20,7 +20,7 @@ use crate::batches::Held;
 use crate::memory::Hold;
 use crate::scope::Scope;
 use crate::shelf::Shelf;
-use crate::view::Sources;
+use crate::view::Addressed;
 
 /// What is known of the rows before.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum Known {
     Unordered,
     /// `Keyed`, no key twice.
     Unique,
-    /// `Keyed`, equal keys beside each other.
+    /// `Keyed`, equal keys next to each other.
     Grouped,
 }
 
@@ -58,8 +58,8 @@ fn sort_by_key(scope: &Scope<'_>, source: Held, partitions: u32, equal: EqualKey
         return spilled::sort(scope, source, by);
     };
     let shelf = shelf_for(scope, &source);
-    let (sources, hold) = Sources::of(scope.schema, source)?;
-    sort::sorted(scope, &sources.borrow(), by, Spread::Everywhere, &shelf, hold)
+    let (rows, hold) = Addressed::of(scope.schema, source)?;
+    sort::sorted(scope, &rows.borrow(), by, Spread::Everywhere, &shelf, hold)
 }
 
 fn sort_by_number(scope: &Scope<'_>, source: Held, ranges: &RowRanges) -> Result<Held> {
@@ -74,8 +74,8 @@ fn sort_by_number(scope: &Scope<'_>, source: Held, ranges: &RowRanges) -> Result
         return cut::at_rows(scope, spilled::sort(scope, source, by)?, ranges);
     };
     let shelf = shelf_for(scope, &source);
-    let (sources, _hold) = Sources::of(scope.schema, source)?;
-    by_number(scope, &sources.borrow(), ranges, &shelf)
+    let (rows, _hold) = Addressed::of(scope.schema, source)?;
+    by_number(scope, &rows.borrow(), ranges, &shelf)
 }
 
 fn shelf_for<'a>(scope: &Scope<'a>, rows: &Held) -> Shelf<'a> {
@@ -97,7 +97,7 @@ fn room_beside(scope: &Scope<'_>, source: &Held, row_bytes: u64) -> Result<Optio
 /// One partition of rows that came from elsewhere, in source order: `partition` of `to`, which is `Keyed` or `Rows`.
 pub fn settle(
     scope: &Scope<'_>,
-    received: &Sources,
+    received: &Addressed,
     partition: u32,
     to: &Layout,
     equal: EqualKeys,

@@ -96,9 +96,9 @@ impl Order {
         let [one, other] = places;
         Error::invalid(match self {
             Self::Hash => format!(
-                "a key stands twice, in {one} and in {other}; make keys unique first, or combine the rows of each key"
+                "a key occurs twice, in {one} and in {other}; make keys unique first, or combine the rows of each key"
             ),
-            Self::Number { .. } => format!("a row number stands twice, in {one} and in {other}"),
+            Self::Number { .. } => format!("a row number occurs twice, in {one} and in {other}"),
         })
     }
 }

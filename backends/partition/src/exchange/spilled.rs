@@ -1,8 +1,8 @@
 //! Sorting more rows than memory holds.
 //!
 //! As many rows as fit are sorted in memory, as any others are, and go to disk: a run. Runs are cut at the same places
-//! into units, so that threads merge units beside each other. Each row carries its place in the source, which only
-//! messages tell: the source itself, in memory or on disk, is gone when the last run is made.
+//! into units, so that threads merge units next to each other. Each row carries its place in the source, for
+//! messages only: the source itself, in memory or on disk, is gone when the last run is made.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::memory::Hold;
 use crate::piece::Piece;
 use crate::scope::Scope;
 use crate::shelf::Shelf;
-use crate::view::{Places, Sources, describe_place, place};
+use crate::view::{Addressed, Places, describe_place, place};
 
 /// Units for each thread: they need not be equal for all cores to be busy.
 const UNITS_EACH: usize = 4;
@@ -105,11 +105,11 @@ fn make_runs(scope: &Scope<'_>, source: Held, by: By, row_bytes: u64) -> Result<
     let mut units = vec![Runs::new(); by.partitions as usize];
     for chunk in chunks {
         let freed = chunk.iter().map(|stretch| stretch.piece.bytes_here()).sum();
-        let sources = load(scope, chunk, by.order)?;
-        let (view, none) = (sources.borrow(), scope.memory.hold());
+        let rows = load(scope, chunk, by.order)?;
+        let (view, none) = (rows.borrow(), scope.memory.hold());
         let sorted = sort::sorted(scope, &view, by, Spread::Everywhere, &shelf, none)?;
         drop(view);
-        drop(sources);
+        drop(rows);
         hold.shrink(freed);
         for (unit, pieces) in units.iter_mut().zip(sorted.into_parts().0) {
             if !pieces.is_empty() {
@@ -152,7 +152,7 @@ fn chunks(parts: Vec<Vec<Piece>>, room: u64) -> Vec<Vec<Stretch>> {
 }
 
 /// The rows of a chunk, each with its place.
-fn load(scope: &Scope<'_>, chunk: Vec<Stretch>, order: Order) -> Result<Sources> {
+fn load(scope: &Scope<'_>, chunk: Vec<Stretch>, order: Order) -> Result<Addressed> {
     let load = |stretch: Stretch| {
         scope.cancel.check()?;
         let batch = stretch.piece.load()?;
@@ -166,7 +166,7 @@ fn load(scope: &Scope<'_>, chunk: Vec<Stretch>, order: Order) -> Result<Sources>
         Ok((wide_batch(scope.schema, columns, batch.num_rows())?, Places::Each(places)))
     };
     let loaded = chunk.into_par_iter().with_max_len(1).map(load).collect::<Result<Vec<_>>>()?;
-    Sources::told(loaded)
+    Addressed::received(loaded)
 }
 
 fn check_numbers(batch: &RecordBatch, first: u64, rows: u64, place: impl Fn(usize) -> String) -> Result<()> {

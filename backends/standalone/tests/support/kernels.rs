@@ -84,7 +84,7 @@ impl MapKernel for AddSecret {
     const KEEPS: Keeps = Keeps::Both;
 
     fn open(_: Self, _: &TableSchema, blobs: &[Blob]) -> Result<Self> {
-        Ok(Self(blobs[0].bytes[0]))
+        Ok(Self(blobs[0].bytes()[0]))
     }
     fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
         with_values(rows, values(rows).values().iter().map(|value| value + i64::from(self.0)))

@@ -51,14 +51,14 @@ pub async fn map_may_change_keys(fixture: Fixture) {
         .await;
 }
 
-pub async fn flat_map_gives_any_number_of_rows(fixture: Fixture) {
+pub async fn a_map_gives_any_number_of_rows(fixture: Fixture) {
     let explode = KernelCall::map::<Explode>(&Explode).unwrap();
     fixture
         .property(
             12,
             (any_rows(), any_key_type(), 1..8u32),
             async |session: Session, (rows, key_type, n): (Vec<Row>, KeyType, u32)| {
-                let table = loose(&session, key_type, &rows, n).await.flat_map(explode.clone()).unwrap();
+                let table = loose(&session, key_type, &rows, n).await.map(explode.clone()).unwrap();
                 let expected: Vec<Row> = rows.iter().flat_map(Explode::row).collect();
                 assert_eq!(collect(&table).await, expected);
                 assert_eq!(table.count().await.unwrap(), expected.len() as u64);
@@ -68,7 +68,7 @@ pub async fn flat_map_gives_any_number_of_rows(fixture: Fixture) {
         .await;
 }
 
-pub async fn apply_partitions_gives_nothing_for_an_empty_partition(fixture: Fixture) {
+pub async fn a_fold_gives_nothing_for_an_empty_partition(fixture: Fixture) {
     let last = KernelCall::fold::<LastKey>(&()).unwrap();
     fixture
         .everywhere(async |session, n| {
@@ -79,7 +79,7 @@ pub async fn apply_partitions_gives_nothing_for_an_empty_partition(fixture: Fixt
                     let sum: i64 = part.iter().map(|row| row.x).sum();
                     expected.extend(part.last().map(|row| (row.id, Some(sum))));
                 }
-                let applied = table.apply_partitions(last.clone()).unwrap();
+                let applied = table.map(last.clone()).unwrap();
                 let mut found = Vec::new();
                 for batch in applied.collect().await.unwrap() {
                     found.extend(model::ids(batch.column(0)).into_iter().zip(model::numbers(&batch, 1)));

@@ -12,7 +12,7 @@ use futures::future::Either;
 use futures::{StreamExt, future, stream};
 use tokio::time::timeout;
 
-use tributary_core::computing::{BlobKind, End, Spills};
+use tributary_core::computing::{Blob, End, Spills};
 use tributary_core::storage::{TableUri, WriteOptions};
 use tributary_core::{ErrorKind, KeyType, Layout, Result, Table};
 
@@ -111,7 +111,7 @@ async fn check_closed(session: &Session, table: &Table, uri: &TableUri) {
     let cancelled = ErrorKind::Cancelled;
     let put = Table::parallelize(session, &schema(KeyType::Utf8), vec![], Layout::Loose(1)).await;
     refused(put, cancelled);
-    refused(session.put_blob(Bytes::new(), BlobKind::Plain).await, cancelled);
+    refused(session.put_blob(Blob::Plain(Bytes::new())).await, cancelled);
     refused(session.keep(table.plan()).await, cancelled);
     refused(table.collect().await, cancelled);
     refused(table.save(uri, WriteOptions::default()).await, cancelled);
@@ -222,7 +222,7 @@ pub async fn put_tables_and_blobs_count_as_memory(fixture: Fixture) {
     let (tables, exchanges, blobs) =
         (spills != Spills::Nothing, spills == Spills::Rows, spills == Spills::Tables);
     let session = fixture.session_with(fixture.cores().few, MEMORY_BYTES).await;
-    let blob = |bytes: u64| session.put_blob(Bytes::from(vec![1; bytes as usize]), BlobKind::Secret);
+    let blob = |bytes: u64| session.put_blob(Blob::secret(vec![1; bytes as usize]));
     check_beyond(blobs, blob(MEMORY_BYTES + 1).await);
     for _ in 0..3 {
         let held = soon(&fixture, async || blob(MEMORY_BYTES * 6 / 10).await).await;
@@ -266,7 +266,7 @@ pub async fn rows_of_many_times_the_memory_are_moved_and_joined_or_refused(fixtu
             assert_eq!(collect(&loose.semi_join(&other).unwrap()).await, ordered);
             let one_key = Table::concat(&[other.clone(), other]).unwrap().keyed(n);
             let text = refused(one_key.unwrap().keep().await, ErrorKind::InvalidInput);
-            assert!(text.contains("a key stands twice, in partition"), "{text}");
+            assert!(text.contains("a key occurs twice, in partition"), "{text}");
         }
     }
 }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use tributary_core::computing::{BlobKind, BlobRef, Handle, Release};
+use tributary_core::computing::{Blob, BlobKind, BlobRef, Handle, Release};
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::plan::Plan;
 use tributary_core::storage::WriteOptions;
@@ -175,10 +173,10 @@ pub async fn blobs_of_another_session_are_refused(fixture: Fixture) {
     let (own, other) = (fixture.few_cores().await, fixture.few_cores().await);
     let table = loose(&own, KeyType::Utf8, &numbered(0..9), 2).await;
     let show = |blob| table.map(KernelCall::map::<ShowBlobs>(&()).unwrap().with_blob(blob)).unwrap();
-    let secret = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let secret = |text: &str| Blob::secret(text.as_bytes().to_vec());
     loose(&other, KeyType::Utf8, &numbered(0..9), 2).await;
-    let foreign = other.put_blob(secret("theirs"), BlobKind::Secret).await.unwrap();
-    let mine = own.put_blob(secret("mine"), BlobKind::Secret).await.unwrap();
+    let foreign = other.put_blob(secret("theirs")).await.unwrap();
+    let mine = own.put_blob(secret("mine")).await.unwrap();
     refused(show(foreign).keep().await, ErrorKind::InvalidInput);
     assert_eq!(show(mine).count().await.unwrap(), 9);
 }

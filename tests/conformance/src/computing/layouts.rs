@@ -168,8 +168,7 @@ pub async fn a_key_twice_is_refused_with_its_place_and_without_the_key(fixture: 
 }
 
 async fn tags(table: &Table) -> Vec<(u32, u32, Option<u64>)> {
-    let batches =
-        table.map_partitions(KernelCall::fold::<Tag>(&()).unwrap()).unwrap().collect().await.unwrap();
+    let batches = table.map(KernelCall::fold::<Tag>(&()).unwrap()).unwrap().collect().await.unwrap();
     let mut tags = Vec::new();
     for batch in &batches {
         let number = |column: usize, row| batch.column(column).as_primitive::<UInt32Type>().value(row);

@@ -273,8 +273,8 @@ macro_rules! computing_suite {
             [
                 map_values_keeps_rows_keys_and_layout,
                 map_may_change_keys,
-                flat_map_gives_any_number_of_rows,
-                apply_partitions_gives_nothing_for_an_empty_partition,
+                a_map_gives_any_number_of_rows,
+                a_fold_gives_nothing_for_an_empty_partition,
                 filter_keeps_the_rows_that_compare,
                 a_sampled_fraction_is_near_and_the_same_for_every_layout,
                 an_exact_sample_has_so_many_rows_and_the_same_for_every_layout,

@@ -71,7 +71,7 @@ impl Step {
                 comparison: Comparison::Lt,
                 value: Value::Int(*limit),
             }),
-            Self::Explode => table.flat_map(KernelCall::map::<Explode>(&Explode)?),
+            Self::Explode => table.map(KernelCall::map::<Explode>(&Explode)?),
             Self::Keyed(n) => table.keyed(*n),
             Self::Repartition(n) => table.repartition(*n),
             Self::Keep => table.keep().await,

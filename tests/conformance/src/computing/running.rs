@@ -6,7 +6,7 @@ use arrow_array::cast::AsArray;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, future, stream};
 
-use tributary_core::computing::{BlobKind, End};
+use tributary_core::computing::{Blob, BlobKind, End};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, KeyType, Layout, Table};
 
@@ -207,10 +207,11 @@ pub async fn put_refuses_batches_of_other_columns_and_passes_errors_on(fixture: 
 pub async fn blobs_reach_kernels_in_order(fixture: Fixture) {
     fixture
         .everywhere(async |session, n| {
-            let put = |text: &'static str, kind| session.put_blob(Bytes::from_static(text.as_bytes()), kind);
-            let edges = put("edges", BlobKind::Plain).await.unwrap();
-            let key = put("key", BlobKind::Secret).await.unwrap();
-            let empty = put("", BlobKind::Plain).await.unwrap();
+            let plain =
+                |text: &'static str| session.put_blob(Blob::Plain(Bytes::from_static(text.as_bytes())));
+            let edges = plain("edges").await.unwrap();
+            let key = session.put_blob(Blob::secret(b"key".to_vec())).await.unwrap();
+            let empty = plain("").await.unwrap();
             assert_eq!((edges.kind(), key.kind()), (BlobKind::Plain, BlobKind::Secret));
             let call = KernelCall::map::<ShowBlobs>(&()).unwrap();
             let call = call.with_blob(key).with_blob(empty).with_blob(edges.clone()).with_blob(edges);

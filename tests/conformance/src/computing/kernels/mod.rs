@@ -260,7 +260,7 @@ impl MapKernel for ShowBlobs {
     }
 
     fn open(_: (), input: &TableSchema, blobs: &[Blob]) -> Result<Self> {
-        let show = |blob: &Blob| format!("{:?}:{}", blob.kind, String::from_utf8_lossy(&blob.bytes));
+        let show = |blob: &Blob| format!("{:?}:{}", blob.kind(), String::from_utf8_lossy(blob.bytes()));
         let text: Vec<String> = blobs.iter().map(show).collect();
         Ok(Self(text.join(" "), Self::output(&(), input)?))
     }

@@ -1,13 +1,15 @@
-//! "Did you mean": the known name nearest to a wrong one. The only place that decides what near means.
+//! Help for a wrong name ("did you mean"), and text as messages show it. The only place that decides which names are near.
+
+#![warn(missing_docs)]
 
 use std::borrow::Cow;
 
-/// Longer names than this are nobody's slip of the finger; comparing them would only cost time.
+/// Longer names than this are no typing mistake; to compare them would only cost time.
 const LONGEST: usize = 64;
 /// More known names than this are not listed.
 const LISTED: usize = 12;
 
-/// The known name nearest to `name`, if one is near: up to a third of its letters differ, or one holds the other.
+/// The known name nearest to `name`, if one is near: up to a third of its characters differ, or one contains the other.
 /// Case and `-` against `_` do not count.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = folded(name);

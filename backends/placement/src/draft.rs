@@ -1,16 +1,17 @@
 //! A placement in the making: what the arithmetic of every engine does alike.
 //!
-//! An engine opens a [`Draft`] with the options that it heeds, decides how many cores work for a task, and finishes it.
+//! An engine opens a [`Draft`] with the options that it reads, decides how many cores work for a task, and finishes it.
 //! The draft reads options, says what has no effect, books cores, counts partitions and refuses what the site does not
 //! have. Booking is written once because the two front doors differ there and the engines do not.
 
 use std::collections::BTreeMap;
 
-use super::vocabulary::{known, why_without_effect};
-use super::{CoreRequest, Placement, Wish};
-use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::suggest::{quoted, suggestion};
+use tributary_core::error::{Error, Result};
+use tributary_core::layout::Layout;
+use tributary_core::placement::{CoreRequest, Placement, Wish};
+use tributary_suggest::{quoted, suggestion};
+
+use crate::vocabulary::{known, why_without_effect};
 
 /// Cores of a task, and of a job, that says nothing. FATE 1.5.0 gave that many to each node; 1.11 and 2 give them to the
 /// task, and so do we.
@@ -21,11 +22,11 @@ const DEFAULT_CORES: u64 = 4;
 pub struct Terms<'a> {
     /// The engine's name, as in `service_conf.yaml`.
     pub engine: &'a str,
-    /// The options that it heeds, by name.
-    pub heeds: &'a [&'a str],
-    /// A greater number of anything is a slip of the pen.
+    /// The options that it reads, by name.
+    pub reads: &'a [&'a str],
+    /// A greater number of anything is taken for a typing mistake.
     pub most: u32,
-    /// Cores of the site for this engine; if nobody knows, nothing is refused.
+    /// Cores of the site for this engine; if unknown, nothing is refused.
     pub site_cores: Option<u64>,
 }
 
@@ -48,11 +49,11 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Sorts the request's options into those heeded, those of other engines, which become notes, and unknown ones:
+    /// Sorts the request's options into those read, those of other engines, which become notes, and unknown ones:
     /// `InvalidInput` that names all of them.
     pub fn new(request: &'a CoreRequest, terms: Terms<'a>) -> Result<Self> {
         let (mut notes, mut unknown) = (Vec::new(), Vec::new());
-        for name in request.options.keys().map(String::as_str).filter(|name| !terms.heeds.contains(name)) {
+        for name in request.options.keys().map(String::as_str).filter(|name| !terms.reads.contains(name)) {
             match why_without_effect(name) {
                 Some(why) => {
                     notes.push(format!("option {name} has no effect on engine {} here: {why}", terms.engine));
@@ -71,7 +72,7 @@ impl<'a> Draft<'a> {
         self.request
     }
 
-    /// Cores when nobody asks for any. A small site gives what it has: only a wish is refused.
+    /// Cores where the job asks for none. A small site gives what it has: only a wish is refused.
     pub fn default_cores(&self) -> u32 {
         DEFAULT_CORES.min(self.terms.site_cores.unwrap_or(DEFAULT_CORES)).max(1) as u32
     }
@@ -174,7 +175,7 @@ impl<'a> Draft<'a> {
 
     /// Where the wishes for cores are written.
     fn wishes(&self) -> String {
-        let options = self.terms.heeds.join(" or ");
+        let options = self.terms.reads.join(" or ");
         match self.request.wish {
             Wish::Dag { .. } => format!("dag.conf.cores or engine_run ({options})"),
             Wish::RuntimeConf { .. } => format!("task_cores, task_parallelism or {options}"),
@@ -199,19 +200,19 @@ fn in_range(name: &str, number: u64, most: u32) -> Result<u32> {
 }
 
 fn unknown_option(name: &str, terms: Terms<'_>) -> String {
-    let names: Vec<&str> = terms.heeds.iter().copied().chain(known()).collect();
+    let names: Vec<&str> = terms.reads.iter().copied().chain(known()).collect();
     let near = suggestion(name, names);
-    let help = near.unwrap_or_else(|| format!("engine {} heeds {}", terms.engine, terms.heeds.join(" and ")));
+    let help = near.unwrap_or_else(|| format!("engine {} reads {}", terms.engine, terms.reads.join(" and ")));
     format!("unknown option {} ({help})", quoted(name))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ids::Role;
+    use tributary_core::ids::Role;
 
     const TERMS: Terms<'_> =
-        Terms { engine: "spark", heeds: &["executor-cores"], most: 100, site_cores: Some(8) };
+        Terms { engine: "spark", reads: &["executor-cores"], most: 100, site_cores: Some(8) };
 
     fn with_option(name: &str, value: &str) -> CoreRequest {
         CoreRequest { options: [(name.to_owned(), value.to_owned())].into(), ..CoreRequest::default() }
@@ -220,13 +221,13 @@ mod tests {
     #[test]
     fn an_option_of_another_engine_is_noted_and_an_unknown_one_refused() {
         let note = |name| Draft::new(&with_option(name, "secret"), TERMS).unwrap().notes.concat();
-        for name in known().filter(|name| !TERMS.heeds.contains(name)) {
+        for name in known().filter(|name| !TERMS.reads.contains(name)) {
             assert!(
                 note(name).starts_with(&format!("option {name} has no effect on engine spark")),
                 "{}",
                 note(name)
             );
-            assert!(!note(name).contains("secret"), "the value is nobody's business");
+            assert!(!note(name).contains("secret"), "the value is not shown");
         }
         assert_eq!(note("executor-cores"), "");
         let refused = |name| Draft::new(&with_option(name, "1"), TERMS).unwrap_err().to_string();
@@ -238,7 +239,7 @@ mod tests {
             refused("exector-memory"),
             r#"unknown option "exector-memory" (did you mean "executor-memory"?)"#
         );
-        assert_eq!(refused("pace"), r#"unknown option "pace" (engine spark heeds executor-cores)"#);
+        assert_eq!(refused("pace"), r#"unknown option "pace" (engine spark reads executor-cores)"#);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Options that FATE's engines know, and why one of them has no effect on an engine that does not heed it.
+//! Options that FATE's engines know, and why one of them has no effect on an engine that does not read it.
 //!
 //! Every engine needs the words of the others: a job says `engine_run` once for parties whose engines differ, so a word
 //! of another engine is no mistake, while a word that no engine knows is one. The lists are those of spark-submit and of
@@ -43,12 +43,12 @@ const EGGROLL: &[&str] = &[
     "eggroll.session.use.resource.dispatch",
 ];
 
-/// Why an option that some engine knows has no effect on one that does not heed it; none for an unknown option.
-pub(super) fn why_without_effect(option: &str) -> Option<&'static str> {
+/// Why an option that some engine knows has no effect on one that does not read it; none for an unknown option.
+pub(crate) fn why_without_effect(option: &str) -> Option<&'static str> {
     GROUPS.iter().find(|(_, names)| names.contains(&option)).map(|(why, _)| *why)
 }
 
 /// Every option that some engine knows.
-pub(super) fn known<'a>() -> impl Iterator<Item = &'a str> {
+pub(crate) fn known<'a>() -> impl Iterator<Item = &'a str> {
     GROUPS.iter().flat_map(|(_, names)| names.iter().copied())
 }

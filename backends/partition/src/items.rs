@@ -1,4 +1,4 @@
-//! For engines: what a session holds under numbers, kept tables and blobs, until the last handle on them goes.
+//! What a session holds under numbers, kept tables and blobs, until the last handle on them goes.
 //!
 //! Rows and blobs are of the engine's own types. Freeing them outside of the lock matters: to unmap a large table takes its
 //! time, and to remove a file may wait for a store.
@@ -6,13 +6,15 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::computing::{BlobKind, BlobRef, Handle, PartSize, Release};
-use crate::error::{Error, ErrorKind, Result};
-use crate::ids::SessionId;
-use crate::layout::Layout;
-use crate::schema::TableSchema;
+use tributary_core::computing::{BlobKind, BlobRef, Handle, PartSize, Release};
+use tributary_core::error::{Error, ErrorKind, Result};
+use tributary_core::ids::SessionId;
+use tributary_core::layout::Layout;
+use tributary_core::schema::TableSchema;
+
+use crate::cancel::lock;
 
 /// One count for all sessions of the process: a blob's reference names no session, so that a number which meant one
 /// thing here and another there could hand a kernel the wrong secret.
@@ -69,7 +71,7 @@ impl<R: Send + Sync + 'static, B: Send + Sync + 'static> Items<R, B> {
                 handle.session()
             )));
         }
-        match self.lock().as_ref().ok_or_else(closed)?.get(&handle.number()) {
+        match lock(&self.held).as_ref().ok_or_else(closed)?.get(&handle.number()) {
             Some(Item::Rows(rows)) => Ok(rows.clone()),
             _ => Err(Error::invalid(format!("session {session} holds no table #{}", handle.number()))),
         }
@@ -77,7 +79,7 @@ impl<R: Send + Sync + 'static, B: Send + Sync + 'static> Items<R, B> {
 
     /// What a reference stands for; `InvalidInput` unless this session holds it, as what it says it is.
     pub fn blob(&self, blob: &BlobRef) -> Result<Arc<B>> {
-        match self.lock().as_ref().ok_or_else(closed)?.get(&blob.number()) {
+        match lock(&self.held).as_ref().ok_or_else(closed)?.get(&blob.number()) {
             Some(Item::Blob(kind, found)) if *kind == blob.kind() => Ok(found.clone()),
             _ => {
                 Err(Error::invalid(format!("session {} holds no {blob:?}; put it here first", self.session)))
@@ -87,12 +89,12 @@ impl<R: Send + Sync + 'static, B: Send + Sync + 'static> Items<R, B> {
 
     /// Frees everything, for good.
     pub fn close(&self) {
-        let held = self.lock().take();
+        let held = lock(&self.held).take();
         drop(held);
     }
 
     fn add(&self, number: u64, item: Item<R, B>) -> Result<()> {
-        match self.lock().as_mut() {
+        match lock(&self.held).as_mut() {
             Some(items) => drop(items.insert(number, item)),
             None => return Err(closed()),
         }
@@ -100,22 +102,16 @@ impl<R: Send + Sync + 'static, B: Send + Sync + 'static> Items<R, B> {
     }
 }
 
-impl<R, B> Items<R, B> {
-    fn lock(&self) -> MutexGuard<'_, Option<HashMap<u64, Item<R, B>>>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl<R: Send + Sync, B: Send + Sync> Release for Items<R, B> {
     fn release(&self, number: u64) {
-        let item = self.lock().as_mut().and_then(|items| items.remove(&number));
+        let item = lock(&self.held).as_mut().and_then(|items| items.remove(&number));
         drop(item);
     }
 }
 
 impl<R, B> fmt::Debug for Items<R, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.lock().as_ref().map_or(0, HashMap::len);
+        let held = lock(&self.held).as_ref().map_or(0, HashMap::len);
         write!(f, "{held} items of session {}", self.session)
     }
 }
@@ -126,7 +122,7 @@ fn closed() -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::schema::KeyType;
+    use tributary_core::schema::KeyType;
 
     use super::*;
 

@@ -1,9 +1,10 @@
 //! FATE's arithmetic for engines whose every task works on all nodes alike: EggRoll, and its standalone engine, which is
 //! one node.
 
-use super::draft::Draft;
-use super::{CoreRequest, Wish};
-use crate::error::{Error, Result};
+use tributary_core::error::{Error, Result};
+use tributary_core::placement::{CoreRequest, Wish};
+
+use crate::draft::Draft;
 
 /// Cores of a task on all nodes together; an option of the DAG only.
 pub const CORES: &str = "cores";
@@ -11,7 +12,7 @@ pub const CORES: &str = "cores";
 pub const PER_NODE: &str = "eggroll.session.processors.per.node";
 
 /// The options that count for a request.
-pub fn heeds(request: &CoreRequest) -> &'static [&'static str] {
+pub fn reads(request: &CoreRequest) -> &'static [&'static str] {
     match request.wish {
         Wish::Dag { .. } => &[CORES, PER_NODE],
         Wish::RuntimeConf { .. } => &[PER_NODE],
@@ -49,7 +50,7 @@ fn dag(draft: &mut Draft<'_>, split: &Split) -> Result<(u32, String)> {
     Ok(match (draft.request().is_arbiter(), each, all) {
         (true, ..) => arbiter(),
         (_, Some(each), _) => (each, format!("{PER_NODE} is {each}")),
-        (_, None, Some(all)) => split.told(all, format!("engine_run.{CORES} is {all}")),
+        (_, None, Some(all)) => split.explained(all, format!("engine_run.{CORES} is {all}")),
         (_, None, None) => default(draft, split),
     })
 }
@@ -64,7 +65,7 @@ fn runtime_conf(draft: &mut Draft<'_>, split: &Split, task_cores: Option<u64>) -
     Ok(match (each, draft.request().is_arbiter(), all) {
         (Some(each), ..) => (each, format!("{PER_NODE} is {each}")),
         (None, true, _) => arbiter(),
-        (None, false, Some(all)) => split.told(all, format!("task_cores is {all}")),
+        (None, false, Some(all)) => split.explained(all, format!("task_cores is {all}")),
         (None, false, None) => default(draft, split),
     })
 }
@@ -75,7 +76,7 @@ fn arbiter() -> (u32, String) {
 
 fn default(draft: &Draft<'_>, split: &Split) -> (u32, String) {
     let cores = draft.default_cores();
-    split.told(cores, format!("{cores} is the default, at most what the site has"))
+    split.explained(cores, format!("{cores} is the default, at most what the site has"))
 }
 
 struct Split {
@@ -87,7 +88,7 @@ impl Split {
         (cores / self.nodes).max(1)
     }
 
-    fn told(&self, cores: u32, why: String) -> (u32, String) {
+    fn explained(&self, cores: u32, why: String) -> (u32, String) {
         let uneven = match cores {
             _ if cores < self.nodes => ", and every node gives at least one",
             _ if !cores.is_multiple_of(self.nodes) => ", rounded down to the same on every node",

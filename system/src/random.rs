@@ -1,0 +1,22 @@
+//! The operating system's randomness, for keys and for names that must not meet.
+
+use tributary_core::{Error, ErrorKind, Result};
+
+/// Fills `bytes`. Errors: `Io` if the system has no randomness, here and below.
+pub fn fill(bytes: &mut [u8]) -> Result<()> {
+    getrandom::fill(bytes).map_err(refused)
+}
+
+/// A random number of 64 bits.
+pub fn u64() -> Result<u64> {
+    getrandom::u64().map_err(refused)
+}
+
+/// A random number of 32 bits.
+pub fn u32() -> Result<u32> {
+    getrandom::u32().map_err(refused)
+}
+
+fn refused(reason: getrandom::Error) -> Error {
+    Error::new(ErrorKind::Io, "the operating system gives no randomness").because(reason.to_string())
+}
