@@ -164,11 +164,7 @@ impl Home {
         parties: usize,
     ) -> Result<tributary_standalone::Standalone> {
         let folder = self.folder.join(settings.text(keys::SPILL_FOLDER)?);
-        let limit = match settings.number(keys::SPILL_LIMIT)? {
-            // A folder that cannot be asked cannot be written to either: the first row that goes there says why.
-            0 => free_bytes(&folder).unwrap_or(0) / 2 / parties.max(1) as u64,
-            limit => limit,
-        };
+        let limit = spill_limit(settings.number(keys::SPILL_LIMIT)?, &folder, parties);
         let engine = tributary_standalone::Standalone::new(self.components.kernels(), storage.clone());
         Ok(engine.spilling_to(folder, limit))
     }
@@ -178,6 +174,16 @@ fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {
     match settings.text(keys::STORAGE)? {
         "file" | "standalone" => Ok(tributary_file::storage(&home.join(settings.text(keys::TABLES)?))?),
         other => Err(Error::bug(format!("storage engine {other} is declared, but not built"))),
+    }
+}
+
+/// Bytes that the tasks of one party may write to a folder. By default the parties of this process share half of what is free.
+#[cfg(feature = "standalone")]
+fn spill_limit(given: u64, folder: &Path, parties: usize) -> u64 {
+    match given {
+        // A folder that cannot be asked cannot be written to either: the first row that goes there says why.
+        0 => free_bytes(folder).unwrap_or(0) / 2 / parties.max(1) as u64,
+        given => given,
     }
 }
 
@@ -204,4 +210,20 @@ fn machine_memory() -> Option<u64> {
     let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+#[cfg(all(test, feature = "standalone"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_on_disk_have_a_limit_unless_one_is_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let free = free_bytes(folder.path()).unwrap();
+        let (one, four) = (spill_limit(0, folder.path(), 1), spill_limit(0, folder.path(), 4));
+        // Others write to the disk meanwhile.
+        assert!(one > 0 && one < free / 4 * 3, "{one} of {free}");
+        assert!(four > 0 && four < one, "{four} and {one}");
+        assert_eq!(spill_limit(7, folder.path(), 4), 7);
+    }
 }
