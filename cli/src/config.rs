@@ -6,13 +6,13 @@ use tributary_runtime::Home;
 
 use crate::args::Config;
 use crate::exit::Failure;
-use crate::{render, table};
+use crate::render;
 
 pub(crate) fn run(home: &Home, command: &Config) -> Result<ExitCode, Failure> {
     match command {
         Config::Reference => render::line(tributary_runtime::reference::page().trim_end())?,
         Config::Show { party, json } => {
-            let settings = home.party_settings(&table::party(home, party)?)?;
+            let settings = home.party_settings(&tributary_service::party(home, party.party.as_deref())?)?;
             let values: Vec<_> = settings.iter().collect();
             if *json {
                 let map = values.iter().map(|(name, s)| (name.to_string(), s.value.clone().into()));

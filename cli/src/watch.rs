@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tributary_component::Level;
 use tributary_flow::event::{Event, Report, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
+use tributary_flow::status::Status;
 
 use crate::render;
 
@@ -21,7 +23,7 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
             }
         }),
         (false, true) => Arc::new(|event| match event {
-            Event::TaskNote { text, .. } if text.starts_with("warning:") => plain(event),
+            Event::TaskNote { level: Level::Warning | Level::Error, .. } => plain(event),
             Event::JobStarted { notes, .. } => tell(notes),
             _ => {}
         }),
@@ -45,7 +47,11 @@ fn plain(event: &Event) {
                 placement.cores, placement.partitions
             ));
         }
-        Event::TaskNote { task, party, text } => render::note(format!("{task} {party}: {text}")),
+        Event::TaskNote { task, party, level, text } => {
+            let warning = if *level == Level::Info { "" } else { "warning: " };
+            render::note(format!("{task} {party}: {warning}{text}"));
+        }
+        Event::TaskMetric { .. } => {}
         Event::TaskEnded(report) => {
             render::note(format!("{} {}: {}", report.task, report.party, ending(report)))
         }
@@ -91,11 +97,12 @@ fn bars() -> Watcher {
                     waiting.finish_and_clear();
                 }
             }
-            Event::TaskNote { task, party, text } => drop(line(of(task, party), text.clone())),
+            Event::TaskNote { task, party, text, .. } => drop(line(of(task, party), text.clone())),
             Event::TaskEnded(report) => line(of(&report.task, &report.party), ending(report)).abandon(),
             Event::TaskRetried { task, error, .. } => {
                 drop(line(task.clone(), format!("again, because {error}")))
             }
+            Event::TaskMetric { .. } => {}
             Event::JobStarted { notes, .. } => tell(notes),
             Event::JobEnded(_) => {
                 lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);
@@ -136,7 +143,7 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
         (Outcome::Success, _) => {
             render::line(format!("\njob {} done in {time}", report.job))?;
             match report.tasks.iter().any(|task| !task.models.is_empty()) {
-                true => render::line(format!("models: {}#{}", report.model_id, report.model_version)),
+                true => render::line(format!("models: {}", report.model)),
                 false => Ok(()),
             }
         }
@@ -147,6 +154,8 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
             render::line(format!("  cause {}", render::plain(&failure.cause)))?;
             render::line(format!("  log   {}", failure.log))
         }
-        (_, None) => render::line(format!("\njob {} {} after {time}", report.job, report.outcome.as_str())),
+        (_, None) => {
+            render::line(format!("\njob {} {} after {time}", report.job, Status::from(report.outcome)))
+        }
     }
 }

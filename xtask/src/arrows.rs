@@ -33,8 +33,9 @@ const ARROWS: &[(&str, &[&str])] = &[
         "runtime",
         &["core", "document", "component", "components", "standalone", "ballista", "file", "meta", "memory"],
     ),
+    ("service", &["core", "catalog", "component", "document", "flow", "runtime"]),
     ("tune", &["core", "component", "psi"]),
-    ("cli", &["core", "document", "catalog", "component", "export", "flow", "ingest", "runtime", "tune"]),
+    ("cli", &["core", "document", "component", "export", "flow", "ingest", "runtime", "service", "tune"]),
     ("conformance", &["core"]),
     ("bench", &["core", "ballista"]),
 ];

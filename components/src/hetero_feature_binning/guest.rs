@@ -76,7 +76,7 @@ async fn send_labels(
     hosts: &[Party],
 ) -> Result<(Vec<u8>, BlobRef)> {
     if binning.key.is_weak() {
-        task.note(format!("warning: a key of {} is weak; use 2048", binning.key));
+        task.warn(format!("a key of {} is weak; use 2048", binning.key));
     }
     task.note(format!("making a key of {}", binning.key));
     let key = SecretKey::generate(binning.key, &mut rand::rng())

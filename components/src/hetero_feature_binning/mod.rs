@@ -196,7 +196,7 @@ async fn train(task: &Task) -> Result<Outputs> {
 
 async fn predict(task: &Task) -> Result<Outputs> {
     let parameters: PredictParameters = task.parameters()?;
-    let (model, meta) = read_model(task.model("input_model")?)?;
+    let (model, meta) = read_model(task.json_model("input_model")?)?;
     let table = task.table("test_data")?;
     let cuts = model.cuts().map(|(column, cuts)| CutColumn { column: column.into(), cuts: cuts.clone() });
     let cuts: Vec<CutColumn> = cuts.collect();

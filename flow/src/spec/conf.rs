@@ -69,6 +69,19 @@ pub struct ModelRef {
     pub model_version: String,
 }
 
+impl ModelRef {
+    /// The models of this name and version.
+    pub fn new(model_id: impl Into<String>, model_version: impl Into<String>) -> Self {
+        Self { model_id: model_id.into(), model_version: model_version.into() }
+    }
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.model_id, self.model_version)
+    }
+}
+
 /// How states of tasks reach the scheduler.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
