@@ -18,9 +18,6 @@ use crate::exit::{Failure, STOPPED, code};
 use crate::history::LATEST;
 use crate::{render, watch};
 
-/// Longest job id of one's own: it becomes part of sessions' and tables' names.
-const MAX_ID: usize = 40;
-
 fn read(home: &Home, path: &Path) -> Result<JobSpec, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
     let spec = JobSpec::parse(&path.display().to_string(), &source, home.components())?;
@@ -50,8 +47,8 @@ fn parties(spec: &JobSpec) -> Vec<PartyId> {
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let spec = read(home, &run.job)?;
     let id = match &run.job_id {
-        Some(id) if id.as_str() == LATEST || id.len() > MAX_ID => {
-            let text = format!("--job-id {id:?}, expected at most {MAX_ID} characters and not {:?}", LATEST);
+        Some(id) if id.as_str() == LATEST => {
+            let text = format!("--job-id {id:?} stands for the latest job of a party; choose another");
             return Err(Error::invalid(text).into());
         }
         Some(id) => JobId::new(id.as_str())?,

@@ -18,7 +18,9 @@ use tributary_core::federation::{Federation, FederationSpec, Traffic};
 use tributary_core::meta::TableRecord;
 use tributary_core::placement::Placement;
 use tributary_core::storage::{IfExists, StoredTable, WriteOptions};
-use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, Table, TableName};
+use tributary_core::{
+    Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, Table, TableName, TaskName,
+};
 
 use crate::log::TaskLog;
 use crate::metered::Metered;
@@ -40,6 +42,12 @@ pub(crate) struct Shared {
     pub parties: Vec<Party>,
     pub attempt: u32,
     pub plan_hash: [u8; 32],
+}
+
+impl Shared {
+    fn session(&self) -> Result<SessionId> {
+        Ok(SessionId::new(self.job.clone(), TaskName::new(self.name.as_str())?, self.attempt))
+    }
 }
 
 /// One party's part of an attempt, ready to run.
@@ -202,7 +210,7 @@ impl PartyAttempt {
 
     async fn open(&self, sessions: &mut Sessions) -> Result<(Arc<dyn Computing>, Arc<dyn Federation>)> {
         let (site, shared) = (&self.site, &self.shared);
-        let session = SessionId::new(format!("{}_{}_{}", shared.job, shared.name, shared.attempt))?;
+        let session = shared.session()?;
         let spec = SessionSpec {
             id: session.clone(),
             placement: self.placement.clone(),
@@ -314,8 +322,7 @@ impl PartyAttempt {
         stored: &mut Vec<TableName>,
     ) -> Result<(TableName, StoredTable)> {
         let shared = &self.shared;
-        let name = format!("{}_{key}_{}", self.task.party.role, shared.attempt);
-        let name = TableName::new(format!("{}_{}", shared.job, shared.name), name)?;
+        let name = TableName::of_output(&shared.session()?, &self.task.party.role, key)?;
         let uri = self.site.storage.locate(&name)?;
         let table = table.keep().await?;
         // Before it exists, so that a stop in between leaves nothing; not ours if it existed already.

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tributary_component::Metric;
 use tributary_core::federation::Traffic;
-use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role, TableName};
+use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role, TableName, TaskName};
 
 use crate::claim::Claim;
 use crate::event::TaskReport;
@@ -238,7 +238,10 @@ impl Records {
         let own = |job: &JobRecord| {
             let tasks = job.spec["tasks"].as_object();
             tasks.is_some_and(|tasks| {
-                tasks.keys().any(|task| table.namespace == format!("{}_{task}", job.job))
+                tasks
+                    .keys()
+                    .filter_map(|task| TaskName::new(task).ok())
+                    .any(|task| table.namespace == TableName::namespace_of(&job.job, &task))
             })
         };
         let reads = |job: &JobRecord| job.status == RUNNING && (job.tables.contains(table) || own(job));

@@ -62,7 +62,7 @@ fn map<K: MapKernel<Params = Told>>(input: &Node) -> Result<Node> {
 
 fn handle_of(schema: TableSchema, layout: Layout, rows: &[u64]) -> Arc<Handle> {
     let parts = rows.iter().map(|rows| PartSize { rows: *rows, bytes: 0 }).collect();
-    Handle::new(SessionId::new("plans").unwrap(), 1, schema, layout, parts, Arc::new(Nobody))
+    Handle::new("plans.test.0".parse::<SessionId>().unwrap(), 1, schema, layout, parts, Arc::new(Nobody))
 }
 
 fn schema(key_type: KeyType, columns: &[&str]) -> TableSchema {

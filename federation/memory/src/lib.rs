@@ -34,11 +34,11 @@ pub fn networks_with(sites: &[PartyId], options: &Options) -> Result<BTreeMap<Pa
     let secrets: BTreeMap<&PartyId, SecretKey> =
         sites.iter().map(|site| Ok((site, SecretKey::generate()?))).collect::<Result<_>>()?;
     let publics: Vec<(&PartyId, PublicKey)> =
-        secrets.iter().map(|(site, key)| Ok((*site, key.public()?))).collect::<Result<_>>()?;
+        secrets.iter().map(|(site, key)| (*site, key.public())).collect();
     let hub = Arc::new(Hub::new());
     let network = |(site, secret): (&PartyId, SecretKey)| {
-        let ring =
-            publics.iter().fold(KeyRing::new(secret)?, |ring, (id, key)| ring.with((*id).clone(), *key));
+        let mut all = publics.iter();
+        let ring = all.try_fold(KeyRing::new(secret), |ring, (id, key)| ring.with((*id).clone(), *key))?;
         let wire = Wire::new(hub.clone(), ring, options.clone())?;
         Ok((site.clone(), Arc::new(wire) as Arc<dyn Network>))
     };

@@ -38,9 +38,10 @@ impl Factory for Memory {
         let secrets: Vec<_> = sites.iter().map(|_| SecretKey::generate().unwrap()).collect();
         let network = |(site, secret): (&PartyId, &SecretKey)| {
             let own = if forged.contains(site) { SecretKey::generate().unwrap() } else { secret.clone() };
-            let ring = sites.iter().zip(&secrets).fold(KeyRing::new(own).unwrap(), |ring, (id, key)| {
-                ring.with(id.clone(), key.public().unwrap())
-            });
+            let ring = sites
+                .iter()
+                .zip(&secrets)
+                .fold(KeyRing::new(own), |ring, (id, key)| ring.with(id.clone(), key.public()).unwrap());
             let wire = Wire::new(queue.clone(), ring, self.options.clone()).unwrap();
             (site.clone(), Arc::new(wire) as Arc<dyn Network>)
         };

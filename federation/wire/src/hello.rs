@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Raised with every change of frames, headers or the handshake.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// The first byte of a hello; [`crate::seal`] has the other.
 pub(crate) const MARK: u8 = 0;

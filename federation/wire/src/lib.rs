@@ -22,8 +22,8 @@
 //! # fn main() -> tributary_core::Result<()> {
 //! // Each site makes a key once and gives the public part to the others.
 //! let (bank, shop) = (SecretKey::generate()?, SecretKey::generate()?);
-//! let ring = KeyRing::new(bank)?.with("10000".parse()?, shop.public()?);
-//! assert_eq!(ring.of(&"10000".parse()?)?, &shop.public()?);
+//! let ring = KeyRing::new(bank).with("10000".parse()?, shop.public())?;
+//! assert_eq!(ring.of(&"10000".parse()?)?, &shop.public());
 //! # Ok(())
 //! # }
 //! ```
@@ -61,7 +61,7 @@ pub mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 
-pub use keys::{KeyRing, PublicKey, SecretKey};
+pub use keys::{ChannelKey, KeyRing, PublicKey, SecretKey};
 pub use network::{Options, Wire};
 pub use queue::{Channel, Delivery, Queue, Receipt};
 pub use seal::MAX_FRAME_BYTES;

@@ -110,11 +110,12 @@ pub(crate) struct Setting {
 }
 
 impl Link {
-    pub(crate) fn new(terms: Terms, setting: &Setting) -> Self {
+    pub(crate) fn new(terms: Terms, setting: &Setting) -> Result<Self> {
         let Setting { keys, queue, clock, patience, ledger, budget } = setting;
-        let outbound = Channel::between(&terms.session, &terms.own, &terms.peer);
-        Self {
-            inbound: Channel::between(&terms.session, &terms.peer, &terms.own),
+        let key = keys.channel_key(&terms.peer.id)?;
+        let outbound = Channel::between(&key, &terms.session, &terms.own, &terms.peer)?;
+        Ok(Self {
+            inbound: Channel::between(&key, &terms.session, &terms.peer, &terms.own)?,
             outbox: Outbox::new(queue.clone(), outbound),
             keys: keys.clone(),
             queue: queue.clone(),
@@ -137,7 +138,7 @@ impl Link {
             changed: watch::Sender::new(()),
             inbox: OnceLock::new(),
             terms,
-        }
+        })
     }
 
     /// Makes the channels and begins to take what comes.
@@ -249,7 +250,11 @@ impl Link {
                 format!("frame {next} from {peer} is missing for {patience:?}; {held} later ones came")
             }
             _ if state.heard => format!("{peer} did not finish the handshake within {patience:?}"),
-            _ => format!("{peer} did not join the session within {patience:?}; see whether its task runs"),
+            // With other keys than the peer's, this site waits at another channel.
+            _ => format!(
+                "{peer} did not join the session within {patience:?}; see whether its task runs, and {}",
+                self.compare_keys()
+            ),
         };
         if state.unauthentic > 0 {
             text.push_str(&format!("; {} frames from {peer} failed authentication", state.unauthentic));
@@ -367,7 +372,7 @@ pub(crate) mod tests {
             ledger: Arc::new(Ledger::default()),
             budget: Arc::new(budget),
         };
-        Arc::new(Link::new(terms("guest_1", "host_2", 7), &setting))
+        Arc::new(Link::new(terms("guest_1", "host_2", 7), &setting).unwrap())
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,6 +92,7 @@ impl Wire {
     }
 
     fn check(&self, spec: &FederationSpec) -> Result<()> {
+        self.keys.check_own(&spec.own.id)?;
         let mut seen = BTreeSet::from([&spec.own]);
         for peer in &spec.peers {
             if !seen.insert(peer) {
@@ -120,9 +121,9 @@ impl Wire {
         let setting = self.setting(&spec)?;
         let link = |peer: &tributary_core::Party| {
             let (session, own, peer) = (spec.session.clone(), spec.own.clone(), peer.clone());
-            Arc::new(Link::new(Terms { session, own, peer, plan_hash: spec.plan_hash }, &setting))
+            Link::new(Terms { session, own, peer, plan_hash: spec.plan_hash }, &setting).map(Arc::new)
         };
-        let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect();
+        let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect::<Result<_>>()?;
         if let Err(error) = try_join_all(links.iter().map(|link| link.open())).await {
             // Nothing was said yet; an error in taking it back would only hide this one.
             drop(leave(&links, End::Failed).await);
