@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tributary_core::shown::printable;
 use tributary_flow::event::{Event, Report, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
 
@@ -77,7 +78,7 @@ fn bars() -> Watcher {
         let Ok(mut lines) = lines.lock() else { return };
         let mut line = |name: String, text: String| {
             let bar = lines.entry(name.clone()).or_insert_with(|| spinner(&all, name));
-            bar.set_message(render::plain(&text));
+            bar.set_message(printable(&text).into_owned());
             bar.clone()
         };
         let of = |task: &str, party: &dyn std::fmt::Display| format!("{task} {party}");
@@ -144,7 +145,7 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
             render::line(format!("\njob {} failed after {time}", report.job))?;
             let party = failure.party.as_ref().map_or(String::new(), |party| format!(" of {party}"));
             render::line(format!("  task  {}{party}", failure.task))?;
-            render::line(format!("  cause {}", render::plain(&failure.cause)))?;
+            render::line(format!("  cause {}", failure.cause))?;
             render::line(format!("  log   {}", failure.log))
         }
         (_, None) => render::line(format!("\njob {} {} after {time}", report.job, report.outcome.as_str())),

@@ -42,7 +42,9 @@ impl Rule {
         let dot = if marks.contains('.') { ", not starting with '.'" } else { "" };
         let marks: Vec<String> = marks.chars().map(|mark| format!("'{mark}'")).collect();
         let (text, marks) = (Shown::new(text), marks.join(" or "));
-        Err(Error::invalid(format!("{what} {text:?} must be 1 to {bytes} letters, digits or {marks}{dot}")))
+        Err(Error::invalid(format!(
+            "{what} {text:?} must be 1 to {bytes} ASCII letters, digits or {marks}{dot}"
+        )))
     }
 }
 

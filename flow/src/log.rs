@@ -6,6 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use tributary_core::shown::printable;
 use tributary_core::{Result, ResultExt};
 
 use crate::clock::now_ms;
@@ -37,7 +38,7 @@ impl TaskLog {
     /// Adds a line: milliseconds since 1970, then the text. A log that cannot be written does not fail its task.
     pub(crate) fn line(&self, text: &str) {
         if let Ok(mut file) = self.file.lock() {
-            drop(writeln!(file, "{} {}", now_ms(), text.replace('\n', " | ")));
+            drop(writeln!(file, "{} {}", now_ms(), printable(&text.replace('\n', " | "))));
         }
     }
 }

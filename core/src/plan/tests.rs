@@ -230,7 +230,7 @@ fn concat_takes_equal_columns_and_adds_partitions() {
 fn a_printed_plan_names_kernels_and_not_their_parameters() {
     let plan = map::<KeepsKeys>(&scan(Layout::Keyed(2))).unwrap();
     let text = format!("{plan:?}");
-    assert!(text.contains("test.keys@1") && text.contains("Scan plans#1"), "{text}");
+    assert!(text.contains("test.keys@1") && text.contains("Scan plans.test.0#1"), "{text}");
     assert!(!text.contains("needle"), "{text}");
 }
 
