@@ -1,5 +1,5 @@
 //! What a broker can do to two parties: lose and damage frames, repeat old ones, forge hellos, look inside. Each fault is
-//! healed or told within the session's patience, none gives a wrong value, and nothing is left behind.
+//! healed or reported within the session's patience, none gives a wrong value, and nothing is left behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -191,7 +191,7 @@ async fn no_fault_gives_a_wrong_value_or_a_wait_without_end() {
         Faults { lose: 0.2, corrupt: 0.2, truncate: 0.2, ..none },
     ];
     for faults in kinds {
-        let (mut right, mut told) = (0, 0);
+        let (mut right, mut reported) = (0, 0);
         for seed in 0..40 {
             let queue = Faulty::new(Arc::new(Hub::new()), faults, seed).unwrap();
             let (guest, host) = pair(Arc::new(queue)).await;
@@ -205,14 +205,14 @@ async fn no_fault_gives_a_wrong_value_or_a_wait_without_end() {
                     Err(error) => {
                         let kinds = [ErrorKind::Timeout, ErrorKind::Cancelled];
                         assert!(kinds.contains(&error.kind()), "{error:?}");
-                        told += 1;
+                        reported += 1;
                     }
                 }
             }
             guest.close(End::Failed).await.unwrap();
             host.close(End::Failed).await.unwrap();
         }
-        assert!(right > 20 && told > 20, "{right} right and {told} told with {faults:?}");
+        assert!(right > 20 && reported > 20, "{right} right and {reported} reported with {faults:?}");
     }
 }
 

@@ -121,7 +121,7 @@ impl Link {
             let mut state = self.lock();
             state.transport = Some(transport.clone());
             state.stage = Stage::Open;
-            state.progress = Some(self.clock.now());
+            state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
         self.outbox.send(&transport, |_| Ok(vec![Frame::Ready.encode(b"")?])).await?;
         self.notify();

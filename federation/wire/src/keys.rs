@@ -146,7 +146,7 @@ impl fmt::Debug for SecretKey {
 pub struct ChannelKey(Zeroizing<[u8; KEY_BYTES]>);
 
 impl ChannelKey {
-    /// Tells this use of the agreement from every other one.
+    /// Separates this use of the agreement from every other one.
     const LABEL: &'static str = "tributary channel names";
 
     fn new(own: &SecretKey, peer: &PublicKey) -> Result<Self> {
