@@ -32,6 +32,11 @@ pub(crate) fn json(value: &impl Serialize) -> Result<()> {
     write(&json_printable(&text))
 }
 
+/// Writes JSON on one line.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
+    write(&json_printable(&serde_json::to_string(value).map_err(|e| Error::bug("encode JSON").because(e))?))
+}
+
 /// The same JSON with escapes for what JSON lets stand in a text and a terminal obeys: it is outside of texts nowhere.
 fn json_printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

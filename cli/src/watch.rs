@@ -16,10 +16,8 @@ use crate::render;
 pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
     match (json, quiet) {
         (true, _) => Arc::new(|event| {
-            if let Ok(text) = serde_json::to_string(event) {
-                // Progress that nobody reads is no reason to stop the job.
-                drop(render::line(text));
-            }
+            // Progress that is not read is no reason to stop the job.
+            drop(render::json_line(event));
         }),
         (false, true) => Arc::new(|event| match event {
             Event::TaskNote { text, .. } if text.starts_with("warning:") => plain(event),

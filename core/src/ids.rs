@@ -2,7 +2,7 @@
 //! paths, queue names and URIs, and some of them come from a peer.
 //!
 //! Names that are put together from others must not collide: job `x` with task `a_b` is not job `x_a` with task `b`. So the
-//! [`SEPARATOR`] stands in no part, lengths are such that what is put together is a name again, and it is put together here and
+//! separator `.` stands in no part, lengths are such that what is put together is a name again, and it is put together here and
 //! nowhere else.
 
 use std::fmt;

@@ -53,3 +53,14 @@ fn names_that_are_too_long_are_refused_when_the_job_is_read() {
     let shown = site.fails(2, &["run", "--job-id", &"j".repeat(65), &toy(&site, "most.yaml", &most)]);
     assert!(shown.contains("must be 1 to 64"), "{shown}");
 }
+
+#[test]
+fn what_a_log_holds_does_not_drive_the_terminal() {
+    let site = Site::default();
+    site.ok(&["run", "--quiet", "--job-id", "j", &toy(&site, "toy.yaml", "t")]);
+    let log = site.home().join("parties/9999/jobs/j/guest/t/task.log");
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text + "0 a \u{1b}[2J\u{9b}\u{202e}b\n").unwrap();
+    let shown = site.ok(&["output", "log", "-p", "9999", "-r", "guest", "-j", "j", "-tn", "t"]);
+    assert!(shown.contains("0 a \\u{1b}[2J\\u{9b}\\u{202e}b"), "{shown:?}");
+}
