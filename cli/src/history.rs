@@ -65,7 +65,7 @@ fn show(jobs: &Jobs, job: &JobRecord, tasks: &[Standing]) -> tributary_core::Res
     render::line(format!("job      {}", job.job))?;
     render::line(format!("status   {}", job.status))?;
     if let Some(why) = &job.error {
-        render::line(format!("why      {}", render::plain(why)))?;
+        render::line(format!("why      {}", why))?;
     }
     if job.ended_ms.is_some() {
         render::line(format!("seconds  {}", seconds(job)))?;

@@ -28,7 +28,7 @@ pub(crate) fn run(home: &Home, command: &Output) -> Result<ExitCode, Failure> {
         Output::Data { task, json } => data(home, task, *json)?,
         Output::DataTable { task } => data_table(&find(home, task)?)?,
         Output::Cost { task } => render::json(&find(home, task)?.cost()?)?,
-        Output::Log { task } => render::line(render::plain(find(home, task)?.log()?.trim_end()))?,
+        Output::Log { task } => render::line(find(home, task)?.log()?.trim_end())?,
     }
     Ok(ExitCode::SUCCESS)
 }

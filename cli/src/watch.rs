@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tributary_component::Level;
+use tributary_core::shown::printable;
 use tributary_flow::event::{Event, Report, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
 use tributary_flow::status::Status;
@@ -17,10 +18,8 @@ use crate::render;
 pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
     match (json, quiet) {
         (true, _) => Arc::new(|event| {
-            if let Ok(text) = serde_json::to_string(event) {
-                // Progress that nobody reads is no reason to stop the job.
-                drop(render::line(text));
-            }
+            // Progress that is not read is no reason to stop the job.
+            drop(render::json_line(event));
         }),
         (false, true) => Arc::new(|event| match event {
             Event::TaskNote { level: Level::Warning | Level::Error, .. } => plain(event),
@@ -83,7 +82,7 @@ fn bars() -> Watcher {
         let Ok(mut lines) = lines.lock() else { return };
         let mut line = |name: String, text: String| {
             let bar = lines.entry(name.clone()).or_insert_with(|| spinner(&all, name));
-            bar.set_message(render::plain(&text));
+            bar.set_message(printable(&text).into_owned());
             bar.clone()
         };
         let of = |task: &str, party: &dyn std::fmt::Display| format!("{task} {party}");
@@ -151,7 +150,7 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
             render::line(format!("\njob {} failed after {time}", report.job))?;
             let party = failure.party.as_ref().map_or(String::new(), |party| format!(" of {party}"));
             render::line(format!("  task  {}{party}", failure.task))?;
-            render::line(format!("  cause {}", render::plain(&failure.cause)))?;
+            render::line(format!("  cause {}", failure.cause))?;
             render::line(format!("  log   {}", failure.log))
         }
         (_, None) => {

@@ -41,7 +41,7 @@
 //! #     pub async fn session() -> tributary_core::Result<Arc<dyn Computing>> {
 //! #         let engine = tributary_standalone::Standalone::new(tributary_core::ops::kernels(), Arc::new(tributary_core::storage::Nowhere));
 //! #         let placement = engine.place(&Default::default())?;
-//! #         let id = tributary_core::SessionId::new("example")?;
+//! #         let id = "example.common.0".parse()?;
 //! #         engine.open(SessionSpec { id, placement, memory_bytes: 1 << 26 }).await
 //! #     }
 //! # }
@@ -49,6 +49,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod shown;
 pub mod suggest;
 pub mod ids;
 pub mod schema;
@@ -68,8 +69,9 @@ pub mod federation;
 pub mod site;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
-pub use ids::{JobId, Party, PartyId, Role, SessionId, TableName};
+pub use ids::{JobId, ModelName, Party, PartyId, Role, SessionId, TableName, TaskName};
 pub use layout::Layout;
 pub use schema::{Field, KeyType, Purpose, TableSchema};
+pub use shown::Shown;
 pub use site::Site;
 pub use table::Table;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use tributary_component::Level;
+use tributary_core::shown::printable;
 use tributary_core::{Party, Result, ResultExt};
 
 use crate::clock::rfc3339;
@@ -44,15 +45,11 @@ impl TaskLog {
             Level::Warning => "WARN ",
             Level::Error => "ERROR",
         };
-        let text: String = text.chars().flat_map(escaped).collect();
+        let text = text.replace('\n', " | ");
         if let Ok(mut file) = self.file.lock() {
-            drop(writeln!(file, "{} {level} {} {text}", rfc3339(), self.whose));
+            drop(writeln!(file, "{} {level} {} {}", rfc3339(), self.whose, printable(&text)));
         }
     }
-}
-
-fn escaped(letter: char) -> Box<dyn Iterator<Item = char>> {
-    if letter.is_control() { Box::new(letter.escape_default()) } else { Box::new(std::iter::once(letter)) }
 }
 
 #[cfg(test)]
@@ -66,7 +63,7 @@ mod tests {
         log.line(Level::Warning, "a\nb\u{1b}[31m");
         let text = std::fs::read_to_string(TaskLog::path_in(folder.path())).unwrap();
         let (time, rest) = text.split_once(' ').unwrap();
-        assert_eq!(rest, "WARN  host_10000 psi_0 a\\nb\\u{1b}[31m\n");
+        assert_eq!(rest, "WARN  host_10000 psi_0 a | b\\u{1b}[31m\n");
         assert_eq!((time.len(), &time[10..11], &time[23..]), (24, "T", "Z"), "{time}");
     }
 }

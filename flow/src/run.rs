@@ -402,7 +402,7 @@ fn refuse_unsupported(spec: &JobSpec) -> Result<()> {
 
 /// What parties must agree on: the job, and the versions of all kernels that compute it.
 fn plan_hash(canonical: &[u8], kernels: &Kernels) -> [u8; 32] {
-    Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint().to_le_bytes()).finalize().into()
+    Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint()).finalize().into()
 }
 
 type Ends<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);

@@ -1,6 +1,7 @@
 //! The cluster: its engine for a site, and the parts that this machine takes in it.
 
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,7 +86,11 @@ impl Home {
         let store = self.cluster_store(&settings)?;
         let host = Host::new(self.components().kernels(), store, keys.cluster_key(), Box::new(open));
         let work = self.folder().join("cluster").join("work").join(format!("{}", std::process::id()));
-        std::fs::create_dir_all(&work).at(|| format!("create {}", work.display()))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&work)
+            .at(|| format!("create {}", work.display()))?;
         let scheduler =
             options.scheduler.map_or_else(|| settings.text(keys::SCHEDULER).map(str::to_owned), Ok)?;
         let options = executor::ExecutorOptions {

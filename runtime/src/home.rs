@@ -11,7 +11,7 @@ use tributary_core::computing::Engine;
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Site};
-use tributary_memory::Options;
+use tributary_memory::{Limits, Options};
 
 use crate::keys;
 use crate::settings::Settings;
@@ -113,7 +113,11 @@ impl Home {
             .mode(0o700)
             .create(&spill)
             .at(|| format!("create {}", spill.display()))?;
-        let networks = tributary_memory::networks_with(parties, &Options::default().with_folder(spill))?;
+        let options = |party: &PartyId| {
+            let limits = wire_limits(&self.party_settings(party)?)?;
+            Ok((party.clone(), Options::default().with_folder(spill.clone()).with_limits(limits)))
+        };
+        let networks = tributary_memory::networks_with(parties.iter().map(options).collect::<Result<_>>()?)?;
         let site = |(id, network)| {
             let settings = self.party_settings(&id)?;
             let (storage, meta) = self.tables(&id)?;
@@ -168,6 +172,14 @@ impl Home {
         let engine = tributary_standalone::Standalone::new(self.components.kernels(), storage.clone());
         Ok(engine.spilling_to(folder, limit))
     }
+}
+
+/// What the site takes from a peer.
+fn wire_limits(settings: &Settings) -> Result<Limits> {
+    Ok(Limits::default()
+        .with_table_rows(settings.number(keys::TABLE_ROWS)?)
+        .with_table_bytes(settings.number(keys::TABLE_BYTES)?)
+        .with_least_rate(settings.number(keys::LEAST_RATE)?))
 }
 
 fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {

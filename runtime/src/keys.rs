@@ -148,6 +148,12 @@ pub const CLUSTER_STORE: &str = "cluster.store";
 pub const TABLES: &str = "storage.file.path";
 /// How long to wait for a silent peer.
 pub const PATIENCE: &str = "federation.patience";
+/// How slow a peer may be.
+pub const LEAST_RATE: &str = "federation.least_rate";
+/// How many rows a table from a peer may have.
+pub const TABLE_ROWS: &str = "federation.table_rows";
+/// How large a table from a peer may be.
+pub const TABLE_BYTES: &str = "federation.table_bytes";
 
 /// The keys, in the order of the reference page.
 pub const KEYS: &[Key] = &[
@@ -268,5 +274,24 @@ pub const KEYS: &[Key] = &[
         default: "3600",
         description: "How long a task waits for a silent party before it fails and names it. A party that computes for longer \
                       between two messages counts as silent.",
+    },
+    Key {
+        name: LEAST_RATE,
+        kind: Kind::Int(1, 1 << 40),
+        default: "16384",
+        description: "Bytes a second that must come on average from a party while a task waits for a value of it: the patience above begins anew whenever \
+                      as many bytes have come as this makes in it, and not with every byte. So a party cannot hold a task by sending little at a time.",
+    },
+    Key {
+        name: TABLE_ROWS,
+        kind: Kind::Int(1, 1 << 48),
+        default: "1000000000",
+        description: "Most rows of a table that another party may send. A longer one is refused when it is announced, before any row has come.",
+    },
+    Key {
+        name: TABLE_BYTES,
+        kind: Kind::Bytes,
+        default: "274877906944",
+        description: "Most bytes of a table that another party may send: checked when it is announced, by the least that its columns take, and while it comes.",
     },
 ];

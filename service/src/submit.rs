@@ -11,9 +11,6 @@ use tributary_runtime::Home;
 
 use crate::LATEST;
 
-/// Longest id that a job may be given.
-const MAX_ID: usize = 40;
-
 /// A job file that was read and checked.
 #[derive(Debug)]
 pub struct Submission<'a> {
@@ -45,8 +42,8 @@ impl<'a> Submission<'a> {
     /// The job, with the sites of all its parties. `id`: another one than date and time.
     pub fn into_job(self, id: Option<&str>) -> Result<Job> {
         let id = match id {
-            Some(id) if id == LATEST || id.len() > MAX_ID => {
-                let text = format!("job id {id:?}, expected at most {MAX_ID} characters and not {LATEST:?}");
+            Some(LATEST) => {
+                let text = format!("job id {LATEST:?} stands for the latest job of a party; choose another");
                 return Err(Error::invalid(text));
             }
             Some(id) => JobId::new(id)?,

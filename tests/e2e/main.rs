@@ -17,6 +17,7 @@ mod download;
 mod interop;
 mod jobs;
 mod merging;
+mod peers;
 mod tables;
 mod tune;
 mod uploads;

@@ -47,7 +47,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rusqlite", &["meta"]),
     ("snow", &["wire"]),
     ("rug", &["paillier"]),
-    ("curve25519-dalek", &["psi"]),
+    ("curve25519-dalek", &["psi", "wire"]),
     ("saphyr-parser", &["document"]),
     ("plotters", &["tune"]),
     ("png", &["tune"]),

@@ -27,7 +27,9 @@ use tributary_standalone::Standalone;
 async fn session() -> Result<Arc<dyn Computing>> {
     let engine = Standalone::new(ops::kernels().and(kernels()), Arc::new(Nowhere));
     let placement = engine.place(&Default::default())?;
-    engine.open(SessionSpec { id: SessionId::new("test")?, placement, memory_bytes: 1 << 28 }).await
+    engine
+        .open(SessionSpec { id: "test.binning.0".parse::<SessionId>()?, placement, memory_bytes: 1 << 28 })
+        .await
 }
 
 /// Columns `x` and `y`, the second 0 or 1.

@@ -60,6 +60,13 @@ impl SecretBytes {
     }
 }
 
+/// So that they can be handed on without a copy, and are still wiped.
+impl AsRef<[u8]> for SecretBytes {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl fmt::Debug for SecretBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SecretBytes(<redacted>)")

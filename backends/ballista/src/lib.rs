@@ -108,9 +108,9 @@ impl Engine for Ballista {
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>> {
         let (leftovers, removed) = session::leftovers();
         let key = self.cluster.keys.cluster.clone();
-        let nonce = getrandom::u32()
+        let nonce = getrandom::u64()
             .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let name = format!("{}-{nonce:08x}", spec.id);
+        let name = format!("{}-{nonce:016x}", spec.id);
         let driver = Driver {
             executors: Executors::of(&spec.placement)?,
             kernels: self.kernels.clone(),

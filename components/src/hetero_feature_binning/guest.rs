@@ -85,7 +85,7 @@ async fn send_labels(
     let measure = Measure { public_key: Some(public.clone()) };
     task.federation.push_message(&Slot::new("measure"), hosts, &measure).await?;
 
-    let secret = Bytes::copy_from_slice(key.to_bytes().expose());
+    let secret = Bytes::from_owner(key.to_bytes());
     let secret = task.computing.put_blob(secret, BlobKind::Secret).await?;
     task.note(format!("encrypting {} labels", binning.table.count().await?));
     let params = EncryptParams { label: label.into(), public_key: public.clone() };

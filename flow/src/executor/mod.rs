@@ -14,7 +14,7 @@ use tributary_component::{Component, Level, Stage, Task};
 use tributary_core::computing::{Computing, End, SessionSpec};
 use tributary_core::federation::{Federation, FederationSpec};
 use tributary_core::placement::Placement;
-use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site};
+use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
 
 pub(crate) use self::outputs::PartyEnd;
 use crate::metered::Metered;
@@ -37,6 +37,12 @@ pub(crate) struct Shared {
     pub parties: Vec<Party>,
     pub attempt: u32,
     pub plan_hash: [u8; 32],
+}
+
+impl Shared {
+    fn session(&self) -> Result<SessionId> {
+        Ok(SessionId::new(self.job.clone(), TaskName::new(self.name.as_str())?, self.attempt))
+    }
 }
 
 /// One party's part of an attempt, ready to run.
@@ -140,7 +146,7 @@ impl PartyAttempt {
 
     async fn open(&self, sessions: &mut Sessions) -> Result<(Arc<dyn Computing>, Arc<dyn Federation>)> {
         let (site, shared) = (&self.site, &self.shared);
-        let session = SessionId::new(format!("{}_{}_{}", shared.job, shared.name, shared.attempt))?;
+        let session = shared.session()?;
         let spec = SessionSpec {
             id: session.clone(),
             placement: self.placement.clone(),

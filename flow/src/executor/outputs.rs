@@ -108,8 +108,7 @@ impl PartyAttempt {
         stored: &mut Vec<TableName>,
     ) -> Result<(TableName, StoredTable)> {
         let shared = &self.shared;
-        let name = format!("{}_{key}_{}", self.task.party.role, shared.attempt);
-        let name = TableName::new(format!("{}_{}", shared.job, shared.name), name)?;
+        let name = TableName::of_output(&shared.session()?, &self.task.party.role, key)?;
         let uri = self.site.storage.locate(&name)?;
         let table = table.keep().await?;
         // Before it exists, so that a stop in between leaves nothing; not ours if it existed already.

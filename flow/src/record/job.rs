@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, TableName};
+use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, TableName, TaskName};
 
 use super::file::{names_in, private_folder, read_json, write_json};
 use super::model::{OWNER, has_models};
@@ -122,7 +122,8 @@ impl Records {
     /// of their own tasks.
     pub fn readers(&self, table: &TableName) -> Result<Vec<JobId>> {
         let own = |job: &JobRecord| {
-            job.task_names().iter().any(|task| table.namespace == format!("{}_{task}", job.job))
+            let mut tasks = job.task_names().into_iter().filter_map(|task| TaskName::new(task).ok());
+            tasks.any(|task| table.namespace == TableName::namespace_of(&job.job, &task))
         };
         let reads =
             |job: &JobRecord| job.status == Status::Running && (job.tables.contains(table) || own(job));

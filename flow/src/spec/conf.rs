@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tributary_core::{JobId, PartyId};
+use tributary_core::{JobId, ModelName, PartyId};
 use tributary_document::{Item, quoted};
 
 use super::parties::party_id;
@@ -241,20 +241,21 @@ impl TryFrom<String> for Provider {
     }
 }
 
-/// A name that ends up in paths and keys of stores: ids of jobs and models.
+/// Half of what models are stored under.
 pub(super) fn stored_name(item: &Item<'_>) -> Option<String> {
-    job_id(item).map(String::from)
+    let name = item.id()?;
+    let fits = ModelName::new(name.as_str()).is_ok();
+    if !fits {
+        let message = "expected 1 to 128 letters, digits, '_', '-', '.' or '#', not beginning with '.'";
+        item.problem(format!("{message}, got {}", quoted(&name)));
+    }
+    fits.then_some(name)
 }
 
 /// An id of a job.
 pub(super) fn job_id(item: &Item<'_>) -> Option<JobId> {
     let id = item.id()?;
-    let fits = JobId::new(id.as_str()).ok();
-    if fits.is_none() {
-        let message = "expected 1 to 128 letters, digits, '_', '-', '.' or '#', not beginning with '.'";
-        item.problem(format!("{message}, got {}", quoted(&id)));
-    }
-    fits
+    JobId::new(id).inspect_err(|error| item.problem(error.to_string())).ok()
 }
 
 fn inheritance(item: &Item<'_>) -> Option<Inheritance> {
