@@ -182,6 +182,8 @@ impl<'a> Builder<'a> {
         }
         self.refuse_tag(tag, at);
         scalar::plain(&word).unwrap_or_else(|message| {
+            let shown = self.report.shows_values();
+            let message = if shown { message } else { "the value is ambiguous: put it in quotes".into() };
             self.report.add(at, "", message, None);
             Value::Null
         })
@@ -190,12 +192,9 @@ impl<'a> Builder<'a> {
     /// A tag asks the reader to make something of a value, in some languages even to run code.
     fn refuse_tag(&self, tag: Option<Cow<'_, Tag>>, at: Position) {
         if let Some(tag) = tag {
-            self.report.add(
-                at,
-                "",
-                format!("tags are not supported, got {}", quoted(&tag.to_string())),
-                None,
-            );
+            let got = format!(", got {}", quoted(&tag.to_string()));
+            let got = if self.report.shows_values() { &got } else { "" };
+            self.report.add(at, "", format!("tags are not supported{got}"), None);
         }
     }
 

@@ -29,6 +29,7 @@
 //! ```
 
 // The face.
+pub mod config;
 mod keys;
 mod network;
 mod queue;
