@@ -20,12 +20,7 @@ pub(crate) fn run(home: &Home, command: &Config) -> Result<ExitCode, Failure> {
                 true => render::json(&as_json(&settings))?,
                 false => show(&settings)?,
             }
-            if let [(section, place), more @ ..] = settings.passed_over() {
-                let more = if more.is_empty() { String::new() } else { format!(", and {} more", more.len()) };
-                render::note(format!(
-                    "{place}: {section} is passed over: its engine is not in this binary{more}"
-                ));
-            }
+            settings.notes().iter().for_each(render::note);
         }
     }
     Ok(ExitCode::SUCCESS)

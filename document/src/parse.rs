@@ -54,7 +54,11 @@ pub fn parse(source: &[u8], limits: &Limits, report: &Report) -> Option<Node> {
         nodes: 0,
         copied_bytes: 0,
     };
-    let node = builder.document().ok()?;
+    let node = builder.document();
+    if !report.shows_values() {
+        builder.anchors.values_mut().for_each(Node::wipe);
+    }
+    let node = node.ok()?;
     if node.value == Value::Null && report.is_clean() {
         report.add(top, "", "the file is empty", None);
         return None;

@@ -68,8 +68,8 @@ pub struct Part {
     pub path: &'static str,
     /// What it is about.
     pub description: &'static str,
-    /// Its keys.
-    pub keys: Comes<&'static [Key]>,
+    /// Its keys, in one list or several.
+    pub keys: Comes<&'static [&'static [Key]]>,
 }
 
 /// What is in every build, or in those with a cargo feature.
@@ -99,8 +99,17 @@ pub enum Open {
     Storage(fn(&Section, &Path) -> Result<Arc<dyn Storage>>),
     /// Storage meta, for the party whose home this is.
     StorageMeta(fn(&Section, &Path) -> Result<Arc<dyn StorageMeta>>),
-    /// Federation, for all parties in this process at once, each with its section. The path is the home folder.
-    Federation(fn(&BTreeMap<PartyId, &Section>, &Path) -> Result<BTreeMap<PartyId, Arc<dyn Network>>>),
+    /// Federation, for all parties in this process at once. The path is the home folder.
+    Federation(fn(&BTreeMap<PartyId, Joining<'_>>, &Path) -> Result<BTreeMap<PartyId, Arc<dyn Network>>>),
+}
+
+/// What a party's network is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Joining<'a> {
+    /// The section of the engine.
+    pub section: &'a Section,
+    /// The party's other sections.
+    pub settings: &'a Settings,
 }
 
 /// What a computing engine is made from, besides its own section.
@@ -221,7 +230,7 @@ impl Known {
             path: part.path.into(),
             description: part.description,
             feature: part.keys.feature(),
-            keys: part.keys.built_in().map(|keys| keys.iter().collect()),
+            keys: part.keys.built_in().map(|keys| keys.iter().copied().flatten().collect()),
         };
         let choice = |choice: &'static Choice| Declared {
             path: choice.section(),

@@ -15,7 +15,7 @@ use tributary_core::settings::{Key, Kind, Section};
 use tributary_core::storage::Storage;
 use tributary_core::{PartyId, Result, ResultExt};
 
-use crate::choice::{CHOSEN, Choice, Comes, Contract, Engine, Known, Open, Part, with_feature};
+use crate::choice::{CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Part, with_feature};
 
 /// Id of this site.
 pub(crate) const PARTY_ID: &str = "party_id";
@@ -99,21 +99,21 @@ pub static ENGINES: Known = Known {
 
 /// The sections beside those of engines.
 pub(crate) const PARTS: &[Part] = &[
-    Part { path: "", description: "the site", keys: Comes::Always(SITE) },
+    Part { path: "", description: "the site", keys: Comes::Always(&[SITE]) },
     Part {
         path: CHOSEN,
         description: "an engine for each contract; see [engines](#engines)",
-        keys: Comes::Always(CHOICES),
+        keys: Comes::Always(&[CHOICES]),
     },
     Part {
         path: "federation",
         description: "how long values of other parties are waited for, on every engine",
-        keys: Comes::Always(FEDERATION),
+        keys: Comes::Always(&[FEDERATION]),
     },
     Part {
         path: CLUSTER,
         description: "the cluster, where computing is `spark` or `eggroll`: for drivers, scheduler and executors",
-        keys: with_feature!("ballista", tributary_ballista::config::CLUSTER_KEYS),
+        keys: with_feature!("ballista", &[tributary_ballista::config::CLUSTER_KEYS] as &[&[Key]]),
     },
 ];
 
@@ -158,16 +158,17 @@ fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {
 }
 
 fn memory(
-    sections: &BTreeMap<PartyId, &Section>,
+    parties: &BTreeMap<PartyId, Joining<'_>>,
     home: &Path,
 ) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
-    let options = |(party, section): (&PartyId, &&Section)| {
-        let options = tributary_memory::Options::from_section(section, home)?;
+    let options = |(party, joining): (&PartyId, &Joining<'_>)| {
+        let options = tributary_memory::Options::from_section(joining.section, home)?;
         if let Some(folder) = &options.folder {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.at(|| format!("create {}", folder.display())).at(|| section.place("spill_folder"))?;
+            made.at(|| format!("create {}", folder.display()))
+                .at(|| joining.section.place("spill_folder"))?;
         }
         Ok((party.clone(), options))
     };
-    tributary_memory::networks_with(sections.iter().map(options).collect::<Result<_>>()?)
+    tributary_memory::networks_with(parties.iter().map(options).collect::<Result<_>>()?)
 }

@@ -11,7 +11,7 @@ use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, PartyId, Result, ResultExt, Site};
 
-use crate::choice::{Contract, Ground, Known, Open};
+use crate::choice::{Contract, Ground, Joining, Known, Open};
 use crate::engines::ENGINES;
 use crate::settings::Settings;
 
@@ -164,11 +164,11 @@ impl Home {
         &self,
         settings: &BTreeMap<PartyId, Settings>,
     ) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
-        let mut sections = BTreeMap::new();
+        let mut joining = BTreeMap::new();
         let mut agreed: Option<(&PartyId, &str, Open)> = None;
         for (party, settings) in settings {
             let (name, open, section) = settings.chosen(Contract::Federation)?;
-            sections.insert(party.clone(), section);
+            joining.insert(party.clone(), Joining { section, settings });
             let (first, engine, _) = agreed.get_or_insert((party, name, open));
             if *engine != name {
                 return Err(Error::invalid(format!(
@@ -178,7 +178,7 @@ impl Home {
             }
         }
         match agreed {
-            Some((_, _, Open::Federation(open))) => open(&sections, &self.folder),
+            Some((_, _, Open::Federation(open))) => open(&joining, &self.folder),
             Some((_, name, _)) => Err(of_another_contract(name)),
             None => Ok(BTreeMap::new()),
         }

@@ -26,15 +26,16 @@ pub(crate) fn read(
     file: &Arc<str>,
     bytes: &[u8],
     found: &mut Vec<Found>,
-) -> Result<Vec<(String, Place)>> {
+) -> Result<Vec<String>> {
     let is_blank = |line: &[u8]| line.trim_ascii().is_empty() || line.trim_ascii().starts_with(b"#");
     if bytes.split(|byte| *byte == b'\n').all(is_blank) {
         return Ok(Vec::new()); // every key is optional
     }
     let report = Report::new(&**file).hiding_values();
     let mut reader = Reader { known, declared: known.declared(), file, found, passed_over: Vec::new() };
-    if let Some(node) = parse(bytes, &Limits::default(), &report) {
+    if let Some(mut node) = parse(bytes, &Limits::default(), &report) {
         reader.level(&Item::root(&node, &report), "");
+        node.wipe();
     }
     let passed_over = reader.passed_over;
     report.finish(Some(passed_over)).map_err(|problems| Error::invalid(problems.to_string()))
@@ -45,7 +46,7 @@ struct Reader<'a> {
     declared: Vec<Declared>,
     file: &'a Arc<str>,
     found: &'a mut Vec<Found>,
-    passed_over: Vec<(String, Place)>,
+    passed_over: Vec<String>,
 }
 
 /// What may stand under a name.
@@ -70,7 +71,7 @@ impl Reader<'_> {
                     self.found.extend(read.map(|value| Found { section, key: key.name, value, place }));
                 }
                 Below::Section => self.level(&value, &full),
-                Below::NotBuiltIn => self.passed_over.push((full, self.place(&value))),
+                Below::NotBuiltIn => self.passed_over.push(full),
                 Below::Unknown => value.problem_with("unknown key", suggestion(name, self.names(path))),
             }
         }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tributary_core::settings::{Key, Kind, Presence};
 
-use crate::choice::{Contract, Declared, Known, how_to_build};
+use crate::choice::{CHOSEN, Contract, Declared, Known, how_to_build};
 
 /// The page, in Markdown: a heading of the second level for each section, and one of the third for each key.
 pub fn page(known: &Known) -> String {
@@ -43,7 +43,8 @@ fn write_section(page: &mut String, section: &Declared) {
 
 fn write_key(page: &mut String, section: &str, key: &Key) {
     let name = if section.is_empty() { key.name.to_owned() } else { format!("{section}.{}", key.name) };
-    let _ = writeln!(page, "\n### {name}\n\n{}\n\n- Type: {}", key.description, key.kind);
+    let kind = if section == CHOSEN { "the name of an engine".to_owned() } else { key.kind.to_string() };
+    let _ = writeln!(page, "\n### {name}\n\n{}\n\n- Type: {kind}", key.description);
     let _ = match key.presence {
         Presence::Default(text) => writeln!(page, "- Default: `{text}`"),
         Presence::Optional => writeln!(page, "- Default: none"),

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary_core::settings::{Origin, Place, Section, Setting, Value};
+use tributary_core::settings::{Origin, Section, Setting, Value};
 use tributary_core::{Error, PartyId, Result, ResultExt};
 use zeroize::Zeroizing;
 
@@ -19,7 +19,8 @@ use crate::read;
 pub struct Settings {
     known: &'static Known,
     sections: BTreeMap<String, Section>,
-    passed_over: Vec<(String, Place)>,
+    /// By file.
+    passed_over: BTreeMap<String, Vec<String>>,
 }
 
 impl Settings {
@@ -32,7 +33,7 @@ impl Settings {
                 sections.insert(declared.path.clone(), Section::new(declared.path, &keys)?);
             }
         }
-        Ok(Self { known, sections, passed_over: Vec::new() })
+        Ok(Self { known, sections, passed_over: BTreeMap::new() })
     }
 
     /// The same with a file over these settings, if it exists. `InvalidInput` lists everything that is wrong with it.
@@ -55,7 +56,9 @@ impl Settings {
             let section = section.ok_or_else(|| Error::bug("a section that is not declared was read"))?;
             section.set(key, value, Origin::File(place));
         }
-        self.passed_over.extend(passed_over);
+        if !passed_over.is_empty() {
+            self.passed_over.insert(file.to_owned(), passed_over);
+        }
         Ok(())
     }
 
@@ -87,9 +90,13 @@ impl Settings {
         list
     }
 
-    /// Sections of the files whose engines are not in this binary.
-    pub fn passed_over(&self) -> &[(String, Place)] {
-        &self.passed_over
+    /// What files say and has no effect: one note for each file.
+    pub fn notes(&self) -> Vec<String> {
+        let note = |(file, sections): (&String, &Vec<String>)| {
+            let sections = sections.join(", ");
+            format!("{file}: passed over, because their engines are not in this binary: {sections}")
+        };
+        self.passed_over.iter().map(note).collect()
     }
 
     /// The site's own id.

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use tributary_core::federation::Network;
-use tributary_core::settings::{Key, Kind, Secret, Section};
+use tributary_core::settings::{Key, Kind, Secret};
 use tributary_core::{ErrorKind, PartyId, Result};
 
-use crate::choice::{Choice, Comes, Contract, Engine, Known, Open};
+use crate::choice::{Choice, Comes, Contract, Engine, Joining, Known, Open};
 use crate::engines::{ENGINES, PARTS};
 use crate::settings::Settings;
 
@@ -54,14 +54,14 @@ static FAKE: Known = Known {
     parts: PARTS,
 };
 
-fn broker(sections: &BTreeMap<PartyId, &Section>, _: &Path) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
-    for section in sections.values() {
+fn broker(parties: &BTreeMap<PartyId, Joining<'_>>, _: &Path) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
+    for Joining { section, .. } in parties.values() {
         if section.get::<u16>("port")? == 13 {
             return Err(section.problem("port", "expected another than 13"));
         }
         section.get::<&str>("address")?;
     }
-    tributary_memory::networks(&sections.keys().cloned().collect::<Vec<_>>())
+    tributary_memory::networks(&parties.keys().cloned().collect::<Vec<_>>())
 }
 
 fn read(known: &'static Known, text: &str) -> Result<Settings> {
@@ -73,7 +73,8 @@ fn open(text: &str) -> Result<usize> {
     let settings = read(&FAKE, text)?;
     match settings.chosen(Contract::Federation)? {
         ("broker", Open::Federation(open), section) => {
-            open(&BTreeMap::from([("9999".parse()?, section)]), Path::new("/nowhere")).map(|made| made.len())
+            let joining = Joining { section, settings: &settings };
+            open(&BTreeMap::from([("9999".parse()?, joining)]), Path::new("/nowhere")).map(|made| made.len())
         }
         other => panic!("{other:?}"),
     }
@@ -213,8 +214,8 @@ fn an_entry_of_the_table_is_all_that_an_engine_takes() {
 #[test]
 fn an_engine_of_another_binary_is_known_by_name() {
     let settings = read(&FAKE, "federation:\n  ghost: {what: ever, it: [takes]}\n").unwrap();
-    let (section, place) = &settings.passed_over()[0];
-    assert_eq!((section.as_str(), place.to_string().as_str()), ("federation.ghost", "conf.yaml:2:3"));
+    let note = "conf.yaml: passed over, because their engines are not in this binary: federation.ghost";
+    assert_eq!(settings.notes(), [note]);
     let error = read(&FAKE, "default_engines: {federation: ghost}").unwrap_err().to_string();
     assert!(error.contains("engine ghost is not in this binary (build it with `cargo build"), "{error}");
     assert!(error.contains("--features ghost"), "{error}");
