@@ -9,8 +9,8 @@ use tributary_core::kernel::Kernels;
 use tributary_core::meta::StorageMeta;
 use tributary_core::settings::{Key, Section};
 use tributary_core::storage::Storage;
-use tributary_core::suggest::{quoted, suggestion};
 use tributary_core::{Error, ErrorKind, PartyId, Result};
+use tributary_document::{quoted, suggestion};
 
 use crate::home::Compute;
 use crate::settings::Settings;

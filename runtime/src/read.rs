@@ -131,7 +131,7 @@ impl Reader<'_> {
         let origin = |item: &Item<'_>| Origin::File(self.place(item));
         // A wrong default is a bug that tests of declarations find; here it must not be passed over.
         let section = Section::new(item.path(), keys).inspect_err(|e| item.problem(e.to_string())).ok()?;
-        let mut section = section.from(origin(item));
+        let mut section = section.set_by(origin(item));
         let mut given = BTreeSet::new();
         for (name, value) in item.entries() {
             match keys.iter().find(|key| key.name == name) {

@@ -72,9 +72,9 @@ impl Section {
         Ok(section)
     }
 
-    /// The same, of an entry of a map.
+    /// The same, for an entry of a map that a file sets.
     #[must_use]
-    pub fn from(mut self, origin: Origin) -> Self {
+    pub fn set_by(mut self, origin: Origin) -> Self {
         self.origin = origin;
         self
     }
@@ -231,7 +231,7 @@ mod tests {
         section.set("password", Kind::Secret.parse("hunter2").unwrap(), place(2));
         for (name, line) in [("10000", 4), ("9999", 7)] {
             let mut peer =
-                Section::new(format!("federation.broker.peers.{name}"), PEER).unwrap().from(place(line));
+                Section::new(format!("federation.broker.peers.{name}"), PEER).unwrap().set_by(place(line));
             peer.set("password", Kind::Secret.parse("hunter3").unwrap(), place(line + 1));
             section.set("peers", Value::Map([(name.to_owned(), peer)].into()), place(3));
         }
