@@ -13,6 +13,7 @@ mod bind;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
+mod config;
 mod download;
 mod interop;
 mod jobs;

@@ -9,6 +9,7 @@
 //! One action is one cluster job, and another one before it for each piece of work that must be kept first
 //! ([`action`](crate)).
 
+pub mod config;
 pub mod placement;
 mod hex;
 mod seal;
@@ -47,6 +48,7 @@ use tributary_core::kernel::Kernels;
 use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::storage::Storage;
 
+pub use config::{ClusterConfig, Config};
 pub use host::{Host, OpenStorage};
 pub use keys::{Identity, Keys};
 pub use malloc::keep_freed_memory;

@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod config;
 mod placement;
 mod session;
 mod run;
@@ -42,6 +43,7 @@ use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::storage::Storage;
 use tributary_partition::disk::Disk;
 
+pub use config::Config;
 pub use session::Session;
 
 /// The engine in this process.

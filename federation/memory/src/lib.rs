@@ -21,7 +21,7 @@ use tributary_core::{PartyId, Result};
 use tributary_wire::{KeyRing, PublicKey, SecretKey, Wire};
 
 pub use hub::Hub;
-pub use tributary_wire::{Limits, Options};
+pub use tributary_wire::{Limits, Options, config};
 
 /// One network for each site, all on one new [`Hub`], with fresh keys that they know of each other. Make them once a job
 /// run; a site that has several roles in it uses its network for each.

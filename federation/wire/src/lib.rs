@@ -30,6 +30,7 @@
 //! ```
 
 // The face.
+pub mod config;
 mod keys;
 mod limits;
 mod network;
