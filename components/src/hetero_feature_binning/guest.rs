@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::json;
 use tributary_binning::encrypted::{
-    DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, sum_schema,
+    DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, packed_schema, packing,
 };
 use tributary_binning::model::{Binned, MetricsSummary};
 use tributary_binning::{BinCount, CountBins, CountParams, Cuts, FeatureMetrics};
@@ -152,15 +152,16 @@ async fn host_columns(
         false => Err(Error::new(ErrorKind::Corrupt, format!("{from} sent {rows} sums for {most} bins"))),
     };
     let slot = Slot::new("sums");
-    let sums = federation.pull_table(&slot, host, &task.computing, &sum_schema(&key)?, &layout).await?;
+    let sums = federation.pull_table(&slot, host, &task.computing, &packed_schema(&key)?, &layout).await?;
     task.note(format!("measuring {} columns of {host}", features.columns.len()));
-    let call = KernelCall::map::<DecryptCounts>(&DecryptParams { public_key: public.to_vec() })?;
+    let rows = binning.table.count().await?;
+    let params = DecryptParams { public_key: public.to_vec(), packing: packing(rows, &key)? };
+    let call = KernelCall::map::<DecryptCounts>(&params)?;
     let counts = sums.map(call.with_blob(secret.clone()))?.collect().await?;
     let wrong = |what: &str| Error::new(ErrorKind::Corrupt, format!("{host} sent sums that {what}"));
     let counts = BinCount::read(&counts, &features.columns)
         .map_err(|e| wrong("do not fit its features").because(e))?;
 
-    let rows = binning.table.count().await?;
     let mut summary = MetricsSummary::default();
     for (counts, column) in counts.iter().zip(&features.columns) {
         if total(counts) != Some((rows, events)) {
