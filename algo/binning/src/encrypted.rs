@@ -58,8 +58,9 @@ fn ciphertexts(name: &str, key: &PublicKey) -> Field {
         .purpose(Purpose::Ciphertext(CipherKeyId(key.id().as_str().into())))
 }
 
+/// The key in a kernel's parameters, which come from this party: whoever received it has checked it.
 fn public_key(bytes: &[u8]) -> Result<PublicKey> {
-    PublicKey::from_bytes(bytes).map_err(|e| corrupt("the key of the labels is not usable", e))
+    PublicKey::from_checked_bytes(bytes).map_err(|e| corrupt("the key of the labels is not usable", e))
 }
 
 fn corrupt(what: &str, source: tributary_paillier::Error) -> Error {

@@ -20,8 +20,12 @@ const RUN: usize = 4096;
 /// candidates (FIPS 186-5, appendix B.3).
 pub(crate) const PRIME_TEST_REPS: u32 = 28;
 
+/// The product of all primes below 2¹⁶, to find out at once whether a number has one of them as a factor.
+pub(crate) static SMALL_PRIMES_PRODUCT: LazyLock<Integer> =
+    LazyLock::new(|| Integer::from(Integer::primorial(u32::from(u16::MAX))));
+
 /// The odd primes below 2¹⁶.
-pub(crate) static SMALL_PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| {
+static SMALL_PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let mut composite = vec![false; 1 << 16];
     let mut primes = Vec::new();
     for i in (3..1 << 16).step_by(2) {
@@ -95,6 +99,11 @@ mod tests {
             let divided = SMALL_PRIMES.iter().any(|prime| candidate.is_divisible_u(*prime));
             assert_eq!(composite, divided, "step {step}");
         }
+    }
+
+    #[test]
+    fn the_product_has_every_small_prime() {
+        assert!(SMALL_PRIMES.iter().all(|prime| SMALL_PRIMES_PRODUCT.is_divisible_u(*prime)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn secret_key(blobs: &[Blob], public: &[u8]) -> Result<SecretKey> {
             blobs.len()
         )));
     };
-    let key = SecretKey::from_bytes(bytes).map_err(|e| corrupt("the secret key is not usable", e))?;
+    let key = SecretKey::from_checked_bytes(bytes).map_err(|e| corrupt("the secret key is not usable", e))?;
     if key.public().to_bytes() != public {
         return Err(Error::invalid("the secret key does not belong to the public one"));
     }
