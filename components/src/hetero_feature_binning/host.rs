@@ -2,13 +2,12 @@
 
 use tributary_binning::BinColumn;
 use tributary_binning::encrypted::{
-    AddEncrypted, AddParams, HostFeatures, LABEL, PackParams, PackSums, SumEncrypted, SumParams, label_schema,
-    packing,
+    AddEncrypted, AddParams, HostFeatures, LABEL, PackParams, PackSums, SumEncrypted, SumParams,
+    label_schema, packing,
 };
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Layout, Result};
-use tributary_paillier::PublicKey;
 
 use super::parameters::features;
 use super::{Binning, Measure, anonymous_name};
@@ -18,10 +17,11 @@ use tributary_component::task::Task;
 pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()> {
     let (federation, guest) = (&task.federation, task.guest()?);
     let measure: Measure = federation.pull_message(&Slot::new("measure"), &guest).await?;
-    let Some(public_key) = measure.public_key else { return Ok(()) };
+    let Some(proven) = measure.key else { return Ok(()) };
     let unusable =
         |e| Error::new(ErrorKind::Corrupt, format!("{guest} sent a key that is not usable")).because(e);
-    let key = PublicKey::from_bytes(&public_key).map_err(unusable)?;
+    let key = proven.open(&task.proof_context(&guest)).map_err(unusable)?;
+    let public_key = key.to_bytes();
     if key.size() != binning.key {
         let text = format!("{guest} sent a key of {}, the job says {}", key.size(), binning.key);
         return Err(Error::new(ErrorKind::Denied, text));
