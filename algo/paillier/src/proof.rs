@@ -40,7 +40,7 @@ pub struct ProvenKey {
 }
 
 impl ProvenKey {
-    /// Proves a key. Errors: `SecretKey` for one that has no proof. Cost: 8 decryptions.
+    /// Proves a key. Errors: `SecretKey` for one that has no proof. Cost: 7 ms at 2048 bits.
     pub fn new(owner: &SecretKey, context: &[u8]) -> Result<Self> {
         let public = owner.public();
         let key = public.to_bytes();
@@ -53,7 +53,7 @@ impl ProvenKey {
     }
 
     /// Reads the key, as [`PublicKey::from_bytes`], and checks its proof. Errors: `PublicKey`, `KeyBits`. Cost: 8 powers
-    /// modulo n²; 10 ms at 2048 bits with AVX-512 IFMA, 35 with ADX.
+    /// modulo n, 20 ms at 2048 bits.
     pub fn open(&self, context: &[u8]) -> Result<PublicKey> {
         let refuse = |reason| Err(Error::PublicKey { reason });
         let public = PublicKey::from_bytes(&self.key)?;
@@ -63,7 +63,8 @@ impl ProvenKey {
         }
         for (number, root) in numbers(&self.key, public.n(), context).zip(self.roots.chunks_exact(bytes)) {
             let root = Integer::from_digits(root, Order::Msf);
-            if root >= *public.n() || public.power(&root) != number {
+            let power = (root < *public.n()).then(|| root.pow_mod(public.n(), public.n()));
+            if power != Some(Ok(number)) {
                 return refuse("its owner does not prove that it hides: n may share a factor with φ(n)");
             }
         }

@@ -130,17 +130,6 @@ impl PublicKey {
         ring.multiply(&mut value.words, &blinding);
     }
 
-    /// `baseⁿ` modulo n, for a number below n.
-    pub(crate) fn power(&self, base: &Integer) -> Integer {
-        let ring = &self.key.ring;
-        let mut base = ring.enter([base]);
-        ring.lower(&mut base, 2);
-        let mut power = ring.pow_public(&base, &self.n().to_digits::<u64>(Order::Lsf));
-        ring.multiply(&mut power, &ring.one());
-        let [power] = ring.leave(&power);
-        power % self.n()
-    }
-
     pub(crate) fn n(&self) -> &Integer {
         self.key.ring.modulus(0)
     }

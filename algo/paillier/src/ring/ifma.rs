@@ -27,16 +27,6 @@ impl Ifma {
         found.then_some(Self(()))
     }
 
-    /// Asks for `words` to be brought into the cache. Products are so quick that a table lookup from memory
-    /// costs as much: asking one product ahead makes an encryption 1.4 times as fast.
-    pub(super) fn prefetch(self, words: &[u64]) {
-        for line in words.chunks(8) {
-            // SAFETY: a prefetch changes nothing that a program can see, and needs only SSE, which x86-64
-            // has.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-        }
-    }
-
     /// `acc · by / R` into `acc`, in each ring, where R is 2^(52 · `digits`).
     pub(super) fn multiply<const K: usize>(
         self,
@@ -80,6 +70,15 @@ impl Ifma {
                 half => unreachable!("no modulus has {half} words"),
             }
         }
+    }
+}
+
+/// Asks for `words` to be brought into the cache. A table lookup from memory costs up to a product: asking one
+/// product ahead makes an encryption 1.4 times as fast with IFMA, 1.2 times with ADX.
+pub(super) fn prefetch(words: &[u64]) {
+    for line in words.chunks(8) {
+        // SAFETY: a prefetch changes nothing that a program can see, and needs only SSE, which x86-64 has.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
     }
 }
 

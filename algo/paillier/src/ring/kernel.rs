@@ -91,18 +91,6 @@ impl Kernel {
             Self::Ifma(ifma) => ifma.square(acc, roots, shape.digits),
         }
     }
-
-    /// Announces that `words` will be a factor soon. The other kernels are too slow for that to matter.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
-    pub(super) fn prefetch(self, words: &[u64]) {
-        match self {
-            Self::Portable => {}
-            #[cfg(target_arch = "x86_64")]
-            Self::Adx(_) => {}
-            #[cfg(target_arch = "x86_64")]
-            Self::Ifma(ifma) => ifma.prefetch(words),
-        }
-    }
 }
 
 /// How numbers are laid out for a kernel.
