@@ -209,7 +209,7 @@ pub trait FederationExt {
     /// Sends a kept table; `InvalidInput` if it is not kept (its rows could differ between receivers).
     async fn push_table(&self, slot: &Slot, to: &[Party], table: &Table) -> Result<()>;
     /// Waits for a table and holds it in `session`. `Corrupt` if its columns are not `expected`. `layout` says how to lay
-    /// it out here, given the sender's number of rows.
+    /// it out here, given the sender's number of rows. What is computed from it names the sender in its errors.
     async fn pull_table(
         &self,
         slot: &Slot,
@@ -286,7 +286,7 @@ impl<F: Federation + ?Sized> FederationExt for F {
         };
         let rows = body.source.open().await?;
         let handle = session.put(expected, rows, layout(body.rows)?).await?;
-        Table::of_handle(session.clone(), handle)
+        Ok(Table::of_handle(session.clone(), handle)?.sent_by(from))
     }
 }
 

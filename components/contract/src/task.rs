@@ -140,6 +140,11 @@ impl Task {
         }
     }
 
+    /// What a proof by `owner` is bound to, so that it counts in this attempt and for this party alone.
+    pub fn proof_context(&self, owner: &Party) -> Vec<u8> {
+        format!("{}\n{owner}", self.federation.spec().session).into_bytes()
+    }
+
     /// Whether this party is the guest.
     pub fn is_guest(&self) -> bool {
         self.own.role == Role::guest()
