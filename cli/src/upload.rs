@@ -10,13 +10,13 @@ use tributary_ingest::{ColumnSummary, DryRun, Duplicates, Existing, Merged, Stag
 use tributary_runtime::Home;
 
 use crate::exit::Failure;
-use crate::{args, reading, render, table};
+use crate::{args, reading, render};
 
 /// Rows that a dry run shows.
 const SHOWN_ROWS: usize = 10;
 
 pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failure> {
-    let party = table::party(home, &upload.party)?;
+    let party = tributary_service::party(home, upload.party.party.as_deref())?;
     let (storage, meta) = home.tables(&party)?;
     let mut options = options(upload)?;
     options.scratch = home.party(&party).join("tmp");

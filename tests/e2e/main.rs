@@ -13,10 +13,12 @@ mod bind;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
+mod config;
 mod download;
 mod interop;
 mod jobs;
 mod merging;
+mod peers;
 mod tables;
 mod tune;
 mod uploads;

@@ -15,7 +15,7 @@ use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, Layout, Party, Result, Table};
 use tributary_psi::{MaskIds, MaskIdsParams, Secret};
 
-use crate::alone::Alone;
+use crate::alone::{Alone, Unwatched};
 use crate::operation::Operation;
 use crate::rows::{Columns, VALUE, source};
 
@@ -148,7 +148,8 @@ fn component(components: &Components, session: &Arc<dyn Computing>, table: Table
         inputs: BTreeMap::from([("train_data".to_string(), vec![Input::Table(table)])]),
         computing: session.clone(),
         federation: Alone::new(own.clone(), session.spec().id.clone()),
-        progress: Arc::new(|_| {}),
+        checkpoint: None,
+        progress: Arc::new(Unwatched),
         own,
     };
     Ok(Kind::Component(component, Box::new(task)))

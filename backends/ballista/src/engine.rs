@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tributary_core::bytestore::ByteStore;
 use tributary_core::computing::{Computing, Engine, EngineInfo, SessionSpec, Spills};
 use tributary_core::error::Result;
 use tributary_core::kernel::Kernels;
@@ -14,13 +15,25 @@ use tributary_partition::cancel::Actions;
 use tributary_system::random;
 
 use crate::client::Client;
-use crate::config::ClusterOptions;
 use crate::items::Items;
-use crate::keys::Identity;
+use crate::keys::{Identity, Keys};
 use crate::placement::{self, Executors};
 use crate::session::Session;
 use crate::state::State;
 use crate::store::SessionStore;
+
+/// Where a cluster is, its keys and its store opened.
+#[derive(Debug, Clone)]
+pub struct ClusterOptions {
+    /// How large it is, and how it counts cores.
+    pub size: placement::Cluster,
+    /// `host:port` of its scheduler.
+    pub scheduler: String,
+    /// What proves that driver, scheduler and executors belong together.
+    pub keys: Keys,
+    /// What they keep sessions in.
+    pub store: Arc<dyn ByteStore>,
+}
 
 /// See the module.
 pub struct Ballista {
@@ -58,7 +71,7 @@ impl Engine for Ballista {
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>> {
         let (leftovers, removed) = tokio::sync::mpsc::unbounded_channel();
         let key = self.cluster.keys.cluster.clone();
-        let name = format!("{}-{:08x}", spec.id, random::u32()?);
+        let name = format!("{}-{:016x}", spec.id, random::u64()?);
         let state = State {
             executors: Executors::of(&spec.placement)?,
             kernels: self.kernels.clone(),

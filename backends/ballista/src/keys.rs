@@ -33,7 +33,7 @@ use crate::seal::ClusterKey;
 const NAME: &str = "node.cluster.tributary";
 const FILES: [&str; 4] = ["ca.pem", "node.pem", "node.key", "cluster.key"];
 /// Raised with every change of what drivers, schedulers and executors say to each other.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// The contents of a key folder.
 #[derive(Clone)]
@@ -41,6 +41,7 @@ pub struct Keys {
     pub(crate) cluster: ClusterKey,
     pub(crate) authority: String,
     pub(crate) certificate: String,
+    /// Wiped here when dropped; the TLS library keeps a copy of its own.
     pub(crate) private: Zeroizing<String>,
 }
 
@@ -166,7 +167,7 @@ fn certificates() -> Result<Made, rcgen::Error> {
 /// What a process says of itself when it connects.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    kernels: u64,
+    kernels: [u8; 32],
 }
 
 impl Identity {
@@ -186,7 +187,7 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tributary/{PROTOCOL} kernels/{:016x} ballista/{BALLISTA_VERSION}", self.kernels)
+        write!(f, "tributary/{PROTOCOL} kernels/{} ballista/{BALLISTA_VERSION}", to_hex(&self.kernels[..16]))
     }
 }
 
@@ -208,11 +209,10 @@ mod tests {
         let keys = folder.path().join("keys");
         assert_eq!(Keys::read(&keys).unwrap_err().kind(), ErrorKind::NotFound);
         Keys::create(&keys).unwrap();
-        for (place, mode) in [("", 0o700), ("node.key", 0o600), ("cluster.key", 0o600)] {
-            let about = fs::metadata(keys.join(place)).unwrap();
-            assert_eq!(about.permissions().mode() & 0o777, mode, "{place:?}");
-        }
         let read = Keys::read(&keys).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&keys), 0o700);
+        assert!(FILES.iter().all(|name| mode(&keys.join(name)) == 0o600));
         assert!(read.authority.contains("BEGIN CERTIFICATE") && read.private.contains("PRIVATE KEY"));
         assert_eq!(format!("{read:?}"), "keys of a cluster");
         assert_eq!(Keys::create(&keys).unwrap_err().kind(), ErrorKind::AlreadyExists);
@@ -223,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_peer_with_other_kernels_is_refused_and_both_are_named() {
-        let own = Identity { kernels: 1 };
-        let other = Identity { kernels: 2 };
+        let own = Identity { kernels: [1; 32] };
+        let other = Identity { kernels: [2; 32] };
         assert_eq!(own.refuse(&format!("{own} tonic/0.14")), None);
         let refused = own.refuse(&format!("{other} tonic/0.14")).unwrap();
-        assert!(refused.contains("0000000000000001") && refused.contains("0000000000000002"), "{refused}");
+        assert!(refused.contains(&"01".repeat(16)) && refused.contains(&"02".repeat(16)), "{refused}");
         assert!(own.refuse("").is_some());
     }
 }

@@ -10,7 +10,7 @@
 //! ([`action`](crate)).
 
 mod engine;
-mod config;
+pub mod config;
 pub mod placement;
 mod seal;
 mod keys;
@@ -40,8 +40,8 @@ pub mod status;
 pub mod scheduler;
 pub mod executor;
 
-pub use config::ClusterOptions;
-pub use engine::Ballista;
+pub use config::{ClusterConfig, Config};
+pub use engine::{Ballista, ClusterOptions};
 pub use keys::{Identity, Keys};
 pub use malloc::keep_freed_memory;
 pub use resources::{OpenStorage, Resources};

@@ -16,7 +16,7 @@
 //! # fn example(storage: Arc<dyn tributary_core::storage::Storage>) -> tributary_core::Result<()> {
 //! let engine = tributary_standalone::Standalone::new(tributary_core::kernel::Kernels::default(), storage);
 //! let placement = engine.place(&CoreRequest::of_task_cores(2))?;
-//! let id = tributary_core::SessionId::new("job-1.reader_0")?;
+//! let id = "job-1.reader_0.0".parse()?;
 //! let spec = SessionSpec { id, placement, memory_bytes: 1 << 30 };
 //! let session = futures::executor::block_on(engine.open(spec))?;
 //! # drop(session);
@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod config;
 mod engine;
 mod placement;
 mod session;
@@ -32,5 +33,6 @@ mod run;
 mod breaks;
 mod state;
 
+pub use config::Config;
 pub use engine::Standalone;
 pub use session::Session;
