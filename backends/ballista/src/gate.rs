@@ -28,7 +28,7 @@ pub(crate) fn serve(listener: TcpListener, to: SocketAddr, keys: &Keys) -> Resul
                 continue;
             };
             let acceptor = acceptor.clone();
-            // A peer that is refused hears it from TLS; there is nothing to add.
+            // TLS reports the refusal to the peer; there is nothing to add.
             tokio::spawn(async move { drop(pass(acceptor, stream, to).await) });
         }
     }))

@@ -70,7 +70,8 @@ impl Keys {
         Ok(Self { cluster, authority, certificate, private })
     }
 
-    /// Makes a folder for a new cluster, readable by its owner only from its first moment. `AlreadyExists` if there is one: its nodes would no longer know each other.
+    /// Makes a folder for a new cluster, readable by its owner only from its first moment. `AlreadyExists` if there is one: its
+    /// nodes would no longer know each other.
     pub fn create(folder: &Path) -> Result<()> {
         if FILES.iter().any(|name| folder.join(name).exists()) {
             let text = format!("{} holds keys of a cluster; remove them to make new ones", folder.display());
