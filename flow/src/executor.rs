@@ -325,7 +325,7 @@ impl PartyAttempt {
                 stored.pop();
             }
         })?;
-        let preview = TableRecord::preview_of(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
+        let preview = tributary_text::preview(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
         let origin = vec![
             ("job", shared.job.to_string()),
             ("task", shared.name.clone()),
