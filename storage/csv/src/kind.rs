@@ -207,6 +207,7 @@ fn number_kind(cell: &str) -> Kind {
                 _ => text_kind(cell),
             }
         }
+        [] if is_kept_in_18_digits(cell, whole + fraction, fraction) => Kind::Decimal,
         [] => long_decimal(cell, whole),
         _ if is_comma_number(bytes) => Kind::Comma,
         _ => text_kind(cell),
@@ -227,7 +228,10 @@ fn leading_zeros(cell: &str) -> Kind {
 fn long_integer(cell: &str, digits: usize) -> Kind {
     match cell.parse::<i64>() {
         Ok(_) if cell.starts_with('+') => Kind::LeadingZeros,
-        Ok(_) if is_kept(cell) => Kind::Integer,
+        // saturating, so that the greatest integer is not the double beyond it
+        Ok(value) if value as f64 as i64 == value && value < i64::MAX => Kind::Integer,
+        // as some print a double: at most 17 digits, and zeros behind them
+        Ok(_) if (digits <= 17 || cell.ends_with('0')) && is_kept(cell) => Kind::Integer,
         Ok(_) => Kind::WideInteger,
         Err(_) if digits > FINITE_DIGITS && float64(cell).is_none() => Kind::TooLarge,
         Err(_) if is_kept(cell) => Kind::LongInteger,
@@ -245,6 +249,30 @@ fn long_decimal(cell: &str, digits: usize) -> Kind {
         false if float64(cell).is_none() => Kind::TooLarge,
         false => Kind::LongDecimal,
     }
+}
+
+/// Whether a double has a number of at most 18 digits, so many of them behind the point, as [`is_kept`] has it: found by integers, because
+/// columns of measured numbers have nothing else.
+fn is_kept_in_18_digits(cell: &str, digits: usize, places: usize) -> bool {
+    if digits > 18 {
+        return false;
+    }
+    let number = cell.bytes().filter(u8::is_ascii_digit);
+    let number = number.fold(0u64, |number, digit| 10 * number + u64::from(digit - b'0'));
+    if number <= 1 << 52 {
+        return true; // doubles lie closer to each other than numbers of so many places
+    }
+    let Some(value) = float64(cell) else { return false };
+    // the double is fraction / 2^shift
+    let bits = value.to_bits();
+    let fraction = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
+    let shift = 1075 - ((bits >> 52) & 0x7FF) as i64;
+    if !(0..=63).contains(&shift) {
+        return false;
+    }
+    let double = fraction * 10u128.pow(places as u32);
+    let half = double.abs_diff(u128::from(number) << shift) * 2;
+    half < 1 << shift || half == 1 << shift && number.is_multiple_of(2)
 }
 
 /// Whether a double has the number as it is written: the shortest text of the double has the same digits, or the double is printed so,
@@ -454,6 +482,18 @@ mod tests {
                     !matches!(kind_of(&text), Kind::LongDecimal | Kind::LongestInteger | Kind::WideInteger),
                     "{}", text
                 );
+            }
+        }
+
+        #[test]
+        fn both_ways_to_find_whether_a_number_is_kept_agree(cell in "-?[0-9]{1,9}\\.[0-9]{5,12}|[0-9]{9}\\.[0-9]{9}") {
+            let (whole, places) = cell.trim_start_matches('-').split_once('.').map(|(a, b)| (a.len(), b.len())).unwrap();
+            if whole + places <= 18 {
+                if is_kept_in_18_digits(&cell, whole + places, places) {
+                    prop_assert!(is_kept(&cell), "{}", cell);
+                } else if !cell.ends_with('0') {
+                    prop_assert!(!is_kept(&cell) || float64(&cell).unwrap().abs() < 1e-2, "{}", cell);
+                }
             }
         }
 

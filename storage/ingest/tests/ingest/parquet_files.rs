@@ -181,7 +181,7 @@ fn times_with_a_zone_are_shown_in_utc() {
     let path = file(&site, "rows.parquet", vec![("id", integers(0..2)), ("seen", Arc::new(times))]);
     site.upload(options(&[path])).unwrap();
     let shown = |id: &str, time: Option<&str>| vec![Some(id.to_owned()), time.map(str::to_owned)];
-    assert_eq!(site.record().preview, [shown("0", Some("1970-01-01T00:00:01.500Z")), shown("1", None)]);
+    assert_eq!(site.record().preview, [shown("0", Some("1970-01-01T00:00:01.5Z")), shown("1", None)]);
 }
 
 /// A file as pandas writes it: what it had as its index is behind all others, and noted.
