@@ -76,8 +76,8 @@ fn text_of_files_does_not_drive_the_terminal() {
         assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
     }
     let file = site.write("bad.csv", "id,a\u{1b}[2J\n1,x\n1,x\n");
-    let failed =
-        site.fails(2, &[&["data", "upload"], &TABLE[..], &["--file", &file, "--label", "b\u{1b}"]].concat());
+    let more = ["--file", &file, "--if-exists", "replace", "--label", "b\u{1b}"];
+    let failed = site.fails(2, &[&["data", "upload"], &TABLE[..], &more].concat());
     assert!(!failed.contains('\u{1b}'), "{failed:?}");
 }
 

@@ -207,7 +207,6 @@ fn number_kind(cell: &str) -> Kind {
                 _ => text_kind(cell),
             }
         }
-        [] if is_kept_in_18_digits(cell, whole + fraction, fraction) => Kind::Decimal,
         [] => long_decimal(cell, whole),
         _ if is_comma_number(bytes) => Kind::Comma,
         _ => text_kind(cell),
@@ -231,7 +230,9 @@ fn long_integer(cell: &str, digits: usize) -> Kind {
         // saturating, so that the greatest integer is not the double beyond it
         Ok(value) if value as f64 as i64 == value && value < i64::MAX => Kind::Integer,
         // as some print a double: at most 17 digits, and zeros behind them
-        Ok(_) if (digits <= 17 || cell.ends_with('0')) && is_kept(cell) => Kind::Integer,
+        Ok(value) if (digits <= 17 || cell.ends_with('0')) && is_shortest(cell, value as f64) => {
+            Kind::Integer
+        }
         Ok(_) => Kind::WideInteger,
         Err(_) if digits > FINITE_DIGITS && float64(cell).is_none() => Kind::TooLarge,
         Err(_) if is_kept(cell) => Kind::LongInteger,
@@ -251,42 +252,102 @@ fn long_decimal(cell: &str, digits: usize) -> Kind {
     }
 }
 
-/// Whether a double has a number of at most 18 digits, so many of them behind the point, as [`is_kept`] has it: found by integers, because
-/// columns of measured numbers have nothing else.
-fn is_kept_in_18_digits(cell: &str, digits: usize, places: usize) -> bool {
-    if digits > 18 {
-        return false;
-    }
-    let number = cell.bytes().filter(u8::is_ascii_digit);
-    let number = number.fold(0u64, |number, digit| 10 * number + u64::from(digit - b'0'));
-    if number <= 1 << 52 {
-        return true; // doubles lie closer to each other than numbers of so many places
-    }
-    let Some(value) = float64(cell) else { return false };
-    // the double is fraction / 2^shift
-    let bits = value.to_bits();
-    let fraction = u128::from(bits & ((1 << 52) - 1) | 1 << 52);
-    let shift = 1075 - ((bits >> 52) & 0x7FF) as i64;
-    if !(0..=63).contains(&shift) {
-        return false;
-    }
-    let double = fraction * 10u128.pow(places as u32);
-    let half = double.abs_diff(u128::from(number) << shift) * 2;
-    half < 1 << shift || half == 1 << shift && number.is_multiple_of(2)
+/// Whether the shortest text of a double has the digits of a number.
+fn is_shortest(cell: &str, double: f64) -> bool {
+    Mantissa::of(cell).is_same(&Mantissa::of(zmij::Buffer::new().format(double)))
 }
 
-/// Whether a double has the number as it is written: the shortest text of the double has the same digits, or the double is printed so,
-/// cut to that many digits (as by `%.17g` or numpy's `%.18e`).
+/// Whether a double has the number as it is written: the double, printed with so many digits, has the same ones. So do the shortest text
+/// that is read as this double, `%.17g`, and numpy's `%.18e`.
 fn is_kept(cell: &str) -> bool {
-    let Some(value) = float64(cell) else { return false };
-    let written = Mantissa::of(cell);
-    let mut buffer = zmij::Buffer::new();
-    if written.is_same(&Mantissa::of(buffer.format(value))) {
-        return true;
+    if let Some(is_printed) = Written::of(cell).and_then(|written| written.is_printed()) {
+        return is_printed;
     }
-    value != 0.0
-        && written.digits > SAFE_DIGITS
-        && written.is_same(&Mantissa::of(&format!("{:.*e}", written.digits - 1, value)))
+    let Some(value) = float64(cell) else { return false };
+    is_shortest(cell, value) || value != 0.0 && is_printed(cell, value)
+}
+
+/// The same for any number, which takes 1 µs.
+fn is_printed(cell: &str, double: f64) -> bool {
+    let written = Mantissa::of(cell);
+    written.digits > SAFE_DIGITS
+        && written.is_same(&Mantissa::of(&format!("{:.*e}", written.digits - 1, double)))
+}
+
+/// Powers of ten that are within 128 bits when they are multiplied by the fraction of a double.
+const POWERS: [u128; 23] = {
+    let mut powers = [1; 23];
+    let mut i = 1;
+    while i < powers.len() {
+        powers[i] = powers[i - 1] * 10;
+        i += 1;
+    }
+    powers
+};
+
+/// `number` / 10^`places`: numbers that people measure. Whether a double has them is found by integers, because columns have nothing else.
+struct Written {
+    number: u64,
+    places: usize,
+}
+
+impl Written {
+    /// None for what has more than 19 digits, or is very large or small.
+    fn of(cell: &str) -> Option<Self> {
+        let (mut number, mut digits, mut places, mut exponent) = (0u64, 0, None, 0i64);
+        for (i, byte) in cell.bytes().enumerate() {
+            match byte {
+                b'0'..=b'9' => {
+                    number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+                    digits += usize::from(number > 0);
+                    places = places.map(|places: i64| places + 1);
+                }
+                b'.' => places = Some(0),
+                b'e' | b'E' => {
+                    exponent = cell[i + 1..].parse().ok()?;
+                    break;
+                }
+                _ => {}
+            }
+        }
+        let mut places = places.unwrap_or(0).checked_sub(exponent)?;
+        if digits > 19 {
+            return None;
+        }
+        while number > 0 && number.is_multiple_of(10) {
+            (number, places) = (number / 10, places - 1);
+        }
+        let places = usize::try_from(places).ok().filter(|places| *places < POWERS.len())?;
+        Some(Self { number, places })
+    }
+
+    /// Whether a double is printed so. None if that takes more than 128 bits.
+    fn is_printed(&self) -> Option<bool> {
+        if self.number <= 1 << 52 {
+            return Some(true); // doubles lie closer to each other than numbers of so many places
+        }
+        // rounded twice, so that the nearest is this one or beside it
+        let near = (self.number as f64 / POWERS[self.places] as f64).to_bits();
+        let mut found = false;
+        for bits in [near, near - 1, near + 1] {
+            found |= self.is_printed_by(bits)?;
+            if found {
+                break;
+            }
+        }
+        Some(found)
+    }
+
+    fn is_printed_by(&self, double: u64) -> Option<bool> {
+        // the double is fraction / 2^shift
+        let fraction = u128::from(double & ((1 << 52) - 1) | 1 << 52);
+        let shift = 1075 - ((double >> 52) & 0x7FF) as i64;
+        if !(0..=63).contains(&shift) {
+            return None;
+        }
+        let distance = (fraction * POWERS[self.places]).abs_diff(u128::from(self.number) << shift) * 2;
+        Some(distance < 1 << shift || distance == 1 << shift && self.number.is_multiple_of(2))
+    }
 }
 
 /// The digits of a number, without zeros before and behind them.
@@ -486,14 +547,13 @@ mod tests {
         }
 
         #[test]
-        fn both_ways_to_find_whether_a_number_is_kept_agree(cell in "-?[0-9]{1,9}\\.[0-9]{5,12}|[0-9]{9}\\.[0-9]{9}") {
-            let (whole, places) = cell.trim_start_matches('-').split_once('.').map(|(a, b)| (a.len(), b.len())).unwrap();
-            if whole + places <= 18 {
-                if is_kept_in_18_digits(&cell, whole + places, places) {
-                    prop_assert!(is_kept(&cell), "{}", cell);
-                } else if !cell.ends_with('0') {
-                    prop_assert!(!is_kept(&cell) || float64(&cell).unwrap().abs() < 1e-2, "{}", cell);
-                }
+        fn both_ways_to_find_whether_a_number_is_kept_agree(
+            cell in "-?[0-9]{1,9}\\.[0-9]{5,12}|[0-9]{9}\\.[0-9]{9}|[0-9]\\.[0-9]{15,18}e-[0-3]|-?[0-9]{1,3}\\.[0-9]{15}",
+        ) {
+            if let Some(found) = Written::of(&cell).and_then(|written| written.is_printed()) {
+                let value = float64(&cell).unwrap();
+                let is_short = Mantissa::of(&cell).digits <= SAFE_DIGITS;
+                prop_assert_eq!(found, is_short || is_printed(&cell, value), "{}", cell);
             }
         }
 

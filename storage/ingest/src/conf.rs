@@ -137,7 +137,12 @@ fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     let weight_type = value_type(&keys.take("weight_type"));
     read_types(&either(keys, "dtype", "data_type"), options);
     read_types(&keys.take("exclusive_data_type"), options);
-    for (column, value_type) in [(&options.label, label_type), (&options.weight, weight_type)] {
+    for (column, value_type, role) in
+        [(&options.label, label_type, "label"), (&options.weight, weight_type, "weight")]
+    {
+        if column.is_none() && value_type.is_some() {
+            options.notes.push(format!("meta.{role}_type was passed over, for there is no {role}_name"));
+        }
         if let (Some(column), Some(_)) = (column, value_type) {
             options.columns.entry(column.clone()).or_default().value_type = value_type;
         }

@@ -12,7 +12,7 @@ pub(crate) enum Format {
 }
 
 /// Kinds that are known and not read: how they begin, what they are, and what to do.
-const OTHERS: [(&[u8], &str, &str); 15] = [
+const OTHERS: [(&[u8], &str, &str); 20] = [
     (b"\xFF\xFE", "UTF-16", "save it as UTF-8"),
     (b"\xFE\xFF", "UTF-16", "save it as UTF-8"),
     (b"\0\0\xFE\xFF", "UTF-32", "save it as UTF-8"),
@@ -25,6 +25,11 @@ const OTHERS: [(&[u8], &str, &str); 15] = [
     (b"Obj\x01", "Avro", "write it as Parquet"),
     (b"SQLite format 3", "a database of SQLite", "export the table as CSV"),
     (b"\x89HDF", "HDF5", "write it as Parquet"),
+    (b"{\"", "JSON", "write it as CSV or Parquet"),
+    (b"[{", "JSON", "write it as CSV or Parquet"),
+    (b"<?xml", "XML", "write it as CSV or Parquet"),
+    (b"<!DOCTYPE", "HTML", "was a page saved instead of the file?"),
+    (b"<html", "HTML", "was a page saved instead of the file?"),
     (b"Salted__", "encrypted", "decrypt it first"),
     (b"-----BEGIN PGP M", "encrypted", "decrypt it first"),
     (b"age-encryption.o", "encrypted", "decrypt it first"),
@@ -109,6 +114,8 @@ mod tests {
             (b"Salted__abcd", "encrypted"),
             (b"ARROW1\0\0", "Arrow"),
             (b"ORC\x08\x03", "ORC"),
+            (b"{\"id\": 1}", "is JSON"),
+            (b"<!DOCTYPE html>", "is HTML"),
         ] {
             let error = of(first).unwrap_err();
             assert!(error.contains(expected), "{error}");

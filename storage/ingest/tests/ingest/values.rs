@@ -223,7 +223,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     check(
         "a,0,1,\"open\n",
         "table.csv:2: column 4 (\"x\"): a quote that is never closed; if quotes have no meaning in this file, turn \
-         quoting off",
+         quoting off (--no-quotes)",
     );
     check(
         "a,0,1,1\na,0,1,1\nb,0,1,1\na,0,1,1\n",
