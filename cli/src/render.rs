@@ -1,15 +1,14 @@
 //! Tables on a terminal, and JSON.
 
-use std::borrow::Cow;
 use std::io::Write;
 
 use serde::Serialize;
 use serde_json::Value;
 use tributary_core::{Error, Result, ResultExt};
 
-/// Writes a line to standard output, without control characters. A reader that went away (`| head`) is no error: a job goes on without it.
+/// Writes a line to standard output. A reader that went away (`| head`) is no error: a job goes on without it.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
-    match writeln!(std::io::stdout(), "{}", plain(text.as_ref())) {
+    match writeln!(std::io::stdout(), "{}", text.as_ref()) {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.at(|| "write to standard output"),
     }
@@ -20,54 +19,14 @@ pub(crate) fn note(text: impl AsRef<str>) {
     drop(writeln!(std::io::stderr(), "{}", plain(text.as_ref())));
 }
 
-/// With control characters escaped: names and messages may come from a file or a peer, and must not drive the terminal.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
-    let drives = |c: char| drives_terminal(c) && !matches!(c, '\n' | '\t');
-    if !text.contains(drives) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match drives(c) {
-            true => shown.extend(c.escape_default()),
-            false => shown.push(c),
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Control characters, and those that turn the direction of what follows.
-fn drives_terminal(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// A text of bounded width for a cell.
-pub(crate) fn short(text: &str) -> String {
-    const WIDEST: usize = 60;
-    match text.char_indices().nth(WIDEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+/// Without control characters: names and messages may come from a file or a peer, and must not drive the terminal.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 /// Writes indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Error::bug("encode JSON").because(e))?;
-    line(json_plain(&text))
-}
-
-/// JSON in which what JSON allows and a terminal obeys is escaped.
-pub(crate) fn json_plain(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for c in text.chars() {
-        match drives_terminal(c) && c != '\n' {
-            // all of them are of one unit of UTF-16
-            true => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
-            false => shown.push(c),
-        }
-    }
-    shown
+    line(serde_json::to_string_pretty(value).map_err(|e| Error::bug("encode JSON").because(e))?)
 }
 
 /// Writes what FATE's client prints for an answer.
@@ -77,9 +36,6 @@ pub(crate) fn answer(data: Value) -> Result<()> {
 
 /// Aligned columns under a header; numbers to the right.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<()> {
-    let cell = |cell: &String| plain(&cell.replace(['\n', '\t'], " ")).into_owned();
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(cell).collect()).collect();
-    let header: Vec<String> = header.iter().map(|name| cell(&(*name).to_owned())).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.chain([header[column].chars().count()]).max().unwrap_or(0)
@@ -94,11 +50,12 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let show = |cells: &[&str]| {
         let padded = cells.iter().zip(&widths).zip(&right).map(|((cell, width), right)| {
             let space = " ".repeat(width - cell.chars().count().min(*width));
+            let cell = plain(&cell.replace('\n', " "));
             if *right { format!("{space}{cell}") } else { format!("{cell}{space}") }
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
     };
-    line(show(&header.iter().map(String::as_str).collect::<Vec<_>>()))?;
+    line(show(header))?;
     line(widths.iter().map(|w| "─".repeat(*w)).collect::<Vec<_>>().join("  "))?;
     rows.iter().try_for_each(|row| line(show(&row.iter().map(String::as_str).collect::<Vec<_>>())))
 }
@@ -128,6 +85,15 @@ pub(crate) fn seconds(time: std::time::Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }
 
+/// A text of bounded width for a cell.
+pub(crate) fn short(text: &str) -> String {
+    const WIDEST: usize = 60;
+    match text.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Six digits behind the point; of what is very large or small, six digits and a power of ten.
 fn decimal(number: f64) -> String {
     let fits = number == 0.0 || (1e-4..1e12).contains(&number.abs());
@@ -145,19 +111,11 @@ pub(crate) fn cell(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+mod width_tests {
     use super::*;
 
     #[test]
-    fn text_of_others_does_not_drive_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2J\nb\tc\u{9b}\u{202e}d"), "a\\u{1b}[2J\nb\tc\\u{9b}\\u{202e}d");
-        assert_eq!(json_plain("\"\u{9b}\u{7f}\u{202e}ü\"\n"), "\"\\u009b\\u007f\\u202eü\"\n");
-        let read: String = serde_json::from_str(json_plain("\"\u{9b}\u{202e}\"").as_str()).unwrap();
-        assert_eq!(read, "\u{9b}\u{202e}");
-    }
-
-    #[test]
-    fn numbers_have_a_bounded_width() {
+    fn numbers_and_texts_have_a_bounded_width() {
         let shown = |number: f64| cell(&Value::from(number));
         assert_eq!(shown(0.5), "0.500000");
         assert_eq!(shown(0.0), "0.000000");

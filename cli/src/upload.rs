@@ -154,7 +154,7 @@ fn described(column: &ColumnSummary) -> Vec<String> {
 pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: &[String]) -> Result<()> {
     render::line("")?;
     for Role { role, column, why, .. } in roles {
-        render::line(format!("{role}: {} ({why})", render::short(column)))?;
+        render::line(format!("{role}: {} ({why})", quoted(column)))?;
     }
     let of_columns = columns.iter().filter_map(|c| Some((quoted(&c.name), c.note.as_ref()?)));
     of_columns

@@ -77,7 +77,7 @@ fn bars() -> Watcher {
         let Ok(mut lines) = lines.lock() else { return };
         let mut line = |name: String, text: String| {
             let bar = lines.entry(name.clone()).or_insert_with(|| spinner(&all, name));
-            bar.set_message(render::plain(&text).into_owned());
+            bar.set_message(render::plain(&text));
             bar.clone()
         };
         let of = |task: &str, party: &dyn std::fmt::Display| format!("{task} {party}");

@@ -42,8 +42,8 @@ pub(crate) enum Reason {
     Width {
         got: usize,
         expected: usize,
-        /// Whether a value has a carriage return within.
-        has_returns: bool,
+        /// Why that may be.
+        help: &'static str,
     },
     NotText,
     Missing(&'static str),
@@ -81,12 +81,7 @@ impl Reason {
     /// How to mend it, where its description does not say; `column` is the name of the column with the fault.
     fn help(&self, column: &str) -> String {
         match self {
-            Self::Width { has_returns: true, .. } => {
-                "; its lines end with a carriage return (CR) alone, expected LF or CR LF".into()
-            }
-            Self::Width { got, expected, .. } if got > expected => {
-                "; a value with the delimiter or a decimal comma in it has to stand in quotes".into()
-            }
+            Self::Width { help, .. } => (*help).into(),
             Self::NotText => ", or convert it: iconv -f latin1 -t utf-8 FILE".into(),
             Self::Misfit(kind, expected, said_by) => help(*kind, *expected, *said_by, column),
             _ => String::new(),

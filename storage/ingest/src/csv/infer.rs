@@ -10,8 +10,21 @@ use crate::columns::{Column, TypedColumn};
 use crate::content::types_option;
 use crate::csv::source::{Place, Source};
 
-/// Letters of a number that a double keeps for certain.
-const SHORT: usize = 15;
+/// Whether a float that was asked for changes a number that was meant exactly: an integer, or more digits than any float prints. That
+/// `float32` rounds decimals is what it is asked for.
+#[inline]
+fn is_rounded(given: ValueType, cell: &str) -> bool {
+    match given {
+        // what is shorter is kept
+        ValueType::Float64 if cell.len() > 15 => {
+            matches!(kind_of(cell), Kind::WideInteger | Kind::LongestInteger | Kind::LongDecimal)
+        }
+        ValueType::Float32 if cell.len() > 7 => {
+            cell.trim_ascii().parse::<i64>().is_ok_and(|number| number as f32 as i64 != number)
+        }
+        _ => false,
+    }
+}
 
 /// What was seen of one column.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +35,8 @@ pub(crate) struct SeenColumn {
     blanks: u64,
     /// Cells that are NaN.
     nans: u64,
+    /// Where the type that was given first does not keep a number.
+    rounded: Option<Place>,
     /// Where each kind was first seen, by [`Kind`].
     first: [Option<Place>; Kind::ALL.len()],
 }
@@ -53,8 +68,9 @@ impl SeenColumn {
         match column.given {
             None => self.see_kind(kind_of(cell), line),
             Some(given) if given.is_missing(cell) => self.nulls += 1,
-            // whether it is rounded
-            Some(ValueType::Float64) if cell.len() > SHORT => self.see_kind(kind_of(cell), line),
+            Some(given) if self.rounded.is_none() && is_rounded(given, cell) => {
+                self.rounded = Some(Place { file: 0, line });
+            }
             Some(_) => {}
         }
     }
@@ -77,15 +93,17 @@ impl SeenColumn {
         self.nulls += later.nulls;
         self.blanks += later.blanks;
         self.nans += later.nans;
+        let moved = |place: Option<Place>| place.map(|place| Place { file, line: place.line + line });
+        self.rounded = self.rounded.or(moved(later.rounded));
         for (first, later) in self.first.iter_mut().zip(&later.first) {
-            *first = first.or(later.map(|place| Place { file, line: place.line + line }));
+            *first = first.or(moved(*later));
         }
     }
 
     /// The type of the column with the count of its missing values, and what to report of the choice.
     pub fn decide(&self, column: &Column, source: &Source) -> Result<(TypedColumn, u64, Option<String>)> {
         let (value_type, note) = match column.given {
-            Some(given) => (given, self.rounded(source)),
+            Some(given) => (given, self.note_rounded(given, source)),
             None => Infer { seen: self, column, source }.value_type()?,
         };
         let missing = match value_type {
@@ -98,11 +116,10 @@ impl SeenColumn {
         Ok((TypedColumn { column: column.clone(), value_type, nullable }, missing, note))
     }
 
-    /// For a column that is to be `float64`: digits that it does not keep.
-    fn rounded(&self, source: &Source) -> Option<String> {
-        let kinds = [Kind::WideInteger, Kind::LongestInteger, Kind::LongDecimal];
-        let (place, kind) = self.earliest(&kinds)?;
-        Some(format!("rounded to float64: {} ({}), and its like", kind.described(), source.locate(place)))
+    /// For a column of a given type: what it does not keep.
+    fn note_rounded(&self, given: ValueType, source: &Source) -> Option<String> {
+        let place = source.locate(self.rounded?);
+        Some(format!("rounded to {given}, which keeps fewer digits than there are; the first is at {place}"))
     }
 
     fn first(&self, kind: Kind) -> Option<Place> {

@@ -266,8 +266,17 @@ impl<'a> Pass<'a> {
 
     #[cold]
     fn width(&self, records: &Records) -> Reason {
-        let has_returns = (0..records.width()).any(|i| records.get(i).contains('\r'));
-        Reason::Width { got: records.width(), expected: self.source.names().len(), has_returns }
+        let (got, expected) = (records.width(), self.source.names().len());
+        let help = if (0..got).any(|i| records.get(i).contains('\r')) {
+            "; its lines end with a carriage return (CR) alone, expected LF or CR LF"
+        } else if got > expected {
+            "; a value with the delimiter or a decimal comma in it has to stand in quotes"
+        } else if got == 1 && records.get(0).contains([',', ';', '\t', '|']) {
+            "; it has another delimiter than the line with the names"
+        } else {
+            ""
+        };
+        Reason::Width { got, expected, help }
     }
 
     fn put(&self, index: usize, part: Result<Part>) {

@@ -32,6 +32,7 @@ fn another_delimiter_is_named() {
     let mut options = site.options("a;1\nb;2\n");
     options.header = Header::Numbered;
     assert!(site.refused(options).contains("(--delimiter ';')"));
+    check("id,x\na;1\n", "1 values, expected 2; it has another delimiter than the line with the names");
     // a column of texts
     let site = Site::new();
     site.upload(site.options("name\nSmith; John\n")).unwrap();

@@ -145,7 +145,16 @@ fn a_type_that_rounds_says_so_and_a_label_says_how_to_give_its_type() {
     let mut options = site.options("id,x\na,9007199254740993\nb,1.5\n");
     options.columns.entry("x".into()).or_default().value_type = Some(ValueType::Float64);
     let note = site.upload(options).unwrap().columns[0].note.clone().unwrap();
-    assert!(note.starts_with("rounded to float64: an integer beyond 2^53 ("), "{note}");
+    assert!(
+        note.starts_with("rounded to float64, which keeps fewer digits than there are; the first"),
+        "{note}"
+    );
+    let site = Site::new();
+    let mut options = site.options("id,x,z\na,1,0.123456789\nb,16777217,1\n");
+    options.default_type = Some(ValueType::Float32);
+    let columns = site.upload(options).unwrap().columns;
+    assert!(columns[0].note.as_deref().unwrap().ends_with(":3"), "{:?}", columns[0].note);
+    assert_eq!(columns[1].note, None);
     let site = Site::new();
     let mut options = site.options("id,y\na,0.5\n");
     options.label = Some("y".into());
