@@ -9,5 +9,8 @@ failed=0
 cargo run --release --quiet --package tributary-bench --bin jobs -- "$1" || failed=1
 cargo run --release --quiet --package tributary-bench --bin uploads -- "$1" "$python" || failed=1
 "$python" bench/tables.py "$1" || failed=1
+for arithmetic in portable adx avx512; do # the next best where the processor has not
+  TRIBUTARY_ARITHMETIC=$arithmetic cargo bench --package tributary-paillier --bench paillier || failed=1
+done
 cargo bench --package tributary-bench --features rivals,cluster || failed=1
 [ $failed = 0 ] || { echo 'error: a measurement failed, or missed its limit; see above' >&2; exit 1; }

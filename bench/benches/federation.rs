@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
 use tributary_core::computing::{End, RowStream};
 use tributary_core::federation::*;
-use tributary_core::{Field, Layout, Party, Result, SessionId, TableSchema};
+use tributary_core::{Field, Layout, Party, Result, TableSchema};
 
 const COLUMNS: usize = 8;
 const TABLE_BYTES: usize = 64_000_000;
@@ -50,7 +50,7 @@ async fn pair(session: &str) -> Result<(Arc<dyn Federation>, Arc<dyn Federation>
     let spec = |own: &Party, peer: &Party| -> Result<FederationSpec> {
         let (own, peers) = (own.clone(), vec![peer.clone()]);
         Ok(FederationSpec {
-            session: SessionId::new(session)?,
+            session: format!("{session}.bench.0").parse()?,
             own,
             peers,
             plan_hash: [7; 32],

@@ -19,7 +19,7 @@ use tributary_tune::{
 
 use crate::args;
 use crate::exit::{Failure, STOPPED, code};
-use crate::{job, render, table};
+use crate::{job, render};
 
 pub(crate) fn run(home: impl FnOnce() -> Result<Home>, command: &args::Bench) -> Result<ExitCode, Failure> {
     let args::Bench::Tune(tune) = command;
@@ -78,7 +78,7 @@ fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
 }
 
 fn bench(home: &Home, tune: &args::Tune) -> Result<Bench> {
-    let party = table::party(home, &tune.party)?;
+    let party = tributary_service::party(home, tune.party.party.as_deref())?;
     let computing = home.computing(&party, tune.engine.as_deref())?;
     let mut options = Options::for_site(computing.cores);
     options.rows = tune.rows;

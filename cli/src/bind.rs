@@ -6,10 +6,10 @@ use tributary_ingest::{Existing, Stage, UploadOptions};
 use tributary_runtime::Home;
 
 use crate::upload::{progress, tell_of_columns};
-use crate::{args, reading, render, table};
+use crate::{args, columns, reading, render};
 
 pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
-    let party = table::party(home, &bind.party)?;
+    let party = tributary_service::party(home, bind.party.party.as_deref())?;
     let (storage, meta) = home.tables(&party)?;
     let mut options =
         UploadOptions::new(TableName::new(bind.namespace.as_str(), bind.name.as_str())?, &bind.file);
@@ -26,7 +26,7 @@ pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
     if bind.json {
         return render::json(&record);
     }
-    table::show_columns(&record.schema)?;
+    columns::show(&record.schema)?;
     tell_of_columns(&bound.columns, &bound.roles, &bound.notes)?;
     render::line(format!(
         "\nbound {}: {}, {} of files that stay where they are",

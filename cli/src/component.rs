@@ -7,7 +7,7 @@ use tributary_runtime::Home;
 
 use crate::args::Component;
 use crate::exit::Failure;
-use crate::{job, render};
+use crate::render;
 
 pub(crate) fn run(home: &Home, command: &Component) -> Result<ExitCode, Failure> {
     match command {
@@ -27,7 +27,7 @@ pub(crate) fn run(home: &Home, command: &Component) -> Result<ExitCode, Failure>
             )?;
         }
         Component::Describe { name, json } => {
-            let component = job::component(home, name)?;
+            let component = tributary_service::component(home, name)?;
             match json {
                 true => render::json(&component.definition().to_json())?,
                 false => render::line(component.definition().to_string())?,

@@ -24,8 +24,9 @@ use crate::{job, reading, render, table};
 const MOST_THREADS: usize = 8;
 
 pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Failure> {
-    let (storage, _) = home.tables(&table::known_party(home, &download.table.party)?)?;
-    let record = table::record(home, &download.table)?.1;
+    let (storage, _) =
+        home.tables(&tributary_service::known_party(home, download.table.party.party.as_deref())?)?;
+    let record = table::record(home, &download.table)?;
     let stored = block_on(storage.open(&record.uri))?;
     let is_standard = download.output == Path::new("-");
     let options = options(download, is_standard)?;

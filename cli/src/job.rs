@@ -4,61 +4,25 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tributary_component::Component;
-use tributary_core::{Error, JobId, PartyId, ResultExt};
-use tributary_flow::Job;
-use tributary_flow::lookup::look_up;
-use tributary_flow::place::{Placed, place};
+use tributary_core::ResultExt;
+use tributary_flow::place::Placed;
 use tributary_flow::scheduler::Outcome;
-use tributary_flow::spec::{JobSpec, SyncType};
 use tributary_runtime::Home;
+use tributary_service::Submission;
 
 use crate::args;
 use crate::exit::{Failure, STOPPED, code};
-use crate::history::LATEST;
 use crate::{render, watch};
 
-/// Longest job id of one's own: it becomes part of sessions' and tables' names.
-const MAX_ID: usize = 40;
-
-fn read(home: &Home, path: &Path) -> Result<JobSpec, Failure> {
+fn read<'a>(home: &'a Home, path: &Path) -> Result<Submission<'a>, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
-    let spec = JobSpec::parse(&path.display().to_string(), &source, home.components())?;
-    spec.notes.iter().for_each(|note| render::note(format!("note: {note}")));
-    for key in ["priority", "sync_type", "scheduler_party_id"].iter().filter(|key| is_set(&spec, key)) {
-        render::note(format!("note: dag.conf.{key} has no effect where all parties run in one process"));
-    }
-    Ok(spec)
-}
-
-/// Whether the job says something else than the default of a key that only a server heeds.
-fn is_set(spec: &JobSpec, key: &str) -> bool {
-    match key {
-        "priority" => spec.conf.priority != 0,
-        "sync_type" => spec.conf.sync_type != SyncType::default(),
-        _ => spec.conf.scheduler_party_id.is_some(),
-    }
-}
-
-fn parties(spec: &JobSpec) -> Vec<PartyId> {
-    let mut ids: Vec<PartyId> = spec.parties.iter().map(|p| p.id.clone()).collect();
-    ids.sort();
-    ids.dedup();
-    ids
+    let submission = Submission::read(home, &path.display().to_string(), &source)?;
+    submission.notes().iter().for_each(|note| render::note(format!("note: {note}")));
+    Ok(submission)
 }
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
-    let spec = read(home, &run.job)?;
-    let id = match &run.job_id {
-        Some(id) if id.as_str() == LATEST || id.len() > MAX_ID => {
-            let text = format!("--job-id {id:?}, expected at most {MAX_ID} characters and not {:?}", LATEST);
-            return Err(Error::invalid(text).into());
-        }
-        Some(id) => JobId::new(id.as_str())?,
-        None => tributary_flow::new_job_id()?,
-    };
-    let sites = home.sites(&parties(&spec))?;
-    let job = Job { id, spec, sites, components: home.components().clone() };
+    let job = read(home, &run.job)?.into_job(run.job_id.as_deref())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("tributary")
         .worker_threads(2)
@@ -93,15 +57,13 @@ pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, Failure> {
-    let spec = read(home, &explain.job)?;
-    let sites = home.sites(&parties(&spec))?;
-    let placed = place(&spec, &sites)?;
+    let submission = read(home, &explain.job)?;
+    let (placed, needs) = submission.explain()?;
     match explain.json {
         true => render::json(&placed)?,
         false => show(&placed)?,
     }
-    // Placements do not depend on tables: whoever plans a job sees them, and then what `run` would refuse it for.
-    futures::executor::block_on(look_up(&spec, &sites))?;
+    futures::executor::block_on(needs)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -134,14 +96,4 @@ fn show(placed: &Placed) -> tributary_core::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A component by name; the error suggests the nearest.
-pub(crate) fn component<'a>(home: &'a Home, name: &str) -> Result<&'a dyn Component, Error> {
-    home.components().get(name).map(|found| &**found).ok_or_else(|| {
-        let known = home.components().names();
-        let help =
-            tributary_document::suggestion(name, known).map_or(String::new(), |help| format!(" ({help})"));
-        Error::new(tributary_core::ErrorKind::NotFound, format!("no component {name:?}{help}"))
-    })
 }

@@ -5,6 +5,7 @@ mod bench;
 mod bind;
 #[cfg(feature = "ballista")]
 mod cluster;
+mod columns;
 mod component;
 mod config;
 mod data;

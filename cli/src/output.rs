@@ -5,74 +5,45 @@ use std::process::ExitCode;
 use futures::executor::block_on;
 use serde_json::{Map, Value, json};
 use tributary_component::Metric;
-use tributary_core::{Error, ErrorKind, JobId, ResultExt, Role};
-use tributary_flow::record::Records;
+use tributary_core::{Error, ErrorKind, Result};
 use tributary_runtime::Home;
+use tributary_service::{Results, Tables, jobs};
 
 use crate::args::{Output, TaskArg};
 use crate::exit::Failure;
-use crate::{history, render, table};
+use crate::{columns, history, render};
 
-/// A task that was looked up.
-struct Found {
-    records: Records,
-    job: JobId,
-    role: Role,
-    task: String,
-    party: tributary_core::PartyId,
-}
-
-fn find(home: &Home, arg: &TaskArg) -> Result<Found, Failure> {
-    let party = table::party(home, &arg.party)?;
-    let records = Records::new(home.party(&party));
-    let role = Role::new(arg.role.as_str())?;
-    let record = history::find(&records, &party, &arg.job_id)?;
-    let (job, spec) = (&record.job, &record.spec);
-    let tasks = spec["tasks"].as_object().map(|tasks| tasks.keys().map(String::as_str).collect::<Vec<_>>());
-    let tasks = tasks.unwrap_or_default();
-    if !tasks.contains(&arg.task_name.as_str()) {
-        let help = tributary_document::suggestion(&arg.task_name, tasks)
-            .map_or(String::new(), |h| format!(" ({h})"));
-        let text = format!("job {job} has no task {:?}{help}", arg.task_name);
-        return Err(Error::new(ErrorKind::NotFound, text).into());
-    }
-    if let Some(text) = history::warning(&record) {
+fn find(home: &Home, arg: &TaskArg) -> Result<Results> {
+    let results = history::jobs(home, &arg.party)?.results(&arg.job_id, &arg.role, &arg.task_name)?;
+    if let Some(text) = jobs::warning(results.job()) {
         render::note(format!("note: {text}"));
     }
-    Ok(Found { job: record.job, records, role, task: arg.task_name.clone(), party })
+    Ok(results)
 }
 
 pub(crate) fn run(home: &Home, command: &Output) -> Result<ExitCode, Failure> {
     match command {
         Output::Metric { task, table } => metric(&find(home, task)?, *table)?,
-        Output::Model { task } => model(&find(home, task)?)?,
-        Output::Data { task, json } => data(home, &find(home, task)?, *json)?,
+        Output::Model { task } => render::answer(Value::Object(find(home, task)?.models()?))?,
+        Output::Data { task, json } => data(home, task, *json)?,
         Output::DataTable { task } => data_table(&find(home, task)?)?,
-        Output::Cost { task } => {
-            let found = find(home, task)?;
-            render::json(&found.records.task(&found.job, &found.role, &found.task)?)?;
-        }
-        Output::Log { task } => {
-            let found = find(home, task)?;
-            let path = found.records.task_folder(&found.job, &found.role, &found.task)?.join("task.log");
-            let log = std::fs::read_to_string(&path).at(|| format!("read {}", path.display()))?;
-            render::line(log.trim_end())?;
-        }
+        Output::Cost { task } => render::json(&find(home, task)?.cost()?)?,
+        Output::Log { task } => render::line(find(home, task)?.log()?.trim_end())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn metric(found: &Found, as_table: bool) -> Result<(), Failure> {
-    let metrics = found.records.metrics(&found.job, &found.role, &found.task)?;
+fn metric(results: &Results, as_table: bool) -> Result<()> {
+    let metrics = results.metrics()?;
     if !as_table {
         let all = serde_json::to_value(&metrics).map_err(|e| Error::bug("encode metrics").because(e))?;
-        return Ok(render::answer(all)?);
+        return render::answer(all);
     }
-    Ok(metrics.iter().try_for_each(metric_table)?)
+    metrics.iter().try_for_each(metric_table)
 }
 
 /// A list of records as a table, one record as names and values, anything else as it is.
-fn metric_table(metric: &Metric) -> tributary_core::Result<()> {
+fn metric_table(metric: &Metric) -> Result<()> {
     render::line(format!("{}:", metric.name))?;
     match &metric.data {
         Value::Array(records) if records.iter().all(Value::is_object) && !records.is_empty() => {
@@ -91,28 +62,23 @@ fn metric_table(metric: &Metric) -> tributary_core::Result<()> {
     render::line("")
 }
 
-fn model(found: &Found) -> Result<(), Failure> {
-    let job = found.records.job(&found.job)?;
-    let models = found.records.models((&job.model_id, &job.model_version), &found.role, &found.task)?;
-    Ok(render::answer(Value::Object(models.into_iter().collect::<Map<_, _>>()))?)
-}
-
-fn data_table(found: &Found) -> Result<(), Failure> {
+fn data_table(results: &Results) -> Result<()> {
     let mut tables = Map::new();
-    for (key, table) in found.records.data(&found.job, &found.role, &found.task)? {
+    for (key, table) in results.tables()? {
         let names = tables.entry(key).or_insert_with(|| json!([]));
         if let Value::Array(names) = names {
             names.push(json!({"name": table.name, "namespace": table.namespace}));
         }
     }
-    Ok(render::json(&tables)?)
+    render::json(&tables)
 }
 
-fn data(home: &Home, found: &Found, as_json: bool) -> Result<(), Failure> {
-    let (_, meta) = home.tables(&found.party)?;
+fn data(home: &Home, arg: &TaskArg, as_json: bool) -> Result<()> {
+    let results = find(home, arg)?;
+    let tables = Tables::of(home, &tributary_service::party(home, arg.party.party.as_deref())?)?;
     let mut shown = Map::new();
-    for (key, name) in found.records.data(&found.job, &found.role, &found.task)? {
-        let record = block_on(meta.get(&name))?.map(|(_, record)| record);
+    for (key, name) in results.tables()? {
+        let record = block_on(tables.meta().get(&name))?.map(|(_, record)| record);
         let gone = || Error::new(ErrorKind::NotFound, format!("table {name} was deleted"));
         let record = record.ok_or_else(gone)?;
         if as_json {
@@ -123,7 +89,7 @@ fn data(home: &Home, found: &Found, as_json: bool) -> Result<(), Failure> {
             }
         } else {
             render::line(format!("{key}: {name}, {} rows", render::count(record.rows)))?;
-            table::rows(&record, 10)?;
+            columns::rows(&record, 10)?;
         }
     }
     if as_json {

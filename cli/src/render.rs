@@ -1,14 +1,21 @@
 //! Tables on a terminal, and JSON.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde::Serialize;
 use serde_json::Value;
+use tributary_core::shown::printable;
 use tributary_core::{Error, Result, ResultExt};
 
-/// Writes a line to standard output. A reader that went away (`| head`) is no error: a job goes on without it.
+/// Writes a line or some to standard output: text of a file, a log or a peer may be in it.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
-    match writeln!(std::io::stdout(), "{}", text.as_ref()) {
+    write(&printable(text.as_ref()))
+}
+
+/// A reader that went away (`| head`) is no error: a job goes on without it.
+fn write(text: &str) -> Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         other => other.at(|| "write to standard output"),
     }
@@ -16,17 +23,34 @@ pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
 
 /// Writes a line to standard error, if anybody reads it.
 pub(crate) fn note(text: impl AsRef<str>) {
-    drop(writeln!(std::io::stderr(), "{}", plain(text.as_ref())));
-}
-
-/// Without control characters: names and messages may come from a file or a peer, and must not drive the terminal.
-pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    drop(writeln!(std::io::stderr(), "{}", printable(text.as_ref())));
 }
 
 /// Writes indented JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<()> {
-    line(serde_json::to_string_pretty(value).map_err(|e| Error::bug("encode JSON").because(e))?)
+    let text = serde_json::to_string_pretty(value).map_err(|e| Error::bug("encode JSON").because(e))?;
+    write(&json_printable(&text))
+}
+
+/// Writes JSON on one line.
+pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
+    write(&json_printable(&serde_json::to_string(value).map_err(|e| Error::bug("encode JSON").because(e))?))
+}
+
+/// The same JSON with escapes for what JSON lets stand in a text and a terminal obeys: it is outside of texts nowhere.
+fn json_printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let shown = c.is_ascii() && c != '\u{7f}'
+            || matches!(printable(c.encode_utf8(&mut [0; 4])), Cow::Borrowed(_));
+        match shown {
+            true => out.push(c),
+            false => {
+                c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")))
+            }
+        }
+    }
+    out
 }
 
 /// Writes what FATE's client prints for an answer.
@@ -50,7 +74,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let show = |cells: &[&str]| {
         let padded = cells.iter().zip(&widths).zip(&right).map(|((cell, width), right)| {
             let space = " ".repeat(width - cell.chars().count().min(*width));
-            let cell = plain(&cell.replace('\n', " "));
+            let cell = cell.replace('\n', " ");
             if *right { format!("{space}{cell}") } else { format!("{cell}{space}") }
         });
         padded.collect::<Vec<_>>().join("  ").trim_end().to_string()
@@ -111,8 +135,18 @@ pub(crate) fn cell(value: &Value) -> String {
 }
 
 #[cfg(test)]
-mod width_tests {
+mod tests {
     use super::*;
+
+    #[test]
+    fn json_shows_no_control_and_is_read_as_it_was() {
+        let text = "a\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{e0041}é\\\"\n";
+        let shown = json_printable(&serde_json::to_string(&serde_json::json!({ text: [text] })).unwrap());
+        assert!(!shown.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}')), "{shown}");
+        assert!(shown.contains("\\u202e") && shown.contains('é'), "{shown}");
+        let read: Value = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read[text][0], text);
+    }
 
     #[test]
     fn numbers_and_texts_have_a_bounded_width() {

@@ -13,13 +13,13 @@ use tributary_ingest::{
 use tributary_runtime::Home;
 
 use crate::exit::Failure;
-use crate::{args, download, reading, render, table};
+use crate::{args, columns, download, reading, render};
 
 /// Rows that a dry run shows.
 const SHOWN_ROWS: usize = 10;
 
 pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failure> {
-    let party = table::party(home, &upload.party)?;
+    let party = tributary_service::party(home, upload.party.party.as_deref())?;
     let (storage, meta) = home.tables(&party)?;
     let mut options = options(upload)?;
     options.scratch = home.party(&party).join("tmp");
@@ -130,7 +130,7 @@ fn show_dry_run(found: &DryRun) -> Result<()> {
     tell_of_columns(&found.columns, &found.roles, &found.notes)?;
     render::line("")?;
     let names = std::iter::once(&found.key).chain(found.columns.iter().map(|c| &c.name));
-    table::preview(names.map(String::as_str), &found.preview)?;
+    columns::preview(names.map(String::as_str), &found.preview)?;
     tell_of_rows(&found.columns, found.duplicates_dropped, found.rejected)?;
     tell_of_merging(found.merged)?;
     render::line(format!(

@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tributary_component::Level;
+use tributary_core::shown::printable;
 use tributary_flow::event::{Event, Report, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
+use tributary_flow::status::Status;
 
 use crate::render;
 
@@ -15,13 +18,11 @@ use crate::render;
 pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
     match (json, quiet) {
         (true, _) => Arc::new(|event| {
-            if let Ok(text) = serde_json::to_string(event) {
-                // Progress that nobody reads is no reason to stop the job.
-                drop(render::line(text));
-            }
+            // Progress that is not read is no reason to stop the job.
+            drop(render::json_line(event));
         }),
         (false, true) => Arc::new(|event| match event {
-            Event::TaskNote { text, .. } if text.starts_with("warning:") => plain(event),
+            Event::TaskNote { level: Level::Warning | Level::Error, .. } => plain(event),
             Event::JobStarted { notes, .. } => tell(notes),
             _ => {}
         }),
@@ -45,7 +46,11 @@ fn plain(event: &Event) {
                 placement.cores, placement.partitions
             ));
         }
-        Event::TaskNote { task, party, text } => render::note(format!("{task} {party}: {text}")),
+        Event::TaskNote { task, party, level, text } => {
+            let warning = if *level == Level::Info { "" } else { "warning: " };
+            render::note(format!("{task} {party}: {warning}{text}"));
+        }
+        Event::TaskMetric { .. } => {}
         Event::TaskEnded(report) => {
             render::note(format!("{} {}: {}", report.task, report.party, ending(report)))
         }
@@ -77,7 +82,7 @@ fn bars() -> Watcher {
         let Ok(mut lines) = lines.lock() else { return };
         let mut line = |name: String, text: String| {
             let bar = lines.entry(name.clone()).or_insert_with(|| spinner(&all, name));
-            bar.set_message(render::plain(&text));
+            bar.set_message(printable(&text).into_owned());
             bar.clone()
         };
         let of = |task: &str, party: &dyn std::fmt::Display| format!("{task} {party}");
@@ -91,11 +96,12 @@ fn bars() -> Watcher {
                     waiting.finish_and_clear();
                 }
             }
-            Event::TaskNote { task, party, text } => drop(line(of(task, party), text.clone())),
+            Event::TaskNote { task, party, text, .. } => drop(line(of(task, party), text.clone())),
             Event::TaskEnded(report) => line(of(&report.task, &report.party), ending(report)).abandon(),
             Event::TaskRetried { task, error, .. } => {
                 drop(line(task.clone(), format!("again, because {error}")))
             }
+            Event::TaskMetric { .. } => {}
             Event::JobStarted { notes, .. } => tell(notes),
             Event::JobEnded(_) => {
                 lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);
@@ -136,7 +142,7 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
         (Outcome::Success, _) => {
             render::line(format!("\njob {} done in {time}", report.job))?;
             match report.tasks.iter().any(|task| !task.models.is_empty()) {
-                true => render::line(format!("models: {}#{}", report.model_id, report.model_version)),
+                true => render::line(format!("models: {}", report.model)),
                 false => Ok(()),
             }
         }
@@ -144,9 +150,11 @@ pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
             render::line(format!("\njob {} failed after {time}", report.job))?;
             let party = failure.party.as_ref().map_or(String::new(), |party| format!(" of {party}"));
             render::line(format!("  task  {}{party}", failure.task))?;
-            render::line(format!("  cause {}", render::plain(&failure.cause)))?;
+            render::line(format!("  cause {}", failure.cause))?;
             render::line(format!("  log   {}", failure.log))
         }
-        (_, None) => render::line(format!("\njob {} {} after {time}", report.job, report.outcome.as_str())),
+        (_, None) => {
+            render::line(format!("\njob {} {} after {time}", report.job, Status::from(report.outcome)))
+        }
     }
 }

@@ -22,6 +22,7 @@ use crate::ids::{Party, SessionId};
 use crate::layout::Layout;
 use crate::plan::{Op, Plan};
 use crate::schema::TableSchema;
+use crate::shown::Shown;
 use crate::table::Table;
 
 /// One value's name between parties: a variable and where in the algorithm (`iteration.3`).
@@ -49,9 +50,7 @@ impl Slot {
 
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A peer may have chosen these: no escape sequence reaches a terminal, no megabyte a log.
-        let shown = |text: &str| text.chars().take(100).flat_map(char::escape_debug).collect::<String>();
-        write!(f, "{}@{}", shown(&self.name), shown(&self.tag))
+        write!(f, "{}@{}", Shown::new(&self.name), Shown::new(&self.tag))
     }
 }
 
@@ -77,10 +76,11 @@ impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Message(m) => {
-                let name: String = m.name.chars().take(100).flat_map(char::escape_debug).collect();
-                write!(f, "message {name}@{} of {} bytes", m.version, m.bytes.len())
+                write!(f, "message {}@{} of {} bytes", Shown::new(&m.name), m.version, m.bytes.len())
             }
-            Self::Table(t) => write!(f, "table {:?} {:?}", t.schema, t.layout),
+            Self::Table(t) => {
+                write!(f, "table {:?} of {} rows in {} partitions", t.schema, t.rows, t.layout.partitions())
+            }
         }
     }
 }
@@ -126,7 +126,7 @@ pub struct FederationSpec {
     pub peers: Vec<Party>,
     /// Digest of what all parties agreed to run; parties with another one are refused.
     pub plan_hash: [u8; 32],
-    /// How long a peer may be silent while somebody waits for it.
+    /// How long a peer may be silent while it is waited for.
     pub patience: Duration,
 }
 
@@ -209,7 +209,7 @@ pub trait FederationExt {
     /// Sends a kept table; `InvalidInput` if it is not kept (its rows could differ between receivers).
     async fn push_table(&self, slot: &Slot, to: &[Party], table: &Table) -> Result<()>;
     /// Waits for a table and holds it in `session`. `Corrupt` if its columns are not `expected`. `layout` says how to lay
-    /// it out here, given the sender's number of rows.
+    /// it out here, given the sender's number of rows. What is computed from it names the sender in its errors.
     async fn pull_table(
         &self,
         slot: &Slot,
@@ -286,7 +286,7 @@ impl<F: Federation + ?Sized> FederationExt for F {
         };
         let rows = body.source.open().await?;
         let handle = session.put(expected, rows, layout(body.rows)?).await?;
-        Table::of_handle(session.clone(), handle)
+        Ok(Table::of_handle(session.clone(), handle)?.sent_by(from))
     }
 }
 

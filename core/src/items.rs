@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     fn items(session: &str) -> Arc<Items<&'static str, &'static str>> {
-        Items::new(SessionId::new(session).unwrap())
+        Items::new(format!("{session}.test.0").parse::<SessionId>().unwrap())
     }
 
     fn hold(items: &Arc<Items<&'static str, &'static str>>) -> Result<Arc<Handle>> {
@@ -148,9 +148,9 @@ mod tests {
         );
         assert_eq!((*items.rows(&rows).unwrap(), *items.blob(&blob).unwrap()), ("rows", "blob"));
         drop(rows.clone());
-        assert_eq!(format!("{items:?}"), "2 items of session a");
+        assert_eq!(format!("{items:?}"), "2 items of session a.test.0");
         drop((rows, blob));
-        assert_eq!(format!("{items:?}"), "0 items of session a");
+        assert_eq!(format!("{items:?}"), "0 items of session a.test.0");
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
         let (rows, blob) =
             (hold(&one).unwrap(), one.hold_blob(next_number(), BlobKind::Secret, Arc::new("blob")).unwrap());
         let error = other.rows(&rows).unwrap_err();
-        assert!(error.to_string().contains("given a table of session a"), "{error}");
+        assert!(error.to_string().contains("given a table of session a.test.0"), "{error}");
         assert_eq!(other.blob(&blob).unwrap_err().kind(), ErrorKind::InvalidInput);
         let claimed = BlobRef::new(blob.number(), BlobKind::Plain, other.clone());
         assert_eq!(

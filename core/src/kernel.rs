@@ -17,6 +17,7 @@ use arrow_array::RecordBatch;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::computing::{Blob, BlobRef};
 use crate::error::{Error, ErrorKind, Result};
@@ -388,8 +389,12 @@ impl Kernels {
     }
 
     /// Equal for binaries that list the same names and versions; compared before work is accepted from a peer process.
-    pub fn fingerprint(&self) -> u64 {
-        let list: Vec<String> = self.0.values().map(|k| format!("{}@{}", k.name(), k.version())).collect();
-        xxhash_rust::xxh3::xxh3_64(list.join("\n").as_bytes())
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        for kernel in self.0.values() {
+            // No name holds a line end.
+            digest.update(format!("{}@{}\n", kernel.name(), kernel.version()));
+        }
+        digest.finalize().into()
     }
 }

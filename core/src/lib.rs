@@ -3,7 +3,7 @@
 //! Knows no engine, no network and no async runtime. In reading order: a [`TableSchema`] says what the columns are and a
 //! [`Layout`] where the rows are; a [`kernel`] is a named function over batches; a [`plan`] says what to compute; an engine
 //! ([`computing`]) computes it with the cores of a [`placement`]; [`storage`] and [`meta`] keep tables; [`federation`]
-//! moves values between parties. [`Table`] is what algorithms use.
+//! moves values between parties; [`settings`] say what a site's configuration tells each of them. [`Table`] is what algorithms use.
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -41,7 +41,7 @@
 //! #     pub async fn session() -> tributary_core::Result<Arc<dyn Computing>> {
 //! #         let engine = tributary_standalone::Standalone::new(tributary_core::ops::kernels(), Arc::new(tributary_core::storage::Nowhere));
 //! #         let placement = engine.place(&Default::default())?;
-//! #         let id = tributary_core::SessionId::new("example")?;
+//! #         let id = "example.common.0".parse()?;
 //! #         engine.open(SessionSpec { id, placement, memory_bytes: 1 << 26 }).await
 //! #     }
 //! # }
@@ -49,6 +49,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod shown;
 pub mod suggest;
 pub mod ids;
 pub mod schema;
@@ -65,11 +66,13 @@ pub mod bound;
 pub mod storage;
 pub mod meta;
 pub mod federation;
+pub mod settings;
 pub mod site;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
-pub use ids::{JobId, Party, PartyId, Role, SessionId, TableName};
+pub use ids::{JobId, ModelName, Party, PartyId, Role, SessionId, TableName, TaskName};
 pub use layout::Layout;
 pub use schema::{Field, KeyType, Purpose, TableSchema};
+pub use shown::Shown;
 pub use site::Site;
 pub use table::Table;

@@ -9,6 +9,7 @@ use arrow_schema::{DataType, SchemaRef, TimeUnit};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::shown::Shown;
 
 /// The type of a table's key column. Keys are never null.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,7 +48,7 @@ pub struct CipherKeyId(pub String);
 
 impl fmt::Debug for CipherKeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{}", Shown::new(&self.0))
     }
 }
 
@@ -121,17 +122,23 @@ impl Field {
         if !fits {
             return Err(Error::invalid(format!(
                 "column {:?} has type {}, expected one of {}",
-                self.name,
-                self.data_type,
+                Shown::new(&self.name),
+                shown_type(&self.data_type),
                 Self::SUPPORTED
             )));
         }
         if matches!(self.purpose, Purpose::Ciphertext(_)) && !matches!(self.data_type, T::FixedSizeBinary(_))
         {
-            return Err(Error::invalid(format!("ciphertext column {:?} must be FixedSizeBinary", self.name)));
+            return Err(Error::invalid(format!(
+                "ciphertext column {:?} must be FixedSizeBinary",
+                Shown::new(&self.name)
+            )));
         }
         if self.purpose == Purpose::Category && self.data_type != T::Utf8 {
-            return Err(Error::invalid(format!("column {:?} of categories must be Utf8", self.name)));
+            return Err(Error::invalid(format!(
+                "column {:?} of categories must be Utf8",
+                Shown::new(&self.name)
+            )));
         }
         Ok(())
     }
@@ -198,8 +205,8 @@ impl TableSchema {
         let offset = usize::from(self.key().is_some());
         let position = self.fields().iter().position(|f| f.name == name);
         position.map(|i| i + offset).ok_or_else(|| {
-            let known: Vec<&str> = self.fields().iter().map(|f| f.name.as_str()).take(20).collect();
-            Error::invalid(format!("no column {name:?}; the table has {}", known.join(", ")))
+            let name = Shown::new(name);
+            Error::invalid(format!("no column {name:?}; the table has {}", names(self.arrow(), 20)))
         })
     }
 
@@ -226,22 +233,22 @@ impl TableSchema {
                 "a batch has {} columns, expected {} ({})",
                 batch.num_columns(),
                 expected.len(),
-                expected.iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ")
+                names(self.arrow(), SHOWN_FIELDS)
             )));
         }
         for (column, field) in batch.columns().iter().zip(expected) {
             if column.data_type() != field.data_type() {
                 return Err(Error::invalid(format!(
                     "column {:?} has type {}, expected {}",
-                    field.name(),
-                    column.data_type(),
-                    field.data_type()
+                    Shown::new(field.name()),
+                    shown_type(column.data_type()),
+                    shown_type(field.data_type())
                 )));
             }
             if !field.is_nullable() && column.null_count() > 0 {
                 return Err(Error::invalid(format!(
                     "column {:?} has {} nulls, expected none",
-                    field.name(),
+                    Shown::new(field.name()),
                     column.null_count()
                 )));
             }
@@ -278,7 +285,10 @@ impl TryFrom<Parts> for TableSchema {
         let key_name = parts.key.iter().map(|k| &k.name);
         for name in key_name.chain(parts.fields.iter().map(|f| &f.name)) {
             if !names.insert(name.as_str()) {
-                return Err(Error::invalid(format!("column {name:?} stands twice in a table; rename one")));
+                return Err(Error::invalid(format!(
+                    "column {:?} stands twice in a table; rename one",
+                    Shown::new(name)
+                )));
             }
         }
         parts.fields.iter().try_for_each(Field::check)?;
@@ -299,15 +309,24 @@ impl From<TableSchema> for Parts {
 /// Fields that a message shows.
 const SHOWN_FIELDS: usize = 40;
 
-/// A name as messages show it: a peer or a file may have chosen it.
-fn shown(name: &str) -> String {
-    name.chars().take(100).flat_map(char::escape_debug).collect()
+/// Names of the first columns.
+fn names(schema: &arrow_schema::Schema, most: usize) -> String {
+    let names = schema.fields().iter().map(|field| Shown::new(field.name()).to_string());
+    let more = schema.fields().len().saturating_sub(most);
+    let more = (more > 0).then(|| format!("{more} more"));
+    names.take(most).chain(more).collect::<Vec<_>>().join(", ")
+}
+
+/// A type as messages show it: names of items and of time zones are in it, and a peer or a file may have chosen them.
+fn shown_type(data_type: &DataType) -> String {
+    Shown::new(&data_type.to_string()).to_string()
 }
 
 impl fmt::Debug for TableSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.key().map(|k| format!("[{}: {:?}]", shown(&k.name), k.key_type));
-        let rest = self.fields().iter().map(|x| format!("{}: {}", shown(&x.name), x.data_type));
+        let key = self.key().map(|k| format!("[{}: {:?}]", Shown::new(&k.name), k.key_type));
+        let rest =
+            self.fields().iter().map(|x| format!("{}: {}", Shown::new(&x.name), shown_type(&x.data_type)));
         let more = self.fields().len().saturating_sub(SHOWN_FIELDS);
         let more = (more > 0).then(|| format!("{more} more"));
         let all = key.into_iter().chain(rest.take(SHOWN_FIELDS)).chain(more);
@@ -337,6 +356,46 @@ mod tests {
         let schema = TableSchema::keyed("id", KeyType::Utf8, fields).unwrap();
         let bytes = postcard::to_stdvec(&schema).unwrap();
         assert_eq!(postcard::from_bytes::<TableSchema>(&bytes).unwrap(), schema);
+    }
+
+    /// Whatever a peer calls a column, an item or a time zone.
+    #[test]
+    fn no_message_about_columns_shows_what_drives_a_terminal_or_fills_a_log() {
+        let evil = format!("\u{1b}[2J\u{202e}{}", "x".repeat(10_000));
+        let list = |of| DataType::List(Arc::new(arrow_schema::Field::new(evil.as_str(), of, true)));
+        let zone = DataType::Timestamp(TimeUnit::Microsecond, Some(evil.as_str().into()));
+        let field = |data_type| Field::new(evil.clone(), data_type);
+        let schema = TableSchema::keyed(
+            "id",
+            KeyType::Utf8,
+            vec![field(list(DataType::Float64)), Field::new("z", zone)],
+        );
+        let schema = schema.unwrap();
+        let other = TableSchema::new(None, vec![Field::new("v", DataType::Int32)]).unwrap();
+        let errors = [
+            TableSchema::new(None, vec![field(DataType::Utf8View)]).unwrap_err(),
+            TableSchema::new(None, vec![field(list(DataType::Int32))]).unwrap_err(),
+            TableSchema::new(None, vec![field(DataType::Int32), field(DataType::Int32)]).unwrap_err(),
+            TableSchema::new(None, vec![field(DataType::Int32).purpose(Purpose::Category)]).unwrap_err(),
+            TableSchema::new(
+                None,
+                vec![field(DataType::Int32).purpose(Purpose::Ciphertext(CipherKeyId("a".into())))],
+            )
+            .unwrap_err(),
+            schema.column_index("none").unwrap_err(),
+            other.column_index(&evil).unwrap_err(),
+            schema.check(&other.empty_batch()).unwrap_err(),
+            other
+                .check(&TableSchema::new(None, vec![schema.fields()[0].clone()]).unwrap().empty_batch())
+                .unwrap_err(),
+        ];
+        let texts = errors
+            .iter()
+            .map(Error::chain)
+            .chain([format!("{schema:?}"), format!("{:?}", CipherKeyId(evil))]);
+        for text in texts {
+            assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}') && text.len() < 2000, "{text}");
+        }
     }
 
     #[test]

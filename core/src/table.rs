@@ -8,6 +8,7 @@
 //! included; a `union` needs a merge only where values differ by side; a key twice is an error in operations by key, never
 //! "the last one wins"; `destroy` is dropping the last clone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -17,6 +18,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::computing::{Computing, Handle, RowStream};
 use crate::error::{Error, ErrorKind, Result, ResultExt};
+use crate::ids::Party;
 use crate::kernel::{Keeps, KernelCall, Kernels};
 use crate::layout::Layout;
 use crate::ops::aggregate::{Aggregate, AggregateParams, Combine, Grouping, Measure};
@@ -28,10 +30,14 @@ use crate::schema::TableSchema;
 use crate::storage::{StoredTable, TableUri, WriteOptions};
 
 /// Rows to be computed by a session: a plan, and who runs it. Immutable; cheap to clone.
+///
+/// A table remembers which parties sent rows that it is computed from: a kernel that finds such rows wrong does not know
+/// whose they are, so the action that runs it names the senders.
 #[derive(Debug, Clone)]
 pub struct Table {
     session: Arc<dyn Computing>,
     plan: Node,
+    senders: BTreeSet<Party>,
 }
 
 /// How many rows to sample.
@@ -47,12 +53,19 @@ pub enum SampleSize {
 impl Table {
     /// The result of a plan.
     pub fn of_plan(session: Arc<dyn Computing>, plan: Node) -> Self {
-        Self { session, plan }
+        Self { session, plan, senders: BTreeSet::new() }
     }
 
     /// Rows that the session holds.
     pub fn of_handle(session: Arc<dyn Computing>, handle: Arc<Handle>) -> Result<Self> {
-        Ok(Self { plan: Plan::scan(handle)?, session })
+        Ok(Self::of_plan(session, Plan::scan(handle)?))
+    }
+
+    /// The same rows, which this party sent: it is named where they turn out to be wrong.
+    #[must_use]
+    pub fn sent_by(mut self, party: &Party) -> Self {
+        self.senders.insert(party.clone());
+        self
     }
 
     /// Holds rows from outside in the session; see [`Computing::put`].
@@ -70,7 +83,7 @@ impl Table {
     /// A stored table, as it is now. Nothing is copied.
     pub async fn load(session: &Arc<dyn Computing>, uri: &TableUri) -> Result<Self> {
         let stored = session.stored(uri).await?;
-        Ok(Self { plan: Plan::load(Arc::new(stored))?, session: session.clone() })
+        Ok(Self::of_plan(session.clone(), Plan::load(Arc::new(stored))?))
     }
 }
 
@@ -105,8 +118,26 @@ impl Table {
         self.session.kernels()
     }
 
+    /// Another plan on these rows.
     fn with(&self, plan: Node) -> Self {
-        Self { session: self.session.clone(), plan }
+        Self { session: self.session.clone(), plan, senders: self.senders.clone() }
+    }
+
+    /// And on those of another table.
+    fn and(mut self, other: &Self) -> Self {
+        self.senders.extend(other.senders.iter().cloned());
+        self
+    }
+
+    /// Names the senders in an error that their rows can be the cause of.
+    fn blaming(&self) -> impl Fn(Error) -> Error + Send + use<> {
+        use ErrorKind as E;
+        let senders: Vec<String> = self.senders.iter().map(ToString::to_string).collect();
+        let senders = (!senders.is_empty()).then(|| format!("rows that {} sent", senders.join(" and ")));
+        move |error| match (error.kind(), &senders) {
+            (E::Corrupt | E::InvalidInput | E::AlreadyExists | E::Kernel, Some(senders)) => error.at(senders),
+            _ => error,
+        }
     }
 }
 
@@ -282,7 +313,7 @@ impl Table {
 
     fn joined(&self, other: &Self, kind: JoinKind) -> Result<Self> {
         let (left, right) = self.aligned(other)?;
-        Ok(self.with(Plan::join(&left.plan, &right.plan, kind, self.kernels())?))
+        Ok(self.with(Plan::join(&left.plan, &right.plan, kind, self.kernels())?).and(other))
     }
 
     /// Keys on both sides, with the columns of both; a right column whose name the left has ends in `:right`.
@@ -322,14 +353,15 @@ impl Table {
 
     /// Tables of equal rows, side by side; see [`Plan::zip`].
     pub fn zip(&self, other: &Self) -> Result<Self> {
-        Ok(self.with(Plan::zip(&self.plan, &other.plan, self.kernels())?))
+        Ok(self.with(Plan::zip(&self.plan, &other.plan, self.kernels())?).and(other))
     }
 
     /// One table after the other; see [`Plan::concat`].
     pub fn concat(tables: &[Self]) -> Result<Self> {
         let first = tables.first().ok_or_else(|| Error::invalid("concat of no tables"))?;
         let plans: Vec<Node> = tables.iter().map(|t| t.plan.clone()).collect();
-        Ok(first.with(Plan::concat(&plans, first.kernels())?))
+        let table = first.with(Plan::concat(&plans, first.kernels())?);
+        Ok(tables.iter().fold(table, Self::and))
     }
 
     /// One row a key, `Keyed` in as many partitions as now: sums within partitions first, so that few rows move.
@@ -368,8 +400,8 @@ impl Table {
             return Ok(self.clone());
         }
         self.refuse_gathered("keep")?;
-        let handle = self.session.keep(&self.plan).await?;
-        Self::of_handle(self.session.clone(), handle)
+        let handle = self.session.keep(&self.plan).await.map_err(self.blaming())?;
+        Ok(self.with(Plan::scan(handle)?))
     }
 
     /// As [`Table::keep`], with rows numbered in partition order.
@@ -392,7 +424,8 @@ impl Table {
     /// The rows as they come, partitions in order. `InvalidInput` for rows of fresh randomness: keep them first.
     pub async fn read(&self) -> Result<RowStream> {
         self.plan.refuse_fresh(self.kernels(), "read")?;
-        self.session.read(&self.plan).await
+        let rows = self.session.read(&self.plan).await.map_err(self.blaming())?;
+        Ok(rows.map_err(self.blaming()).boxed())
     }
 
     /// All rows, partitions in order. They must fit this process.
@@ -456,7 +489,8 @@ impl Table {
     pub async fn save(&self, uri: &TableUri, options: WriteOptions) -> Result<StoredTable> {
         self.refuse_gathered("save")?;
         self.plan.refuse_fresh(self.kernels(), "save")?;
-        self.session.save(&self.plan, uri, options).await.at(|| format!("save table {uri}"))
+        let saved = self.session.save(&self.plan, uri, options).await.map_err(self.blaming());
+        saved.at(|| format!("save table {uri}"))
     }
 
     /// Gives up this clone. What the session holds for it is freed with the last one.

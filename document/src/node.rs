@@ -4,6 +4,7 @@
 //! may be is for the reader of its key to say.
 
 use serde_json::Number;
+use zeroize::Zeroize;
 
 /// Where something is written: line and column, in characters, both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +111,17 @@ impl Node {
         })
     }
 
+    /// Wipes the text of this value and of all below it, for documents that may hold secrets. What YAML's parser copied on
+    /// the way is out of reach.
+    pub fn wipe(&mut self) {
+        match &mut self.value {
+            Value::Text(text) => text.zeroize(),
+            Value::List(nodes) => nodes.iter_mut().for_each(Node::wipe),
+            Value::Map(map) => map.entries.iter_mut().for_each(|entry| entry.node.wipe()),
+            Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
+        }
+    }
+
     /// Nodes and bytes of text of this value with all below it: what a copy of it would cost.
     pub(crate) fn weight(&self) -> (usize, usize) {
         let add = |a: (usize, usize), b: (usize, usize)| (a.0 + b.0, a.1 + b.1);
@@ -132,5 +144,19 @@ impl Node {
             _ => None,
         };
         1 + below.unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Limits, Report, parse};
+
+    #[test]
+    fn a_wiped_document_holds_no_text() {
+        let text = b"a: hunter2\nb: {c: [hunter3, {d: hunter4}]}\n";
+        let mut node = parse(text, &Limits::default(), &Report::new("conf.yaml")).unwrap();
+        assert!(format!("{node:?}").contains("hunter4"));
+        node.wipe();
+        assert!(!format!("{node:?}").contains("hunter"), "{node:?}");
     }
 }

@@ -54,7 +54,11 @@ pub fn parse(source: &[u8], limits: &Limits, report: &Report) -> Option<Node> {
         nodes: 0,
         copied_bytes: 0,
     };
-    let node = builder.document().ok()?;
+    let node = builder.document();
+    if !report.shows_values() {
+        builder.anchors.values_mut().for_each(Node::wipe);
+    }
+    let node = node.ok()?;
     if node.value == Value::Null && report.is_clean() {
         report.add(top, "", "the file is empty", None);
         return None;
@@ -182,6 +186,8 @@ impl<'a> Builder<'a> {
         }
         self.refuse_tag(tag, at);
         scalar::plain(&word).unwrap_or_else(|message| {
+            let shown = self.report.shows_values();
+            let message = if shown { message } else { "the value is ambiguous: put it in quotes".into() };
             self.report.add(at, "", message, None);
             Value::Null
         })
@@ -190,12 +196,9 @@ impl<'a> Builder<'a> {
     /// A tag asks the reader to make something of a value, in some languages even to run code.
     fn refuse_tag(&self, tag: Option<Cow<'_, Tag>>, at: Position) {
         if let Some(tag) = tag {
-            self.report.add(
-                at,
-                "",
-                format!("tags are not supported, got {}", quoted(&tag.to_string())),
-                None,
-            );
+            let got = format!(", got {}", quoted(&tag.to_string()));
+            let got = if self.report.shows_values() { &got } else { "" };
+            self.report.add(at, "", format!("tags are not supported{got}"), None);
         }
     }
 

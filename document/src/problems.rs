@@ -42,6 +42,7 @@ pub struct Problems {
 #[derive(Debug)]
 pub struct Report {
     file: String,
+    shows_values: bool,
     found: RefCell<Vec<Problem>>,
     more: std::cell::Cell<usize>,
 }
@@ -49,7 +50,15 @@ pub struct Report {
 impl Report {
     /// An empty report on the document that messages shall call `file`.
     pub fn new(file: impl Into<String>) -> Self {
-        Self { file: file.into(), found: RefCell::default(), more: 0.into() }
+        Self { file: file.into(), shows_values: true, found: RefCell::default(), more: 0.into() }
+    }
+
+    /// For a document that may hold secrets: no problem repeats a value of it, save of items that are
+    /// [shown](crate::Item::shown).
+    #[must_use]
+    pub fn hiding_values(mut self) -> Self {
+        self.shows_values = false;
+        self
     }
 
     /// Adds a problem; the same one again is not a second problem.
@@ -87,6 +96,10 @@ impl Report {
         }
         list.sort_by_key(|problem| (problem.line, problem.column));
         Err(Problems { list, more: self.more.get() })
+    }
+
+    pub(crate) fn shows_values(&self) -> bool {
+        self.shows_values
     }
 
     pub(crate) fn is_full(&self) -> bool {

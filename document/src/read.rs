@@ -18,6 +18,8 @@ pub struct Item<'a> {
     node: Option<&'a Node>,
     at: Position,
     path: String,
+    /// Whether its problems may repeat its value.
+    shows: bool,
     report: &'a Report,
 }
 
@@ -32,7 +34,14 @@ pub struct Keys<'a> {
 impl<'a> Item<'a> {
     /// The whole document.
     pub fn root(node: &'a Node, report: &'a Report) -> Self {
-        Self { node: Some(node), at: node.at, path: String::new(), report }
+        Self { node: Some(node), at: node.at, path: String::new(), shows: report.shows_values(), report }
+    }
+
+    /// The same item, whose problems may repeat its value though the document's [hide](Report::hiding_values) values.
+    #[must_use]
+    pub fn shown(mut self) -> Self {
+        self.shows = true;
+        self
     }
 
     /// Where problems of this item are reported: its key, or for a list's element the element.
@@ -85,7 +94,7 @@ impl<'a> Item<'a> {
                 },
                 _ => (item.at, None),
             };
-            Item { node, at, path: step.under(&item.path), report: item.report }
+            Item { node, at, path: step.under(&item.path), shows: item.shows, report: item.report }
         })
     }
 
@@ -142,6 +151,18 @@ impl<'a> Item<'a> {
             .or_else(|| self.expected(&format!("a number from {} to {}", range.start(), range.end())))
     }
 
+    /// Text, a number or a truth value, read from how it is written: `parse` gives none for what is not `expected`.
+    pub fn scalar<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
+        let parsed = match self.given()? {
+            Value::Text(text) => parse(text),
+            Value::Bool(value) => parse(&value.to_string()),
+            Value::Int(number) => parse(&number.to_string()),
+            Value::Float(number) => parse(&format!("{number:?}")), // 2.0 is no integer
+            Value::Null | Value::List(_) | Value::Map(_) => None,
+        };
+        parsed.or_else(|| self.expected(expected))
+    }
+
     /// One of some names, and what it stands for.
     pub fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
@@ -150,7 +171,7 @@ impl<'a> Item<'a> {
         if found.is_none() {
             let list = known().collect::<Vec<_>>().join(", ");
             let help = nearest(text, known()).map(|near| format!("did you mean {}?", quoted(near)));
-            self.problem_with(format!("expected one of {list}, got {}", quoted(text)), help);
+            self.problem_with(self.got(&format!("one of {list}")), help);
         }
         found
     }
@@ -225,7 +246,7 @@ impl<'a> Item<'a> {
     fn entry(&self, entry: &'a Entry) -> Item<'a> {
         let path =
             if self.path.is_empty() { entry.key.clone() } else { format!("{}.{}", self.path, entry.key) };
-        Item { node: Some(&entry.node), at: entry.at, path, report: self.report }
+        Item { node: Some(&entry.node), at: entry.at, path, shows: self.shows, report: self.report }
     }
 
     fn expected<T>(&self, what: &str) -> Option<T> {
@@ -241,6 +262,11 @@ impl<'a> Item<'a> {
         let got = match self.given() {
             None => "nothing".to_owned(),
             Some(Value::Null) => "null".to_owned(),
+            Some(Value::Bool(_)) if !self.shows => "true or false".to_owned(),
+            Some(Value::Int(_) | Value::Float(_)) if !self.shows => "a number".to_owned(),
+            Some(Value::Text(text)) if !self.shows => {
+                if text.is_empty() { "no text" } else { "text" }.to_owned()
+            }
             Some(Value::Bool(value)) => value.to_string(),
             Some(Value::Int(value)) => value.to_string(),
             Some(Value::Float(value)) => value.to_string(),
@@ -260,7 +286,7 @@ impl<'a> Keys<'a> {
             Some(entry) => self.item.entry(entry),
             None => {
                 let path = Step::Key(key.to_owned()).under(&self.item.path);
-                Item { node: None, at: self.item.at, path, report: self.item.report }
+                Item { node: None, at: self.item.at, path, shows: self.item.shows, report: self.item.report }
             }
         }
     }
@@ -288,5 +314,35 @@ impl<'a> Keys<'a> {
             let help = suggestion(&entry.key, self.asked.iter().copied());
             self.item.entry(entry).problem_with("unknown key", help);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::parse::{Limits, parse};
+
+    #[test]
+    fn a_document_of_secrets_repeats_no_value_that_is_not_shown() {
+        let wrong = "a: hunter2\nb: 1234567\nc: 00hunter\nd: 0042\ne: !hunter3 x\nf: true\nport: hunter4\n";
+        let report = Report::new("conf.yaml").hiding_values();
+        let node = parse(wrong.as_bytes(), &Limits::default(), &report).unwrap();
+        Item::root(&node, &report).map(|keys| {
+            keys.take("a").entries();
+            keys.take("a").choice(&[("hunter", ())]);
+            keys.take("b").text();
+            keys.take("c").list();
+            keys.take("f").int_in(0..=1);
+            keys.take("port").shown().int_in(1..=9);
+            keys.take("d");
+            keys.take("e");
+        });
+        let text = report.finish(Some(())).unwrap_err().to_string();
+        for secret in ["hunter2", "1234567", "00hunter", "0042", "hunter3"] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        assert!(text.contains("conf.yaml:2:1: b: expected text, got a number (put it in quotes)"), "{text}");
+        assert!(text.contains("port: expected an integer from 1 to 9, got \"hunter4\""), "{text}");
+        assert_eq!(text.lines().count(), 8, "{text}");
     }
 }

@@ -52,7 +52,7 @@ impl Attempt {
         let (mut set, mut running, mut ends) = (JoinSet::new(), BTreeMap::new(), Vec::new());
         let began = Instant::now();
         for party in self.parties {
-            let (own, blank) = (party.party().clone(), party.not_begun());
+            let (own, blank) = (party.party().clone(), PartyEnd::new(&party));
             // A thread of its own: stores and record files block, and timers and signals must not wait for them.
             let runtime = Handle::current();
             let handle = set.spawn_blocking(move || runtime.block_on(party.run()));

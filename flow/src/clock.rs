@@ -14,6 +14,22 @@ fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// Now in UTC, to the millisecond: `2026-11-29T15:46:35.123Z`.
+pub(crate) fn rfc3339() -> String {
+    let time = time::UtcDateTime::UNIX_EPOCH + since_1970();
+    let (date, clock) = (time.date(), time.time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second(),
+        clock.millisecond()
+    )
+}
+
 /// A new job id: date and time to the microsecond and a counter, digits only, as FATE's clients expect. The date comes
 /// first, in UTC.
 pub fn new_job_id() -> Result<JobId> {

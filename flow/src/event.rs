@@ -3,17 +3,20 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tributary_component::{Level, Metric};
 use tributary_core::placement::Placement;
 use tributary_core::{ErrorKind, JobId, Party};
 
 use crate::scheduler::Outcome;
+use crate::spec::ModelRef;
+use crate::status::Status;
 
 /// Takes events as they happen. Must not block.
 pub type Watcher = std::sync::Arc<dyn Fn(&Event) + Send + Sync>;
 
 /// One thing that happened.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The job begins.
@@ -49,8 +52,19 @@ pub enum Event {
         task: String,
         /// Who.
         party: Party,
+        /// How much it matters.
+        level: Level,
         /// Where it is.
         text: String,
+    },
+    /// A running task reports a metric.
+    TaskMetric {
+        /// Which task.
+        task: String,
+        /// Who.
+        party: Party,
+        /// What it measured.
+        metric: Metric,
     },
     /// One party's attempt ended.
     TaskEnded(TaskReport),
@@ -68,7 +82,7 @@ pub enum Event {
 }
 
 /// How one party's attempt at a task went.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskReport {
     /// Which task.
     pub task: String,
@@ -78,10 +92,10 @@ pub struct TaskReport {
     pub party: Party,
     /// From 0.
     pub attempt: u32,
-    /// `success`, `failed` or `canceled`.
-    pub status: &'static str,
+    /// How it ended.
+    pub status: Status,
     /// How long it took.
-    #[serde(serialize_with = "seconds")]
+    #[serde(with = "seconds")]
     pub elapsed: Duration,
     /// Rows of its output tables.
     pub rows: u64,
@@ -100,19 +114,17 @@ pub struct TaskReport {
 }
 
 /// How a job went.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// Its id.
     pub job: JobId,
     /// How it ended.
-    #[serde(serialize_with = "outcome")]
     pub outcome: Outcome,
-    /// Models are registered under this id.
-    pub model_id: String,
-    /// And this version.
-    pub model_version: String,
+    /// Models are registered under this name.
+    #[serde(flatten)]
+    pub model: ModelRef,
     /// How long it took.
-    #[serde(serialize_with = "seconds")]
+    #[serde(with = "seconds")]
     pub elapsed: Duration,
     /// Every attempt of every party, in the order they ended.
     pub tasks: Vec<TaskReport>,
@@ -121,7 +133,7 @@ pub struct Report {
 }
 
 /// The failure that ended a job.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
     /// Which task.
     pub task: String,
@@ -130,7 +142,6 @@ pub struct Failure {
     /// Why, down to the last reason.
     pub cause: String,
     /// What kind of failure.
-    #[serde(skip)]
     pub kind: ErrorKind,
     /// Path of the task's log.
     pub log: String,
@@ -145,10 +156,95 @@ impl fmt::Display for Failure {
     }
 }
 
-fn seconds<S: serde::Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_f64(time.as_secs_f64())
+/// A duration as seconds.
+mod seconds {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(time.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Duration::try_from_secs_f64(f64::deserialize(from)?).map_err(serde::de::Error::custom)
+    }
 }
 
-fn outcome<S: serde::Serializer>(outcome: &Outcome, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(outcome.as_str())
+#[cfg(test)]
+mod tests {
+    use tributary_core::placement::Placement;
+
+    use super::*;
+
+    fn task(error: Option<&str>) -> TaskReport {
+        TaskReport {
+            task: "psi_0".into(),
+            component: "psi".into(),
+            party: Party::new("host", "10000").unwrap(),
+            attempt: 1,
+            status: error.map_or(Status::Success, |_| Status::Failed),
+            elapsed: Duration::from_millis(1250),
+            rows: 7,
+            actions: 3,
+            bytes_sent: 1,
+            bytes_received: 2,
+            rounds: 4,
+            models: vec!["output_model".into()],
+            error: error.map(Into::into),
+        }
+    }
+
+    fn every_event() -> Vec<Event> {
+        let (name, party) = ("psi_0".to_owned(), Party::new("host", "10000").unwrap());
+        let job = JobId::new("j").unwrap();
+        let failure = Failure {
+            task: name.clone(),
+            party: Some(party.clone()),
+            cause: "no".into(),
+            kind: ErrorKind::NotFound,
+            log: "/log".into(),
+        };
+        let report = |outcome, failure| Report {
+            job: job.clone(),
+            outcome,
+            model: ModelRef::new("m", "0"),
+            elapsed: Duration::from_secs(2),
+            tasks: vec![task(None), task(Some("no"))],
+            failure,
+        };
+        let tasks = vec![(name.clone(), "psi".into(), vec![party.clone()])];
+        let (started, waits) = (party.clone(), "waits for cores".to_owned());
+        let placement = Placement {
+            partitions: 4,
+            cores: 2,
+            task_booked: 2,
+            job_booked: 4,
+            settings: [("a".to_owned(), "b".to_owned())].into(),
+            reasons: vec!["why".into()],
+            notes: vec!["what".into()],
+        };
+        vec![
+            Event::JobStarted { job: job.clone(), tasks, notes: vec!["note".into()] },
+            Event::TaskWaiting { task: name.clone(), reason: waits },
+            Event::TaskStarted { task: name.clone(), party: started, attempt: 0, placement },
+            Event::TaskNote {
+                task: name.clone(),
+                party: party.clone(),
+                level: Level::Info,
+                text: "half".into(),
+            },
+            Event::TaskMetric { task: name.clone(), party, metric: Metric::step("loss", "trees", 1, 0.1, 5) },
+            Event::TaskEnded(task(None)),
+            Event::TaskRetried { task: name, attempt: 1, error: "no".into() },
+            Event::JobEnded(report(Outcome::Failed, Some(failure))),
+            Event::JobEnded(report(Outcome::Cancelled, None)),
+        ]
+    }
+
+    #[test]
+    fn every_event_is_read_back_as_it_was_written() {
+        for event in every_event() {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");
+        }
+    }
 }

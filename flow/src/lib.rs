@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`lookup`] sees whether all
 //! it needs is there, [`scheduler`] decides what runs when, `executor` runs one attempt at one task of one party and `attempt`
-//! all of its parties, [`run`] performs a whole job in this process, [`event`] tells what happens, and [`record`] is what
+//! all of its parties, [`run`] performs a whole job in this process, [`event`] reports what happens, and [`record`] is what
 //! stays, with a `claim` on it while the job runs. Knows contracts and components, no engine.
 
 pub mod spec;
@@ -12,6 +12,7 @@ pub mod scheduler;
 pub mod run;
 pub mod event;
 pub mod record;
+pub mod status;
 
 mod attempt;
 mod claim;
@@ -19,6 +20,7 @@ mod clock;
 mod executor;
 mod log;
 mod metered;
+mod progress;
 
 pub use clock::new_job_id;
 pub use run::Job;

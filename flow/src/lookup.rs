@@ -74,11 +74,10 @@ fn missing_model(
     model: &ModelRef,
     (task, key): (&str, &str),
 ) -> Result<Option<Missing>> {
-    let ModelRef { model_id, model_version, .. } = model;
-    if found(records.model((model_id, model_version), role, task, key))?.is_some() {
+    if found(records.model(model, role, task, key))?.is_some() {
         return Ok(None);
     }
-    let (name, known) = (format!("{model_id}#{model_version}"), records.model_names()?);
+    let (name, known) = (model.to_string(), records.model_names()?);
     if known.contains(&name) {
         let message = format!("models {name} of party {} have no {key} of task {task} as {role}", site.id);
         return Ok(Some((message, None)));

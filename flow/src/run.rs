@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, watch};
-use tributary_component::Components;
+use tributary_component::{Components, Level};
 use tributary_core::federation::Direction;
 use tributary_core::kernel::Kernels;
 use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site, TableName};
@@ -20,9 +20,11 @@ use crate::executor::{PartyAttempt, PartyEnd, Shared};
 use crate::log::TaskLog;
 use crate::lookup::look_up;
 use crate::place::{Placed, place, site};
-use crate::record::{JobRecord, RUNNING, Records, TaskRecord};
-use crate::scheduler::{Action, Event as Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{Channel, JobSpec, Launcher, PartyTask, TaskSpec};
+use crate::progress::TaskProgress;
+use crate::record::{JobRecord, Records, TaskRecord};
+use crate::scheduler::{Action, Change, Outcome, Scheduler, TaskNode, TaskState};
+use crate::spec::{Channel, JobSpec, Launcher, ModelRef, PartyTask, TaskSpec};
+use crate::status::Status;
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(259_200);
@@ -70,7 +72,7 @@ struct Runner {
     /// By task: its attempt, and how to stop it.
     running: HashMap<usize, (u32, watch::Sender<bool>)>,
     ends: Ends<(usize, AttemptEnd)>,
-    model: (String, String),
+    model: ModelRef,
     plan_hash: [u8; 32],
     began: Instant,
     began_ms: u64,
@@ -88,11 +90,13 @@ impl Runner {
         let canonical = job.spec.canonical().map_err(|e| Error::bug("encode the job").because(e))?;
         let scheduler = scheduler(&job.spec, &names, &placed)?;
         let conf = &job.spec.conf;
-        let model_id = conf.model_id.clone().unwrap_or_else(|| job.id.to_string());
-        let model_version = conf.model_version.clone().unwrap_or_else(|| "0".into());
+        let model = ModelRef {
+            model_id: conf.model_id.clone().unwrap_or_else(|| job.id.to_string()),
+            model_version: conf.model_version.clone().unwrap_or_else(|| "0".into()),
+        };
         Ok(Self {
             plan_hash: plan_hash(&canonical, &job.components.kernels()),
-            model: (model_id, model_version),
+            model,
             names,
             placed,
             scheduler,
@@ -114,10 +118,10 @@ impl Runner {
         refuse_unsupported(&self.job.spec)?;
         look_up(&self.job.spec, &self.job.sites).await?;
         for site in self.job.sites.values() {
-            let claim = Records::new(&site.home).claim(&self.job.id, (&self.model.0, &self.model.1));
+            let claim = Records::new(&site.home).claim(&self.job.id, &self.model);
             self.claims.push(claim.at(|| format!("party {}", site.id))?);
         }
-        self.record_job(RUNNING, None)?;
+        self.record_job(Status::Running, None)?;
         let task = |name: &String| {
             let spec = &self.job.spec.tasks[name];
             let parties = spec.parties.iter().map(|p| p.party.clone()).collect();
@@ -204,22 +208,25 @@ impl Runner {
     ) -> Result<PartyAttempt> {
         let site = site(&self.job.sites, &part.party.id)?.clone();
         let folder = Records::new(&site.home).task_folder(&self.job.id, &part.party.role, &spec.name)?;
-        let log = TaskLog::open(&folder)?;
+        let log = TaskLog::open(&folder, &part.party, &spec.name)?;
         let placement = self.placed.get(&spec.name, &part.party)?.clone();
-        log.line(&format!("attempt {} of {} at {}", shared.attempt, spec.name, part.party));
-        placement.reasons.iter().chain(&placement.notes).for_each(|line| log.line(line));
-        let (task, party) = (spec.name.clone(), part.party.clone());
+        log.line(Level::Info, &format!("attempt {}", shared.attempt));
+        placement.reasons.iter().chain(&placement.notes).for_each(|line| log.line(Level::Info, line));
         (self.watcher)(&Event::TaskStarted {
-            task: task.clone(),
-            party: party.clone(),
+            task: spec.name.clone(),
+            party: part.party.clone(),
             attempt: shared.attempt,
             placement: placement.clone(),
         });
-        let (watcher, note) = (self.watcher.clone(), log.clone());
-        let progress = Arc::new(move |text: &str| {
-            note.line(text);
-            watcher(&Event::TaskNote { task: task.clone(), party: party.clone(), text: text.into() });
-        });
+        let progress = TaskProgress {
+            job: self.job.id.clone(),
+            task: spec.name.clone(),
+            party: part.party.clone(),
+            records: Records::new(&site.home),
+            log,
+            watcher: self.watcher.clone(),
+            metrics: Mutex::default(),
+        };
         let timeout =
             part.conf.timeout_seconds.map_or(DEFAULT_TIMEOUT, |s| Duration::from_secs(u64::from(s)));
         Ok(PartyAttempt {
@@ -228,8 +235,7 @@ impl Runner {
             site,
             placement,
             timeout,
-            log,
-            progress,
+            progress: Arc::new(progress),
             stop,
         })
     }
@@ -255,10 +261,8 @@ impl Runner {
             (self.watcher)(&Event::TaskRetried { task: name, attempt: attempt + 1, error: error.chain() });
         } else {
             let log = site(&self.job.sites, &party.id)
-                .and_then(|site| {
-                    Records::new(&site.home).task_folder(&self.job.id, &party.role, &self.names[task])
-                })
-                .map_or(String::new(), |folder| TaskLog::path_in(&folder).display().to_string());
+                .and_then(|site| Records::new(&site.home).log(&self.job.id, &party.role, &self.names[task]))
+                .map_or(String::new(), |path| path.display().to_string());
             self.fail(task, Some(&party), &error, &log);
         }
         Change::Failed { task, retryable }
@@ -293,9 +297,9 @@ impl Runner {
             party: party.clone(),
             attempt,
             status: match error.map(Error::kind) {
-                None => "success",
-                Some(ErrorKind::Cancelled) => "canceled",
-                Some(_) => "failed",
+                None => Status::Success,
+                Some(ErrorKind::Cancelled) => Status::Canceled,
+                Some(_) => Status::Failed,
             },
             elapsed,
             rows: end.rows,
@@ -313,17 +317,15 @@ impl Runner {
         Records::new(home).write_task(&self.job.id, &record)
     }
 
-    fn record_job(&self, status: &str, ended_ms: Option<u64>) -> Result<()> {
-        let error =
-            self.failure.as_ref().filter(|_| status == Outcome::Failed.as_str()).map(Failure::to_string);
+    fn record_job(&self, status: Status, ended_ms: Option<u64>) -> Result<()> {
+        let error = self.failure.as_ref().filter(|_| status == Status::Failed).map(Failure::to_string);
         let spec =
             serde_json::to_value(&self.job.spec).map_err(|e| Error::bug("encode the job").because(e))?;
         for site in self.job.sites.values() {
             let record = JobRecord {
                 job: self.job.id.clone(),
-                model_id: self.model.0.clone(),
-                model_version: self.model.1.clone(),
-                status: status.into(),
+                model: self.model.clone(),
+                status,
                 started_ms: self.began_ms,
                 ended_ms,
                 error: error.clone(),
@@ -346,7 +348,7 @@ impl Runner {
                 Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
                     let outputs = match Records::new(&site.home).data(job_id, &need.party.role, producer_task)
                     {
-                        // gone with its job, which is told by whoever needs it
+                        // gone with its job: the task that needs it reports that
                         Err(error) if error.kind() == ErrorKind::NotFound => continue,
                         outputs => outputs?,
                     };
@@ -367,14 +369,13 @@ impl Runner {
             let Some((task, end)) = self.ends.1.recv().await else { break };
             self.ended(task, end);
         }
-        let recorded = self.record_job(outcome.as_str(), Some(now_ms()));
+        let recorded = self.record_job(outcome.into(), Some(now_ms()));
         let position = |report: &TaskReport| self.names.iter().position(|name| *name == report.task);
         self.reports.sort_by_cached_key(|r| (position(r), r.attempt, r.party.clone()));
         let report = Report {
             job: self.job.id,
             outcome,
-            model_id: self.model.0,
-            model_version: self.model.1,
+            model: self.model,
             elapsed: self.began.elapsed(),
             tasks: self.reports,
             failure: self.failure.filter(|_| outcome == Outcome::Failed),
@@ -401,7 +402,7 @@ fn refuse_unsupported(spec: &JobSpec) -> Result<()> {
 
 /// What parties must agree on: the job, and the versions of all kernels that compute it.
 fn plan_hash(canonical: &[u8], kernels: &Kernels) -> [u8; 32] {
-    Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint().to_le_bytes()).finalize().into()
+    Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint()).finalize().into()
 }
 
 type Ends<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);

@@ -1,5 +1,5 @@
-//! Which task runs when: a state machine that takes events and returns actions. It starts nothing itself, knows no time
-//! and no engine, and so is tested by feeding it events.
+//! Which task runs when: a state machine that takes changes and returns actions. It starts nothing itself, knows no time
+//! and no engine, and so is tested by feeding it changes.
 //!
 //! A task starts once everything it needs has ended well and every one of its parties has the cores it books. Ready tasks
 //! are tried in the order of the job; one that does not fit waits without holding up those behind it. The first failure
@@ -8,7 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use tributary_core::Party;
+
+use crate::status::Status;
 
 /// What the scheduler needs to know of a task.
 #[derive(Debug, Clone)]
@@ -67,7 +70,7 @@ impl fmt::Display for Reason {
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub enum Change {
     /// The job begins.
     Begin,
     /// A task's attempt ended well at all parties.
@@ -100,14 +103,27 @@ pub enum Action {
 }
 
 /// How a job ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     /// Every task ended well.
+    #[serde(rename = "success")]
     Success,
     /// A task failed.
+    #[serde(rename = "failed")]
     Failed,
-    /// Somebody stopped it.
+    /// It was stopped.
+    #[serde(rename = "canceled")]
     Cancelled,
+}
+
+impl From<Outcome> for Status {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Success => Self::Success,
+            Outcome::Failed => Self::Failed,
+            Outcome::Cancelled => Self::Canceled,
+        }
+    }
 }
 
 /// The state of one job.
@@ -131,23 +147,23 @@ impl Scheduler {
         &self.states
     }
 
-    /// Takes an event. An event for a task that does not run changes nothing: it came late.
-    pub fn on(&mut self, event: Event) -> Vec<Action> {
+    /// Takes a change. One of a task that does not run has no effect: it came late.
+    pub fn on(&mut self, change: Change) -> Vec<Action> {
         if self.ended {
             return Vec::new();
         }
-        match event {
-            Event::Begin => self.advance(),
-            Event::Cancel => self.end(Outcome::Cancelled),
-            Event::Succeeded(task) if self.stop(task, TaskState::Done).is_some() => self.advance(),
-            Event::Failed { task, retryable } => match self.stop(task, TaskState::Failed) {
+        match change {
+            Change::Begin => self.advance(),
+            Change::Cancel => self.end(Outcome::Cancelled),
+            Change::Succeeded(task) if self.stop(task, TaskState::Done).is_some() => self.advance(),
+            Change::Failed { task, retryable } => match self.stop(task, TaskState::Failed) {
                 Some(attempt) if retryable && attempt < self.tasks[task].retries => {
                     self.start(task, attempt + 1)
                 }
                 Some(_) => self.end(Outcome::Failed),
                 None => Vec::new(),
             },
-            Event::Succeeded(_) => Vec::new(),
+            Change::Succeeded(_) => Vec::new(),
         }
     }
 
@@ -247,53 +263,53 @@ mod tests {
             node("d", &[1, 2], 2, 0),
         ];
         let mut job = scheduler(tasks, 4);
-        assert_eq!(job.on(Event::Begin), [start(0, 0)]);
+        assert_eq!(job.on(Change::Begin), [start(0, 0)]);
         assert_eq!(job.states()[3], TaskState::Waiting(Reason::Tasks(vec!["b".into(), "c".into()])));
-        assert_eq!(job.on(Event::Succeeded(0)), [start(1, 0), start(2, 0)]);
-        assert_eq!(job.on(Event::Succeeded(2)), []);
-        assert_eq!(job.on(Event::Succeeded(1)), [start(3, 0)]);
-        assert_eq!(job.on(Event::Succeeded(3)), [Action::End(Outcome::Success)]);
+        assert_eq!(job.on(Change::Succeeded(0)), [start(1, 0), start(2, 0)]);
+        assert_eq!(job.on(Change::Succeeded(2)), []);
+        assert_eq!(job.on(Change::Succeeded(1)), [start(3, 0)]);
+        assert_eq!(job.on(Change::Succeeded(3)), [Action::End(Outcome::Success)]);
     }
 
     #[test]
     fn a_task_waits_for_cores_and_says_so_while_a_smaller_one_passes() {
         let tasks = vec![node("a", &[], 3, 0), node("b", &[], 3, 0), node("c", &[], 1, 0)];
         let mut job = scheduler(tasks, 4);
-        assert_eq!(job.on(Event::Begin), [start(0, 0), start(2, 0)]);
+        assert_eq!(job.on(Change::Begin), [start(0, 0), start(2, 0)]);
         let TaskState::Waiting(reason) = &job.states()[1] else { panic!("b runs") };
         assert_eq!(
             reason.to_string(),
             "waits for 3 cores at guest_9999, 1 of the job's cores are free there"
         );
-        assert_eq!(job.on(Event::Succeeded(0)), [start(1, 0)]);
+        assert_eq!(job.on(Change::Succeeded(0)), [start(1, 0)]);
     }
 
     #[test]
     fn a_failure_is_tried_again_as_often_as_allowed_and_then_ends_the_job() {
-        let failed = Event::Failed { task: 0, retryable: true };
+        let failed = Change::Failed { task: 0, retryable: true };
         let mut job = scheduler(vec![node("a", &[], 1, 1), node("b", &[], 1, 0), node("c", &[0], 1, 0)], 4);
-        job.on(Event::Begin);
+        job.on(Change::Begin);
         assert_eq!(job.on(failed), [start(0, 1)]);
         assert_eq!(job.on(failed), [Action::Stop(1), Action::End(Outcome::Failed)]);
         assert_eq!(job.states(), [TaskState::Failed, TaskState::Cancelled, TaskState::Cancelled]);
-        assert_eq!(job.on(Event::Succeeded(1)), [], "what comes late changes nothing");
+        assert_eq!(job.on(Change::Succeeded(1)), [], "what comes late changes nothing");
     }
 
     #[test]
     fn a_failure_that_cannot_go_away_is_not_tried_again() {
         let mut job = scheduler(vec![node("a", &[], 1, 5)], 1);
-        job.on(Event::Begin);
-        assert_eq!(job.on(Event::Failed { task: 0, retryable: false }), [Action::End(Outcome::Failed)]);
+        job.on(Change::Begin);
+        assert_eq!(job.on(Change::Failed { task: 0, retryable: false }), [Action::End(Outcome::Failed)]);
     }
 
     #[test]
     fn cores_are_given_back_with_every_end() {
         let mut job = scheduler(vec![node("a", &[], 2, 3), node("b", &[0], 2, 0)], 2);
-        job.on(Event::Begin);
+        job.on(Change::Begin);
         for attempt in 1..=3 {
-            assert_eq!(job.on(Event::Failed { task: 0, retryable: true }), [start(0, attempt)]);
+            assert_eq!(job.on(Change::Failed { task: 0, retryable: true }), [start(0, attempt)]);
         }
-        assert_eq!(job.on(Event::Succeeded(0)), [start(1, 0)]);
-        assert_eq!(job.on(Event::Cancel), [Action::Stop(1), Action::End(Outcome::Cancelled)]);
+        assert_eq!(job.on(Change::Succeeded(0)), [start(1, 0)]);
+        assert_eq!(job.on(Change::Cancel), [Action::Stop(1), Action::End(Outcome::Cancelled)]);
     }
 }

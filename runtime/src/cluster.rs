@@ -1,65 +1,65 @@
 //! The cluster: its engine for a site, and the parts that this machine takes in it.
 
 use std::net::IpAddr;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tributary_ballista::placement::{Arithmetic, Cluster};
+use tributary_ballista::placement::Arithmetic;
 use tributary_ballista::{
-    Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler, status, sweep,
+    Ballista, ClusterConfig, ClusterOptions, Config, Host, Identity, Keys, executor, scheduler, status, sweep,
 };
 use tributary_core::bytestore::ByteStore;
+use tributary_core::settings::Section;
 use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_file::FileStore;
 
+use crate::choice::Ground;
+use crate::engines::CLUSTER;
 use crate::home::{Compute, Home};
-use crate::keys;
-use crate::settings::Settings;
 
 pub use tributary_ballista::keep_freed_memory;
 pub use tributary_ballista::status::{ExecutorStatus, JobStatus, Status as ClusterStatus};
 
+/// The engine, as Spark.
+pub(crate) fn spark(section: &Section, ground: &Ground<'_>) -> Result<Compute> {
+    engine(Arithmetic::Spark, section, ground)
+}
+
+/// The engine, as EggRoll.
+pub(crate) fn eggroll(section: &Section, ground: &Ground<'_>) -> Result<Compute> {
+    engine(Arithmetic::Eggroll, section, ground)
+}
+
+fn engine(arithmetic: Arithmetic, section: &Section, ground: &Ground<'_>) -> Result<Compute> {
+    let Config { size, memory_bytes } = Config::from_section(section, arithmetic)?;
+    let shared = ground.settings.section(CLUSTER)?;
+    let cluster = ClusterConfig::from_section(shared, ground.home)?;
+    let keys = Keys::read(&cluster.keys).at(|| {
+        format!(
+            "{}: `tributary cluster keys` makes them, copies must be the same everywhere",
+            shared.place("keys")
+        )
+    })?;
+    let options = ClusterOptions { size, keys, store: store(&cluster)?, scheduler: cluster.scheduler };
+    let engine = Ballista::new(ground.kernels.clone(), ground.storage.clone(), options)?;
+    Ok(Compute { engine: Arc::new(engine), cores: size.cores, memory_bytes })
+}
+
+fn store(cluster: &ClusterConfig) -> Result<Arc<dyn ByteStore>> {
+    Ok(Arc::new(FileStore::open_scratch(&cluster.store)?))
+}
+
 impl Home {
     /// Folder of the cluster's keys.
     pub fn cluster_keys(&self) -> Result<PathBuf> {
-        Ok(self.folder().join(self.settings()?.text(keys::CLUSTER_KEYS)?))
+        Ok(self.cluster()?.keys)
     }
 
-    fn cluster_store(&self, settings: &Settings) -> Result<Arc<dyn ByteStore>> {
-        let folder = self.folder().join(settings.text(keys::CLUSTER_STORE)?);
-        Ok(Arc::new(FileStore::open_scratch(&folder)?))
-    }
-
-    pub(crate) fn cluster_engine(
-        &self,
-        name: &str,
-        settings: &Settings,
-        storage: &Arc<dyn Storage>,
-    ) -> Result<Compute> {
-        let (arithmetic, cores, nodes, memory) = match name {
-            "spark" => (Arithmetic::Spark, keys::SPARK_CORES, keys::SPARK_NODES, keys::SPARK_MEMORY),
-            _ => (Arithmetic::Eggroll, keys::EGGROLL_CORES, keys::EGGROLL_NODES, keys::EGGROLL_MEMORY),
-        };
-        let number = |key| settings.number(key).map(|number| number as u32);
-        let size = Cluster { arithmetic, nodes: number(nodes)?, cores: number(cores)? };
-        let options = ClusterOptions {
-            size,
-            scheduler: settings.text(keys::SCHEDULER)?.to_owned(),
-            keys: Keys::read(&self.folder().join(settings.text(keys::CLUSTER_KEYS)?)).at(|| {
-                format!(
-                    "{}: `tributary cluster keys` makes them, copies must be the same everywhere",
-                    keys::CLUSTER_KEYS
-                )
-            })?,
-            store: self.cluster_store(settings)?,
-        };
-        Ok(Compute {
-            engine: Arc::new(Ballista::new(self.components().kernels(), storage.clone(), options)?),
-            cores: size.cores,
-            memory_bytes: settings.number(memory)?,
-        })
+    fn cluster(&self) -> Result<ClusterConfig> {
+        ClusterConfig::from_section(self.settings()?.section(CLUSTER)?, self.folder())
     }
 
     /// Serves as the cluster's scheduler until `stop` is ready. `ready` is told the port.
@@ -78,18 +78,20 @@ impl Home {
 
     /// Serves as an executor. It opens the tables of parties whose home is this one.
     pub async fn serve_executor(&self, options: ExecutorSettings) -> Result<()> {
-        let settings = self.settings()?;
-        let keys = Keys::read(&self.cluster_keys()?)?;
+        let cluster = self.cluster()?;
+        let keys = Keys::read(&cluster.keys)?;
         let root = self.folder().to_owned();
         let open = move |address: &str| open_storage(&root, address);
-        let store = self.cluster_store(&settings)?;
+        let store = store(&cluster)?;
         let host = Host::new(self.components().kernels(), store, keys.cluster_key(), Box::new(open));
         let work = self.folder().join("cluster").join("work").join(format!("{}", std::process::id()));
-        std::fs::create_dir_all(&work).at(|| format!("create {}", work.display()))?;
-        let scheduler =
-            options.scheduler.map_or_else(|| settings.text(keys::SCHEDULER).map(str::to_owned), Ok)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&work)
+            .at(|| format!("create {}", work.display()))?;
         let options = executor::ExecutorOptions {
-            scheduler,
+            scheduler: options.scheduler.unwrap_or(cluster.scheduler),
             listen: options.listen,
             advertised: options.advertised,
             cores: options.cores,
@@ -111,17 +113,21 @@ impl Home {
 impl Home {
     /// What the cluster is doing, asked of the scheduler at `host:port`, else of the configured one.
     pub async fn cluster_status(&self, scheduler: Option<&str>) -> Result<ClusterStatus> {
-        let settings = self.settings()?;
-        let configured = settings.text(keys::SCHEDULER)?;
-        let keys = Keys::read(&self.cluster_keys()?)?;
-        status::fetch(scheduler.unwrap_or(configured), &keys, &Identity::of(&self.components().kernels()))
-            .await
+        let cluster = self.cluster()?;
+        let keys = Keys::read(&cluster.keys)?;
+        status::fetch(
+            scheduler.unwrap_or(&cluster.scheduler),
+            &keys,
+            &Identity::of(&self.components().kernels()),
+        )
+        .await
     }
 
     /// Removes what sessions left in the store that have not been heard of for `age`; gives their number.
     pub async fn sweep_cluster_store(&self, age: Duration) -> Result<u64> {
-        let keys = Keys::read(&self.cluster_keys()?)?;
-        sweep(&self.cluster_store(&self.settings()?)?, &keys.cluster_key(), age).await
+        let cluster = self.cluster()?;
+        let keys = Keys::read(&cluster.keys)?;
+        sweep(&store(&cluster)?, &keys.cluster_key(), age).await
     }
 }
 

@@ -1,19 +1,18 @@
 //! Where state lives, and the sites made from it.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tributary_component::Components;
 use tributary_core::computing::Engine;
+use tributary_core::federation::Network;
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
-use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Site};
-use tributary_memory::Options;
+use tributary_core::{Error, PartyId, Result, ResultExt, Site};
 
-use crate::keys;
+use crate::choice::{Contract, Ground, Joining, Known, Open};
+use crate::engines::ENGINES;
 use crate::settings::Settings;
 
 /// `TRIBUTARY_HOME`: configuration, and a folder for each party; and the components that jobs here may name.
@@ -21,6 +20,7 @@ use crate::settings::Settings;
 pub struct Home {
     folder: PathBuf,
     conf: PathBuf,
+    known: &'static Known,
     components: Components,
 }
 
@@ -50,7 +50,7 @@ impl Home {
             return Err(Error::invalid(format!("configuration file {} does not exist", file.display())));
         }
         let conf = conf.unwrap_or_else(|| folder.join("service_conf.yaml"));
-        Ok(Self { folder, conf, components: tributary_components::all() })
+        Ok(Self { folder, conf, known: &ENGINES, components: tributary_components::all() })
     }
 
     /// The folder itself.
@@ -63,26 +63,33 @@ impl Home {
         &self.components
     }
 
+    /// What its configuration may say.
+    pub fn known(&self) -> &'static Known {
+        self.known
+    }
+
     /// A party's folder.
     pub fn party(&self, party: &PartyId) -> PathBuf {
         self.folder.join("parties").join(party.as_str())
     }
 
-    /// The configuration of this machine, without any party's own.
+    /// The settings of this machine, without any party's own.
     pub fn settings(&self) -> Result<Settings> {
-        Settings::read(&[&self.conf])
+        Settings::new(self.known)?.with_file(&self.conf)
     }
 
-    /// The configuration of one party.
+    /// The settings of one party.
     pub fn party_settings(&self, party: &PartyId) -> Result<Settings> {
-        Settings::read(&[&self.conf, &self.party(party).join("service_conf.yaml")])
+        self.with_party(self.settings()?, party)
+    }
+
+    fn with_party(&self, settings: Settings, party: &PartyId) -> Result<Settings> {
+        settings.with_file(&self.party(party).join("service_conf.yaml"))
     }
 
     /// A party's tables, without its computing engine and its network.
     pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
-        let settings = self.party_settings(party)?;
-        let home = self.party(party);
-        Ok((storage(&settings, &home)?, tributary_meta::open(&home.join("meta.db"))?))
+        self.open_tables(&self.party_settings(party)?, party)
     }
 
     /// A party's computing engine alone; `engine`: another one than its configuration names. It has no
@@ -90,34 +97,22 @@ impl Home {
     pub fn computing(&self, party: &PartyId, engine: Option<&str>) -> Result<Compute> {
         let mut settings = self.party_settings(party)?;
         if let Some(name) = engine {
-            // Read like a file, so that a wrong name gets the same answer.
-            let key = format!("default_engines: {{computing: {name:?}}}");
-            settings.overlay("--engine", key.as_bytes())?;
+            settings.choose(Contract::Computing, name, "--engine")?;
         }
-        self.compute(&settings, &(Arc::new(Nowhere) as Arc<dyn Storage>), 1)
+        self.open_computing(&settings, Arc::new(Nowhere), 1)
     }
 
     /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
     pub fn sites(&self, parties: &[PartyId]) -> Result<BTreeMap<PartyId, Site>> {
-        for party in parties {
-            match self.party_settings(party)?.text(keys::FEDERATION)? {
-                "memory" | "standalone" => {}
-                other => {
-                    return Err(Error::bug(format!("federation engine {other} is declared, but not built")));
-                }
-            }
-        }
-        let spill = self.folder.join("spill");
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&spill)
-            .at(|| format!("create {}", spill.display()))?;
-        let networks = tributary_memory::networks_with(parties, &Options::default().with_folder(spill))?;
-        let site = |(id, network)| {
-            let settings = self.party_settings(&id)?;
-            let (storage, meta) = self.tables(&id)?;
-            let compute = self.compute(&settings, &storage, parties.len())?;
+        let machine = self.settings()?;
+        let read = |id: &PartyId| Ok((id.clone(), self.with_party(machine.clone(), id)?));
+        let settings: BTreeMap<PartyId, Settings> = parties.iter().map(read).collect::<Result<_>>()?;
+        let site = |(id, network): (PartyId, Arc<dyn Network>)| {
+            let settings = settings
+                .get(&id)
+                .ok_or_else(|| Error::bug(format!("a network of party {id}, which has no part here")))?;
+            let (storage, meta) = self.open_tables(settings, &id)?;
+            let compute = self.open_computing(settings, storage.clone(), parties.len())?;
             let site = Site {
                 engine: compute.engine,
                 storage,
@@ -125,79 +120,71 @@ impl Home {
                 network,
                 cores: compute.cores,
                 memory_bytes: compute.memory_bytes,
-                patience: settings.duration(keys::PATIENCE)?,
+                patience: settings.patience()?,
                 home: self.party(&id),
                 id: id.clone(),
             };
             Ok((id, site))
         };
-        networks.into_iter().map(site).collect()
+        self.open_networks(&settings)?.into_iter().map(site).collect()
     }
 
-    #[allow(unused_variables, reason = "a build without engines uses none")]
-    fn compute(&self, settings: &Settings, storage: &Arc<dyn Storage>, parties: usize) -> Result<Compute> {
-        match settings.text(keys::COMPUTING)? {
-            #[cfg(feature = "standalone")]
-            "standalone" => Ok(Compute {
-                engine: Arc::new(self.standalone(settings, storage)?),
-                cores: cores(settings)?,
-                memory_bytes: memory(settings, parties)?,
-            }),
-            #[cfg(feature = "ballista")]
-            name @ ("spark" | "eggroll") => self.cluster_engine(name, settings, storage),
-            other => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("computing engine {other} is not in this binary; name another in service_conf.yaml"),
-            )),
+    fn open_tables(
+        &self,
+        settings: &Settings,
+        party: &PartyId,
+    ) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
+        let home = self.party(party);
+        let storage = match settings.chosen(Contract::Storage)? {
+            (_, Open::Storage(open), section) => open(section, &home)?,
+            (name, ..) => return Err(of_another_contract(name)),
+        };
+        match settings.chosen(Contract::StorageMeta)? {
+            (_, Open::StorageMeta(open), section) => Ok((storage, open(section, &home)?)),
+            (name, ..) => Err(of_another_contract(name)),
+        }
+    }
+
+    fn open_computing(
+        &self,
+        settings: &Settings,
+        storage: Arc<dyn Storage>,
+        parties: usize,
+    ) -> Result<Compute> {
+        let kernels = self.components.kernels();
+        let ground = Ground { settings, home: &self.folder, kernels, storage, parties };
+        match settings.chosen(Contract::Computing)? {
+            (_, Open::Computing(open), section) => open(section, &ground),
+            (name, ..) => Err(of_another_contract(name)),
+        }
+    }
+
+    /// The networks of all parties in this process, which must agree on an engine.
+    fn open_networks(
+        &self,
+        settings: &BTreeMap<PartyId, Settings>,
+    ) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
+        let mut joining = BTreeMap::new();
+        let mut agreed: Option<(&PartyId, &str, Open)> = None;
+        for (party, settings) in settings {
+            let (name, open, section) = settings.chosen(Contract::Federation)?;
+            joining.insert(party.clone(), Joining { section, settings });
+            let (first, engine, _) = agreed.get_or_insert((party, name, open));
+            if *engine != name {
+                return Err(Error::invalid(format!(
+                    "federation of party {first} is {engine} and that of party {party} is {name}; parties that run in one process \
+                     need the same, in default_engines of service_conf.yaml"
+                )));
+            }
+        }
+        match agreed {
+            Some((_, _, Open::Federation(open))) => open(&joining, &self.folder),
+            Some((_, name, _)) => Err(of_another_contract(name)),
+            None => Ok(BTreeMap::new()),
         }
     }
 }
 
-#[cfg(feature = "standalone")]
-impl Home {
-    fn standalone(
-        &self,
-        settings: &Settings,
-        storage: &Arc<dyn Storage>,
-    ) -> Result<tributary_standalone::Standalone> {
-        let folder = self.folder.join(settings.text(keys::SPILL_FOLDER)?);
-        let limit = match settings.number(keys::SPILL_LIMIT)? {
-            0 => u64::MAX,
-            limit => limit,
-        };
-        let engine = tributary_standalone::Standalone::new(self.components.kernels(), storage.clone());
-        Ok(engine.spilling_to(folder, limit))
-    }
-}
-
-fn storage(settings: &Settings, home: &Path) -> Result<Arc<dyn Storage>> {
-    match settings.text(keys::STORAGE)? {
-        "file" | "standalone" => Ok(tributary_file::storage(&home.join(settings.text(keys::TABLES)?))?),
-        other => Err(Error::bug(format!("storage engine {other} is declared, but not built"))),
-    }
-}
-
-#[cfg(feature = "standalone")]
-fn cores(settings: &Settings) -> Result<u32> {
-    let machine = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let given = settings.number(keys::CORES)?;
-    Ok(if given == 0 { machine } else { given } as u32)
-}
-
-#[cfg(feature = "standalone")]
-/// What one task may hold. By default the parties of this process share half of the machine.
-fn memory(settings: &Settings, parties: usize) -> Result<u64> {
-    const WHEN_UNKNOWN: u64 = 2 << 30;
-    let given = settings.number(keys::MEMORY)?;
-    let share = |all: u64| all / 2 / parties.max(1) as u64;
-    Ok(if given > 0 { given } else { machine_memory().map_or(WHEN_UNKNOWN, share) })
-}
-
-#[cfg(feature = "standalone")]
-/// Total memory of the machine, as Linux tells it.
-fn machine_memory() -> Option<u64> {
-    let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib * 1024)
+fn of_another_contract(name: &str) -> Error {
+    Error::bug(format!("engine {name} is declared for another contract than it has"))
 }

@@ -1,18 +1,23 @@
 //! The composition root: reads `service_conf.yaml` and builds the chosen engines. The only library that names them all.
 //!
-//! A new engine is one line in [`keys::CHOICES`] and one arm of a `match` in `home`.
+//! A new engine is an entry of [`ENGINES`]; its keys are declared in its own crate.
 
 #![warn(missing_docs)]
 
-pub mod keys;
+pub mod choice;
 pub mod reference;
 pub mod settings;
 
+mod engines;
+mod read;
 mod home;
 #[cfg(feature = "ballista")]
 mod cluster;
+#[cfg(test)]
+mod tests;
 
 #[cfg(feature = "ballista")]
 pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus, keep_freed_memory};
+pub use engines::ENGINES;
 pub use home::{Compute, Home};
 pub use settings::Settings;

@@ -13,11 +13,13 @@ mod bind;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
+mod config;
 mod download;
 mod files;
 mod interop;
 mod jobs;
 mod merging;
+mod peers;
 mod tables;
 mod tune;
 mod uploads;

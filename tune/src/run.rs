@@ -13,7 +13,7 @@ use nix::sys::time::TimeVal;
 use tributary_component::Components;
 use tributary_core::computing::{Computing, End, Engine, SessionSpec, Spills};
 use tributary_core::placement::{CoreRequest, Placement};
-use tributary_core::{Error, ErrorKind, Result, ResultExt, SessionId};
+use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, SessionId, TaskName};
 
 use crate::grid::{Cell, Grid};
 use crate::measurement::Measurement;
@@ -195,10 +195,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn all(&mut self, placed: &[Placed], watch: &dyn Fn(Event<'_>)) -> Result<()> {
-        let name = session_name();
+        let name = JobId::new(session_name())?;
         for (number, placed) in placed.iter().enumerate() {
             let spec = SessionSpec {
-                id: SessionId::new(format!("{name}-{number}"))?,
+                id: SessionId::new(name.clone(), TaskName::new("cell")?, number as u32),
                 placement: placed.placement.clone(),
                 memory_bytes: self.bench.memory_bytes,
             };

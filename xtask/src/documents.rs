@@ -1,11 +1,9 @@
-//! The generated page, and paths that documents name.
+//! Paths that documents name.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-
-const REFERENCE: &str = "docs/service_conf.md";
 
 const DOCUMENTS: [&str; 9] = [
     "README.md",
@@ -19,18 +17,9 @@ const DOCUMENTS: [&str; 9] = [
     "examples/breast/README.md",
 ];
 
-/// Writes the reference page of `service_conf.yaml`.
-pub(crate) fn write_reference(root: &Path) -> Result<()> {
-    fs::write(root.join(REFERENCE), tributary_runtime::reference::page()).context(REFERENCE)
-}
-
-/// The page as committed differs from the one generated; a document links to what does not exist.
+/// A document links to what does not exist.
 pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
     let mut problems = Vec::new();
-    let committed = fs::read_to_string(root.join(REFERENCE)).unwrap_or_default();
-    if committed != tributary_runtime::reference::page() {
-        problems.push(format!("{REFERENCE}: differs from the code; run `cargo xtask reference`"));
-    }
     for document in DOCUMENTS {
         let path = root.join(document);
         let folder = path.parent().unwrap_or(root);

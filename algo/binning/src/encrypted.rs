@@ -4,18 +4,20 @@
 //! | who | plan |
 //! |---|---|
 //! | guest | Map([`EncryptLabels`]) → keep → push |
-//! | host | Zip(bins, labels) → Map([`SumEncrypted`]) → Exchange `Keyed` `Adjacent` → Map([`AddEncrypted`]) → keep → push |
+//! | host | Zip(bins, labels) → Map([`SumEncrypted`]) → Exchange `Keyed` `Adjacent` → Map([`AddEncrypted`]) → Map([`PackSums`]) → keep → push |
 //! | guest | pull → put → Map([`DecryptCounts`]) → read with [`BinCount::read`](crate::BinCount::read) |
 //!
 //! The guest learns, for each of the host's features under an anonymous name, how many rows and events each bin has: what
-//! its metrics are made of. The host learns the number of rows. Sums get fresh blinding before they leave, so that the
-//! guest cannot test from a sum's randomness which of its rows went into it.
+//! its metrics are made of. The host learns the number of rows. Sums are packed and get fresh blinding before they leave, so
+//! that the guest cannot test from a sum's randomness which of its rows went into it.
 
 mod guest;
 mod host;
+mod pack;
 
 pub use guest::{DecryptCounts, DecryptParams, EncryptLabels, EncryptParams};
 pub use host::{AddEncrypted, AddParams, SumEncrypted, SumParams};
+pub use pack::{PackParams, PackSums, packed_schema, packing};
 
 use serde::{Deserialize, Serialize};
 use tributary_core::federation::Message;
@@ -45,7 +47,7 @@ pub fn label_schema(key: &PublicKey) -> Result<TableSchema> {
     TableSchema::new(None, vec![ciphertexts(LABEL, key)])
 }
 
-/// The columns of encrypted counts under a key: rows (cell; `rows`, `events`).
+/// The columns of encrypted counts under a key, before they are packed: rows (cell; `rows`, `events`).
 pub fn sum_schema(key: &PublicKey) -> Result<TableSchema> {
     let rows = Field::new("rows", arrow_schema::DataType::UInt64);
     cell_schema(vec![rows, ciphertexts("events", key)])
@@ -56,8 +58,9 @@ fn ciphertexts(name: &str, key: &PublicKey) -> Field {
         .purpose(Purpose::Ciphertext(CipherKeyId(key.id().as_str().into())))
 }
 
+/// The key in a kernel's parameters, which come from this party: whoever received it has checked it.
 fn public_key(bytes: &[u8]) -> Result<PublicKey> {
-    PublicKey::from_bytes(bytes).map_err(|e| corrupt("the key of the labels is not usable", e))
+    PublicKey::from_checked_bytes(bytes).map_err(|e| corrupt("the key of the labels is not usable", e))
 }
 
 fn corrupt(what: &str, source: tributary_paillier::Error) -> Error {

@@ -73,4 +73,5 @@ pub fn kernels() -> Kernels {
         .map::<encrypted::DecryptCounts>()
         .fold::<encrypted::SumEncrypted>()
         .fold::<encrypted::AddEncrypted>()
+        .fold::<encrypted::PackSums>()
 }

@@ -6,20 +6,23 @@ mod driver;
 
 use std::sync::{Arc, LazyLock};
 
+use arrow_array::builder::{ListBuilder, UInt64Builder};
 use arrow_array::cast::AsArray;
-use arrow_array::{ArrayRef, FixedSizeBinaryArray};
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, UInt64Array};
+use arrow_schema::DataType;
 use driver::{Parts, secret};
+use proptest::prelude::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use tributary_binning::encrypted::{
-    AddEncrypted, AddParams, DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, LABEL, SumEncrypted,
-    SumParams, sum_schema,
+    AddEncrypted, AddParams, DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, LABEL, PackParams,
+    PackSums, SumEncrypted, SumParams, packed_schema, packing, sum_schema,
 };
 use tributary_binning::{
     AssignBins, AssignParams, BinColumn, BinCount, CountBins, CountParams, CutColumn, Cuts, cell_key,
 };
 use tributary_core::{ErrorKind, Result};
-use tributary_paillier::{Encrypt, Integer, KeyBits, SecretKey};
+use tributary_paillier::{Encrypt, Integer, KeyBits, Packing, SecretKey};
 
 /// The small size, to be quick.
 static KEY: LazyLock<SecretKey> =
@@ -62,8 +65,17 @@ fn add(sums: &Parts) -> Parts {
     sums.by_key().fold::<AddEncrypted>(AddParams { public_key: public() }).unwrap()
 }
 
-fn decrypt(sums: &Parts) -> Result<Parts> {
-    sums.map::<DecryptCounts>(DecryptParams { public_key: public() }, &[secret(KEY.to_bytes().expose())])
+fn packing_of(rows: usize) -> Packing {
+    packing(rows as u64, KEY.public()).unwrap()
+}
+
+fn pack(sums: &Parts, packing: Packing) -> Parts {
+    sums.fold::<PackSums>(PackParams { public_key: public(), packing }).unwrap()
+}
+
+fn decrypt(packed: &Parts, packing: Packing) -> Result<Parts> {
+    let params = DecryptParams { public_key: public(), packing };
+    packed.map::<DecryptCounts>(params, &[secret(KEY.to_bytes().expose())])
 }
 
 #[test]
@@ -75,22 +87,67 @@ fn encrypted_counts_equal_plain_counts() {
         let expected = BinCount::read(&plain.rows(), &columns()).unwrap();
 
         let sums = add(&sum(&host.zip(&encrypt(&table).unwrap())).unwrap());
-        let counted = decrypt(&sums).unwrap();
+        let packed = pack(&sums, packing_of(130));
+        assert_eq!(packed.rows().len(), 1, "ten cells share a ciphertext");
+        let counted = decrypt(&packed, packing_of(130)).unwrap();
         assert_eq!(BinCount::read(&counted.rows(), &columns()).unwrap(), expected);
+    }
+}
+
+/// Encrypted counts of cells 0, 1, … as they are before they are packed.
+fn sums_of(counts: &[(u64, u64)]) -> Parts {
+    let mut events = counts.iter().map(|(_, events)| Integer::from(*events));
+    let bytes = KEY.encrypt_rows(&mut events, &mut rand::rng()).unwrap();
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(UInt64Array::from_iter_values((0..counts.len() as u32).map(|bin| cell_key(0, bin)))),
+        Arc::new(UInt64Array::from_iter_values(counts.iter().map(|(rows, _)| *rows))),
+        Arc::new(FixedSizeBinaryArray::try_from_iter(bytes.chunks(256)).unwrap()),
+    ];
+    Parts::cut(sum_schema(KEY.public()).unwrap(), columns, 1, 50)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Every count comes back from its slot, the largest beside the smallest, in as many ciphertexts as they fill.
+    #[test]
+    fn packed_counts_come_back_exactly(
+        most in 1u64..1 << 40,
+        fractions in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), 0.0..1.0f64], 1..200),
+    ) {
+        let packing = packing_of(most as usize);
+        let counts: Vec<(u64, u64)> =
+            fractions.iter().map(|part| (most, ((most as f64 * part) as u64).min(most))).collect();
+        let packed = pack(&sums_of(&counts), packing);
+        prop_assert_eq!(packed.rows().len(), counts.len().div_ceil(packing.slots()));
+        let found = decrypt(&packed, packing).unwrap();
+        let column = BinColumn { column: "a".into(), bins: counts.len() as u32 };
+        let found = BinCount::read(&found.rows(), &[column]).unwrap();
+        let want: Vec<BinCount> = counts.iter().map(|(rows, events)| BinCount { rows: *rows, events: *events }).collect();
+        prop_assert_eq!(&found[0], &want);
     }
 }
 
 #[test]
 fn what_leaves_has_fresh_blinding() {
-    let table = random_table(20, 1);
-    let sums = sum(&binned(&table).zip(&encrypt(&table).unwrap())).unwrap();
+    let sums = sums_of(&[(9, 3), (9, 4)]);
     let bytes = |parts: &Parts| -> Vec<Vec<u8>> {
         let rows = parts.rows();
         let sums = rows.iter().flat_map(|rows| rows.column(2).as_fixed_size_binary().iter());
         sums.map(|sum| sum.unwrap().to_vec()).collect()
     };
-    let (inside, once, again) = (bytes(&sums), bytes(&add(&sums)), bytes(&add(&sums)));
-    assert!(once.iter().all(|sum| !inside.contains(sum) && !again.contains(sum)));
+    let [once, again] = [0; 2].map(|_| bytes(&pack(&sums, packing_of(9))));
+    assert_eq!((once.len(), again.len()), (1, 1));
+    assert!(once != again && !bytes(&sums).contains(&once[0]));
+}
+
+/// A guest that encrypts something else than labels spoils its own answer, and nothing else.
+#[test]
+fn labels_beyond_one_are_found_out_or_mixed_but_never_panic() {
+    for wrong in [1 << 20, u64::MAX] {
+        let packed = pack(&sums_of(&[(4, 1), (4, wrong), (4, 2)]), packing_of(4));
+        assert_eq!(decrypt(&packed, packing_of(4)).err().unwrap().kind(), ErrorKind::Corrupt);
+    }
 }
 
 #[test]
@@ -115,19 +172,38 @@ fn ciphertexts_of_another_key_are_refused() {
     assert!(table.map::<EncryptLabels>(params, &[secret(KEY.to_bytes().expose())]).is_err());
 }
 
+/// What a host sends: one ciphertext, and what it says is in it.
+fn sent(cells: &[u64], rows: &[u64], plain: Integer) -> Parts {
+    let list = |values: &[u64]| {
+        let item = arrow_schema::Field::new_list_field(DataType::UInt64, false);
+        let mut list = ListBuilder::new(UInt64Builder::new()).with_field(item);
+        list.append_value(values.iter().map(|value| Some(*value)));
+        Arc::new(list.finish()) as ArrayRef
+    };
+    let bytes = KEY.encrypt_rows(&mut [plain].into_iter(), &mut rand::rng()).unwrap();
+    let sum = FixedSizeBinaryArray::try_from_iter([bytes].iter()).unwrap();
+    let columns = vec![list(cells), list(rows), Arc::new(sum) as ArrayRef];
+    Parts::cut(packed_schema(KEY.public()).unwrap(), columns, 1, 1)
+}
+
 #[test]
 fn a_host_that_sends_impossible_counts_is_found_out() {
-    let events = [2, -1].map(Integer::from);
-    let bytes = KEY.encrypt_rows(&mut events.into_iter(), &mut rand::rng()).unwrap();
-    for bad in bytes.chunks(256) {
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(arrow_array::UInt64Array::from(vec![cell_key(0, 1)])),
-            Arc::new(arrow_array::UInt64Array::from(vec![1])),
-            Arc::new(FixedSizeBinaryArray::try_from_iter([bad].iter()).unwrap()),
-        ];
-        let sent = Parts::cut(sum_schema(KEY.public()).unwrap(), columns, 1, 1);
-        let error = decrypt(&sent).err().unwrap();
+    let packing = packing_of(9);
+    let cell = cell_key(3, 1);
+    let two = packing.pack(&[1, 1]).unwrap();
+    let many = vec![1; packing.slots() + 1];
+    for (sent, why) in [
+        (sent(&[cell], &[1], Integer::from(2)), "bin 1 of feature 3"),
+        (sent(&[cell], &[1], Integer::from(-1)), "bin 1 of feature 3"),
+        (sent(&[cell], &[9], two.clone()), "more than their cells"),
+        (sent(&[cell], &[9], Integer::from(1) << 1000u32), "more than their cells"),
+        (sent(&[cell, cell], &[9], two.clone()), "2 cells with 1 row counts"),
+        (sent(&[], &[], Integer::new()), "0 cells"),
+        (sent(&many, &many, Integer::new()), "cells with"),
+    ] {
+        let error = decrypt(&sent, packing).err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Corrupt);
-        assert!(error.to_string().contains("row 0"), "{error}");
+        assert!(error.to_string().contains(why), "{error}");
     }
+    assert!(decrypt(&sent(&[cell, cell], &[9, 1], two), packing).is_ok());
 }

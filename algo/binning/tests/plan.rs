@@ -10,8 +10,8 @@ use futures::executor::block_on;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use tributary_binning::encrypted::{
-    AddEncrypted, AddParams, DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, LABEL, SumEncrypted,
-    SumParams,
+    AddEncrypted, AddParams, DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, LABEL, PackParams,
+    PackSums, SumEncrypted, SumParams, packing,
 };
 use tributary_binning::{
     AssignBins, AssignParams, BinColumn, BinCount, CountBins, CountParams, CutColumn, Cuts, Focus,
@@ -27,7 +27,9 @@ use tributary_standalone::Standalone;
 async fn session() -> Result<Arc<dyn Computing>> {
     let engine = Standalone::new(ops::kernels().and(kernels()), Arc::new(Nowhere));
     let placement = engine.place(&Default::default())?;
-    engine.open(SessionSpec { id: SessionId::new("test")?, placement, memory_bytes: 1 << 28 }).await
+    engine
+        .open(SessionSpec { id: "test.binning.0".parse::<SessionId>()?, placement, memory_bytes: 1 << 28 })
+        .await
 }
 
 /// Columns `x` and `y`, the second 0 or 1.
@@ -86,9 +88,13 @@ async fn encrypted_equals_plain() -> Result<()> {
     let sum = SumParams { columns: columns.clone(), label: LABEL.into(), public_key: public_key.clone() };
     let sums = binned.zip(&labels)?.map(KernelCall::fold::<SumEncrypted>(&sum)?)?.gather_by_key(2)?;
     let sums = sums.map(KernelCall::fold::<AddEncrypted>(&AddParams { public_key: public_key.clone() })?)?;
+    let packing = packing(200, key.public()).unwrap();
+    let pack = PackParams { public_key: public_key.clone(), packing };
+    let sums = sums.map(KernelCall::fold::<PackSums>(&pack)?)?;
+    assert!(sums.read().await.is_err(), "fresh blinding is kept first");
     let sums = sums.keep().await?;
-    let counts =
-        sums.map(KernelCall::map::<DecryptCounts>(&DecryptParams { public_key })?.with_blob(secret))?;
+    let decrypt = DecryptParams { public_key, packing };
+    let counts = sums.map(KernelCall::map::<DecryptCounts>(&decrypt)?.with_blob(secret))?;
 
     let count = CountParams { columns: columns.clone(), label: "y".into() };
     let plain = binned.map(KernelCall::fold::<CountBins>(&count)?)?.collect().await?;

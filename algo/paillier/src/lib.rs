@@ -9,11 +9,13 @@
 //! GMP does number theory (key generation, inverses, recombination). The products modulo n², which are nearly
 //! all the work, are our own: see the `ring` module for why, and what it gains.
 //!
-//! A reader should know three things before using it:
+//! A reader should know four things before using it:
 //!
 //! - **Whoever computes on another's ciphertexts re-randomises what it returns** ([`Encrypt::rerandomize`]).
 //!   A product of ciphertexts otherwise carries the product of their blindings, by which the key's owner can
 //!   test which rows went into a sum.
+//! - **Whoever reads another's key asks for a [`ProvenKey`]**: a modulus can be made that passes every check on
+//!   its shape, and hides nothing.
 //! - **Timing.** The exponent of a decryption is worked through by a fixed sequence of operations with
 //!   lookups that read the whole table. The blinding of an encryption looks its table up by parts of a fresh
 //!   secret exponent, so another process on the same core could learn them through the cache. That is
@@ -53,6 +55,7 @@ mod scheme;
 
 mod key;
 mod prime;
+mod proof;
 mod public;
 mod secret;
 mod wiped;
@@ -67,10 +70,18 @@ mod weighted;
 
 pub use rug::Integer;
 
+/// The arithmetic that keys of this process use: `portable`, `adx` or `avx512`, the fastest that the processor has
+/// and the environment variable `TRIBUTARY_ARITHMETIC` allows. All give the same numbers. Errors: `Parameters` if
+/// the variable has another value.
+pub fn arithmetic() -> Result<&'static str> {
+    ring::arithmetic()
+}
+
 pub use error::{Error, Result};
 pub use fixed_point::FixedPoint;
 pub use key::{KeyBits, KeyId};
 pub use packing::Packing;
+pub use proof::ProvenKey;
 pub use public::{Ciphertext, PublicKey};
 pub use scheme::{Additive, Decrypt, Encrypt};
 pub use secret::{SecretBytes, SecretKey};

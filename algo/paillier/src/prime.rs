@@ -20,8 +20,12 @@ const RUN: usize = 4096;
 /// candidates (FIPS 186-5, appendix B.3).
 pub(crate) const PRIME_TEST_REPS: u32 = 28;
 
+/// The product of all primes below 2¹⁶, to find out at once whether a number has one of them as a factor.
+pub(crate) static SMALL_PRIMES_PRODUCT: LazyLock<Integer> =
+    LazyLock::new(|| Integer::from(Integer::primorial(u32::from(u16::MAX))));
+
 /// The odd primes below 2¹⁶.
-pub(crate) static SMALL_PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| {
+static SMALL_PRIMES: LazyLock<Vec<u32>> = LazyLock::new(|| {
     let mut composite = vec![false; 1 << 16];
     let mut primes = Vec::new();
     for i in (3..1 << 16).step_by(2) {
@@ -43,26 +47,28 @@ pub(crate) fn random_bits(bits: u32, rng: &mut dyn CryptoRng) -> Integer {
 }
 
 /// A random prime of exactly `bits` bits, 3 modulo 4, at least 3/4 of the power of two above it, so that the
-/// product of two has exactly twice the bits.
-pub(crate) fn random_prime(bits: u32, rng: &mut dyn CryptoRng) -> Integer {
+/// product of two has exactly twice the bits; and one that `accept`s, which is asked before the number is known to be
+/// prime, because that costs much more.
+pub(crate) fn random_prime(bits: u32, rng: &mut dyn CryptoRng, accept: impl Fn(&Integer) -> bool) -> Integer {
     loop {
         let mut start = random_bits(bits, rng);
         start.set_bit(bits - 1, true).set_bit(bits - 2, true).set_bit(0, true).set_bit(1, true);
-        if let Some(prime) = first_prime(start).filter(|prime| prime.significant_bits() == bits) {
+        let fits = |number: &Integer| number.significant_bits() == bits && accept(number);
+        if let Some(prime) = first_prime(start, fits) {
             return prime;
         }
     }
 }
 
-/// The first prime among the next [`RUN`] numbers in steps of four.
-fn first_prime(start: Integer) -> Option<Integer> {
+/// The first prime that fits among the next [`RUN`] numbers in steps of four.
+fn first_prime(start: Integer, fits: impl Fn(&Integer) -> bool) -> Option<Integer> {
     let composite = sieve(&start);
     let mut candidate = start;
     let mut at = 0;
     for step in (0..RUN).filter(|step| !composite[*step]) {
         candidate += 4 * (step - at) as u32;
         at = step;
-        if candidate.is_probably_prime(PRIME_TEST_REPS) != IsPrime::No {
+        if fits(&candidate) && candidate.is_probably_prime(PRIME_TEST_REPS) != IsPrime::No {
             return Some(candidate);
         }
     }
@@ -98,9 +104,14 @@ mod tests {
     }
 
     #[test]
+    fn the_product_has_every_small_prime() {
+        assert!(SMALL_PRIMES.iter().all(|prime| SMALL_PRIMES_PRODUCT.is_divisible_u(*prime)));
+    }
+
+    #[test]
     fn primes_have_their_size_and_residue() {
         for bits in [512, 1024] {
-            let prime = random_prime(bits, &mut rand::rng());
+            let prime = random_prime(bits, &mut rand::rng(), |_| true);
             assert_eq!((prime.significant_bits(), prime.mod_u(4)), (bits, 3));
             assert!(prime.get_bit(bits - 2));
         }

@@ -26,7 +26,7 @@ impl Party {
     async fn new(ids: &[String], partitions: u32) -> Result<Self> {
         let engine = Standalone::new(ops::kernels().and(kernels()), Arc::new(Nowhere));
         let placement = engine.place(&Default::default())?;
-        let id = SessionId::new("test")?;
+        let id = "test.psi.0".parse::<SessionId>()?;
         let session = engine.open(SessionSpec { id, placement, memory_bytes: 1 << 26 }).await?;
         let schema = TableSchema::keyed("id", KeyType::Utf8, vec![])?;
         let rows = schema.batch(vec![Arc::new(StringArray::from(ids.to_vec()))])?;

@@ -12,7 +12,7 @@
 use std::fmt;
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity as TlsIdentity, ServerTlsConfig};
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::kernel::Kernels;
+use zeroize::Zeroizing;
 
 use crate::hex::{from_hex, to_hex};
 use crate::seal::ClusterKey;
@@ -31,7 +32,7 @@ use crate::seal::ClusterKey;
 const NAME: &str = "node.cluster.tributary";
 const FILES: [&str; 4] = ["ca.pem", "node.pem", "node.key", "cluster.key"];
 /// Raised with every change of what drivers, schedulers and executors say to each other.
-const PROTOCOL: u32 = 1;
+const PROTOCOL: u32 = 2;
 
 /// The contents of a key folder.
 #[derive(Clone)]
@@ -39,7 +40,8 @@ pub struct Keys {
     pub(crate) cluster: ClusterKey,
     pub(crate) authority: String,
     pub(crate) certificate: String,
-    pub(crate) private: String,
+    /// Wiped here when dropped; the TLS library keeps a copy of its own.
+    pub(crate) private: Zeroizing<String>,
 }
 
 /// Never the keys.
@@ -54,29 +56,33 @@ impl Keys {
     pub fn read(folder: &Path) -> Result<Self> {
         let text = |name: &str| {
             let path = folder.join(name);
-            fs::read_to_string(&path).at(|| format!("read {}", path.display()))
+            fs::read_to_string(&path).map(Zeroizing::new).at(|| format!("read {}", path.display()))
         };
-        let [authority, certificate, private] = [text(FILES[0])?, text(FILES[1])?, text(FILES[2])?];
+        let [authority, certificate] = [text(FILES[0])?.to_string(), text(FILES[1])?.to_string()];
+        let private = text(FILES[2])?;
         let (path, key) = (folder.join(FILES[3]), text(FILES[3])?);
-        let bytes = from_hex(key.trim()).ok_or_else(|| Error::invalid("this is not hexadecimal"));
+        let bytes = from_hex(key.trim()).map(Zeroizing::new);
+        let bytes = bytes.ok_or_else(|| Error::invalid("this is not hexadecimal"));
         let cluster =
             bytes.and_then(|bytes| ClusterKey::new(&bytes)).at(|| format!("read {}", path.display()))?;
         Ok(Self { cluster, authority, certificate, private })
     }
 
-    /// Makes a folder for a new cluster. `AlreadyExists` if there is one: its nodes would no longer know each other.
+    /// Makes a folder for a new cluster, which only its owner can open. `AlreadyExists` if there is one: its nodes would no longer know each other.
     pub fn create(folder: &Path) -> Result<()> {
         if FILES.iter().any(|name| folder.join(name).exists()) {
             let text = format!("{} holds keys of a cluster; remove them to make new ones", folder.display());
             return Err(Error::new(ErrorKind::AlreadyExists, text));
         }
-        fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
-        let mut key = [0u8; ClusterKey::BYTES];
-        getrandom::fill(&mut key)
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.at(|| format!("create {}", folder.display()))?;
+        let mut key = Zeroizing::new([0u8; ClusterKey::BYTES]);
+        getrandom::fill(&mut *key)
             .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let hex = to_hex(&key);
+        let hex = Zeroizing::new(to_hex(&*key));
         let made = certificates().map_err(|e| Error::bug("make certificates").because(e))?;
-        for (name, text) in FILES.iter().zip([&made.authority, &made.certificate, &made.private, &hex]) {
+        let texts = [made.authority.as_str(), &made.certificate, made.private.as_str(), hex.as_str()];
+        for (name, text) in FILES.iter().zip(texts) {
             let path = folder.join(name);
             let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
             file.and_then(|mut file| file.write_all(text.as_bytes()))
@@ -92,14 +98,14 @@ impl Keys {
 
     pub(crate) fn server(&self) -> ServerTlsConfig {
         ServerTlsConfig::new()
-            .identity(TlsIdentity::from_pem(&self.certificate, &self.private))
+            .identity(TlsIdentity::from_pem(&self.certificate, self.private.as_bytes()))
             .client_ca_root(Certificate::from_pem(&self.authority))
             .timeout(HANDSHAKE)
     }
 
     fn client(&self) -> ClientTlsConfig {
         ClientTlsConfig::new()
-            .identity(TlsIdentity::from_pem(&self.certificate, &self.private))
+            .identity(TlsIdentity::from_pem(&self.certificate, self.private.as_bytes()))
             .ca_certificate(Certificate::from_pem(&self.authority))
             .domain_name(NAME)
     }
@@ -136,7 +142,7 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 struct Made {
     authority: String,
     certificate: String,
-    private: String,
+    private: Zeroizing<String>,
 }
 
 fn certificates() -> Result<Made, rcgen::Error> {
@@ -151,13 +157,17 @@ fn certificates() -> Result<Made, rcgen::Error> {
     let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
     params.distinguished_name.push(DnType::CommonName, NAME);
     let certificate = params.signed_by(&key, &issuer)?;
-    Ok(Made { authority: authority.pem(), certificate: certificate.pem(), private: key.serialize_pem() })
+    Ok(Made {
+        authority: authority.pem(),
+        certificate: certificate.pem(),
+        private: Zeroizing::new(key.serialize_pem()),
+    })
 }
 
 /// What a process says of itself when it connects.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Identity {
-    kernels: u64,
+    kernels: [u8; 32],
 }
 
 impl Identity {
@@ -177,7 +187,7 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tributary/{PROTOCOL} kernels/{:016x} ballista/{BALLISTA_VERSION}", self.kernels)
+        write!(f, "tributary/{PROTOCOL} kernels/{} ballista/{BALLISTA_VERSION}", to_hex(&self.kernels[..16]))
     }
 }
 
@@ -189,6 +199,8 @@ impl fmt::Debug for Identity {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -198,6 +210,9 @@ mod tests {
         assert_eq!(Keys::read(&keys).unwrap_err().kind(), ErrorKind::NotFound);
         Keys::create(&keys).unwrap();
         let read = Keys::read(&keys).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&keys), 0o700);
+        assert!(FILES.iter().all(|name| mode(&keys.join(name)) == 0o600));
         assert!(read.authority.contains("BEGIN CERTIFICATE") && read.private.contains("PRIVATE KEY"));
         assert_eq!(format!("{read:?}"), "keys of a cluster");
         assert_eq!(Keys::create(&keys).unwrap_err().kind(), ErrorKind::AlreadyExists);
@@ -208,11 +223,11 @@ mod tests {
 
     #[test]
     fn a_peer_with_other_kernels_is_refused_and_both_are_named() {
-        let own = Identity { kernels: 1 };
-        let other = Identity { kernels: 2 };
+        let own = Identity { kernels: [1; 32] };
+        let other = Identity { kernels: [2; 32] };
         assert_eq!(own.refuse(&format!("{own} tonic/0.14")), None);
         let refused = own.refuse(&format!("{other} tonic/0.14")).unwrap();
-        assert!(refused.contains("0000000000000001") && refused.contains("0000000000000002"), "{refused}");
+        assert!(refused.contains(&"01".repeat(16)) && refused.contains(&"02".repeat(16)), "{refused}");
         assert!(own.refuse("").is_some());
     }
 }

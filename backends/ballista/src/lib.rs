@@ -9,6 +9,7 @@
 //! One action is one cluster job, and another one before it for each piece of work that must be kept first
 //! ([`action`](crate)).
 
+pub mod config;
 pub mod placement;
 mod hex;
 mod seal;
@@ -47,6 +48,7 @@ use tributary_core::kernel::Kernels;
 use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::storage::Storage;
 
+pub use config::{ClusterConfig, Config};
 pub use host::{Host, OpenStorage};
 pub use keys::{Identity, Keys};
 pub use malloc::keep_freed_memory;
@@ -108,9 +110,9 @@ impl Engine for Ballista {
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>> {
         let (leftovers, removed) = session::leftovers();
         let key = self.cluster.keys.cluster.clone();
-        let nonce = getrandom::u32()
+        let nonce = getrandom::u64()
             .map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))?;
-        let name = format!("{}-{nonce:08x}", spec.id);
+        let name = format!("{}-{nonce:016x}", spec.id);
         let driver = Driver {
             executors: Executors::of(&spec.placement)?,
             kernels: self.kernels.clone(),

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn a_share_travels_in_the_name_of_a_job() {
         let share = Executors { count: 3, cores: 2 };
-        let session = "job-1.psi_0.guest_9999";
+        let session = "job-1.psi_0.0-0123456789abcdef";
         assert_eq!(share_of(&job_name(session, 7, share)), Some((session, share)));
         for other in ["", "a job", "x on 3x2", "x action 1 on 3", "x action 1 on 3x", "x action 1 on ax2"] {
             assert_eq!(share_of(other), None);

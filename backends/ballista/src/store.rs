@@ -105,9 +105,11 @@ impl SessionStore {
 
     pub(crate) async fn put_blob(&self, number: u64, kind: BlobKind, bytes: Bytes) -> Result<()> {
         let place = self.blob_place(number);
+        // Wiped once it is sealed.
+        let blob = Blob::new(bytes, kind);
         let bytes = match kind {
-            BlobKind::Plain => bytes,
-            BlobKind::Secret => self.key.seal(place.as_bytes(), &bytes)?.into(),
+            BlobKind::Plain => blob.bytes,
+            BlobKind::Secret => self.key.seal(place.as_bytes(), &blob.bytes)?.into(),
         };
         let mut upload = self.bytes.put(&place).await?;
         upload.write(bytes).await?;

@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn a_small_slice_does_not_keep_a_large_table() {
         let (schema, large) = numbers(0..1_000_000);
-        let memory = Memory::new(SessionId::new("s").unwrap(), u64::MAX);
+        let memory = Memory::new("s.t.0".parse::<SessionId>().unwrap(), u64::MAX);
         let held = Held::new(vec![vec![Piece::Here(large.slice(10, 100))]], memory.hold());
         let held = held.compact(&schema).unwrap();
         let batch = held.part(0)[0].load().unwrap();

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn spilling(budget: u64) -> Arc<Memory> {
-        Memory::spilling(SessionId::new("s").unwrap(), budget, Disk::new("/nowhere".into(), 0))
+        Memory::spilling("s.t.0".parse::<SessionId>().unwrap(), budget, Disk::new("/nowhere".into(), 0))
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn without_a_disk_all_of_the_budget_is_for_what_is_held() {
-        let memory = Memory::new(SessionId::new("s").unwrap(), 4096);
+        let memory = Memory::new("s.t.0".parse::<SessionId>().unwrap(), 4096);
         let mut rows = memory.hold();
         rows.grow(4096).unwrap();
         let text = rows.grow(1).unwrap_err().to_string();

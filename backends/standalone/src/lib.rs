@@ -16,7 +16,7 @@
 //! # fn example(storage: Arc<dyn tributary_core::storage::Storage>) -> tributary_core::Result<()> {
 //! let engine = tributary_standalone::Standalone::new(tributary_core::kernel::Kernels::default(), storage);
 //! let placement = engine.place(&CoreRequest::of_task_cores(2))?;
-//! let id = tributary_core::SessionId::new("job-1.reader_0")?;
+//! let id = "job-1.reader_0.0".parse()?;
 //! let spec = SessionSpec { id, placement, memory_bytes: 1 << 30 };
 //! let session = futures::executor::block_on(engine.open(spec))?;
 //! # drop(session);
@@ -24,6 +24,7 @@
 //! # }
 //! ```
 
+pub mod config;
 mod placement;
 mod session;
 mod run;
@@ -42,6 +43,7 @@ use tributary_core::placement::{CoreRequest, Placement};
 use tributary_core::storage::Storage;
 use tributary_partition::disk::Disk;
 
+pub use config::Config;
 pub use session::Session;
 
 /// The engine in this process.

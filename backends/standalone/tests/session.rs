@@ -235,7 +235,10 @@ fn another_sessions_table_or_blob_is_refused() {
     let scan = Plan::scan(handle).unwrap();
     let error = support::collect(&two, &scan).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(error.to_string().contains("session two was given a table of session one"), "{error}");
+    assert!(
+        error.to_string().contains("session two.test.0 was given a table of session one.test.0"),
+        "{error}"
+    );
     let blob = block_on(one.put_blob(Bytes::from_static(&[40]), BlobKind::Secret)).unwrap();
     let call = KernelCall::map::<AddSecret>(&AddSecret(0)).unwrap().with_blob(blob);
     let plan = Plan::map(&scan, call.clone(), &kernels()).unwrap();

@@ -300,7 +300,7 @@ fn a_limit_on_the_disk_is_named_and_the_session_goes_on() {
     let folder = TempDir::new().unwrap();
     let engine = Standalone::new(kernels(), Arc::new(Nowhere)).spilling_to(folder.path().into(), MIB);
     let placement = engine.place(&CoreRequest::of_task_cores(2)).unwrap();
-    let id = tributary_core::SessionId::new("limit").unwrap();
+    let id = "spilling.limit.0".parse().unwrap();
     let session = engine.session(SessionSpec { id, placement, memory_bytes: 64 * KIB }).unwrap();
     let error = put(&session, UInt64, &scattered(100_000), 5000, Layout::Loose(2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Exhausted);

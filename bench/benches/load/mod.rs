@@ -243,7 +243,7 @@ impl Bench {
     }
 
     pub fn with_memory(engine: &dyn Engine, placement: Placement, memory_bytes: u64) -> Self {
-        let id = tributary_core::SessionId::new("bench").expect("a name");
+        let id = "bench.load.0".parse().expect("a session id");
         let spec = SessionSpec { id, placement, memory_bytes };
         Self { session: block_on(engine.open(spec)).expect("a session"), kernels: kernels() }
     }

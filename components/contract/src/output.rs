@@ -1,7 +1,10 @@
 //! What a component gives back.
 
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tributary_core::{Table, TableName};
 
 /// The outputs of one task of one party, by the keys of its definition.
@@ -9,10 +12,27 @@ use tributary_core::{Table, TableName};
 pub struct Outputs {
     /// Tables.
     pub data: Vec<(String, DataOutput)>,
-    /// Models, as JSON.
-    pub models: Vec<(String, Value)>,
+    /// Models.
+    pub models: Vec<(String, Model)>,
     /// What was measured, in order.
     pub metrics: Vec<Metric>,
+}
+
+/// What training found, as it is registered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Model {
+    /// A JSON value: what people look at and other programs read.
+    Json(Value),
+    /// Bytes in a form of the component's own.
+    Bytes(Bytes),
+    /// Several files by name, without folders.
+    Files(BTreeMap<String, Bytes>),
+}
+
+impl From<Value> for Model {
+    fn from(value: Value) -> Self {
+        Self::Json(value)
+    }
 }
 
 /// A table that a component gives back.
@@ -34,8 +54,8 @@ impl Outputs {
 
     /// With a model.
     #[must_use]
-    pub fn model(mut self, key: &str, model: Value) -> Self {
-        self.models.push((key.into(), model));
+    pub fn model(mut self, key: &str, model: impl Into<Model>) -> Self {
+        self.models.push((key.into(), model.into()));
         self
     }
 
@@ -77,5 +97,44 @@ impl Metric {
     pub fn one_off(name: &str, kind: Option<&str>, data: Value) -> Self {
         let groups = vec![Group { name: "default".into(), index: None }];
         Self { name: name.into(), kind: kind.map(Into::into), groups, step_axis: None, data }
+    }
+
+    /// A value measured at one step of a series, `axis` saying what the steps count. `at_ms`: milliseconds since 1970.
+    pub fn step(name: &str, axis: &str, step: u64, value: f64, at_ms: u64) -> Self {
+        let data = json!([{"metric": value, "step": step, "timestamp": at_ms as f64 / 1000.0}]);
+        Self { step_axis: Some(axis.into()), ..Self::one_off(name, None, data) }
+    }
+
+    /// Adds a metric to those measured so far: a further step goes on with its series, a value measured again replaces the
+    /// earlier one.
+    pub fn add_to(self, metrics: &mut Vec<Metric>) {
+        let key = |m: &Metric| (m.name.clone(), m.groups.clone(), m.step_axis.clone());
+        match metrics.iter_mut().find(|earlier| key(earlier) == key(&self)) {
+            None => metrics.push(self),
+            Some(earlier) => match (&mut earlier.data, self.data) {
+                (Value::Array(steps), Value::Array(more)) if earlier.step_axis.is_some() => {
+                    steps.extend(more)
+                }
+                (data, other) => *data = other,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_of_a_series_are_one_metric_and_a_value_measured_again_replaces_the_earlier_one() {
+        let mut metrics = Vec::new();
+        for step in 0..3 {
+            Metric::step("loss", "iterations", step, 0.5, 1000).add_to(&mut metrics);
+            Metric::one_off("rows", None, step.into()).add_to(&mut metrics);
+        }
+        assert_eq!(metrics.len(), 2);
+        assert_eq!(metrics[0].data.as_array().unwrap().len(), 3);
+        assert_eq!(metrics[0].data[2], json!({"metric": 0.5, "step": 2, "timestamp": 1.0}));
+        assert_eq!(metrics[1].data, 2);
     }
 }

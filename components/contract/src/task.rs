@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tributary_core::computing::Computing;
 use tributary_core::federation::Federation;
@@ -13,6 +15,7 @@ use tributary_core::{Error, ErrorKind, Layout, Party, Result, Role, Table};
 
 use crate::assignment;
 use crate::definition::Stage;
+use crate::output::{Metric, Model};
 
 /// One input of a task.
 #[derive(Debug, Clone)]
@@ -20,7 +23,48 @@ pub enum Input {
     /// A table of the site.
     Table(Table),
     /// A model.
-    Model(Value),
+    Model(Model),
+}
+
+/// How much a line of a task's log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Where the task is.
+    Info,
+    /// The user should change something; shown even where progress is not.
+    Warning,
+    /// Why the task failed.
+    Error,
+}
+
+/// How a task says where it stands, while it runs.
+pub trait Progress: Send + Sync {
+    /// A line of text for the user and the task's log.
+    fn line(&self, level: Level, text: &str);
+
+    /// Reports a metric before the task ends. It is recorded with those that the task gives back, as
+    /// [`Metric::add_to`] joins them.
+    fn metric(&self, metric: Metric);
+
+    /// Hands over the state from which another attempt at this task can go on; it replaces an earlier one and is durable
+    /// when this returns. Kept until an attempt succeeds. Whether all parties stand at the same step is for the component
+    /// to agree on: an attempt may have ended between two parties' checkpoints.
+    fn checkpoint(&self, state: &[u8]) -> Result<()>;
+}
+
+/// Progress that is shown and kept nowhere: of a component that runs outside of a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn line(&self, _: Level, _: &str) {}
+
+    fn metric(&self, _: Metric) {}
+
+    fn checkpoint(&self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// One attempt at one task of one party.
@@ -41,8 +85,10 @@ pub struct Task {
     pub computing: Arc<dyn Computing>,
     /// Values to and from the other parties.
     pub federation: Arc<dyn Federation>,
-    /// Tells the user where the task is; a line of text.
-    pub progress: Arc<dyn Fn(&str) + Send + Sync>,
+    /// The state that an earlier attempt handed over here, if any did.
+    pub checkpoint: Option<Bytes>,
+    /// Where to say how the task stands.
+    pub progress: Arc<dyn Progress>,
 }
 
 impl fmt::Debug for Task {
@@ -66,8 +112,16 @@ impl Task {
         }
     }
 
+    /// The one model under an input key, as JSON.
+    pub fn json_model(&self, key: &str) -> Result<&Value> {
+        match self.model(key)? {
+            Model::Json(value) => Ok(value),
+            _ => Err(Error::invalid(format!("model {key} is not JSON"))),
+        }
+    }
+
     /// The one model under an input key.
-    pub fn model(&self, key: &str) -> Result<&Value> {
+    pub fn model(&self, key: &str) -> Result<&Model> {
         match self.inputs.get(key).map(Vec::as_slice) {
             Some([Input::Model(model)]) => Ok(model),
             _ => Err(Error::invalid(format!("input {key} is not one model"))),
@@ -79,13 +133,30 @@ impl Task {
         self.parties.iter().filter(|p| p.role == *role && **p != self.own).cloned().collect()
     }
 
-    /// The guest. A task with another number of guests than one has none to speak of.
+    /// The guest. An error unless exactly one runs the task.
     pub fn guest(&self) -> Result<Party> {
-        let guests: Vec<&Party> = self.parties.iter().filter(|p| p.role == Role::guest()).collect();
-        match guests[..] {
-            [guest] => Ok(guest.clone()),
-            _ => Err(Error::invalid(format!("{} guests run task {}, expected one", guests.len(), self.name))),
+        self.the(&Role::guest())
+    }
+
+    /// The arbiter. An error unless exactly one runs the task.
+    pub fn arbiter(&self) -> Result<Party> {
+        self.the(&Role::arbiter())
+    }
+
+    fn the(&self, role: &Role) -> Result<Party> {
+        let found: Vec<&Party> = self.parties.iter().filter(|p| p.role == *role).collect();
+        match found[..] {
+            [party] => Ok(party.clone()),
+            _ => {
+                let text = format!("{} parties run task {} as {role}, expected one", found.len(), self.name);
+                Err(Error::invalid(text))
+            }
         }
+    }
+
+    /// What a proof by `owner` is bound to, so that it counts in this attempt and for this party alone.
+    pub fn proof_context(&self, owner: &Party) -> Vec<u8> {
+        format!("{}\n{owner}", self.federation.spec().session).into_bytes()
     }
 
     /// Whether this party is the guest.
@@ -122,6 +193,11 @@ impl Task {
 
     /// Tells the user where the task is.
     pub fn note(&self, text: impl AsRef<str>) {
-        (self.progress)(text.as_ref());
+        self.progress.line(Level::Info, text.as_ref());
+    }
+
+    /// Tells the user what to change.
+    pub fn warn(&self, text: impl AsRef<str>) {
+        self.progress.line(Level::Warning, text.as_ref());
     }
 }

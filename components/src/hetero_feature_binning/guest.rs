@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde_json::json;
 use tributary_binning::encrypted::{
-    DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, sum_schema,
+    DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, packed_schema, packing,
 };
 use tributary_binning::model::{Binned, MetricsSummary};
 use tributary_binning::{BinCount, CountBins, CountParams, Cuts, FeatureMetrics};
@@ -14,7 +14,7 @@ use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role};
-use tributary_paillier::{Encrypt, SecretKey};
+use tributary_paillier::{Encrypt, ProvenKey, SecretKey};
 
 use super::parameters::anonymous;
 use super::{Binning, Measure, Measuring};
@@ -63,7 +63,7 @@ async fn without_label(task: &Task, hosts: &[Party]) -> Result<Measured> {
         ));
     }
     task.note("no label, so no metrics");
-    let nothing = Measure { public_key: None };
+    let nothing = Measure { key: None };
     task.federation.push_message(&Slot::new("measure"), hosts, &nothing).await?;
     Ok(Measured::default())
 }
@@ -76,16 +76,18 @@ async fn send_labels(
     hosts: &[Party],
 ) -> Result<(Vec<u8>, BlobRef)> {
     if binning.key.is_weak() {
-        task.note(format!("warning: a key of {} is weak; use 2048", binning.key));
+        task.warn(format!("a key of {} is weak; use 2048", binning.key));
     }
     task.note(format!("making a key of {}", binning.key));
     let key = SecretKey::generate(binning.key, &mut rand::rng())
         .map_err(|e| Error::bug("make a key").because(e))?;
     let public = key.public().to_bytes();
-    let measure = Measure { public_key: Some(public.clone()) };
+    let proven = ProvenKey::new(&key, &task.proof_context(&task.own));
+    let proven = proven.map_err(|e| Error::bug("prove own key").because(e))?;
+    let measure = Measure { key: Some(proven) };
     task.federation.push_message(&Slot::new("measure"), hosts, &measure).await?;
 
-    let secret = Bytes::copy_from_slice(key.to_bytes().expose());
+    let secret = Bytes::from_owner(key.to_bytes());
     let secret = task.computing.put_blob(secret, BlobKind::Secret).await?;
     task.note(format!("encrypting {} labels", binning.table.count().await?));
     let params = EncryptParams { label: label.into(), public_key: public.clone() };
@@ -143,7 +145,7 @@ async fn host_columns(
     let federation = &task.federation;
     let features: HostFeatures = federation.pull_message(&Slot::new("features"), host).await?;
     check(host, &features)?;
-    let key = tributary_paillier::PublicKey::from_bytes(public)
+    let key = tributary_paillier::PublicKey::from_checked_bytes(public)
         .map_err(|e| Error::bug("read own key").because(e))?;
     let partitions = task.partitions();
     let (most, from) = (cells(&features), host.clone());
@@ -152,15 +154,16 @@ async fn host_columns(
         false => Err(Error::new(ErrorKind::Corrupt, format!("{from} sent {rows} sums for {most} bins"))),
     };
     let slot = Slot::new("sums");
-    let sums = federation.pull_table(&slot, host, &task.computing, &sum_schema(&key)?, &layout).await?;
+    let sums = federation.pull_table(&slot, host, &task.computing, &packed_schema(&key)?, &layout).await?;
     task.note(format!("measuring {} columns of {host}", features.columns.len()));
-    let call = KernelCall::map::<DecryptCounts>(&DecryptParams { public_key: public.to_vec() })?;
+    let rows = binning.table.count().await?;
+    let params = DecryptParams { public_key: public.to_vec(), packing: packing(rows, &key)? };
+    let call = KernelCall::map::<DecryptCounts>(&params)?;
     let counts = sums.map(call.with_blob(secret.clone()))?.collect().await?;
     let wrong = |what: &str| Error::new(ErrorKind::Corrupt, format!("{host} sent sums that {what}"));
     let counts = BinCount::read(&counts, &features.columns)
         .map_err(|e| wrong("do not fit its features").because(e))?;
 
-    let rows = binning.table.count().await?;
     let mut summary = MetricsSummary::default();
     for (counts, column) in counts.iter().zip(&features.columns) {
         if total(counts) != Some((rows, events)) {

@@ -2,12 +2,12 @@
 
 use tributary_binning::BinColumn;
 use tributary_binning::encrypted::{
-    AddEncrypted, AddParams, HostFeatures, LABEL, SumEncrypted, SumParams, label_schema,
+    AddEncrypted, AddParams, HostFeatures, LABEL, PackParams, PackSums, SumEncrypted, SumParams,
+    label_schema, packing,
 };
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Layout, Result};
-use tributary_paillier::PublicKey;
 
 use super::parameters::features;
 use super::{Binning, Measure, anonymous_name};
@@ -17,10 +17,11 @@ use tributary_component::task::Task;
 pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()> {
     let (federation, guest) = (&task.federation, task.guest()?);
     let measure: Measure = federation.pull_message(&Slot::new("measure"), &guest).await?;
-    let Some(public_key) = measure.public_key else { return Ok(()) };
+    let Some(proven) = measure.key else { return Ok(()) };
     let unusable =
         |e| Error::new(ErrorKind::Corrupt, format!("{guest} sent a key that is not usable")).because(e);
-    let key = PublicKey::from_bytes(&public_key).map_err(unusable)?;
+    let key = proven.open(&task.proof_context(&guest)).map_err(unusable)?;
+    let public_key = key.to_bytes();
     if key.size() != binning.key {
         let text = format!("{guest} sent a key of {}, the job says {}", key.size(), binning.key);
         return Err(Error::new(ErrorKind::Denied, text));
@@ -28,6 +29,7 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     let Layout::Rows(rows) = binning.table.layout().clone() else {
         return Err(Error::invalid("columns are measured on aligned rows; take them from psi"));
     };
+    let packing = packing(rows.all().end - rows.all().start, &key)?;
     let layout = task.exactly(&guest, rows);
     let slot = Slot::new("labels");
     let labels = federation.pull_table(&slot, &guest, &task.computing, &label_schema(&key)?, &layout).await?;
@@ -40,13 +42,17 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     task.note(format!("adding up labels of {} columns", columns.len()));
     let names: Vec<&str> = columns.iter().map(|c| c.column.as_str()).collect();
     let params = SumParams { columns: columns.clone(), label: LABEL.into(), public_key: public_key.clone() };
+    // A partition fills ciphertexts of its own, so no more partitions than ciphertexts.
+    let bins: usize = columns.iter().map(|c| c.bins as usize).sum();
+    let partitions = task.partitions().min(bins.div_ceil(packing.slots()).max(1) as u32);
     let sums = binning
         .assigned()?
         .select(names)?
         .zip(&labels)?
         .map(KernelCall::fold::<SumEncrypted>(&params)?)?
-        .gather_by_key(task.partitions())?
-        .map(KernelCall::fold::<AddEncrypted>(&AddParams { public_key })?)?
+        .gather_by_key(partitions)?
+        .map(KernelCall::fold::<AddEncrypted>(&AddParams { public_key: public_key.clone() })?)?
+        .map(KernelCall::fold::<PackSums>(&PackParams { public_key, packing })?)?
         .keep()
         .await?;
     let to = [guest];

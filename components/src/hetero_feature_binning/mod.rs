@@ -23,7 +23,7 @@ use tributary_core::federation::Message;
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, ErrorKind, Result, Table};
-use tributary_paillier::KeyBits;
+use tributary_paillier::{KeyBits, ProvenKey};
 
 use self::guest::Measured;
 use self::parameters::{Method, PredictParameters, TrainParameters, Transform};
@@ -67,12 +67,13 @@ impl Component for HeteroFeatureBinning {
 /// Guest to hosts: whether columns are to be measured, and under which key the label comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Measure {
-    /// The public key; nothing if the guest has no label or wants no metrics.
-    public_key: Option<Vec<u8>>,
+    /// The guest's key; nothing if it has no label or wants no metrics.
+    key: Option<ProvenKey>,
 }
 
 impl Message for Measure {
     const NAME: &'static str = "binning.measure";
+    const VERSION: u32 = 2;
 }
 
 /// What a model holds besides what was learned: how to use it.
@@ -196,7 +197,7 @@ async fn train(task: &Task) -> Result<Outputs> {
 
 async fn predict(task: &Task) -> Result<Outputs> {
     let parameters: PredictParameters = task.parameters()?;
-    let (model, meta) = read_model(task.model("input_model")?)?;
+    let (model, meta) = read_model(task.json_model("input_model")?)?;
     let table = task.table("test_data")?;
     let cuts = model.cuts().map(|(column, cuts)| CutColumn { column: column.into(), cuts: cuts.clone() });
     let cuts: Vec<CutColumn> = cuts.collect();

@@ -62,7 +62,7 @@ fn map<K: MapKernel<Params = Told>>(input: &Node) -> Result<Node> {
 
 fn handle_of(schema: TableSchema, layout: Layout, rows: &[u64]) -> Arc<Handle> {
     let parts = rows.iter().map(|rows| PartSize { rows: *rows, bytes: 0 }).collect();
-    Handle::new(SessionId::new("plans").unwrap(), 1, schema, layout, parts, Arc::new(Nobody))
+    Handle::new("plans.test.0".parse::<SessionId>().unwrap(), 1, schema, layout, parts, Arc::new(Nobody))
 }
 
 fn schema(key_type: KeyType, columns: &[&str]) -> TableSchema {
@@ -230,7 +230,7 @@ fn concat_takes_equal_columns_and_adds_partitions() {
 fn a_printed_plan_names_kernels_and_not_their_parameters() {
     let plan = map::<KeepsKeys>(&scan(Layout::Keyed(2))).unwrap();
     let text = format!("{plan:?}");
-    assert!(text.contains("test.keys@1") && text.contains("Scan plans#1"), "{text}");
+    assert!(text.contains("test.keys@1") && text.contains("Scan plans.test.0#1"), "{text}");
     assert!(!text.contains("needle"), "{text}");
 }
 

@@ -21,26 +21,25 @@ use tributary_core::{PartyId, Result};
 use tributary_wire::{KeyRing, PublicKey, SecretKey, Wire};
 
 pub use hub::Hub;
-pub use tributary_wire::Options;
+pub use tributary_wire::{Limits, Options, config};
 
 /// One network for each site, all on one new [`Hub`], with fresh keys that they know of each other. Make them once a job
 /// run; a site that has several roles in it uses its network for each.
 pub fn networks(sites: &[PartyId]) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
-    networks_with(sites, &Options::default())
+    networks_with(sites.iter().map(|site| (site.clone(), Options::default())).collect())
 }
 
-/// As [`networks`], with other limits for each session, or another folder for what exceeds its memory.
-pub fn networks_with(sites: &[PartyId], options: &Options) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
-    let secrets: BTreeMap<&PartyId, SecretKey> =
-        sites.iter().map(|site| Ok((site, SecretKey::generate()?))).collect::<Result<_>>()?;
-    let publics: Vec<(&PartyId, PublicKey)> =
-        secrets.iter().map(|(site, key)| Ok((*site, key.public()?))).collect::<Result<_>>()?;
+/// As [`networks`], with each site's own settings for its sessions.
+pub fn networks_with(sites: BTreeMap<PartyId, Options>) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
+    let secrets: Vec<SecretKey> = sites.keys().map(|_| SecretKey::generate()).collect::<Result<_>>()?;
+    let publics: Vec<(PartyId, PublicKey)> =
+        sites.keys().cloned().zip(secrets.iter().map(SecretKey::public)).collect();
     let hub = Arc::new(Hub::new());
-    let network = |(site, secret): (&PartyId, SecretKey)| {
-        let ring =
-            publics.iter().fold(KeyRing::new(secret)?, |ring, (id, key)| ring.with((*id).clone(), *key));
-        let wire = Wire::new(hub.clone(), ring, options.clone())?;
-        Ok((site.clone(), Arc::new(wire) as Arc<dyn Network>))
+    let network = |((site, options), secret): ((PartyId, Options), SecretKey)| {
+        let mut all = publics.iter();
+        let ring = all.try_fold(KeyRing::new(secret), |ring, (id, key)| ring.with(id.clone(), *key))?;
+        let wire = Wire::new(hub.clone(), ring, options)?;
+        Ok((site, Arc::new(wire) as Arc<dyn Network>))
     };
-    secrets.into_iter().map(network).collect()
+    sites.into_iter().zip(secrets).map(network).collect()
 }

@@ -1,5 +1,5 @@
 //! What a broker can do to two parties: lose and damage frames, repeat old ones, forge hellos, look inside. Each fault is
-//! healed or told within the session's patience, none gives a wrong value, and nothing is left behind.
+//! healed or reported within the session's patience, none gives a wrong value, and nothing is left behind.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,17 +39,24 @@ fn host() -> Party {
 }
 
 fn session() -> SessionId {
-    SessionId::new("job.psi_0.0").unwrap()
+    "job.psi_0.0".parse().unwrap()
 }
 
 fn wires(queue: Arc<dyn Queue>) -> (Wire, Wire) {
-    let (a, b) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
-    let (a_public, b_public) = (a.public().unwrap(), b.public().unwrap());
-    let wire = |own| {
-        let ring = KeyRing::new(own).unwrap().with(guest().id, a_public).with(host().id, b_public);
-        Wire::new(queue.clone(), ring, Options::default().with_piece_bytes(1000)).unwrap()
-    };
+    let wire = |own| Wire::new(queue.clone(), ring(own), Options::default().with_piece_bytes(1000)).unwrap();
+    let [a, b] = secrets();
     (wire(a), wire(b))
+}
+
+/// Keys of the guest's and the host's site.
+fn secrets() -> [SecretKey; 2] {
+    [1, 2].map(|byte| SecretKey::from_bytes([byte; 32]))
+}
+
+/// What a site that holds `own` knows.
+fn ring(own: SecretKey) -> KeyRing {
+    let [a, b] = secrets().map(|secret| secret.public());
+    KeyRing::new(own).with(guest().id, a).unwrap().with(host().id, b).unwrap()
 }
 
 fn spec(own: Party, peer: Party) -> FederationSpec {
@@ -132,7 +139,9 @@ impl Queue for Tapped {
 }
 
 fn channels() -> [Channel; 2] {
-    [Channel::between(&session(), &guest(), &host()), Channel::between(&session(), &host(), &guest())]
+    let key = ring(secrets()[0].clone()).channel_key(&host().id).unwrap();
+    let name = |from: &Party, to: &Party| Channel::between(&key, &session(), from, to).unwrap();
+    [name(&guest(), &host()), name(&host(), &guest())]
 }
 
 /// Both parties' results of a small job: three messages and a table there, one message back.
@@ -182,7 +191,7 @@ async fn no_fault_gives_a_wrong_value_or_a_wait_without_end() {
         Faults { lose: 0.2, corrupt: 0.2, truncate: 0.2, ..none },
     ];
     for faults in kinds {
-        let (mut right, mut told) = (0, 0);
+        let (mut right, mut reported) = (0, 0);
         for seed in 0..40 {
             let queue = Faulty::new(Arc::new(Hub::new()), faults, seed).unwrap();
             let (guest, host) = pair(Arc::new(queue)).await;
@@ -196,14 +205,14 @@ async fn no_fault_gives_a_wrong_value_or_a_wait_without_end() {
                     Err(error) => {
                         let kinds = [ErrorKind::Timeout, ErrorKind::Cancelled];
                         assert!(kinds.contains(&error.kind()), "{error:?}");
-                        told += 1;
+                        reported += 1;
                     }
                 }
             }
             guest.close(End::Failed).await.unwrap();
             host.close(End::Failed).await.unwrap();
         }
-        assert!(right > 20 && told > 20, "{right} right and {told} told with {faults:?}");
+        assert!(right > 20 && reported > 20, "{right} right and {reported} reported with {faults:?}");
     }
 }
 

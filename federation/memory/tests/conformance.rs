@@ -19,7 +19,7 @@ use tributary_core::PartyId;
 use tributary_core::federation::Network;
 use tributary_memory::Hub;
 use tributary_wire::fault::{Faults, Faulty};
-use tributary_wire::{KeyRing, Options, Queue, SecretKey, Wire};
+use tributary_wire::{KeyRing, Limits, Options, Queue, SecretKey, Wire};
 
 struct Memory {
     faults: Option<Faults>,
@@ -36,12 +36,14 @@ impl Factory for Memory {
             None => hub,
         };
         let secrets: Vec<_> = sites.iter().map(|_| SecretKey::generate().unwrap()).collect();
+        let limits = Limits::default().with_table_rows(self.table_rows());
         let network = |(site, secret): (&PartyId, &SecretKey)| {
             let own = if forged.contains(site) { SecretKey::generate().unwrap() } else { secret.clone() };
-            let ring = sites.iter().zip(&secrets).fold(KeyRing::new(own).unwrap(), |ring, (id, key)| {
-                ring.with(id.clone(), key.public().unwrap())
-            });
-            let wire = Wire::new(queue.clone(), ring, self.options.clone()).unwrap();
+            let ring = sites
+                .iter()
+                .zip(&secrets)
+                .fold(KeyRing::new(own), |ring, (id, key)| ring.with(id.clone(), key.public()).unwrap());
+            let wire = Wire::new(queue.clone(), ring, self.options.clone().with_limits(limits)).unwrap();
             (site.clone(), Arc::new(wire) as Arc<dyn Network>)
         };
         sites.iter().zip(&secrets).map(network).collect()
@@ -49,6 +51,10 @@ impl Factory for Memory {
 
     fn patience(&self) -> Duration {
         Duration::from_secs(10)
+    }
+
+    fn table_rows(&self) -> u64 {
+        400_000
     }
 }
 

@@ -69,8 +69,9 @@ impl Frame {
         let (frame, rest) = postcard::take_from_bytes::<Self>(plain).ok()?;
         let piece = plain.slice(plain.len() - rest.len()..);
         let fits = match &frame {
-            Self::Begin { slot, .. } => slot_fits(slot),
-            Self::More { .. } => true,
+            // A piece that carries nothing would be free.
+            Self::Begin { slot, last } => slot_fits(slot) && (last.is_some() || !piece.is_empty()),
+            Self::More { last, .. } => last.is_some() || !piece.is_empty(),
             Self::Ready | Self::Ended(_) => piece.is_empty(),
         };
         fits.then_some((frame, piece))
@@ -117,6 +118,8 @@ mod tests {
         assert_eq!(Frame::decode(&long.encode(b"").unwrap().into()), None);
         let ended = Frame::Ended(Ending::Done).encode(b"x").unwrap();
         assert_eq!(Frame::decode(&ended.into()), None);
+        let empty = Frame::More { value: 1, last: None }.encode(b"").unwrap();
+        assert_eq!(Frame::decode(&empty.into()), None);
     }
 
     proptest! {

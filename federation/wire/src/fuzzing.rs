@@ -16,7 +16,7 @@ use crate::header::Header;
 use crate::hello::{self, Hello};
 use crate::rows::{self, Encoder};
 
-/// What is said before keys are agreed on, with and without the envelope that nobody would guess.
+/// What is said before keys are agreed on, with and without the envelope, which no fuzzer would guess.
 pub fn hello(bytes: &[u8]) {
     Hello::decode(bytes);
     Hello::decode(&hello::envelope(hello::VERSION, bytes));

@@ -67,7 +67,7 @@ impl Link {
             Heard::Hello(hello) => {
                 let (theirs, ours) = (short(&hello.plan_hash), short(&self.terms.plan_hash));
                 let text = format!(
-                    "{peer} runs another plan (hash {theirs}…), here {ours}…; start the job anew so that all sites agree"
+                    "{peer} runs another plan (hash {theirs}…, here {ours}…); start the job anew so that all sites agree"
                 );
                 return self.refuse(text).await;
             }
@@ -84,7 +84,7 @@ impl Link {
             Step::First(message) if !self.terms.initiates() => self.answer(message).await,
             Step::Second(message) if self.terms.initiates() => self.conclude(&message).await,
             Step::Refused => {
-                Err(Error::new(ErrorKind::Denied, format!("{peer} refused; {}", self.compare_keys()?)))
+                Err(Error::new(ErrorKind::Denied, format!("{peer} refused; {}", self.compare_keys())))
             }
             Step::Left => {
                 Err(Error::new(ErrorKind::Cancelled, format!("{peer} left before the handshake was over")))
@@ -100,7 +100,7 @@ impl Link {
             return Ok(());
         }
         let Some((transport, second)) = handshake::answer(&self.terms, &self.keys, &first)? else {
-            return self.refuse(self.unproven()?).await;
+            return self.refuse(self.unproven()).await;
         };
         {
             let mut state = self.lock();
@@ -114,14 +114,14 @@ impl Link {
         let stage = std::mem::replace(&mut self.lock().stage, Stage::Fresh);
         let Stage::Greeted(handshake) = stage else { return Ok(()) };
         let Some(transport) = handshake::conclude(*handshake, second)? else {
-            return self.refuse(self.unproven()?).await;
+            return self.refuse(self.unproven()).await;
         };
         let transport = Arc::new(transport);
         {
             let mut state = self.lock();
             state.transport = Some(transport.clone());
             state.stage = Stage::Open;
-            state.progress = Some(self.clock.now());
+            state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
         self.outbox.send(&transport, |_| Ok(vec![Frame::Ready.encode(b"")?])).await?;
         self.notify();
@@ -137,20 +137,21 @@ impl Link {
         }
     }
 
-    fn unproven(&self) -> Result<String> {
+    fn unproven(&self) -> String {
         let site = &self.terms.peer.id;
-        Ok(format!("{} does not hold the key of site {site}; {}", self.peer(), self.compare_keys()?))
+        format!("{} does not hold the key of site {site}; {}", self.peer(), self.compare_keys())
     }
 
-    fn compare_keys(&self) -> Result<String> {
+    pub(crate) fn compare_keys(&self) -> String {
         let (own, site) = (&self.terms.own.id, &self.terms.peer.id);
-        let (ours, theirs) = (self.keys.own_public(), self.keys.of(site)?);
-        Ok(format!(
-            "compare what both sites have registered: {own} has key {ours:?}, {site} has key {theirs:?} as known here"
-        ))
+        let ours = self.keys.own_public();
+        let theirs = self.keys.of(site).map_or("none".into(), |key| format!("{key:?}"));
+        format!(
+            "compare what both sites have registered: {own} has key {ours:?}, {site} has key {theirs} as known here"
+        )
     }
 }
 
 fn short(hash: &[u8; 32]) -> String {
-    crate::hex(&hash[..4])
+    crate::hex(&hash[..16])
 }

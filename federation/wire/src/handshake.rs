@@ -1,7 +1,7 @@
 //! The handshake: Noise KK, both sides' keys known beforehand. Two messages; the party that sorts first begins.
 //!
-//! The prologue binds protocol version, session, both parties and the plan's digest, so keys only come out equal when all of
-//! these are. The first message could be a replay, so the responder takes the session for open only when a sealed frame
+//! The prologue binds protocol version, job, task, attempt, both parties and the plan's digest, so keys only come out equal when all
+//! of these are. The first message could be a replay, so the responder takes the session for open only when a sealed frame
 //! proves that the initiator has the keys too.
 
 use bytes::Bytes;
@@ -53,11 +53,6 @@ impl Terms {
 
 fn failed(error: snow::Error) -> Error {
     Error::bug("begin a handshake").because(error)
-}
-
-/// For key generation, which needs no more.
-pub(crate) fn builder<'a>() -> Result<Builder<'a>> {
-    Ok(Builder::new(PATTERN.parse().map_err(failed)?))
 }
 
 /// The initiator's first message.
@@ -112,15 +107,15 @@ pub(crate) mod tests {
             let (role, id) = text.split_once('_').unwrap();
             Party::new(role, id).unwrap()
         };
-        let session = SessionId::new("job.psi_0.0").unwrap();
+        let session = "job.psi_0.0".parse::<SessionId>().unwrap();
         Terms { session, own: party(own), peer: party(peer), plan_hash: [plan; 32] }
     }
 
     pub(crate) fn rings() -> (KeyRing, KeyRing) {
         let (a, b) = (SecretKey::generate().unwrap(), SecretKey::generate().unwrap());
         let id = |text: &str| PartyId::new(text).unwrap();
-        let public = (a.public().unwrap(), b.public().unwrap());
-        let ring = |own| KeyRing::new(own).unwrap().with(id("1"), public.0).with(id("2"), public.1);
+        let public = (a.public(), b.public());
+        let ring = |own| KeyRing::new(own).with(id("1"), public.0).unwrap().with(id("2"), public.1).unwrap();
         (ring(a), ring(b))
     }
 
@@ -140,8 +135,17 @@ pub(crate) mod tests {
         assert!(meet(&guest, &terms("host_2", "guest_1", 8)).is_none(), "plan");
         assert!(meet(&guest, &terms("host_3", "guest_1", 7)).is_none(), "party");
         let mut other = terms("host_2", "guest_1", 7);
-        other.session = SessionId::new("job.psi_0.1").unwrap();
-        assert!(meet(&guest, &other).is_none(), "session");
+        other.session = "job.psi_0.1".parse().unwrap();
+        assert!(meet(&guest, &other).is_none(), "attempt");
+        // One text cut at two places.
+        let cut = |session: &str| {
+            (
+                Terms { session: session.parse().unwrap(), ..terms("guest_1", "host_2", 7) },
+                Terms { session: session.parse().unwrap(), ..terms("host_2", "guest_1", 7) },
+            )
+        };
+        let ((guest, _), (_, host)) = (cut("x.a_b.0"), cut("x_a.b.0"));
+        assert!(meet(&guest, &host).is_none(), "job and task");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arrow_schema::{DataType, TimeUnit};
 use serde::{Deserialize, Serialize};
 use tributary_core::schema::Key;
-use tributary_core::{Error, Field, Layout, Purpose, Result, TableSchema};
+use tributary_core::{Error, Field, Layout, Purpose, Result, Shown, TableSchema};
 
 /// Longest header: a table of [`TableSchema::MAX_FIELDS`] columns with short names.
 pub(crate) const MAX_HEADER_BYTES: usize = 8 << 20;
@@ -123,14 +123,19 @@ impl Header {
 impl Column {
     fn of(field: &Field) -> Result<Self> {
         let kind = Kind::of(&field.data_type).ok_or_else(|| {
-            Error::invalid(format!("column {:?} of type {} cannot be sent", field.name, field.data_type))
+            Error::invalid(format!(
+                "column {:?} of type {} cannot be sent",
+                Shown::new(&field.name),
+                field.data_type
+            ))
         })?;
         let (name, purpose) = (field.name.clone(), field.purpose.clone());
         Ok(Self { name, kind, nullable: field.nullable, purpose })
     }
 
     fn field(self) -> Result<Field, String> {
-        let data_type = self.kind.data_type().ok_or_else(|| format!("column {:?} cannot be", self.name))?;
+        let data_type =
+            self.kind.data_type().ok_or_else(|| format!("column {:?} cannot be", Shown::new(&self.name)))?;
         Ok(Field { name: self.name, data_type, nullable: self.nullable, purpose: self.purpose })
     }
 }

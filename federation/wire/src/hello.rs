@@ -1,7 +1,7 @@
 //! What two parties say before they share a key: in clear text, so that a wrong version or plan can be *named*.
 //!
 //! Nothing here is believed. Everything a hello says stands in the handshake's prologue too, so changing one on its way makes
-//! the handshake fail; a forged one can end a session that has not begun, which a broker could do anyway. The checksum tells
+//! the handshake fail; a forged one can end a session that has not begun, which a broker could do anyway. The checksum separates
 //! damage (ignored, as if lost) from difference (reported at once). Magic, version and checksum stay as they are in every
 //! version of the protocol; the rest is the version's own.
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Raised with every change of frames, headers or the handshake.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 /// The first byte of a hello; [`crate::seal`] has the other.
 pub(crate) const MARK: u8 = 0;

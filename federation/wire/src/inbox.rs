@@ -1,5 +1,5 @@
 //! What comes from one peer, taken as it comes by a task of its own, from the joining of a session to its close. It never
-//! waits for whoever pulls: that is why two parties that push to each other cannot block.
+//! waits for a pull: that is why two parties that push to each other cannot block.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -63,6 +63,7 @@ impl Link {
         let mut state = self.lock();
         if matches!(state.stage, Stage::Answered(_)) {
             state.stage = Stage::Open;
+            state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
         match state.order.admit(number, sealed) {
             Turn::Past | Turn::Later => return Ok(()),
@@ -78,7 +79,6 @@ impl Link {
             let (number, plain) = opened.ok_or_else(|| Error::bug("a held frame does not open again"))?;
             self.take_frame(&mut state, number, &plain, &sealed)?;
         }
-        state.progress = Some(self.clock.now());
         drop(state);
         self.notify();
         Ok(())
@@ -101,6 +101,7 @@ impl Link {
             }
             Frame::More { value, last } => (value, last),
         };
+        state.progress = state.progress.saturating_add(piece.len() as u64);
         let slot = state.store.add(value, piece, last, sealed)?;
         self.ledger.count(&slot, self.peer(), Direction::Received, sealed.len() as u64, 1);
         Ok(())

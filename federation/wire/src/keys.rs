@@ -1,19 +1,22 @@
 //! The keys by which sites know each other. A site has one secret key for all its sessions; it registers the public key of
-//! every site it works with, and meets nobody else.
+//! every site it works with, and meets no other.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use curve25519_dalek::MontgomeryPoint;
 use serde::{Deserialize, Serialize};
-use snow::params::DHChoice;
+use snow::params::HashChoice;
 use snow::resolvers::{CryptoResolver, DefaultResolver};
-use tributary_core::{Error, ErrorKind, PartyId, Result};
-use zeroize::{Zeroize, Zeroizing};
+use tributary_core::{Error, ErrorKind, PartyId, Result, Shown};
+use zeroize::Zeroizing;
 
 const KEY_BYTES: usize = 32;
+const FINGERPRINT_BYTES: usize = 16;
 
-/// A site's public key (X25519), as 64 hex digits.
+/// A site's public key (X25519), as 64 hex digits. Only one of the encodings of a point is accepted, so that equal keys are
+/// equal bytes, and no point of low order, with which every secret key would agree on the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey([u8; KEY_BYTES]);
@@ -23,9 +26,25 @@ impl PublicKey {
         &self.0
     }
 
-    /// The first digits: enough for two operators to compare by telephone.
+    /// Checks and takes the bytes of a key; `InvalidInput` for what is none.
+    pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Result<Self> {
+        let key = Self(bytes);
+        let wrong = |what: &str| Error::invalid(format!("public key {} {what}", crate::hex(&bytes)));
+        if !is_canonical(&bytes) {
+            return Err(wrong("is not reduced modulo 2^255 - 19; ask its owner for it again"));
+        }
+        // A secret key is a multiple of 8, the most that a low order can be. Any will do.
+        if SecretKey::from_bytes([1; KEY_BYTES]).agree(&key).iter().all(|byte| *byte == 0) {
+            return Err(wrong(
+                "is a point of low order, which protects nothing; its owner needs another key",
+            ));
+        }
+        Ok(key)
+    }
+
+    /// The first 128 bits, for two operators to compare by telephone.
     pub fn fingerprint(&self) -> String {
-        crate::hex(&self.0[..8])
+        crate::hex(&self.0[..FINGERPRINT_BYTES])
     }
 }
 
@@ -46,7 +65,8 @@ impl FromStr for PublicKey {
 
     fn from_str(text: &str) -> Result<Self> {
         let digits = text.as_bytes();
-        let wrong = || Error::invalid(format!("public key {text:?}, expected {} hex digits", 2 * KEY_BYTES));
+        let shown = Shown::new(text);
+        let wrong = || Error::invalid(format!("public key {shown:?}, expected {} hex digits", 2 * KEY_BYTES));
         if digits.len() != 2 * KEY_BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Err(wrong());
         }
@@ -55,7 +75,7 @@ impl FromStr for PublicKey {
             let pair = std::str::from_utf8(pair).map_err(|_| wrong())?;
             *byte = u8::from_str_radix(pair, 16).map_err(|_| wrong())?;
         }
-        Ok(Self(key))
+        Self::from_bytes(key)
     }
 }
 
@@ -72,6 +92,12 @@ impl From<PublicKey> for String {
     }
 }
 
+/// Whether a little-endian number is below p = 2^255 - 19.
+fn is_canonical(bytes: &[u8; KEY_BYTES]) -> bool {
+    let [first, middle @ .., last] = bytes;
+    *last < 0x7f || (*last == 0x7f && (*first < 0xed || middle.iter().any(|byte| *byte != 0xff)))
+}
+
 /// A site's secret key: wiped when dropped, never printed. (The copies that the Noise crate makes for the time of a
 /// handshake are not wiped: it offers no way.)
 #[derive(Clone)]
@@ -80,11 +106,10 @@ pub struct SecretKey(Zeroizing<[u8; KEY_BYTES]>);
 impl SecretKey {
     /// A fresh key from the system's randomness.
     pub fn generate() -> Result<Self> {
-        let failed = |e| Error::new(ErrorKind::Unavailable, "generate a site key").because(e);
-        let mut pair = crate::handshake::builder()?.generate_keypair().map_err(failed)?;
         let mut key = Zeroizing::new([0; KEY_BYTES]);
-        key.copy_from_slice(&pair.private);
-        pair.private.zeroize();
+        getrandom::fill(&mut *key).map_err(|e| {
+            Error::new(ErrorKind::Unavailable, "the system gives no random numbers for a site key").because(e)
+        })?;
         Ok(Self(key))
     }
 
@@ -99,13 +124,13 @@ impl SecretKey {
     }
 
     /// What the peers register.
-    pub fn public(&self) -> Result<PublicKey> {
-        let curve = DefaultResolver.resolve_dh(&DHChoice::Curve25519);
-        let mut curve = curve.ok_or_else(|| Error::bug("the Noise crate was built without Curve25519"))?;
-        curve.set(self.reveal());
-        let mut key = [0; KEY_BYTES];
-        key.copy_from_slice(&curve.pubkey()[..KEY_BYTES]);
-        Ok(PublicKey(key))
+    pub fn public(&self) -> PublicKey {
+        PublicKey(MontgomeryPoint::mul_base_clamped(*self.0).to_bytes())
+    }
+
+    /// X25519: what the owner of the other key computes from this one's public part.
+    fn agree(&self, other: &PublicKey) -> Zeroizing<[u8; KEY_BYTES]> {
+        Zeroizing::new(MontgomeryPoint(other.0).mul_clamped(*self.0).to_bytes())
     }
 }
 
@@ -115,7 +140,47 @@ impl fmt::Debug for SecretKey {
     }
 }
 
-/// A site's own key and those of the sites it works with.
+/// Makes the names of channels between two sites. It comes from the Diffie-Hellman agreement of their keys, so both have it
+/// and no other user of a broker, who then can neither guess a name, nor fill nor remove what is behind it.
+#[derive(Clone)]
+pub struct ChannelKey(Zeroizing<[u8; KEY_BYTES]>);
+
+impl ChannelKey {
+    /// Separates this use of the agreement from every other one.
+    const LABEL: &'static str = "tributary channel names";
+
+    fn new(own: &SecretKey, peer: &PublicKey) -> Result<Self> {
+        let mut sites = [own.public(), *peer].map(|key| key.0);
+        sites.sort_unstable();
+        let data = [Self::LABEL.as_bytes(), &sites[0], &sites[1]].concat();
+        mac(&own.agree(peer), &data).map(Self)
+    }
+
+    /// 128 bits that stand for `data`.
+    pub(crate) fn tag(&self, data: &[u8]) -> Result<[u8; 16]> {
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&mac(&self.0, data)?[..16]);
+        Ok(tag)
+    }
+}
+
+impl fmt::Debug for ChannelKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ChannelKey(…)")
+    }
+}
+
+/// HMAC with the hash of the handshake, BLAKE2s.
+fn mac(key: &[u8; KEY_BYTES], data: &[u8]) -> Result<Zeroizing<[u8; KEY_BYTES]>> {
+    let hash = DefaultResolver.resolve_hash(&HashChoice::Blake2s);
+    let mut hash = hash.ok_or_else(|| Error::bug("the Noise crate was built without BLAKE2s"))?;
+    let mut out = Zeroizing::new([0; KEY_BYTES]);
+    hash.hmac(key, data, &mut *out);
+    Ok(out)
+}
+
+/// A site's own key and those of the sites it works with. No two sites have the same key: else one of them could take part as
+/// the other.
 #[derive(Debug, Clone)]
 pub struct KeyRing {
     own: SecretKey,
@@ -124,16 +189,26 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// A ring that knows nobody yet. One site may have several roles in a job: then register its own key as well.
-    pub fn new(own: SecretKey) -> Result<Self> {
-        Ok(Self { own_public: own.public()?, own, peers: BTreeMap::new() })
+    /// A ring that knows no other site yet. One site may have several roles in a job: then register its own key as well.
+    pub fn new(own: SecretKey) -> Self {
+        Self { own_public: own.public(), own, peers: BTreeMap::new() }
     }
 
-    /// Registers a site.
-    #[must_use]
-    pub fn with(mut self, site: PartyId, key: PublicKey) -> Self {
-        self.peers.insert(site, key);
-        self
+    /// Registers a site. `AlreadyExists` if it has another key, or another site has this one.
+    pub fn with(mut self, site: PartyId, key: PublicKey) -> Result<Self> {
+        let taken = |why: String| Err(Error::new(ErrorKind::AlreadyExists, why));
+        if let Some((other, _)) = self.peers.iter().find(|(other, theirs)| **other != site && **theirs == key)
+        {
+            return taken(format!(
+                "sites {other} and {site} have one public key, {key:?}; each site makes a key of its own"
+            ));
+        }
+        match self.peers.insert(site.clone(), key) {
+            Some(old) if old != key => {
+                taken(format!("site {site} has two public keys, {old:?} and {key:?}; register one of them"))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// The key registered for a site; `Denied` if there is none.
@@ -142,6 +217,24 @@ impl KeyRing {
             let text = format!("no public key of site {site} is registered here; ask its operator for it");
             Error::new(ErrorKind::Denied, text)
         })
+    }
+
+    /// What names the channels between this site and another one; `Denied` if that has no key here.
+    pub fn channel_key(&self, site: &PartyId) -> Result<ChannelKey> {
+        ChannelKey::new(&self.own, self.of(site)?)
+    }
+
+    /// `Denied` if another site has this site's own key.
+    pub(crate) fn check_own(&self, own: &PartyId) -> Result<()> {
+        match self.peers.iter().find(|(site, key)| *site != own && **key == self.own_public) {
+            None => Ok(()),
+            Some((other, key)) => {
+                let text = format!(
+                    "site {other} is registered with the public key of this site, {key:?}; each site makes a key of its own"
+                );
+                Err(Error::new(ErrorKind::Denied, text))
+            }
+        }
     }
 
     /// This site's public key.
@@ -156,14 +249,25 @@ impl KeyRing {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn id(text: &str) -> PartyId {
+        text.parse().unwrap()
+    }
+
+    fn secret(byte: u8) -> SecretKey {
+        SecretKey::from_bytes([byte; KEY_BYTES])
+    }
 
     #[test]
     fn a_public_key_survives_its_text_and_a_wrong_text_is_refused() {
-        let key = SecretKey::generate().unwrap().public().unwrap();
+        let key = SecretKey::generate().unwrap().public();
         assert_eq!(key.to_string().parse::<PublicKey>().unwrap(), key);
-        for bad in ["", "ab", &"g".repeat(64), &"ä".repeat(32), &"+f".repeat(32)] {
-            assert!(bad.parse::<PublicKey>().is_err(), "{bad:?}");
+        for bad in ["", "ab", &"g".repeat(64), &"ä".repeat(32), &"+f".repeat(32), "\u{1b}[2J"] {
+            let error = bad.parse::<PublicKey>().unwrap_err().to_string();
+            assert!(!error.contains('\u{1b}'), "{error:?}");
         }
     }
 
@@ -173,15 +277,87 @@ mod tests {
         let mut nine = [0; KEY_BYTES];
         nine[0] = 9;
         let expected = "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079";
-        assert_eq!(SecretKey::from_bytes(nine).public().unwrap().to_string(), expected);
+        assert_eq!(SecretKey::from_bytes(nine).public().to_string(), expected);
+    }
+
+    /// The points of low order on the curve and on its twist, and all encodings of them.
+    #[test]
+    fn points_of_low_order_and_second_encodings_are_refused() {
+        let order_8 = [
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+        ];
+        let near = |last: u8, first: u8| {
+            let mut bytes = [if last == 0 { 0 } else { 0xff }; KEY_BYTES];
+            (bytes[0], bytes[KEY_BYTES - 1]) = (first, last);
+            crate::hex(&bytes)
+        };
+        let zero_and_one = [near(0, 0), near(0, 1), near(0x7f, 0xec), near(0x7f, 0xed), near(0x7f, 0xee)];
+        for text in order_8.map(String::from).into_iter().chain(zero_and_one) {
+            text.parse::<PublicKey>().unwrap_err();
+            let mut high = text.clone();
+            let last = u8::from_str_radix(&text[62..], 16).unwrap() | 0x80;
+            high.replace_range(62.., &format!("{last:02x}"));
+            assert!(high.parse::<PublicKey>().unwrap_err().to_string().contains("not reduced"), "{high}");
+        }
+        let key = secret(5).public();
+        let mut other = key.0;
+        other[31] |= 0x80;
+        assert!(PublicKey::from_bytes(other).is_err(), "the same point in another encoding");
+    }
+
+    #[test]
+    fn two_sites_do_not_share_a_key() {
+        let (own, key) = (secret(1), secret(2).public());
+        let ring = || KeyRing::new(own.clone()).with(id("10"), key).unwrap();
+        let error = ring().with(id("11"), key).unwrap_err();
+        assert!(error.to_string().contains("sites 10 and 11 have one public key"), "{error}");
+        let error = ring().with(id("10"), secret(3).public()).unwrap_err();
+        assert!(error.to_string().contains("site 10 has two public keys"), "{error}");
+        ring().with(id("10"), key).unwrap();
+
+        let two_roles = ring().with(id("9"), own.public()).unwrap();
+        two_roles.check_own(&id("9")).unwrap();
+        let error = two_roles.check_own(&id("8")).unwrap_err();
+        assert!(
+            error.to_string().contains("site 9 is registered with the public key of this site"),
+            "{error}"
+        );
     }
 
     #[test]
     fn secrets_are_not_printed() {
-        let secret = SecretKey::from_bytes([7; 32]);
+        let secret = secret(7);
         assert_eq!(format!("{secret:?}"), "SecretKey(…)");
-        let ring = KeyRing::new(secret).unwrap();
-        assert!(!format!("{ring:?}").contains("7, 7"));
-        assert_eq!(ring.of(&PartyId::new("9999").unwrap()).unwrap_err().kind(), ErrorKind::Denied);
+        let ring = KeyRing::new(secret.clone()).with(id("1"), secret.public()).unwrap();
+        assert!(!format!("{ring:?} {:?}", ring.channel_key(&id("1")).unwrap()).contains("7, 7"));
+        assert_eq!(ring.of(&id("9999")).unwrap_err().kind(), ErrorKind::Denied);
+    }
+
+    #[test]
+    fn fingerprints_have_128_bits() {
+        assert_eq!(secret(7).public().fingerprint().len(), 32);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn both_sites_have_one_channel_key_and_no_other_site_has_it(a: [u8; 32], b: [u8; 32], c: [u8; 32], data: Vec<u8>) {
+            let [a, b, c] = [a, b, c].map(SecretKey::from_bytes);
+            prop_assume!(a.public() != b.public() && a.public() != c.public() && b.public() != c.public());
+            let tag = |own: &SecretKey, peer: &SecretKey| ChannelKey::new(own, &peer.public()).unwrap().tag(&data).unwrap();
+            prop_assert_eq!(tag(&a, &b), tag(&b, &a));
+            // Knows all public keys, and its own secret.
+            prop_assert_ne!(tag(&c, &a), tag(&a, &b));
+            prop_assert_ne!(tag(&c, &b), tag(&a, &b));
+            prop_assert_ne!(tag(&c, &c), tag(&a, &b));
+        }
+
+        #[test]
+        fn any_bytes_are_taken_or_refused_without_a_panic(bytes: [u8; 32], text: String) {
+            let key = PublicKey::from_bytes(bytes);
+            prop_assert!(bytes[31] < 0x80 || key.is_err());
+            let _ = text.parse::<PublicKey>();
+        }
     }
 }

@@ -13,7 +13,8 @@
 //! that failed as well, a push to one that was done is dropped. It waits for no peer. Who removes which channel is stated
 //! at [`Queue`].
 //!
-//! **Trust.** The broker sees lengths, times and who talks to whom, and can end a session by losing, damaging or forging
+//! **Trust.** Names of channels come from a secret of the two sites, so that other users of a broker can neither guess them nor send to
+//! them. The broker itself sees lengths, times and who talks to whom, and can end a session by losing, damaging or forging
 //! hellos; it can neither read nor change, repeat, reorder or redirect a value unnoticed. A peer that is authenticated may
 //! send anything: all of it is bounded and checked, and what is wrong names the peer. `fuzz/` has a target for each decoder.
 //!
@@ -22,14 +23,16 @@
 //! # fn main() -> tributary_core::Result<()> {
 //! // Each site makes a key once and gives the public part to the others.
 //! let (bank, shop) = (SecretKey::generate()?, SecretKey::generate()?);
-//! let ring = KeyRing::new(bank)?.with("10000".parse()?, shop.public()?);
-//! assert_eq!(ring.of(&"10000".parse()?)?, &shop.public()?);
+//! let ring = KeyRing::new(bank).with("10000".parse()?, shop.public())?;
+//! assert_eq!(ring.of(&"10000".parse()?)?, &shop.public());
 //! # Ok(())
 //! # }
 //! ```
 
 // The face.
+pub mod config;
 mod keys;
+mod limits;
 mod network;
 mod queue;
 
@@ -61,7 +64,8 @@ pub mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 
-pub use keys::{KeyRing, PublicKey, SecretKey};
+pub use keys::{ChannelKey, KeyRing, PublicKey, SecretKey};
+pub use limits::Limits;
 pub use network::{Options, Wire};
 pub use queue::{Channel, Delivery, Queue, Receipt};
 pub use seal::MAX_FRAME_BYTES;

@@ -1,6 +1,6 @@
 //! One peer of a session: what is known of it, and waiting for it.
 //!
-//! The state stands under one lock that is never held across an await. Whoever waits subscribes to changes first and looks
+//! The state stands under one lock that is never held across an await. A waiter subscribes to changes first and looks
 //! second, so nothing is missed. The peer's frames come in through [`crate::inbox`], the handshake is [`crate::greeting`].
 
 use std::collections::HashSet;
@@ -13,7 +13,6 @@ use futures::future::{Either, select};
 use snow::HandshakeState;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 use tributary_core::computing::End;
 use tributary_core::federation::{Direction, Slot};
 use tributary_core::{Error, ErrorKind, Party, Result};
@@ -23,6 +22,7 @@ use crate::frame::{Ending, Frame, Last};
 use crate::handshake::Terms;
 use crate::hello::Step;
 use crate::keys::KeyRing;
+use crate::limits::Limits;
 use crate::order::Order;
 use crate::outbox::Outbox;
 use crate::queue::{Channel, Queue};
@@ -40,6 +40,7 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) clock: Clock,
     pub(crate) patience: Duration,
+    pub(crate) limits: Limits,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) wanted: Notify,
     state: Mutex<State>,
@@ -60,9 +61,9 @@ pub(crate) struct State {
     pub broken: Option<Failure>,
     pub order: Order,
     pub store: Store,
-    /// When the last frame came in order.
-    pub progress: Option<Instant>,
-    /// Frames that did not authenticate: damaged, or somebody else's.
+    /// Bytes of values that came in order. Agreeing on keys counts as many as begin a patience anew.
+    pub progress: u64,
+    /// Frames that did not authenticate: damaged, or not of this peer.
     pub unauthentic: u64,
     used: HashSet<(Direction, Slot)>,
 }
@@ -80,7 +81,7 @@ pub(crate) enum Stage {
     Open,
 }
 
-/// An error that can be told more than once.
+/// An error that can be returned more than once.
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     kind: ErrorKind,
@@ -107,19 +108,33 @@ pub(crate) struct Setting {
     pub patience: Duration,
     pub ledger: Arc<Ledger>,
     pub budget: Arc<Budget>,
+    pub limits: Limits,
+    /// Number of peers in the session.
+    pub peers: usize,
+}
+
+/// How long a peer is waited for, over all waits for one value. It is begun anew by bytes, and not by frames: else a peer
+/// that sends one byte at a time would be waited for without end.
+#[derive(Debug)]
+pub(crate) struct Patience {
+    left: Duration,
+    /// The peer's progress when it began.
+    since: u64,
 }
 
 impl Link {
-    pub(crate) fn new(terms: Terms, setting: &Setting) -> Self {
-        let Setting { keys, queue, clock, patience, ledger, budget } = setting;
-        let outbound = Channel::between(&terms.session, &terms.own, &terms.peer);
-        Self {
-            inbound: Channel::between(&terms.session, &terms.peer, &terms.own),
+    pub(crate) fn new(terms: Terms, setting: &Setting) -> Result<Self> {
+        let Setting { keys, queue, clock, patience, ledger, budget, limits, peers } = setting;
+        let key = keys.channel_key(&terms.peer.id)?;
+        let outbound = Channel::between(&key, &terms.session, &terms.own, &terms.peer)?;
+        Ok(Self {
+            inbound: Channel::between(&key, &terms.session, &terms.peer, &terms.own)?,
             outbox: Outbox::new(queue.clone(), outbound),
             keys: keys.clone(),
             queue: queue.clone(),
             clock: clock.clone(),
             patience: *patience,
+            limits: *limits,
             ledger: ledger.clone(),
             wanted: Notify::new(),
             state: Mutex::new(State {
@@ -128,16 +143,16 @@ impl Link {
                 heard: false,
                 gone: None,
                 broken: None,
-                order: Order::default(),
+                order: Order::of_peers(*peers),
                 store: Store::new(budget.clone()),
-                progress: None,
+                progress: 0,
                 unauthentic: 0,
                 used: HashSet::new(),
             }),
             changed: watch::Sender::new(()),
             inbox: OnceLock::new(),
             terms,
-        }
+        })
     }
 
     /// Makes the channels and begins to take what comes.
@@ -156,7 +171,7 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes whoever waits. After the lock is free.
+    /// Wakes all waiters. After the lock is free.
     pub(crate) fn notify(&self) {
         self.changed.send_replace(());
     }
@@ -184,7 +199,8 @@ impl Link {
     /// Waits until the keys are agreed on; `None` if the peer is done and gone, and so needs nothing any more.
     pub(crate) async fn meet(&self) -> Result<Option<Arc<Transport>>> {
         self.want();
-        self.wait(|state| match (&state.stage, state.gone) {
+        let mut patience = self.patience();
+        self.wait(&mut patience, |state| match (&state.stage, state.gone) {
             _ if state.broken.is_some() => None,
             (_, Some(Ending::Done)) => Some(Ok(None)),
             (Stage::Open, None) => Some(Ok(state.transport.clone())),
@@ -193,37 +209,52 @@ impl Link {
         .await
     }
 
-    /// Makes the inbox begin the handshake if nobody did.
+    /// Makes the inbox begin the handshake if neither side did.
     pub(crate) fn want(&self) {
         if matches!(self.lock().stage, Stage::Fresh) {
             self.wanted.notify_one();
         }
     }
 
-    /// Waits until `ready` gives something, as long as frames come in order.
+    /// The patience with which a value is waited for from now on.
+    pub(crate) fn patience(&self) -> Patience {
+        Patience { left: self.patience, since: self.lock().progress }
+    }
+
+    /// Bytes that begin a patience anew.
+    pub(crate) fn renewal_bytes(&self) -> u64 {
+        self.limits.renewal_bytes(self.patience)
+    }
+
+    /// Waits until `ready` gives something, as long as patience lasts.
     pub(crate) async fn wait<T>(
         &self,
+        patience: &mut Patience,
         mut ready: impl FnMut(&mut State) -> Option<Result<T>> + Send,
     ) -> Result<T> {
         let mut changed = self.changed.subscribe();
-        let start = self.clock.now();
         loop {
-            let since = {
+            {
                 let mut state = self.lock();
                 if let Some(result) = ready(&mut state) {
                     return result;
                 }
                 self.check(&state)?;
-                state.progress.map_or(start, |at| at.max(start))
-            };
-            let change = pin!(changed.changed());
-            let late = pin!(self.clock.sleep_until(after(since, self.patience)));
-            if let Either::Right(_) = select(change, late).await {
-                let state = self.lock();
-                if state.progress.is_none_or(|at| at <= since) {
-                    return Err(self.silence(&state));
+                if state.progress - patience.since >= self.renewal_bytes() {
+                    *patience = Patience { left: self.patience, since: state.progress };
+                }
+                if patience.left.is_zero() {
+                    return Err(self.silence(&state, patience));
                 }
             }
+            let began = self.clock.now();
+            let end = after(began, patience.left);
+            let change = pin!(changed.changed());
+            let late = pin!(self.clock.sleep_until(end));
+            patience.left = match select(change, late).await {
+                Either::Left(_) => end.saturating_duration_since(self.clock.now()),
+                Either::Right(_) => Duration::ZERO,
+            };
         }
     }
 
@@ -240,16 +271,25 @@ impl Link {
         Err(Error::new(ErrorKind::Cancelled, text))
     }
 
-    fn silence(&self, state: &State) -> Error {
+    fn silence(&self, state: &State, waited: &Patience) -> Error {
         let (peer, patience) = (self.peer(), self.patience);
+        let came = state.progress - waited.since;
         let mut text = match (&state.stage, state.order.held()) {
+            (Stage::Open, 0) if came > 0 => format!(
+                "{peer} sent {came} bytes in {patience:?}, expected at least {} (federation.least_rate); see whether the line is slow",
+                self.renewal_bytes()
+            ),
             (Stage::Open, 0) => format!("{peer} was silent for {patience:?}"),
             (Stage::Open, held) => {
                 let next = state.order.next();
                 format!("frame {next} from {peer} is missing for {patience:?}; {held} later ones came")
             }
             _ if state.heard => format!("{peer} did not finish the handshake within {patience:?}"),
-            _ => format!("{peer} did not join the session within {patience:?}; see whether its task runs"),
+            // With other keys than the peer's, this site waits at another channel.
+            _ => format!(
+                "{peer} did not join the session within {patience:?}; see whether its task runs, and {}",
+                self.compare_keys()
+            ),
         };
         if state.unauthentic > 0 {
             text.push_str(&format!("; {} frames from {peer} failed authentication", state.unauthentic));
@@ -285,13 +325,14 @@ impl Link {
             }
             // The peer removed its channel. It said why before, so that is on its way.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.wait(|state| (state.gone == Some(Ending::Done)).then_some(Ok(()))).await
+                let mut patience = self.patience();
+                self.wait(&mut patience, |state| (state.gone == Some(Ending::Done)).then_some(Ok(()))).await
             }
             Err(error) => Err(error),
         }
     }
 
-    /// Says good-bye and removes the channels that nobody will read. Waits for no peer.
+    /// Says good-bye and removes the channels that will not be read. Waits for no peer.
     pub(crate) async fn leave(&self, end: End) -> Result<()> {
         if let Some(inbox) = self.inbox.get() {
             inbox.abort();
@@ -357,8 +398,8 @@ pub(crate) mod tests {
 
     /// `guest_1`'s link to `host_2`, on a queue that brings nothing.
     pub(crate) fn alone() -> Arc<Link> {
-        let (memory_used, disk_used) = (AtomicU64::new(0), AtomicU64::new(0));
-        let budget = Budget { memory_bytes: 1 << 20, disk_bytes: 0, folder: None, memory_used, disk_used };
+        let memory_used = AtomicU64::new(0);
+        let budget = Budget { memory_bytes: 1 << 20, memory_used, peer_disk_bytes: 0, folder: None };
         let setting = Setting {
             keys: Arc::new(rings().0),
             queue: Arc::new(Slow::default()),
@@ -366,29 +407,73 @@ pub(crate) mod tests {
             patience: Duration::MAX,
             ledger: Arc::new(Ledger::default()),
             budget: Arc::new(budget),
+            limits: Limits::default(),
+            peers: 1,
         };
-        Arc::new(Link::new(terms("guest_1", "host_2", 7), &setting))
+        Arc::new(Link::new(terms("guest_1", "host_2", 7), &setting).unwrap())
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn patience_counts_from_the_last_frame_that_came_in_order() {
+    /// `alone`, with a patience of 10 s, that 1000 bytes begin anew.
+    fn waiting() -> Arc<Link> {
         let mut link = alone();
-        Arc::get_mut(&mut link).unwrap().patience = Duration::from_secs(10);
-        let start = link.clock.now();
-        let waits = link.wait(|state| state.store.claim(&Slot::new("x")).map(Ok));
+        let inner = Arc::get_mut(&mut link).unwrap();
+        (inner.patience, inner.limits) = (Duration::from_secs(10), Limits::default().with_least_rate(100));
+        link
+    }
+
+    /// How long a value is waited for in vain while so many bytes come every 9 s, 5 times.
+    async fn waited(bytes: u64) -> (Duration, String) {
+        let (link, start) = (waiting(), tokio::time::Instant::now());
+        let mut patience = link.patience();
+        let waits = link.wait(&mut patience, |state| state.store.claim(&Slot::new("x")).map(Ok));
         let comes = async {
             for _ in 0..5 {
                 tokio::time::sleep(Duration::from_secs(9)).await;
-                link.lock().progress = Some(link.clock.now());
+                link.lock().progress += bytes;
+                link.notify();
             }
         };
-        let (waited, ()) = futures::future::join(waits, comes).await;
-        assert_eq!(waited.unwrap_err().kind(), ErrorKind::Timeout);
-        assert_eq!(start.elapsed(), Duration::from_secs(55));
+        let (waited, ()) = futures::future::join(async { (waits.await, start.elapsed()) }, comes).await;
+        let error = waited.0.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        (waited.1, error.to_string())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_failure_is_the_one_that_is_told() {
+    async fn patience_is_begun_anew_by_enough_bytes_and_not_by_frames() {
+        assert_eq!(waited(1000).await.0, Duration::from_secs(55));
+        assert_eq!(waited(500).await.0, Duration::from_secs(10));
+        assert_eq!(waited(0).await.0, Duration::from_secs(10));
+    }
+
+    /// Each piece comes in time, and all of them together do not.
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_trickles_a_value_is_not_waited_for_without_end() {
+        let (link, slot, start) = (waiting(), Slot::new("x"), tokio::time::Instant::now());
+        link.lock().stage = Stage::Open;
+        link.lock().store.begin(0, slot.clone()).unwrap();
+        let trickles = async {
+            loop {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                let mut state = link.lock();
+                state.store.add(0, Bytes::from_static(b"x"), None, &Bytes::new()).unwrap();
+                state.progress += 1;
+                drop(state);
+                link.notify();
+            }
+        };
+        let reads = async { crate::reader::Reader::wait(&link, &slot).await?.body().await.map(drop) };
+        let read = match futures::future::select(pin!(trickles), pin!(reads)).await {
+            Either::Right((read, _)) => read,
+            Either::Left((never, _)) => never,
+        };
+        let error = read.unwrap_err();
+        assert_eq!((error.kind(), start.elapsed()), (ErrorKind::Timeout, Duration::from_secs(10)));
+        assert!(error.to_string().contains("host_2 sent 3 bytes in 10s, expected at least 1000"), "{error}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_failure_is_the_one_that_is_reported() {
         let link = alone();
         link.fail(&Error::new(ErrorKind::Corrupt, "the first"));
         link.fail(&Error::new(ErrorKind::Io, "the second"));

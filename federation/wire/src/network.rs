@@ -15,13 +15,14 @@ use crate::clock::Clock;
 use crate::frame::MAX_PIECE_BYTES;
 use crate::handshake::Terms;
 use crate::keys::KeyRing;
+use crate::limits::Limits;
 use crate::link::{Link, Setting};
 use crate::queue::Queue;
 use crate::session::{Session, leave};
 use crate::store::Budget;
 use crate::traffic::Ledger;
 
-/// Limits of one session.
+/// Settings of sessions.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Options {
@@ -29,15 +30,23 @@ pub struct Options {
     pub piece_bytes: usize,
     /// What came and was not pulled may take so much memory, over all peers.
     pub memory_bytes: u64,
-    /// Beyond that it goes to disk, sealed as it came, up to this.
+    /// Beyond that it goes to disk, sealed as it came, up to this; each peer has an equal share.
     pub disk_bytes: u64,
     /// Where on disk; else the system's place for temporary files.
     pub folder: Option<PathBuf>,
+    /// What is taken from a peer.
+    pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { piece_bytes: 60 << 10, memory_bytes: 256 << 20, disk_bytes: 64 << 30, folder: None }
+        Self {
+            piece_bytes: 60 << 10,
+            memory_bytes: 256 << 20,
+            disk_bytes: 64 << 30,
+            folder: None,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -60,6 +69,13 @@ impl Options {
     #[must_use]
     pub fn with_disk_bytes(mut self, disk_bytes: u64) -> Self {
         self.disk_bytes = disk_bytes;
+        self
+    }
+
+    /// With other limits on what peers send.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
         self
     }
 
@@ -92,6 +108,7 @@ impl Wire {
     }
 
     fn check(&self, spec: &FederationSpec) -> Result<()> {
+        self.keys.check_own(&spec.own.id)?;
         let mut seen = BTreeSet::from([&spec.own]);
         for peer in &spec.peers {
             if !seen.insert(peer) {
@@ -103,15 +120,18 @@ impl Wire {
     }
 
     fn setting(&self, spec: &FederationSpec) -> Result<Setting> {
-        let (memory_used, disk_used) = (AtomicU64::new(0), AtomicU64::new(0));
-        let Options { memory_bytes, disk_bytes, folder, .. } = self.options.clone();
+        let Options { memory_bytes, disk_bytes, folder, limits, .. } = self.options.clone();
+        let peer_disk_bytes = disk_bytes / spec.peers.len().max(1) as u64;
+        let budget = Budget { memory_bytes, memory_used: AtomicU64::new(0), peer_disk_bytes, folder };
         Ok(Setting {
             keys: self.keys.clone(),
             queue: self.queue.clone(),
             clock: Clock::current()?,
             patience: spec.patience,
             ledger: Arc::new(Ledger::default()),
-            budget: Arc::new(Budget { memory_bytes, disk_bytes, folder, memory_used, disk_used }),
+            budget: Arc::new(budget),
+            limits,
+            peers: spec.peers.len(),
         })
     }
 
@@ -120,9 +140,9 @@ impl Wire {
         let setting = self.setting(&spec)?;
         let link = |peer: &tributary_core::Party| {
             let (session, own, peer) = (spec.session.clone(), spec.own.clone(), peer.clone());
-            Arc::new(Link::new(Terms { session, own, peer, plan_hash: spec.plan_hash }, &setting))
+            Link::new(Terms { session, own, peer, plan_hash: spec.plan_hash }, &setting).map(Arc::new)
         };
-        let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect();
+        let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect::<Result<_>>()?;
         if let Err(error) = try_join_all(links.iter().map(|link| link.open())).await {
             // Nothing was said yet; an error in taking it back would only hide this one.
             drop(leave(&links, End::Failed).await);

@@ -8,6 +8,9 @@ use bytes::Bytes;
 
 /// Most bytes held of one peer. A queue that overtakes by more than this has lost something.
 const MAX_HELD_BYTES: usize = 64 << 20;
+/// Most bytes held of all peers of a session together, unless each then had less than a queue may overtake by.
+const MAX_HELD_BYTES_IN_ALL: usize = 256 << 20;
+const LEAST_HELD_BYTES: usize = 1 << 20;
 /// What holding costs besides the bytes; else tiny frames would be free.
 const FRAME_COST_BYTES: usize = 128;
 
@@ -23,14 +26,21 @@ pub(crate) enum Turn {
     Full,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Order {
     next: u64,
     held: BTreeMap<u64, Bytes>,
     held_bytes: usize,
+    most_bytes: usize,
 }
 
 impl Order {
+    /// For one of so many peers.
+    pub(crate) fn of_peers(peers: usize) -> Self {
+        let most_bytes = (MAX_HELD_BYTES_IN_ALL / peers.max(1)).clamp(LEAST_HELD_BYTES, MAX_HELD_BYTES);
+        Self { next: 0, held: BTreeMap::new(), held_bytes: 0, most_bytes }
+    }
+
     /// The number that is waited for.
     pub(crate) fn next(&self) -> u64 {
         self.next
@@ -51,7 +61,7 @@ impl Order {
             return Turn::Now;
         }
         let cost = sealed.len() + FRAME_COST_BYTES;
-        if self.held_bytes + cost > MAX_HELD_BYTES {
+        if self.held_bytes + cost > self.most_bytes {
             return Turn::Full;
         }
         self.held_bytes += cost;
@@ -76,7 +86,7 @@ mod tests {
 
     /// Feeds numbers as frames and returns the order in which they come out, and how many are held at the end.
     fn sorted(numbers: &[u64]) -> (Vec<u64>, usize) {
-        let mut order = Order::default();
+        let mut order = Order::of_peers(1);
         let mut out = Vec::new();
         for number in numbers {
             if order.admit(*number, &Bytes::from(number.to_le_bytes().to_vec())) == Turn::Now {
@@ -98,10 +108,14 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded() {
-        let mut order = Order::default();
-        let frame = Bytes::from(vec![0; MAX_HELD_BYTES / 4 - FRAME_COST_BYTES]);
-        assert!((1..=4).all(|n| order.admit(n, &frame) == Turn::Later));
-        assert_eq!(order.admit(5, &frame), Turn::Full);
+        for (peers, most) in
+            [(0, MAX_HELD_BYTES), (4, MAX_HELD_BYTES), (8, MAX_HELD_BYTES / 2), (5000, LEAST_HELD_BYTES)]
+        {
+            let mut order = Order::of_peers(peers);
+            let frame = Bytes::from(vec![0; most / 4 - FRAME_COST_BYTES]);
+            assert!((1..=4).all(|n| order.admit(n, &frame) == Turn::Later));
+            assert_eq!(order.admit(5, &frame), Turn::Full);
+        }
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! The way out to one peer: numbers, seals and sends frames, one caller at a time.
 //!
 //! What matters here is that a number is never given to two frames, whatever happens: callers go away half-way and brokers
-//! fail. So a frame that was sealed stays here until the queue has taken it, and whoever comes next sends it first; if it had
+//! fail. So a frame that was sealed stays here until the queue has taken it, and the next caller sends it first; if it had
 //! arrived after all, the peer drops the duplicate.
 
 use std::sync::Arc;
@@ -127,7 +127,9 @@ pub(crate) mod tests {
         let (from, to) = (terms("guest_1", "host_2", 7), terms("host_2", "guest_1", 7));
         let (guest, host) = meet(&from, &to).unwrap();
         let queue = Arc::new(Slow::default());
-        let outbox = Outbox::new(queue.clone(), Channel::between(&from.session, &from.own, &from.peer));
+        let key = crate::handshake::tests::rings().0.channel_key(&from.peer.id).unwrap();
+        let channel = Channel::between(&key, &from.session, &from.own, &from.peer).unwrap();
+        let outbox = Outbox::new(queue.clone(), channel);
         let one = |text: &'static [u8]| move |_| Ok(vec![text.to_vec()]);
 
         queue.stuck.store(true, Ordering::Relaxed);

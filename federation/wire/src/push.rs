@@ -85,15 +85,15 @@ impl Value<'_> {
         self.send(&pieces, Some(last)).await
     }
 
-    /// Tells the receivers not to wait for the rest. Why this failed is told by the error that led here.
+    /// Informs the receivers that the rest will not come. The error that led here says why.
     async fn give_up(mut self) {
         let (slot, nothing) = (self.slot, [Bytes::new()]);
-        let tell = |(link, value): &mut (&Arc<Link>, Option<u64>)| {
+        let inform = |(link, value): &mut (&Arc<Link>, Option<u64>)| {
             let (link, mut value) = (link.clone(), *value);
             let nothing = &nothing;
             async move { link.send(slot, &mut value, nothing, Some(Last::Broken)).await }
         };
-        join_all(self.receivers.iter_mut().map(tell)).await;
+        join_all(self.receivers.iter_mut().map(inform)).await;
     }
 
     async fn send(&mut self, pieces: &[Bytes], last: Option<Last>) -> Result<()> {

@@ -8,13 +8,15 @@ use std::fmt;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
-use tributary_core::{Party, Result, SessionId};
+use tributary_core::{Error, Party, Result, SessionId};
+
+use crate::keys::ChannelKey;
 
 /// Name of one direction between two parties of one session, and the only place where such names are made.
 ///
 /// At most [`Channel::MAX_BYTES`] of letters, digits, `_`, `-` and `.`: RabbitMQ, Pulsar and file systems take it as it is. It
-/// begins with what a person looks for (session, from, to, cut to fit) and ends with a digest, which makes it unique.
+/// begins with what a person looks for (session, from, to, cut to fit) and ends with a digest of all of it under the key of the two
+/// sites: it makes the name unique, and only they can compute it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Channel(String);
 
@@ -23,16 +25,13 @@ impl Channel {
     pub const MAX_BYTES: usize = 200;
 
     /// The channel on which `from` sends to `to`.
-    pub fn between(session: &SessionId, from: &Party, to: &Party) -> Self {
-        let (from, to) = (from.to_string(), to.to_string());
-        let mut digest = Sha256::new();
-        for part in [session.as_str(), &from, &to] {
-            digest.update((part.len() as u64).to_le_bytes());
-            digest.update(part);
-        }
-        let digest = crate::hex(&digest.finalize()[..16]);
-        let [session, from, to] = [cut(session.as_str(), 64), cut(&from, 40), cut(&to, 40)];
-        Self(format!("tributary.{session}.{from}.{to}.{digest}"))
+    pub fn between(key: &ChannelKey, session: &SessionId, from: &Party, to: &Party) -> Result<Self> {
+        // Each part is encoded with its length, or is a number.
+        let all = postcard::to_stdvec(&(session, from, to))
+            .map_err(|e| Error::bug("encode the name of a channel").because(e))?;
+        let digest = crate::hex(&key.tag(&all)?);
+        let [session, from, to] = [cut(session, 64), cut(from, 40), cut(to, 40)];
+        Ok(Self(format!("tributary.{session}.{from}.{to}.{digest}")))
     }
 
     /// The text.
@@ -42,8 +41,8 @@ impl Channel {
 }
 
 /// Ids are ASCII and hold `#` besides what every broker takes.
-fn cut(text: &str, bytes: usize) -> String {
-    text.chars().take(bytes).map(|c| if c == '#' { '-' } else { c }).collect()
+fn cut(id: &impl fmt::Display, bytes: usize) -> String {
+    id.to_string().chars().take(bytes).map(|c| if c == '#' { '-' } else { c }).collect()
 }
 
 impl fmt::Display for Channel {
@@ -102,25 +101,64 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::keys::{KeyRing, SecretKey};
+
+    fn key(own: u8, peer: u8) -> ChannelKey {
+        let [own, peer] = [own, peer].map(|byte| SecretKey::from_bytes([byte; 32]));
+        let site = "1".parse().unwrap();
+        KeyRing::new(own).with(site, peer.public()).unwrap().channel_key(&"1".parse().unwrap()).unwrap()
+    }
+
+    fn party(role: &str, id: &str) -> Party {
+        Party::new(role, id).unwrap()
+    }
 
     #[test]
-    fn names_are_bounded_safe_and_differ_by_session_direction_and_party() {
-        let long = |c: &str| c.repeat(128);
-        let party = |id: &str| Party::new(long("r"), id).unwrap();
-        let (a, b) = (party(&long("a")), party(&long("b")));
-        let session = |text: &str| SessionId::new(text).unwrap();
-        let names = [
-            Channel::between(&session(&long("s")), &a, &b),
-            Channel::between(&session(&long("s")), &b, &a),
-            Channel::between(&session("job#1.psi.0"), &a, &b),
-            Channel::between(&session("job-1.psi.0"), &a, &b),
-            Channel::between(&session(&long("s")), &a, &party(&format!("{}x", "b".repeat(127)))),
-        ];
-        for (i, name) in names.iter().enumerate() {
-            assert!(name.as_str().len() <= Channel::MAX_BYTES, "{}", name.as_str().len());
-            assert!(name.as_str().chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)), "{name}");
-            assert!(names[..i].iter().all(|other| other != name), "{name}");
+    fn names_are_bounded_and_safe() {
+        let long = |c: &str, count: usize| c.repeat(count);
+        let (a, b) = (party(&long("r", 32), &long("#", 128)), party(&long("r", 32), &long("b", 128)));
+        let session =
+            SessionId::new(long("j", 64).parse().unwrap(), long("t", 63).parse().unwrap(), u32::MAX);
+        let name = Channel::between(&key(1, 2), &session, &a, &b).unwrap();
+        assert!(name.as_str().len() <= Channel::MAX_BYTES, "{}", name.as_str().len());
+        assert!(name.as_str().chars().all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c)), "{name}");
+    }
+
+    #[test]
+    fn both_sites_name_a_channel_alike_and_a_stranger_who_knows_all_public_keys_and_ids_cannot() {
+        let (session, guest, host) =
+            ("job.psi_0.0".parse().unwrap(), party("guest", "1"), party("host", "2"));
+        let name = |key: &ChannelKey| Channel::between(key, &session, &guest, &host).unwrap();
+        let own = name(&key(1, 2));
+        assert_eq!(own, name(&key(2, 1)));
+        for stranger in [key(3, 1), key(3, 2), key(3, 3)] {
+            let (other, readable) = (name(&stranger), own.as_str().len() - 32);
+            assert_eq!(own.as_str()[..readable], other.as_str()[..readable]);
+            assert_ne!(own, other);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(500))]
+        #[test]
+        fn different_sessions_parties_and_directions_have_different_names(
+            a in ("[a_-]{1,3}", "[a_-]{1,3}", 0..2u32), b in ("[a_-]{1,3}", "[a_-]{1,3}", 0..2u32),
+            ids in proptest::array::uniform4("[1_]{1,2}"), roles in proptest::array::uniform4("[g-]{1,2}"),
+        ) {
+            let key = key(1, 2);
+            let session = |(job, task, attempt): &(String, String, u32)| {
+                SessionId::new(job.parse().unwrap(), task.parse().unwrap(), *attempt)
+            };
+            let of = |i: usize| party(&roles[i], &ids[i]);
+            let one = (session(&a), of(0), of(1));
+            let other = (session(&b), of(2), of(3));
+            let name = |(s, from, to): &(SessionId, Party, Party)| Channel::between(&key, s, from, to).unwrap();
+            prop_assert_eq!(one == other, name(&one) == name(&other));
+            let back = (one.0.clone(), one.2.clone(), one.1.clone());
+            prop_assert_eq!(one == back, name(&one) == name(&back));
         }
     }
 }

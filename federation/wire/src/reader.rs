@@ -12,7 +12,7 @@ use tributary_core::{Error, ErrorKind, Result};
 
 use crate::frame::{Frame, Last};
 use crate::header::{Header, MAX_HEADER_BYTES, TableHeader};
-use crate::link::Link;
+use crate::link::{Link, Patience};
 use crate::rows;
 use crate::store::Taken;
 
@@ -28,14 +28,18 @@ pub(crate) struct Reader {
     slot: Slot,
     number: u64,
     piece: Bytes,
+    patience: Patience,
+    /// That were read.
+    bytes: u64,
 }
 
 impl Reader {
     /// Waits for the value of a slot to begin.
     pub(crate) async fn wait(link: &Arc<Link>, slot: &Slot) -> Result<Self> {
         link.want();
-        let number = link.wait(|state| state.store.claim(slot).map(Ok)).await?;
-        Ok(Self { link: link.clone(), slot: slot.clone(), number, piece: Bytes::new() })
+        let mut patience = link.patience();
+        let number = link.wait(&mut patience, |state| state.store.claim(slot).map(Ok)).await?;
+        Ok(Self { link: link.clone(), slot: slot.clone(), number, piece: Bytes::new(), patience, bytes: 0 })
     }
 
     pub(crate) async fn body(mut self) -> Result<Body> {
@@ -49,7 +53,11 @@ impl Reader {
                 }
                 Ok(Body::Message(MessageBody { name, version, bytes }))
             }
-            Header::Table(TableHeader { schema, layout, rows }) => {
+            Header::Table(table) => {
+                if let Some(why) = self.link.limits.refuse(&table) {
+                    return Err(self.too_much(&why));
+                }
+                let TableHeader { schema, layout, rows } = table;
                 let received = Received { reader: Mutex::new(Some(self)), schema: schema.clone(), rows };
                 Ok(Body::Table(TableBody { schema, layout, rows, source: Box::new(received) }))
             }
@@ -85,6 +93,7 @@ impl Reader {
             let part = self.piece.split_to(self.piece.len().min(length - record.len()));
             record.extend_from_slice(&part);
         }
+        self.bytes += 4 + length as u64;
         Ok(Some(record.into()))
     }
 
@@ -95,7 +104,7 @@ impl Reader {
     /// Waits for the next piece; `false` at the end of the value.
     async fn next_piece(&mut self) -> Result<bool> {
         let number = self.number;
-        match self.link.wait(|state| state.store.take(number)).await? {
+        match self.link.wait(&mut self.patience, |state| state.store.take(number)).await? {
             Taken::Piece(piece) => self.piece = piece,
             Taken::Sealed(frame) => self.piece = self.open_again(&frame)?,
             Taken::End(Last::Whole { .. }) => return Ok(false),
@@ -118,8 +127,16 @@ impl Reader {
     }
 
     fn corrupt(&self, what: &str) -> Error {
-        let text = format!("{} sent {what} in slot {}", self.link.peer(), self.slot);
-        Error::new(ErrorKind::Corrupt, text)
+        Error::new(ErrorKind::Corrupt, self.sent(what))
+    }
+
+    /// It may be right, and is more than this site takes.
+    fn too_much(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Exhausted, self.sent(what))
+    }
+
+    fn sent(&self, what: &str) -> String {
+        format!("{} sent in slot {} {what}", self.link.peer(), self.slot)
     }
 }
 
@@ -157,6 +174,9 @@ impl RowSource for Received {
                         _ => Err(reader.corrupt(&format!("a table that lacks {missing} rows"))),
                     };
                 };
+                if let Some(why) = reader.link.limits.refuse_bytes(reader.bytes) {
+                    return Err(reader.too_much(&why));
+                }
                 let rows = rows::decode(&record, &schema)
                     .map_err(|why| reader.corrupt(&format!("rows that do not fit the header: {why}")))?;
                 let missing = missing
@@ -178,12 +198,18 @@ mod tests {
     use tributary_core::{Field, Layout, TableSchema};
 
     use super::*;
+    use crate::limits::Limits;
     use crate::link::tests::alone;
     use crate::rows::Encoder;
 
     /// What a receiver makes of a value whose bytes the peer chose freely, read to its end.
     async fn received(bytes: &[u8], piece_bytes: usize) -> Result<String> {
-        let (link, slot) = (alone(), Slot::new("x"));
+        received_within(Limits::default(), bytes, piece_bytes).await
+    }
+
+    async fn received_within(limits: Limits, bytes: &[u8], piece_bytes: usize) -> Result<String> {
+        let (mut link, slot) = (alone(), Slot::new("x"));
+        Arc::get_mut(&mut link).unwrap().limits = limits;
         {
             let store = &mut link.lock().store;
             store.begin(0, slot.clone())?;
@@ -257,6 +283,55 @@ mod tests {
             for part in [expected, "host_2", "x@default"] {
                 assert!(error.to_string().contains(part), "{part:?} is not in {error}");
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_beyond_a_limit_is_refused_by_its_header_and_while_its_rows_come() {
+        let rows = Limits::default().with_table_rows(11);
+        let cases = [
+            // No row has come when it is refused.
+            (rows, table(12, &[]), "12 rows, at most 11"),
+            (rows, table(u64::MAX, &[]), "18446744073709551615 rows, at most 11"),
+            (Limits::default().with_table_bytes(47), table(12, &[]), "48 bytes or more, at most 47"),
+            // The header alone would fit.
+            (Limits::default().with_table_bytes(300), table(12, &[5, 7]), "at most 300 are taken here"),
+        ];
+        for (limits, bytes, expected) in cases {
+            let error = received_within(limits, &bytes, 1000).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+            for part in [expected, "host_2", "x@default", "raise federation.table_"] {
+                assert!(error.to_string().contains(part), "{part:?} is not in {error}");
+            }
+        }
+        assert_eq!(received_within(rows, &table(11, &[4, 7]), 1000).await.unwrap(), "11");
+    }
+
+    /// What a peer called a column, an item or a message.
+    #[tokio::test(start_paused = true)]
+    async fn text_of_a_peer_is_escaped_and_bounded_in_errors() {
+        let evil = format!("\u{1b}]0;x\u{7}\u{202e}{}", "y".repeat(5000));
+        let list = DataType::List(Arc::new(arrow_schema::Field::new(evil.as_str(), DataType::Float64, true)));
+        let schema =
+            TableSchema::new(None, vec![Field::new(evil.clone(), list), Field::new("v", DataType::Int32)])
+                .unwrap();
+        let header = |rows| {
+            let header = TableHeader { schema: schema.clone(), layout: Layout::Loose(1), rows };
+            record(&Header::Table(header).encode().unwrap())
+        };
+        let errors = [
+            received(&header(u64::MAX), 1000).await.unwrap_err(),
+            received(&header(1 << 29), 1000).await.unwrap_err(),
+            received(&[header(1), record(&[1; 40])].concat(), 1000).await.unwrap_err(),
+            // A row of another table.
+            received(&[header(1), table(1, &[1])[table(1, &[]).len()..].to_vec()].concat(), 1000)
+                .await
+                .unwrap_err(),
+        ];
+        for error in errors {
+            let text = error.chain();
+            assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}') && text.len() < 2000, "{text}");
+            assert!(text.contains("host_2"), "{text}");
         }
     }
 

@@ -15,7 +15,7 @@ use arrow_ipc::reader::RecordBatchDecoder;
 use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
 use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{ArrowError, DataType};
-use tributary_core::{Error, Result, ResultExt, TableSchema};
+use tributary_core::{Error, Result, ResultExt, Shown, TableSchema};
 
 /// Aimed at for one record: large enough that its metadata is nothing beside it, small enough to be worked on while the
 /// next one is on its way.
@@ -104,7 +104,7 @@ pub(crate) fn decode(record: &Buffer, schema: &TableSchema) -> Result<RecordBatc
         return Err("no body".into());
     }
     let body = record.slice(body_at);
-    let message = root_as_message(metadata).map_err(|e| e.to_string())?;
+    let message = root_as_message(metadata).map_err(shown)?;
     if message.header_type() != MessageHeader::RecordBatch || message.version() != MetadataVersion::V5 {
         return Err(format!("a {:?} of version {:?}", message.header_type(), message.version()));
     }
@@ -123,11 +123,16 @@ pub(crate) fn decode(record: &Buffer, schema: &TableSchema) -> Result<RecordBatc
     };
     let rows = catch_unwind(AssertUnwindSafe(decode))
         .map_err(|_| "columns that cannot be".to_string())?
-        .map_err(|e: ArrowError| e.to_string())?;
+        .map_err(|e: ArrowError| shown(e))?;
     schema.check(&rows).map_err(|e| e.to_string())?;
     check_items(&rows)?;
     check_slack(&rows, record.len())?;
     Ok(rows)
+}
+
+/// What a library says of bytes of a peer; names that the peer chose may be in it.
+fn shown(error: impl std::fmt::Display) -> String {
+    Shown::new(&error.to_string()).to_string()
 }
 
 /// What Arrow takes on trust or answers with a panic.

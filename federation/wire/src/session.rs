@@ -51,7 +51,7 @@ impl Session {
 
     fn receivers(&self, to: &[Party]) -> Result<Vec<Arc<Link>>> {
         if to.is_empty() {
-            return Err(Error::invalid("nobody to send it to"));
+            return Err(Error::invalid("no party to send it to"));
         }
         to.iter().map(|peer| self.link(peer).cloned()).collect()
     }
@@ -107,7 +107,7 @@ impl Federation for Session {
     }
 }
 
-/// Leaves all peers, whatever happens with some; the first error is told.
+/// Leaves all peers, whatever happens with some; the first error is returned.
 pub(crate) async fn leave(links: &[Arc<Link>], end: End) -> Result<()> {
     join_all(links.iter().map(|link| link.leave(end))).await.into_iter().collect()
 }
@@ -123,7 +123,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if !self.closed.load(Ordering::Acquire) {
             let links = self.links.clone();
-            // Nobody is left who could be told of an error.
+            // No caller is left to whom an error could be returned.
             self.clock.spawn(async move { drop(leave(&links, End::Failed).await) });
         }
     }

@@ -20,18 +20,18 @@ use crate::frame::Last;
 /// What a kept piece costs besides its bytes.
 const PIECE_COST_BYTES: u64 = 128;
 
-/// Most values of one peer that nobody has pulled; each takes a few KiB with the longest slot.
+/// Most values of one peer that wait to be pulled; each takes a few KiB with the longest slot.
 const MAX_VALUES: usize = 1 << 14;
 
 /// What one session may keep, over all its peers.
 #[derive(Debug)]
 pub(crate) struct Budget {
     pub memory_bytes: u64,
-    pub disk_bytes: u64,
+    pub memory_used: AtomicU64,
+    /// Each peer has its own share, so that the one that fills it is the one that is named.
+    pub peer_disk_bytes: u64,
     /// Where; else the system's place for temporary files.
     pub folder: Option<PathBuf>,
-    pub memory_used: AtomicU64,
-    pub disk_used: AtomicU64,
 }
 
 impl Budget {
@@ -46,7 +46,7 @@ impl Budget {
 pub(crate) struct Store {
     budget: Arc<Budget>,
     values: HashMap<u64, Value>,
-    /// Values that nobody has pulled yet.
+    /// Values that wait to be pulled.
     waiting: HashMap<Slot, u64>,
     /// All slots that the peer ever used.
     used: HashSet<Slot>,
@@ -59,7 +59,7 @@ struct Value {
     pieces: VecDeque<Piece>,
     bytes: u64,
     last: Option<Last>,
-    /// Nobody will read it: its pieces are dropped as they come.
+    /// It will not be read: its pieces are dropped as they come.
     abandoned: bool,
 }
 
@@ -88,7 +88,9 @@ impl Store {
     /// A value begins.
     pub(crate) fn begin(&mut self, number: u64, slot: Slot) -> Result<()> {
         if self.waiting.len() >= MAX_VALUES {
-            return Err(exhausted(format!("{MAX_VALUES} values came that nobody pulled")));
+            return Err(exhausted(format!(
+                "{MAX_VALUES} values wait to be pulled, which is the most of one peer"
+            )));
         }
         if !self.used.insert(slot.clone()) {
             return Err(Error::new(ErrorKind::Corrupt, format!("slot {slot} was used twice")));
@@ -138,7 +140,7 @@ impl Store {
         Ok(slot)
     }
 
-    /// The number of the value in a slot, if it has begun; nobody else gets it.
+    /// The number of the value in a slot, if it has begun; no later call gets it.
     pub(crate) fn claim(&mut self, slot: &Slot) -> Option<u64> {
         self.waiting.remove(slot)
     }
@@ -151,7 +153,7 @@ impl Store {
                 self.budget.memory_used.fetch_sub(cost(&piece), Ordering::Relaxed);
                 Some(Ok(Taken::Piece(piece)))
             }
-            Some(Piece::Disk(place)) => Some(self.spill.read(place, &self.budget).map(Taken::Sealed)),
+            Some(Piece::Disk(place)) => Some(self.spill.read(place).map(Taken::Sealed)),
             None => value.last.map(|last| Ok(Taken::End(last))),
         }
     }
@@ -164,7 +166,7 @@ impl Store {
                 Piece::Memory(piece) => {
                     self.budget.memory_used.fetch_sub(cost(&piece), Ordering::Relaxed);
                 }
-                Piece::Disk(_) => self.spill.free(&self.budget),
+                Piece::Disk(_) => self.spill.free(),
             }
         }
         value.abandoned = true;
@@ -206,10 +208,11 @@ struct Spill {
 impl Spill {
     fn write(&mut self, frame: &Bytes, budget: &Budget) -> Result<Place> {
         let length = frame.len() as u64;
-        if !Budget::take(&budget.disk_used, length, budget.disk_bytes) {
+        // The file does not shrink, so all that was ever written to it counts.
+        if self.end.checked_add(length).is_none_or(|end| end > budget.peer_disk_bytes) {
             return Err(exhausted(format!(
-                "values that nobody pulled fill {} bytes of memory and {} bytes of disk, which is all this session may use",
-                budget.memory_bytes, budget.disk_bytes
+                "values that wait to be pulled take {} bytes of disk, the share of a peer is {}",
+                self.end, budget.peer_disk_bytes
             )));
         }
         let made = match &budget.folder {
@@ -228,20 +231,18 @@ impl Spill {
         Ok(place)
     }
 
-    fn read(&mut self, place: Place, budget: &Budget) -> Result<Bytes> {
+    fn read(&mut self, place: Place) -> Result<Bytes> {
         let mut frame = vec![0; place.bytes as usize];
         self.file()?.seek(SeekFrom::Start(place.at)).at(|| "read a temporary file")?;
         self.file()?.read_exact(&mut frame).at(|| "read a temporary file")?;
-        self.free(budget);
+        self.free();
         Ok(frame.into())
     }
 
-    /// A frame is not wanted any more. Once none is, the file is dropped and with it its place on the disk: until then
-    /// all that was ever written to it counts, because the file does not shrink.
-    fn free(&mut self, budget: &Budget) {
+    /// A frame is not wanted any more. Once none is, the file is dropped and with it its place on the disk.
+    fn free(&mut self) {
         self.frames -= 1;
         if self.frames == 0 {
-            budget.disk_used.fetch_sub(self.end, Ordering::Relaxed);
             *self = Self::default();
         }
     }
@@ -256,12 +257,12 @@ mod tests {
     use super::*;
 
     fn store(memory_bytes: u64, disk_bytes: u64) -> Store {
-        let (memory_used, disk_used) = (AtomicU64::new(0), AtomicU64::new(0));
-        Store::new(Arc::new(Budget { memory_bytes, disk_bytes, folder: None, memory_used, disk_used }))
+        let memory_used = AtomicU64::new(0);
+        Store::new(Arc::new(Budget { memory_bytes, memory_used, peer_disk_bytes: disk_bytes, folder: None }))
     }
 
     fn used(store: &Store) -> (u64, u64) {
-        (store.budget.memory_used.load(Ordering::Relaxed), store.budget.disk_used.load(Ordering::Relaxed))
+        (store.budget.memory_used.load(Ordering::Relaxed), store.spill.end)
     }
 
     fn add(store: &mut Store, number: u64, piece: &'static [u8], last: Option<Last>) -> Result<Slot> {

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tributary_core::{JobId, PartyId};
+use tributary_core::{JobId, ModelName, PartyId};
 use tributary_document::{Item, quoted};
 
 use super::parties::party_id;
@@ -67,6 +67,19 @@ pub struct ModelRef {
     pub model_id: String,
     /// And version.
     pub model_version: String,
+}
+
+impl ModelRef {
+    /// The models of this name and version.
+    pub fn new(model_id: impl Into<String>, model_version: impl Into<String>) -> Self {
+        Self { model_id: model_id.into(), model_version: model_version.into() }
+    }
+}
+
+impl fmt::Display for ModelRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.model_id, self.model_version)
+    }
 }
 
 /// How states of tasks reach the scheduler.
@@ -228,20 +241,21 @@ impl TryFrom<String> for Provider {
     }
 }
 
-/// A name that ends up in paths and keys of stores: ids of jobs and models.
+/// Half of what models are stored under.
 pub(super) fn stored_name(item: &Item<'_>) -> Option<String> {
-    job_id(item).map(String::from)
+    let name = item.id()?;
+    let fits = ModelName::new(name.as_str()).is_ok();
+    if !fits {
+        let message = "expected 1 to 128 letters, digits, '_', '-', '.' or '#', not beginning with '.'";
+        item.problem(format!("{message}, got {}", quoted(&name)));
+    }
+    fits.then_some(name)
 }
 
 /// An id of a job.
 pub(super) fn job_id(item: &Item<'_>) -> Option<JobId> {
     let id = item.id()?;
-    let fits = JobId::new(id.as_str()).ok();
-    if fits.is_none() {
-        let message = "expected 1 to 128 letters, digits, '_', '-', '.' or '#', not beginning with '.'";
-        item.problem(format!("{message}, got {}", quoted(&id)));
-    }
-    fits
+    JobId::new(id).inspect_err(|error| item.problem(error.to_string())).ok()
 }
 
 fn inheritance(item: &Item<'_>) -> Option<Inheritance> {

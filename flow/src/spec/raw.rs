@@ -3,8 +3,8 @@
 //! Nothing here compares one part of the file with another; that is for `resolve`.
 
 use tributary_component::definition::{ArtifactGroup, Stage};
-use tributary_core::{JobId, TableName};
-use tributary_document::{Item, Keys, Step, quoted};
+use tributary_core::{JobId, TableName, TaskName};
+use tributary_document::{Item, Keys, Step};
 
 use super::conf::{JobConf, ModelRef, TaskConfLayer, job_id, stored_name};
 use super::parties::Parties;
@@ -160,9 +160,8 @@ fn tasks<'a>(item: &Item<'a>) -> Vec<Task<'a>> {
 }
 
 fn task<'a>(name: &'a str, item: Item<'a>) -> Task<'a> {
-    let fits = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-    if name.is_empty() || name.len() > 128 || !name.chars().all(fits) {
-        item.problem(format!("a task's name is 1 to 128 letters, digits, '_' and '-', not {}", quoted(name)));
+    if let Err(error) = TaskName::new(name) {
+        item.problem(error.to_string());
     }
     if !item.is_given() {
         item.problem("expected a task, got null");

@@ -21,6 +21,7 @@
 //! # Ok::<(), tributary_core::Error>(())
 //! ```
 
+pub mod config;
 mod disk;
 mod store;
 
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use tributary_core::Result;
 use tributary_table::Tables;
 
+pub use config::Config;
 pub use store::FileStore;
 
 /// The tables below a folder, which is made if it does not exist.

@@ -20,7 +20,9 @@
 //! # }).unwrap();
 //! ```
 
+pub mod config;
 mod database;
 mod store;
 
+pub use config::Config;
 pub use store::{Meta, open};

@@ -9,9 +9,11 @@ use serde::{Deserialize, Serialize};
 use tributary_core::computing::{Blob, BlobKind};
 use tributary_core::kernel::{Keeps, MapKernel, Repeats};
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
-use tributary_paillier::{Additive, Decrypt, Encrypt, Integer, SecretKey};
+use tributary_paillier::{Additive, Decrypt, Encrypt, Integer, Packing, SecretKey};
 
-use super::{corrupt, label_schema, public_key, sum_schema};
+use super::pack::contents;
+use super::{corrupt, label_schema, packed_schema, public_key};
+use crate::cells::cell_of;
 use crate::count::{count_schema, events};
 use crate::features::number_column;
 
@@ -22,7 +24,7 @@ fn secret_key(blobs: &[Blob], public: &[u8]) -> Result<SecretKey> {
             blobs.len()
         )));
     };
-    let key = SecretKey::from_bytes(bytes).map_err(|e| corrupt("the secret key is not usable", e))?;
+    let key = SecretKey::from_checked_bytes(bytes).map_err(|e| corrupt("the secret key is not usable", e))?;
     if key.public().to_bytes() != public {
         return Err(Error::invalid("the secret key does not belong to the public one"));
     }
@@ -81,24 +83,46 @@ impl MapKernel for EncryptLabels {
 pub struct DecryptParams {
     /// The guest's key.
     pub public_key: Vec<u8>,
+    /// How counts share a plaintext.
+    pub packing: Packing,
 }
 
-/// Kernel `binning.decrypt_counts`: encrypted events of cells become numbers. Its blob is the secret key.
+/// Kernel `binning.decrypt_counts`: packed, encrypted events of cells become numbers. Its blob is the secret key.
 ///
-/// Shape: [`sum_schema`] becomes what [`CountBins`](crate::CountBins) gives. Errors: `Corrupt` for events that are not
-/// between 0 and the cell's rows.
+/// Shape: [`packed_schema`] becomes what [`CountBins`](crate::CountBins) gives, a row for each cell. Errors: `Corrupt` for
+/// a ciphertext that holds other cells than it says, and for events that are not between 0 and the cell's rows.
 #[derive(Debug)]
 pub struct DecryptCounts {
     key: SecretKey,
+    packing: Packing,
+}
+
+impl DecryptCounts {
+    fn events(&self, packed: &Integer, cells: &[u64], rows: &[u64]) -> Result<Vec<u64>> {
+        let events = self.packing.unpack(packed, cells.len());
+        let events = events.map_err(|e| corrupt("encrypted counts hold more than their cells", e))?;
+        let checked = |((cell, rows), events): ((&u64, &u64), i128)| match u64::try_from(events) {
+            Ok(events) if events <= *rows => Ok(events),
+            _ => {
+                let (feature, bin) = cell_of(*cell);
+                let text = format!(
+                    "the events of bin {bin} of feature {feature} are not between 0 and its {rows} rows"
+                );
+                Err(Error::new(ErrorKind::Corrupt, text))
+            }
+        };
+        cells.iter().zip(rows).zip(events).map(checked).collect()
+    }
 }
 
 impl MapKernel for DecryptCounts {
     type Params = DecryptParams;
     const NAME: &'static str = "binning.decrypt_counts";
-    const KEEPS: Keeps = Keeps::Both;
+    const VERSION: u32 = 2;
+    const KEEPS: Keeps = Keeps::Nothing;
 
     fn output(params: &DecryptParams, input: &TableSchema) -> Result<TableSchema> {
-        let expected = sum_schema(&public_key(&params.public_key)?)?;
+        let expected = packed_schema(&public_key(&params.public_key)?)?;
         if *input != expected {
             return Err(Error::invalid(format!(
                 "decryption of {input:?}, expected {expected:?} under this key"
@@ -108,24 +132,20 @@ impl MapKernel for DecryptCounts {
     }
 
     fn open(params: DecryptParams, _: &TableSchema, blobs: &[Blob]) -> Result<Self> {
-        Ok(Self { key: secret_key(blobs, &params.public_key)? })
+        Ok(Self { key: secret_key(blobs, &params.public_key)?, packing: params.packing })
     }
 
-    fn map(&self, first_row: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
-        let counts = rows.column(1).as_primitive::<arrow_array::types::UInt64Type>();
+    fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
         let sums = self.key.decrypt_rows(rows.column(2).as_fixed_size_binary().value_data());
         let sums = sums.map_err(|e| corrupt("encrypted counts cannot be decrypted", e))?;
-        let checked = sums.iter().zip(counts.values()).zip(first_row.unwrap_or(0)..);
-        let events: UInt64Array = checked
-            .map(|((sum, rows), row)| match sum.to_u64() {
-                Some(events) if events <= *rows => Ok(events),
-                _ => Err(Error::new(
-                    ErrorKind::Corrupt,
-                    format!("the events in row {row} are not between 0 and the bin's {rows} rows"),
-                )),
-            })
-            .collect::<Result<Vec<u64>>>()?
-            .into();
-        count_schema()?.batch(vec![rows.column(0).clone(), rows.column(1).clone(), Arc::new(events)])
+        let (mut cells, mut counts, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        for (row, packed) in sums.iter().enumerate() {
+            let (packed_cells, packed_rows) = contents(rows, row, self.packing)?;
+            events.extend(self.events(packed, &packed_cells, &packed_rows)?);
+            cells.extend(packed_cells);
+            counts.extend(packed_rows);
+        }
+        let column = |values: Vec<u64>| Arc::new(UInt64Array::from(values));
+        count_schema()?.batch(vec![column(cells), column(counts), column(events)])
     }
 }

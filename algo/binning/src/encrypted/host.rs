@@ -12,7 +12,7 @@ use arrow_buffer::Buffer;
 use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
-use tributary_core::kernel::{Emit, FoldKernel, Keeps, PartContext, Repeats};
+use tributary_core::kernel::{Emit, FoldKernel, Keeps, PartContext};
 use tributary_core::schema::CipherKeyId;
 use tributary_core::{Error, Purpose, Result, TableSchema};
 use tributary_paillier::{Additive, Ciphertext, PublicKey, Sums};
@@ -55,7 +55,7 @@ impl<'a> Output<'a> {
     }
 }
 
-fn decode(key: &PublicKey, column: &FixedSizeBinaryArray) -> Result<Vec<Ciphertext>> {
+pub(super) fn decode(key: &PublicKey, column: &FixedSizeBinaryArray) -> Result<Vec<Ciphertext>> {
     key.decode_rows(column.value_data()).map_err(|e| corrupt("encrypted labels are not usable", e))
 }
 
@@ -152,9 +152,9 @@ pub struct AddParams {
     pub public_key: Vec<u8>,
 }
 
-/// Kernel `binning.add_encrypted`: rows of one cell, which stand beside each other, become one, with fresh blinding.
+/// Kernel `binning.add_encrypted`: rows of one cell, which stand beside each other, become one.
 ///
-/// Shape: [`sum_schema`] stays. Its result is what may leave for the guest.
+/// Shape: [`sum_schema`] stays. Its result may not leave: only [`PackSums`](super::PackSums) blinds.
 #[derive(Debug)]
 pub struct AddEncrypted {
     key: PublicKey,
@@ -166,9 +166,7 @@ pub struct Adding(Option<(u64, u64, Ciphertext)>);
 
 impl AddEncrypted {
     fn close(&self, adding: &mut Adding, output: &mut Output<'_>, out: &mut dyn Emit) -> Result<()> {
-        let Some((cell, rows, mut sum)) = adding.0.take() else { return Ok(()) };
-        // Uniform, not short: the sum goes to the key's owner, who could take logarithms of a short blinding.
-        self.key.rerandomize_uniform(&mut sum, &mut rand::rng());
+        let Some((cell, rows, sum)) = adding.0.take() else { return Ok(()) };
         output.push(cell, rows, &sum, out)
     }
 }
@@ -177,8 +175,8 @@ impl FoldKernel for AddEncrypted {
     type Params = AddParams;
     type State = Adding;
     const NAME: &'static str = "binning.add_encrypted";
+    const VERSION: u32 = 2;
     const KEEPS: Keeps = Keeps::Groups;
-    const REPEATS: Repeats = Repeats::Fresh;
 
     fn output(params: &AddParams, input: &TableSchema) -> Result<TableSchema> {
         let expected = sum_schema(&public_key(&params.public_key)?)?;

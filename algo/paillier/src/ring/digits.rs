@@ -37,6 +37,30 @@ pub(super) fn join(digits: &[u64], radix: u32) -> Integer {
     Integer::from_digits(&limbs, Order::Lsf)
 }
 
+/// `t −= by & mask`, borrowing from the words of t beyond those of `by`; modulo 2^64 to the words of t. For a
+/// mask that is not zero the radix is 64.
+pub(super) fn subtract(t: &mut [u64], by: &[u64], mask: u64) {
+    let (low, high) = t.split_at_mut(by.len());
+    let mut borrow = false;
+    for (t, by) in low.iter_mut().zip(by) {
+        let (rest, first) = t.overflowing_sub(*by & mask);
+        let (rest, second) = rest.overflowing_sub(u64::from(borrow));
+        (*t, borrow) = (rest, first | second);
+    }
+    for t in high {
+        (*t, borrow) = t.overflowing_sub(u64::from(borrow));
+    }
+}
+
+/// `t += word`, modulo 2^64 to the words of t.
+pub(super) fn add_word(t: &mut [u64], word: u64) {
+    let mut carry = word;
+    for t in t {
+        let (sum, over) = t.overflowing_add(carry);
+        (*t, carry) = (sum, u64::from(over));
+    }
+}
+
 /// `width` bits of a little-endian number from bit `at` on; zeros beyond its end.
 pub(super) fn window(limbs: &[u64], at: usize, width: usize) -> usize {
     let limb = |i: usize| u128::from(limbs.get(i).copied().unwrap_or(0));

@@ -5,7 +5,7 @@
 //! subtraction. The number of words is a constant so that the compiler unrolls; with slices of any length it
 //! is a third slower.
 
-use super::Root;
+use super::kernel::Root;
 
 /// `acc · by / R` into `acc`, in each ring.
 pub(super) fn multiply<const K: usize>(acc: &mut [u64], by: &[u64], roots: &[Root; K]) {
@@ -23,6 +23,21 @@ pub(super) fn multiply<const K: usize>(acc: &mut [u64], by: &[u64], roots: &[Roo
     }
 }
 
+/// `acc² / R` into `acc`, in each ring.
+pub(super) fn square<const K: usize>(acc: &mut [u64], roots: &[Root; K]) {
+    let half = roots[0].digits.len();
+    for (acc, root) in acc.chunks_exact_mut(2 * half).zip(roots) {
+        match half {
+            9 => square_sized::<9>(acc, root),
+            17 => square_sized::<17>(acc, root),
+            25 => square_sized::<25>(acc, root),
+            33 => square_sized::<33>(acc, root),
+            49 => square_sized::<49>(acc, root),
+            _ => unreachable!("no modulus has {half} words"),
+        }
+    }
+}
+
 fn multiply_sized<const L: usize>(acc: &mut [u64], by: &[u64], root: &Root) {
     let (a0, a1) = acc.split_at_mut(L);
     let (b0, b1) = by.split_at(L);
@@ -34,6 +49,22 @@ fn multiply_sized<const L: usize>(acc: &mut [u64], by: &[u64], root: &Root) {
         let carry = add_row::<L>(&mut high, x0, b1);
         shift_in::<L>(&mut high, x1, b0, root, q);
         high[L - 1] += carry;
+    }
+    a0.copy_from_slice(&low);
+    a1.copy_from_slice(&high);
+}
+
+/// As a product of `a` with itself, but that `a0·a1 + a1·a0` is one row, `a0·2a1`: there is room to double it.
+fn square_sized<const L: usize>(acc: &mut [u64], root: &Root) {
+    let (a0, a1) = acc.split_at_mut(L);
+    let (mut low, mut high, mut doubled) = ([0; L], [0; L], [0; L]);
+    let mut carry = 0;
+    for (doubled, x1) in doubled.iter_mut().zip(a1.iter()) {
+        (*doubled, carry) = (x1 << 1 | carry, x1 >> 63);
+    }
+    for &x0 in a0.iter() {
+        let q = shift_in::<L>(&mut low, x0, a0, root, 0);
+        shift_in::<L>(&mut high, x0, &doubled, root, q);
     }
     a0.copy_from_slice(&low);
     a1.copy_from_slice(&high);

@@ -159,7 +159,7 @@ impl Driver {
 
     pub async fn session_with(&self, executors: u32, cores: u32, memory_bytes: u64) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = SessionId::new(format!("faults-{}", NEXT.fetch_add(1, Ordering::SeqCst))).unwrap();
+        let id = format!("faults.case.{}", NEXT.fetch_add(1, Ordering::SeqCst)).parse::<SessionId>().unwrap();
         let settings = [("num-executors", executors), ("executor-cores", cores)];
         let placed = Placement {
             partitions: executors * cores,

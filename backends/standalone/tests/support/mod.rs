@@ -32,7 +32,11 @@ pub fn open(id: &str, cores: u64, memory_bytes: u64) -> Session {
 pub fn open_on(store: Arc<MemoryStore>, id: &str, cores: u64, memory_bytes: u64) -> Session {
     let engine = Standalone::new(kernels::all(), store);
     let placement = engine.place(&CoreRequest::of_task_cores(cores)).unwrap();
-    engine.session(SessionSpec { id: SessionId::new(id).unwrap(), placement, memory_bytes }).unwrap()
+    engine.session(SessionSpec { id: session_id(id), placement, memory_bytes }).unwrap()
+}
+
+fn session_id(test: &str) -> SessionId {
+    format!("{test}.test.0").parse().unwrap()
 }
 
 /// An engine that spills to this folder, and a session of it.
@@ -40,7 +44,7 @@ pub fn open_spilling(folder: &Path, id: &str, cores: u64, memory_bytes: u64) -> 
     let store = Arc::new(MemoryStore::default());
     let engine = Standalone::new(kernels::all(), store).spilling_to(folder.into(), u64::MAX);
     let placement = engine.place(&CoreRequest::of_task_cores(cores)).unwrap();
-    let spec = SessionSpec { id: SessionId::new(id).unwrap(), placement, memory_bytes };
+    let spec = SessionSpec { id: session_id(id), placement, memory_bytes };
     let session = engine.session(spec).unwrap();
     (engine, session)
 }

@@ -110,7 +110,7 @@ impl Fixture {
     pub async fn session_with(&self, cores: u32, memory_bytes: u64) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
-        let id = SessionId::new(format!("suite-{process}-{number}")).unwrap();
+        let id = format!("suite-{process}.case.{number}").parse::<SessionId>().unwrap();
         let cores_asked = u64::from(cores);
         let site_cores = Some(cores_asked);
         let request = CoreRequest { site_cores, ..CoreRequest::of_task_cores(cores_asked) };

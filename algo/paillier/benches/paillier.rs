@@ -1,6 +1,7 @@
 //! What encrypted statistics cost: per key, per row, per result, next to GMP doing the same the plain way.
 //!
-//! The seed is fixed, so that two runs time the same numbers. `TRIBUTARY_BENCH_BITS` adds a key size to 2048.
+//! The seed is fixed, so that two runs time the same numbers. `TRIBUTARY_BENCH_BITS` adds a key size to 2048,
+//! `TRIBUTARY_ARITHMETIC` keeps instructions from being used (see `arithmetic`); the group's name says which are.
 
 #![allow(clippy::expect_used)] // a bench has nobody to report an error to
 
@@ -33,7 +34,8 @@ fn paillier(c: &mut Criterion) {
         let size = KeyBits::try_from(bits).expect("an offered size");
         let owner = SecretKey::generate(size, &mut rng()).expect("a key").for_encryptions(1_000_000);
         let host = owner.public().for_encryptions(1_000_000);
-        let mut group = c.benchmark_group(format!("paillier {bits}"));
+        let arithmetic = tributary_paillier::arithmetic().expect("a known arithmetic");
+        let mut group = c.benchmark_group(format!("paillier {bits} {arithmetic}"));
         group
             .sample_size(20)
             .warm_up_time(Duration::from_millis(500))

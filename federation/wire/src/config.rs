@@ -1,0 +1,94 @@
+//! What a site's configuration says to every transport over this wire: keys in the section of each, as in
+//! `federation.memory`, beside those of the transport itself.
+
+use std::path::Path;
+
+use tributary_core::Result;
+use tributary_core::settings::{Key, Kind, Section};
+
+use crate::limits::Limits;
+use crate::network::Options;
+
+/// Keys that the section of every transport has.
+pub const KEYS: &[Key] = &[
+    Key::new(
+        "memory",
+        Kind::Bytes,
+        "256MiB",
+        "Memory that values of all peers may take in one session before a task pulls them. Those beyond it go to disk, sealed \
+         as they came.",
+    ),
+    Key::new(
+        "spill_folder",
+        Kind::Path,
+        "spill",
+        "Folder for these; a relative path is under the home folder.",
+    ),
+    Key::new(
+        "spill_limit",
+        Kind::Bytes,
+        "64GiB",
+        "Bytes that they may take in that folder. A task whose peers send more fails.",
+    ),
+];
+
+/// Keys of the section `federation`, which hold for every transport.
+pub const LIMIT_KEYS: &[Key] = &[
+    Key::new(
+        "least_rate",
+        Kind::Int { least: 1, most: 1 << 40 },
+        "16384",
+        "Bytes a second that must come on average from a party while a task waits for a value of it: the patience above begins \
+         anew whenever as many bytes have come as this makes in it, and not with every byte. So a party cannot hold a task by \
+         sending little at a time.",
+    ),
+    Key::new(
+        "table_rows",
+        Kind::Int { least: 1, most: 1 << 48 },
+        "1000000000",
+        "Most rows of a table that another party may send. A longer one is refused when it is announced, before any row has come.",
+    ),
+    Key::new(
+        "table_bytes",
+        Kind::Bytes,
+        "256GiB",
+        "Most bytes of a table that another party may send: checked when it is announced, by the least that its columns take, and \
+         while it comes.",
+    ),
+];
+
+impl Limits {
+    /// Reads the section `federation`.
+    pub fn from_section(section: &Section) -> Result<Self> {
+        Ok(Self::default()
+            .with_least_rate(section.get("least_rate")?)
+            .with_table_rows(section.get("table_rows")?)
+            .with_table_bytes(section.get("table_bytes")?))
+    }
+}
+
+impl Options {
+    /// Reads the section of a transport; a relative path is under `home`.
+    pub fn from_section(section: &Section, home: &Path) -> Result<Self> {
+        let options = Self::default()
+            .with_memory_bytes(section.get("memory")?)
+            .with_disk_bytes(section.get("spill_limit")?);
+        Ok(options.with_folder(home.join(section.get::<&Path>("spill_folder")?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_the_keys_are_those_of_the_options() {
+        let section = Section::new("federation.memory", KEYS).unwrap();
+        let read = Options::from_section(&section, Path::new("/home/site")).unwrap();
+        let default = Options::default();
+        assert_eq!((read.memory_bytes, read.disk_bytes), (default.memory_bytes, default.disk_bytes));
+        let limits = Section::new("federation", LIMIT_KEYS).unwrap();
+        assert_eq!(Limits::from_section(&limits).unwrap(), Limits::default());
+        assert_eq!(read.folder.as_deref(), Some(Path::new("/home/site/spill")));
+    }
+}

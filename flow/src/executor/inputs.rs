@@ -1,0 +1,78 @@
+//! What a task takes: tables by their names, outputs of earlier tasks, models.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tributary_component::{Input, Model};
+use tributary_core::computing::Computing;
+use tributary_core::meta::TableRecord;
+use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, Table, TableName};
+
+use super::PartyAttempt;
+use crate::record::Records;
+use crate::spec::Channel;
+
+impl PartyAttempt {
+    pub(super) async fn inputs(
+        &self,
+        computing: &Arc<dyn Computing>,
+    ) -> Result<BTreeMap<String, Vec<Input>>> {
+        let mut inputs = BTreeMap::new();
+        for (key, channels) in &self.task.inputs.data {
+            let mut tables = Vec::new();
+            for channel in channels {
+                let table = self.table(channel, computing).await.at(|| format!("input {key}"))?;
+                tables.push(Input::Table(table));
+            }
+            inputs.insert(key.clone(), tables);
+        }
+        for (key, channels) in &self.task.inputs.model {
+            let models = channels.iter().map(|channel| Ok(Input::Model(self.input_model(channel)?)));
+            inputs.insert(key.clone(), models.collect::<Result<_>>().at(|| format!("input {key}"))?);
+        }
+        Ok(inputs)
+    }
+
+    async fn table(&self, channel: &Channel, computing: &Arc<dyn Computing>) -> Result<Table> {
+        let name = match channel {
+            Channel::TaskOutput { producer_task, output_artifact_key } => {
+                self.output_of(&self.shared.job, producer_task, output_artifact_key)?
+            }
+            Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
+                self.output_of(job_id, producer_task, output_artifact_key)?
+            }
+            Channel::Table(name) => name.clone(),
+            Channel::ModelWarehouse { .. } => return Err(Error::bug("a model where a table is expected")),
+        };
+        let record = self.record_of(&name).await?;
+        Table::load(computing, &record.uri).await.at(|| format!("load table {name}"))
+    }
+
+    pub(super) async fn record_of(&self, name: &TableName) -> Result<TableRecord> {
+        let found = self.site.meta.get(name).await?.map(|(_, record)| record);
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("party {} has no table {name}", self.site.id))
+        })
+    }
+
+    fn output_of(&self, job: &JobId, task: &str, output: &str) -> Result<TableName> {
+        let data = Records::new(&self.site.home).data(job, &self.task.party.role, task)?;
+        let found = data.into_iter().find(|(key, _)| key == output);
+        found.map(|(_, name)| name).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("task {task} of job {job} gave no output {output} here"))
+        })
+    }
+
+    fn input_model(&self, channel: &Channel) -> Result<Model> {
+        let (records, role) = (Records::new(&self.site.home), &self.task.party.role);
+        match channel {
+            Channel::TaskOutput { producer_task, output_artifact_key } => {
+                records.model(&self.shared.model, role, producer_task, output_artifact_key)
+            }
+            Channel::ModelWarehouse { model, producer_task, output_artifact_key } => {
+                records.model(model, role, producer_task, output_artifact_key)
+            }
+            _ => Err(Error::bug("a table where a model is expected")),
+        }
+    }
+}

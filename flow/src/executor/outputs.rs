@@ -1,0 +1,133 @@
+//! What a task gives: tables stored by its party at once, the rest recorded when all parties have succeeded.
+
+use tributary_catalog::Entry;
+use tributary_component::{DataOutput, Level, Metric, Model, Outputs};
+use tributary_core::federation::Traffic;
+use tributary_core::meta::TableRecord;
+use tributary_core::storage::{IfExists, StoredTable, WriteOptions};
+use tributary_core::{Error, ErrorKind, Party, Result, ResultExt, Site, Table, TableName};
+
+use super::{PartyAttempt, Shared};
+use crate::log::TaskLog;
+use crate::record::{DataRecord, Records};
+
+/// What a party's part of an attempt came to.
+pub(crate) struct PartyEnd {
+    pub outcome: Result<()>,
+    pub rows: u64,
+    pub actions: u64,
+    pub traffic: Traffic,
+    pub models: Vec<(String, Model)>,
+    shared: Shared,
+    party: Party,
+    site: Site,
+    log: TaskLog,
+    /// Tables stored, or begun to be.
+    stored: Vec<TableName>,
+    data: DataRecord,
+    metrics: Vec<Metric>,
+}
+
+impl PartyEnd {
+    /// An end to which nothing has come yet.
+    pub(crate) fn new(attempt: &PartyAttempt) -> Self {
+        Self {
+            outcome: Ok(()),
+            rows: 0,
+            actions: 0,
+            traffic: Traffic::default(),
+            shared: attempt.shared.clone(),
+            party: attempt.task.party.clone(),
+            site: attempt.site.clone(),
+            log: attempt.progress.log.clone(),
+            stored: Vec::new(),
+            data: Vec::new(),
+            models: Vec::new(),
+            metrics: Vec::new(),
+        }
+    }
+
+    /// The same, ended by an error.
+    pub(crate) fn failed(self, error: Error) -> Self {
+        Self { outcome: Err(error), ..self }
+    }
+
+    /// Registers models, and records metrics and the names of output tables.
+    pub(crate) fn record(&self) -> Result<()> {
+        let (records, role, task) = (Records::new(&self.site.home), &self.party.role, &self.shared.name);
+        for (key, value) in &self.models {
+            records.write_model(&self.shared.model, role, task, key, value)?;
+        }
+        records.write_metrics(&self.shared.job, role, task, &self.metrics)?;
+        records.write_data(&self.shared.job, role, task, &self.data)?;
+        records.remove_checkpoint(&self.shared.job, role, task)
+    }
+
+    /// Removes the tables that were stored. What cannot be removed is named in the log: the failure itself counts more.
+    pub(crate) async fn discard(&self) {
+        for name in &self.stored {
+            match tributary_catalog::delete(&self.site.storage, &self.site.meta, name).await {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    self.log
+                        .line(Level::Warning, &format!("table {name} was not removed: {}", error.chain()));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+impl PartyAttempt {
+    /// Stores tables; the rest waits until all parties are done.
+    pub(super) async fn store(&self, outputs: Outputs, end: &mut PartyEnd) -> Result<()> {
+        for (key, output) in outputs.data {
+            let name = match output {
+                DataOutput::Existing(name) => {
+                    end.rows += self.record_of(&name).await.at(|| format!("output {key}"))?.rows;
+                    name
+                }
+                DataOutput::Table(table) => {
+                    let stored = self.store_table(&key, &table, &mut end.stored).await;
+                    let (name, table) = stored.at(|| format!("store output {key}"))?;
+                    end.rows += table.rows();
+                    name
+                }
+            };
+            end.data.push((key, name));
+        }
+        end.models = outputs.models;
+        end.metrics = self.progress.metrics();
+        outputs.metrics.into_iter().for_each(|metric| metric.add_to(&mut end.metrics));
+        Ok(())
+    }
+
+    async fn store_table(
+        &self,
+        key: &str,
+        table: &Table,
+        stored: &mut Vec<TableName>,
+    ) -> Result<(TableName, StoredTable)> {
+        let shared = &self.shared;
+        let name = TableName::of_output(&shared.session()?, &self.task.party.role, key)?;
+        let uri = self.site.storage.locate(&name)?;
+        let table = table.keep().await?;
+        // Before it exists, so that a stop in between leaves nothing; not ours if it existed already.
+        stored.push(name.clone());
+        let saved = table.save(&uri, WriteOptions::default()).await.inspect_err(|error| {
+            if error.kind() == ErrorKind::AlreadyExists {
+                stored.pop();
+            }
+        })?;
+        let preview = tributary_text::preview(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
+        let origin = vec![
+            ("job", shared.job.to_string()),
+            ("task", shared.name.clone()),
+            ("component", shared.component.definition().name.to_string()),
+            ("party", self.task.party.to_string()),
+            ("output", key.to_string()),
+        ];
+        let entry = Entry { preview, origin, if_exists: IfExists::Fail };
+        tributary_catalog::record(&self.site.storage, &self.site.meta, &name, &saved, entry).await?;
+        Ok((name, saved))
+    }
+}

@@ -1,0 +1,196 @@
+//! Jobs as recorded: each at every party that takes part in it, and held by the process that runs it.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, TableName, TaskName};
+
+use super::file::{names_in, private_folder, read_json, write_json};
+use super::model::{OWNER, has_models};
+use super::{Records, model};
+use crate::claim::Claim;
+use crate::spec::ModelRef;
+use crate::status::Status;
+
+/// A job of this party, as recorded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JobRecord {
+    /// The job.
+    pub job: JobId,
+    /// The name of the models that it registers.
+    #[serde(flatten)]
+    pub model: ModelRef,
+    /// How it stands.
+    pub status: Status,
+    /// Milliseconds since 1970.
+    pub started_ms: u64,
+    /// Milliseconds since 1970; unknown of a job whose process was killed.
+    pub ended_ms: Option<u64>,
+    /// Why it failed.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// Tables of this party that it takes from outside itself.
+    #[serde(default)]
+    pub tables: Vec<TableName>,
+    /// The job as all parties agreed on it.
+    pub spec: Value,
+}
+
+impl JobRecord {
+    /// The record of a job whose process is gone, though the record says that it runs.
+    fn killed(self) -> Self {
+        let why = "its process ended early: killed, or the machine stopped";
+        Self { status: Status::Failed, error: Some(why.into()), ..self }
+    }
+
+    /// Names of its tasks, in alphabetic order.
+    pub fn task_names(&self) -> Vec<&str> {
+        let tasks = self.spec["tasks"].as_object();
+        tasks.map(|tasks| tasks.keys().map(String::as_str).collect()).unwrap_or_default()
+    }
+}
+
+impl Records {
+    /// Takes a job's folder and the name of its models for it, for as long as the claim lives. `AlreadyExists` if another
+    /// job has either.
+    pub(crate) fn claim(&self, job: &JobId, model: &ModelRef) -> Result<Claim> {
+        let (folder, models) = (self.job_folder(job), model::folder(&self.home, model)?);
+        let exists = |what: String| Err(Error::new(ErrorKind::AlreadyExists, what));
+        private_folder(&models).at(|| format!("create {}", models.display()))?;
+        // One job at a time asks whose a name is and takes it.
+        let _turn = Claim::take(&models)?;
+        match read_json::<JobId>(&models.join(OWNER), || "the job of a model".into()) {
+            Ok(other) if other != *job && !self.is_free(&models, &other)? => {
+                return exists(format!(
+                    "models {model} are those of job {other}; choose another model_version"
+                ));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        private_folder(&self.home.join("jobs")).at(|| format!("create {}", folder.display()))?;
+        match fs::DirBuilder::new().mode(0o700).create(&folder) {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                return exists(format!("job {job} exists; choose another id"));
+            }
+            other => other.at(|| format!("create {}", folder.display()))?,
+        }
+        let claim = Claim::take(&folder)?;
+        write_json(&models.join(OWNER), job)?;
+        Ok(claim)
+    }
+
+    /// Whether a job's name for models can go to another one: it runs no more, and no model was registered under it.
+    fn is_free(&self, models: &Path, owner: &JobId) -> Result<bool> {
+        Ok(!has_models(models)? && !Claim::is_held(&self.job_folder(owner))?)
+    }
+
+    /// Records a job.
+    pub fn write_job(&self, record: &JobRecord) -> Result<()> {
+        write_json(&self.job_folder(&record.job).join("job.json"), record)
+    }
+
+    /// A recorded job. One that was killed is shown as failed, whatever its file says.
+    pub fn job(&self, job: &JobId) -> Result<JobRecord> {
+        let folder = self.job_folder(job);
+        let read = || read_json::<JobRecord>(&folder.join("job.json"), || format!("job {job}"));
+        let record = read()?;
+        if record.status != Status::Running || Claim::is_held(&folder)? {
+            return Ok(record);
+        }
+        // Again, because it may have ended in between: the end is recorded before the claim is let go.
+        let record = read()?;
+        Ok(if record.status == Status::Running { record.killed() } else { record })
+    }
+
+    /// All recorded jobs, latest first.
+    pub fn jobs(&self) -> Result<Vec<JobRecord>> {
+        let names = names_in(&self.home.join("jobs"))?.into_iter().filter_map(|name| JobId::new(name).ok());
+        // A folder without a record is a job that is just beginning.
+        let found = names
+            .map(|job| self.job(&job))
+            .filter(|r| r.as_ref().err().map(Error::kind) != Some(ErrorKind::NotFound));
+        let mut jobs: Vec<JobRecord> = found.collect::<Result<_>>()?;
+        jobs.sort_by_key(|job| std::cmp::Reverse(job.started_ms));
+        Ok(jobs)
+    }
+
+    /// The jobs of this party that run now and read a table: one they take from outside themselves, or an output of one
+    /// of their own tasks.
+    pub fn readers(&self, table: &TableName) -> Result<Vec<JobId>> {
+        let own = |job: &JobRecord| {
+            let mut tasks = job.task_names().into_iter().filter_map(|task| TaskName::new(task).ok());
+            tasks.any(|task| table.namespace == TableName::namespace_of(&job.job, &task))
+        };
+        let reads =
+            |job: &JobRecord| job.status == Status::Running && (job.tables.contains(table) || own(job));
+        Ok(self.jobs()?.into_iter().filter(reads).map(|job| job.job).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tributary_component::output::Model;
+    use tributary_core::Role;
+
+    use super::*;
+
+    fn models() -> ModelRef {
+        ModelRef::new("m", "0")
+    }
+
+    fn job(id: &str, status: Status) -> JobRecord {
+        JobRecord {
+            job: JobId::new(id).unwrap(),
+            model: models(),
+            status,
+            started_ms: 1,
+            ended_ms: None,
+            tables: Vec::new(),
+            error: None,
+            spec: Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_job_that_is_recorded_as_running_and_that_no_process_holds_has_failed() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let running = job("a", Status::Running);
+        let claim = records.claim(&running.job, &models()).unwrap();
+        records.write_job(&running).unwrap();
+        assert_eq!(records.job(&running.job).unwrap().status, Status::Running);
+        drop(claim);
+        for record in [records.job(&running.job).unwrap(), records.jobs().unwrap().remove(0)] {
+            assert_eq!(record.status, Status::Failed);
+            assert!(record.error.unwrap().contains("killed"));
+        }
+        records.write_job(&job("a", Status::Success)).unwrap();
+        let ended = records.job(&running.job).unwrap();
+        assert_eq!((ended.status, ended.error), (Status::Success, None), "it ended before it let go");
+    }
+
+    #[test]
+    fn a_name_for_models_is_free_again_once_its_job_is_gone_without_any() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let claim = |id: &str| records.claim(&JobId::new(id).unwrap(), &models());
+        let refused = |id: &str, by: &str| {
+            let error = claim(id).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AlreadyExists);
+            assert!(error.to_string().contains(&format!("those of job {by}")), "{error}");
+        };
+        let first = claim("a").unwrap();
+        refused("b", "a");
+        drop(first);
+        let third = claim("c").unwrap();
+        records.write_model(&models(), &Role::guest(), "t", "k", &Model::Json(Value::Null)).unwrap();
+        refused("d", "c");
+        drop(third);
+        refused("e", "c");
+        assert_eq!(records.model_names().unwrap(), ["m#0"]);
+    }
+}

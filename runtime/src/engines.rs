@@ -1,0 +1,177 @@
+//! The engines: a new one is an entry of [`ENGINES`] with the few lines that make it, and a cargo feature if it is not for all.
+//!
+//! Keys are declared in the engine's own crate; what is here is where they go together. FATE calls its local store and its
+//! federation in one process `standalone`, hence these aliases.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tributary_core::federation::Network;
+use tributary_core::meta::StorageMeta;
+use tributary_core::settings::{Key, Kind, Section};
+use tributary_core::storage::Storage;
+use tributary_core::{PartyId, Result, ResultExt};
+
+use crate::choice::{CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Part, with_feature};
+
+/// Id of this site.
+pub(crate) const PARTY_ID: &str = "party_id";
+/// How long to wait for a silent peer, in the section `federation`.
+pub(crate) const PATIENCE: &str = "patience";
+/// The section of what all transports have in common.
+const FEDERATION: &str = "federation";
+/// The section that all processes of a cluster share.
+pub(crate) const CLUSTER: &str = "cluster";
+
+/// All engines and sections.
+pub static ENGINES: Known = Known {
+    choices: &[
+        Choice {
+            contract: Contract::Computing,
+            name: "standalone",
+            aliases: &[],
+            description: "all cores of this machine, in process",
+            engine: with_feature!(
+                "standalone",
+                Engine { keys: &[tributary_standalone::config::KEYS], open: Open::Computing(standalone) }
+            ),
+        },
+        Choice {
+            contract: Contract::Computing,
+            name: "spark",
+            aliases: &[],
+            description: "a cluster of Apache DataFusion Ballista; cores as FATE counts them on Spark: executors × cores each",
+            engine: with_feature!(
+                "ballista",
+                Engine {
+                    keys: &[tributary_ballista::config::KEYS],
+                    open: Open::Computing(crate::cluster::spark)
+                }
+            ),
+        },
+        Choice {
+            contract: Contract::Computing,
+            name: "eggroll",
+            aliases: &[],
+            description: "the same cluster; cores as FATE counts them on EggRoll: cores of a node × nodes",
+            engine: with_feature!(
+                "ballista",
+                Engine {
+                    keys: &[tributary_ballista::config::KEYS],
+                    open: Open::Computing(crate::cluster::eggroll)
+                }
+            ),
+        },
+        Choice {
+            contract: Contract::Storage,
+            name: "file",
+            aliases: &["standalone"],
+            description: "Parquet files in a local folder",
+            engine: Comes::Always(Engine {
+                keys: &[tributary_file::config::KEYS],
+                open: Open::Storage(file),
+            }),
+        },
+        Choice {
+            contract: Contract::StorageMeta,
+            name: "sqlite",
+            aliases: &[],
+            description: "what the party knows of its tables, in one SQLite file",
+            engine: Comes::Always(Engine {
+                keys: &[tributary_meta::config::KEYS],
+                open: Open::StorageMeta(sqlite),
+            }),
+        },
+        Choice {
+            contract: Contract::Federation,
+            name: "memory",
+            aliases: &["standalone"],
+            description: "all parties in one process (`tributary run`)",
+            engine: Comes::Always(Engine {
+                keys: &[tributary_memory::config::KEYS],
+                open: Open::Federation(memory),
+            }),
+        },
+    ],
+    parts: PARTS,
+};
+
+/// The sections beside those of engines.
+pub(crate) const PARTS: &[Part] = &[
+    Part { path: "", description: "the site", keys: Comes::Always(&[SITE]) },
+    Part {
+        path: CHOSEN,
+        description: "an engine for each contract; see [engines](#engines)",
+        keys: Comes::Always(&[CHOICES]),
+    },
+    Part {
+        path: FEDERATION,
+        description: "what is taken from other parties, and how long it is waited for, on every engine",
+        keys: Comes::Always(&[FEDERATION_KEYS, tributary_memory::config::LIMIT_KEYS]),
+    },
+    Part {
+        path: CLUSTER,
+        description: "the cluster, where computing is `spark` or `eggroll`: for drivers, scheduler and executors",
+        keys: with_feature!("ballista", &[tributary_ballista::config::CLUSTER_KEYS] as &[&[Key]]),
+    },
+];
+
+const SITE: &[Key] = &[Key::new(
+    PARTY_ID,
+    Kind::Id,
+    "9999",
+    "Id of this site; commands that need a party and are given none use it.",
+)];
+
+/// A key for each contract, which are read as names of engines.
+const CHOICES: &[Key] = &[
+    Key::new("computing", Kind::Text, "standalone", "Which engine computes."),
+    Key::new("storage", Kind::Text, "file", "Which engine keeps tables."),
+    Key::new("storage_meta", Kind::Text, "sqlite", "Which engine keeps what a party knows of its tables."),
+    Key::new("federation", Kind::Text, "memory", "How values reach the other parties."),
+];
+
+const FEDERATION_KEYS: &[Key] = &[Key::new(
+    PATIENCE,
+    Kind::Seconds,
+    "3600",
+    "How long a task waits for a silent party before it fails and names it. A party that computes for longer between two messages \
+     counts as silent.",
+)];
+
+#[cfg(feature = "standalone")]
+fn standalone(section: &Section, ground: &crate::choice::Ground<'_>) -> Result<crate::home::Compute> {
+    let config = tributary_standalone::Config::from_section(section, ground.home)?;
+    let (cores, memory_bytes) = (config.cores, config.task_memory_bytes(ground.parties));
+    let engine = tributary_standalone::Standalone::new(ground.kernels.clone(), ground.storage.clone())
+        .spilling_to(config.spill_folder, config.spill_limit_bytes);
+    Ok(crate::home::Compute { engine: Arc::new(engine), cores, memory_bytes })
+}
+
+fn file(section: &Section, home: &Path) -> Result<Arc<dyn Storage>> {
+    Ok(tributary_file::storage(&tributary_file::Config::from_section(section, home)?.path)?)
+}
+
+fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {
+    Ok(tributary_meta::open(&tributary_meta::Config::from_section(section, home)?.path)?)
+}
+
+fn memory(
+    parties: &BTreeMap<PartyId, Joining<'_>>,
+    home: &Path,
+) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
+    let options = |(party, joining): (&PartyId, &Joining<'_>)| {
+        let limits = tributary_memory::Limits::from_section(joining.settings.section(FEDERATION)?)?;
+        let options = tributary_memory::Options::from_section(joining.section, home)?.with_limits(limits);
+        if let Some(folder) = &options.folder {
+            let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.at(|| format!("create {}", folder.display()))
+                .at(|| joining.section.place("spill_folder"))?;
+        }
+        Ok((party.clone(), options))
+    };
+    tributary_memory::networks_with(parties.iter().map(options).collect::<Result<_>>()?)
+}

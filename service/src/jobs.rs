@@ -1,0 +1,77 @@
+//! What a party's jobs are and how they stand.
+
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role};
+use tributary_flow::record::{JobRecord, Records, Standing};
+use tributary_flow::spec::ModelRef;
+use tributary_flow::status::Status;
+use tributary_runtime::Home;
+
+use crate::Results;
+
+/// Stands for the latest job of a party.
+pub const LATEST: &str = "latest";
+
+/// The jobs of one party.
+#[derive(Debug, Clone)]
+pub struct Jobs {
+    party: PartyId,
+    records: Records,
+}
+
+impl Jobs {
+    /// Those of a party, which may have none.
+    pub fn of(home: &Home, party: &PartyId) -> Self {
+        Self { party: party.clone(), records: Records::new(home.party(party)) }
+    }
+
+    /// All of them, latest first.
+    pub fn list(&self) -> Result<Vec<JobRecord>> {
+        self.records.jobs()
+    }
+
+    /// One, by its id or as [`LATEST`].
+    pub fn find(&self, job_id: &str) -> Result<JobRecord> {
+        match job_id {
+            LATEST => {
+                let none = || Error::new(ErrorKind::NotFound, format!("party {} has no jobs", self.party));
+                self.list()?.into_iter().next().ok_or_else(none)
+            }
+            id => self.records.job(&JobId::new(id)?),
+        }
+    }
+
+    /// How its tasks stand, in the order of the job.
+    pub fn tasks(&self, job: &JobRecord) -> Result<Vec<Standing>> {
+        self.records.tasks(job, &self.party)
+    }
+
+    /// The name of the models that it registered, if it registered any.
+    pub fn models(&self, job: &JobRecord) -> Result<Option<ModelRef>> {
+        self.records.model_name(job)
+    }
+
+    /// What one of its tasks gave in a role; the error suggests the nearest name.
+    pub fn results(&self, job_id: &str, role: &str, task: &str) -> Result<Results> {
+        let (job, role) = (self.find(job_id)?, Role::new(role)?);
+        let tasks = job.task_names();
+        if !tasks.contains(&task) {
+            let help = tributary_document::suggestion(task, tasks.iter().copied());
+            let help = help.map_or(String::new(), |help| format!(" ({help})"));
+            return Err(Error::new(
+                ErrorKind::NotFound,
+                format!("job {} has no task {task:?}{help}", job.job),
+            ));
+        }
+        Ok(Results::new(self.records.clone(), job, role, task))
+    }
+}
+
+/// What a person who looks at results must know of their job; nothing if all is well.
+pub fn warning(job: &JobRecord) -> Option<String> {
+    match (job.status, &job.error) {
+        (Status::Success, _) => None,
+        (Status::Running, _) => Some(format!("job {} is still running", job.job)),
+        (status, None) => Some(format!("job {}: {status}", job.job)),
+        (status, Some(why)) => Some(format!("job {}: {status}, because {why}", job.job)),
+    }
+}

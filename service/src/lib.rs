@@ -1,0 +1,19 @@
+//! What people and programs ask of a site: submit a job, see how it stands, look at what its tasks gave, change tables.
+//!
+//! Each request is decided here once, with its checks and its words for what is missing; a command line and a server only
+//! translate to and from it. Nothing here prints, parses arguments or ends a process.
+
+#![warn(missing_docs)]
+
+pub mod jobs;
+pub mod results;
+pub mod submit;
+pub mod tables;
+
+mod party;
+
+pub use jobs::{Jobs, LATEST};
+pub use party::{known_party, party};
+pub use results::Results;
+pub use submit::{Submission, component};
+pub use tables::{Tables, Wait};

@@ -1,0 +1,121 @@
+//! A party's tables by name. What changes or removes one looks first whether a running job reads it.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tributary_catalog::Verified;
+use tributary_core::meta::{StorageMeta, TableRecord, Version};
+use tributary_core::storage::Storage;
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, TableName};
+use tributary_flow::record::Records;
+use tributary_runtime::Home;
+
+/// How often running jobs are looked at during a wait for their end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The tables of one party.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    party: PartyId,
+    records: Records,
+    storage: Arc<dyn Storage>,
+    meta: Arc<dyn StorageMeta>,
+}
+
+/// How long to wait for the end of jobs that read a table.
+pub struct Wait<'a> {
+    /// The longest time; zero to refuse at once.
+    pub at_most: Duration,
+    /// Called once, with those jobs, if there is something to wait for.
+    pub waiting: &'a dyn Fn(&[JobId]),
+}
+
+impl Tables {
+    /// Those of a party.
+    pub fn of(home: &Home, party: &PartyId) -> Result<Self> {
+        let (storage, meta) = home.tables(party)?;
+        Ok(Self { party: party.clone(), records: Records::new(home.party(party)), storage, meta })
+    }
+
+    /// Whose they are.
+    pub fn party(&self) -> &PartyId {
+        &self.party
+    }
+
+    /// Where their rows are.
+    pub fn storage(&self) -> &Arc<dyn Storage> {
+        &self.storage
+    }
+
+    /// What is known of them.
+    pub fn meta(&self) -> &Arc<dyn StorageMeta> {
+        &self.meta
+    }
+
+    /// All of a namespace, or all.
+    pub async fn list(&self, namespace: Option<&str>) -> Result<Vec<TableRecord>> {
+        Ok(self.meta.list(namespace).await?.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// What is known of one. `NotFound` suggests the nearest name.
+    pub async fn find(&self, name: &TableName) -> Result<(Version, TableRecord)> {
+        if let Some(found) = self.meta.get(name).await? {
+            return Ok(found);
+        }
+        let known: Vec<String> = self.list(None).await?.iter().map(|r| r.table.to_string()).collect();
+        let help = match known.is_empty() {
+            true => Some("it has none; see `tributary data upload --help`".into()),
+            false => tributary_document::suggestion(&name.to_string(), known.iter().map(String::as_str)),
+        };
+        let help = help.unwrap_or_else(|| "see `tributary table list`".into());
+        Err(Error::new(ErrorKind::NotFound, format!("party {} has no table {name} ({help})", self.party)))
+    }
+
+    /// Gives one another name.
+    pub async fn rename(&self, from: &TableName, to: &TableName, wait: Wait<'_>) -> Result<TableRecord> {
+        self.await_readers(from, wait)?;
+        tributary_catalog::rename(&self.storage, &self.meta, from, to).await
+    }
+
+    /// Removes one.
+    pub async fn delete(&self, name: &TableName, wait: Wait<'_>) -> Result<()> {
+        self.await_readers(name, wait)?;
+        tributary_catalog::delete(&self.storage, &self.meta, name).await
+    }
+
+    /// Compares the rows of one with what is known of them.
+    pub async fn verify(&self, name: &TableName) -> Result<Verified> {
+        tributary_catalog::verify(&self.storage, &self.meta, name).await
+    }
+
+    /// Returns once no running job reads the table; blocks its thread until then. `Conflict` names those that still do
+    /// after the wait.
+    ///
+    /// A look and no lock: a job that begins just after it finds no table when it looks for it, which it does before
+    /// anything else, or at the latest in the task that reads it. Either way that is reported, and no reader sees half a
+    /// table.
+    fn await_readers(&self, table: &TableName, wait: Wait<'_>) -> Result<()> {
+        let (begun, mut reported) = (Instant::now(), false);
+        loop {
+            let readers = self.records.readers(table)?;
+            let Some(first) = readers.first() else { return Ok(()) };
+            if begun.elapsed() >= wait.at_most {
+                let more = if readers.len() > 1 {
+                    format!(" and {} more", readers.len() - 1)
+                } else {
+                    String::new()
+                };
+                let text = format!(
+                    "job {first}{more} of party {} reads table {table}; wait for its end with --wait SECONDS, or stop it",
+                    self.party
+                );
+                return Err(Error::new(ErrorKind::Conflict, text));
+            }
+            if !std::mem::replace(&mut reported, true) {
+                (wait.waiting)(&readers);
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
