@@ -170,7 +170,7 @@ pub struct ModelParts {
     pub bin_col: Vec<String>,
     /// Columns with a bin for each value.
     pub category_col: Vec<String>,
-    /// What replaces a count of zero.
+    /// What is added to both counts of a bin where one of them is zero.
     pub adjustment_factor: f64,
     /// Cut points of each of `bin_col`.
     pub split_pt_dict: ByColumn<Cuts>,

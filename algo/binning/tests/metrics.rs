@@ -46,17 +46,21 @@ fn naive(rows: &[(Option<f64>, bool)], adjustment: f64) -> (Vec<u64>, Vec<u64>, 
     let count = |bin, label| rows.iter().filter(|(x, y)| in_bin(bin, *x) && *y == label).count() as u64;
     let last = if count(3, true) + count(3, false) > 0 { 4 } else { 3 };
     let total = |label| rows.iter().filter(|(_, y)| *y == label).count() as f64;
-    let adjusted = |count: u64| if count == 0 { adjustment } else { count as f64 };
     let parts: Vec<(u64, u64)> = (0..last).map(|bin| (count(bin, true), count(bin, false))).collect();
+    let adjusted = |(events, others): &(u64, u64)| match (*events, *others) {
+        (0, 0) => None,
+        (0, others) => Some((adjustment, others as f64 + adjustment)),
+        (events, 0) => Some((events as f64 + adjustment, adjustment)),
+        (events, others) => Some((events as f64, others as f64)),
+    };
     let woe: Vec<f64> = parts
         .iter()
-        .map(|(e, n)| adjusted(*e).ln() - total(true).ln() - adjusted(*n).ln() + total(false).ln())
+        .map(|bin| adjusted(bin).map_or(0.0, |(e, n)| e.ln() - total(true).ln() - n.ln() + total(false).ln()))
         .collect();
-    let iv = parts
-        .iter()
-        .zip(&woe)
-        .map(|((e, n), woe)| adjusted(*e) / total(true) * woe - adjusted(*n) / total(false) * woe)
-        .sum();
+    let part = |(bin, woe): (&(u64, u64), &f64)| {
+        adjusted(bin).map_or(0.0, |(e, n)| e / total(true) * woe - n / total(false) * woe)
+    };
+    let iv = parts.iter().zip(&woe).map(part).sum();
     let (events, others) = parts.into_iter().unzip();
     (events, others, woe, iv)
 }
@@ -100,7 +104,8 @@ proptest! {
             prop_assert!(near(*found, *expected), "woe {} {}", found, expected);
         }
         prop_assert!(near(metrics.iv, iv), "iv {} {}", metrics.iv, iv);
-        let ordered = &woe[..3];
+        let has_rows = |bin: &usize| events[*bin] + others[*bin] > 0;
+        let ordered: Vec<f64> = (0..3).filter(has_rows).map(|bin| woe[bin]).collect();
         let steps: Vec<f64> = ordered.windows(2).map(|w| w[1] - w[0]).filter(|d| d.abs() > 1e-9).collect();
         prop_assert_eq!(metrics.is_monotonic, steps.iter().all(|d| *d > 0.0) || steps.iter().all(|d| *d < 0.0));
     }

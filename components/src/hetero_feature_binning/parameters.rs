@@ -76,7 +76,7 @@ pub(super) fn definition() -> Definition {
             Parameter::float("adjustment_factor", above(0.0))
                 .default(0.5)
                 .stages(train)
-                .describe("stands for a count of zero in rates"),
+                .describe("added to both counts of a bin where one of them is zero"),
         )
         .parameter(
             Parameter::record(
