@@ -130,7 +130,10 @@ mod tests {
             let mut bins = filled.to_vec();
             bins.insert(at, (0, 0));
             let with = of(&bins);
-            assert_eq!([with.event_rate[at], with.non_event_rate[at], with.woe[at], with.iv_array[at]], [0.0; 4]);
+            assert_eq!(
+                [with.event_rate[at], with.non_event_rate[at], with.woe[at], with.iv_array[at]],
+                [0.0; 4]
+            );
             assert!((with.iv - without.iv).abs() < 1e-15);
             assert_eq!(with.is_monotonic, without.is_monotonic);
         }

@@ -14,9 +14,11 @@ use driver::Parts;
 use proptest::prelude::*;
 use tributary_binning::model::{Binned, MetricsSummary};
 use tributary_binning::{
-    AssignBins, AssignParams, AssignWoe, BinColumn, BinCount, CountBins, CountParams, CutColumn, Cuts,
-    FeatureMetrics, WoeColumn, WoeParams,
+    AssignBins, AssignParams, AssignWoe, BinColumn, BinCount, CodeCategories, CodeParams, CountBins,
+    CountParams, CutColumn, Cuts, FeatureMetrics, ListCategories, ListParams, TextCategories, WoeColumn,
+    WoeParams,
 };
+use tributary_core::schema::Purpose;
 use tributary_core::{ErrorKind, Field, KeyType, Result, TableSchema};
 
 const POINTS: [f64; 3] = [-1.0, 0.5, 2.0];
@@ -177,10 +179,44 @@ fn a_summary_names_bins_and_categories() {
     let cuts = Cuts::new(vec![-3.0, 12.0]).unwrap();
     let mut summary = MetricsSummary::default();
     summary.insert("x", &metrics, &cuts, Binned::Cut);
-    summary.insert("c", &metrics, &cuts, Binned::ByCategory);
+    let names = ["-3", "12"].map(str::to_owned);
+    summary.insert("c", &metrics, &cuts, Binned::ByCategory(&names));
+    let names = ["red", "1e3"].map(str::to_owned);
+    summary.insert("t", &metrics, &cuts, Binned::ByCategory(&names));
     let json = serde_json::to_value(&summary).unwrap();
     assert_eq!(json["event_count"]["x"], serde_json::json!({"0": 1, "1": 3, "missing": 1}));
     assert_eq!(json["event_count"]["c"], serde_json::json!({"-3": 1, "12": 3, "missing": 1}));
+    assert_eq!(json["event_count"]["t"], serde_json::json!({"red": 1, "1e3": 3, "missing": 1}));
     assert_eq!(json["iv"]["x"], json["iv"]["c"]);
     assert_eq!(serde_json::from_value::<MetricsSummary>(json).unwrap().event_count["x"].iter().count(), 3);
+}
+
+#[test]
+fn categories_of_text_become_their_numbers() {
+    let fields = vec![
+        Field::new("x", DataType::Int64),
+        Field::new("c", DataType::Utf8).nullable().purpose(Purpose::Category),
+    ];
+    let schema = TableSchema::keyed("id", KeyType::UInt64, fields).unwrap();
+    let texts = [Some("b"), None, Some("a"), Some("b"), Some("ü")];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(arrow_array::UInt64Array::from_iter_values(0..5)),
+        Arc::new(Int64Array::from(vec![0; 5])),
+        Arc::new(arrow_array::StringArray::from(texts.to_vec())),
+    ];
+    let table = Parts::cut(schema, columns, 2, 2);
+    let features = ["c".to_owned()];
+    let listed = table.fold::<ListCategories>(ListParams { features: features.to_vec() }).unwrap().rows();
+    let mut found = TextCategories::read(&listed, &features).unwrap();
+    assert_eq!(found[0].categories, ["a", "b", "ü"]);
+    found[0].categories.pop(); // one that a model does not know
+    let coded = table.map::<CodeCategories>(CodeParams { columns: found }, &[]).unwrap().rows();
+    let codes =
+        coded.iter().flat_map(|rows| rows.column(2).as_primitive::<UInt16Type>().iter().collect::<Vec<_>>());
+    assert_eq!(codes.collect::<Vec<_>>(), [Some(1), None, Some(0), Some(1), None]);
+
+    let missing = [TextCategories { column: "c".into(), categories: vec![] }];
+    assert!(table.map::<CodeCategories>(CodeParams { columns: missing.to_vec() }, &[]).is_ok());
+    let number = ["x".to_owned()];
+    assert!(table.fold::<ListCategories>(ListParams { features: number.to_vec() }).is_err());
 }
