@@ -7,6 +7,12 @@ use tributary_core::suggest::quoted;
 
 use crate::node::Value;
 
+/// What text in quotes means where a number or a truth value is wanted: what it means without them, as in FATE, whose reader
+/// turns `"10"` into a number there. Nothing if it is text without quotes, too.
+pub fn unquoted(text: &str) -> Option<Value> {
+    plain(text).ok().filter(|value| matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(_)))
+}
+
 /// The value of a plain (unquoted, untagged) scalar, or why it has none.
 pub(crate) fn plain(word: &str) -> Result<Value, String> {
     match word {

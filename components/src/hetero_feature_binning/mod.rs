@@ -220,8 +220,8 @@ fn points_of_others(
         let known: Vec<&str> =
             parameters::features(table.schema()).map(|field| field.name.as_str()).collect();
         let known = known.join(", ");
-        task.note(format!(
-            "warning: split_pt_dict names none of the columns here, so none is binned (they are {known})"
+        task.warn(format!(
+            "split_pt_dict names none of the columns here, so none is binned (they are {known})"
         ));
     }
     Ok(())
