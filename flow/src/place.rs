@@ -49,9 +49,10 @@ impl Placed {
     }
 }
 
-/// Places every task; the error names every task and party whose wish cannot be met.
+/// Places every task; the error has a line for each cause, with the tasks and parties whose wishes cannot be met.
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
-    let (mut placed, mut wrong) = (Placed { job_cores: BTreeMap::new(), tasks: Vec::new() }, Vec::new());
+    let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
+    let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
     for name in spec.levels.iter().flatten() {
         for part in &spec.tasks[name].parties {
             let site = site(sites, &part.party.id)?;
@@ -59,7 +60,11 @@ pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> 
             let placement = match site.engine.place(&request) {
                 Ok(placement) => placement,
                 Err(error) => {
-                    wrong.push(format!("place task {name} at {}: {error}", part.party));
+                    let (cause, at) = (error.to_string(), format!("{name} at {}", part.party));
+                    match wrong.iter_mut().find(|(known, _)| *known == cause) {
+                        Some((_, places)) => places.push(at),
+                        None => wrong.push((cause, vec![at])),
+                    }
                     continue;
                 }
             };
@@ -73,7 +78,21 @@ pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> 
             });
         }
     }
-    if wrong.is_empty() { Ok(placed) } else { Err(Error::invalid(wrong.join("\n"))) }
+    if wrong.is_empty() {
+        return Ok(placed);
+    }
+    let lines = wrong.iter().map(|(cause, places)| format!("place task {}: {cause}", shown(places)));
+    Err(Error::invalid(lines.collect::<Vec<_>>().join("\n")))
+}
+
+/// The first few of many places.
+fn shown(places: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let first = places[..places.len().min(SHOWN)].join(", ");
+    match places.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> Result<&'a Site> {
@@ -92,7 +111,8 @@ fn request(spec: &JobSpec, part: &PartyTask, site_cores: u32) -> CoreRequest {
         },
     };
     // Later entries replace earlier ones: the task's own options are nearer than the job's.
-    let options = older.map(|older| &older.options).into_iter().chain(&part.conf.engine_run).flatten();
+    let options =
+        older.map(|older| &older.options).into_iter().chain(part.conf.engine_run.as_deref()).flatten();
     CoreRequest {
         role: Some(part.party.role.clone()),
         wish,
