@@ -121,7 +121,7 @@ impl<'a> Item<'a> {
 
     /// `true` or `false`; also `1` and `0`, and any of them in quotes.
     pub fn bool(&self) -> Option<bool> {
-        match self.scalar()? {
+        match self.out_of_quotes()? {
             Value::Bool(value) => Some(value),
             Value::Int(value @ (0 | 1)) => Some(value == 1),
             _ => self.expected("true or false"),
@@ -133,7 +133,7 @@ impl<'a> Item<'a> {
     where
         T: TryFrom<i128> + PartialOrd + Display + Copy,
     {
-        let number = match self.scalar()? {
+        let number = match self.out_of_quotes()? {
             Value::Int(number) => T::try_from(number).ok().filter(|number| range.contains(number)),
             _ => None,
         };
@@ -142,7 +142,7 @@ impl<'a> Item<'a> {
 
     /// A number of a range, in quotes or not; an integer will do.
     pub fn float_in(&self, range: RangeInclusive<f64>) -> Option<f64> {
-        let number = match self.scalar()? {
+        let number = match self.out_of_quotes()? {
             Value::Float(number) => Some(number),
             Value::Int(number) => Some(number as f64),
             _ => None,
@@ -253,7 +253,7 @@ impl<'a> Item<'a> {
     }
 
     /// The value, out of its quotes if it is a number or a truth value in them.
-    fn scalar(&self) -> Option<Value> {
+    fn out_of_quotes(&self) -> Option<Value> {
         let given = self.given()?;
         match given {
             Value::Text(text) => unquoted(text).or_else(|| Some(given.clone())),
