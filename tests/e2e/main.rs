@@ -10,13 +10,16 @@
 mod site;
 
 mod bind;
+mod binning_jobs;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod config;
+mod documents;
 mod download;
 mod interop;
 mod jobs;
+mod large_jobs;
 mod merging;
 mod peers;
 mod tables;
