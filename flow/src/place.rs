@@ -1,9 +1,10 @@
 //! From what a job asks for to what each engine gives: placements of all tasks at all parties, before anything runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tributary_core::placement::{CoreRequest, Placement, Wish};
 use tributary_core::{Error, ErrorKind, Party, PartyId, Result, Site};
 
@@ -53,14 +54,21 @@ impl Placed {
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
     let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
     let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
+    // Most tasks of a party ask for the same, by options that they share.
+    let mut asked: HashMap<(&Party, Option<*const Map<String, Value>>), Result<Placement, String>> =
+        HashMap::new();
     for name in spec.levels.iter().flatten() {
         for part in &spec.tasks[name].parties {
             let site = site(sites, &part.party.id)?;
-            let request = request(spec, part, site.cores);
-            let placement = match site.engine.place(&request) {
+            let place = || {
+                let request = request(spec, part, site.cores);
+                site.engine.place(&request).map_err(|error| error.to_string())
+            };
+            let options = part.conf.engine_run.as_ref().map(Arc::as_ptr);
+            let placement = match asked.entry((&part.party, options)).or_insert_with(place).clone() {
                 Ok(placement) => placement,
-                Err(error) => {
-                    let (cause, at) = (error.to_string(), format!("{name} at {}", part.party));
+                Err(cause) => {
+                    let at = format!("{name} at {}", part.party);
                     match wrong.iter_mut().find(|(known, _)| *known == cause) {
                         Some((_, places)) => places.push(at),
                         None => wrong.push((cause, vec![at])),

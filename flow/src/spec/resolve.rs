@@ -268,7 +268,11 @@ impl<'a> Written<'a> {
         let items: BTreeMap<&str, Item<'_>> = maps.flat_map(Item::entries).collect();
         let values = items.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
         let checked = component.definition().validate_parameters(stage, &values.collect());
-        Self { items, checked: checked.map(|checked| (Arc::new(checked.values), checked.notes)) }
+        let checked = checked.map(|checked| (Arc::new(checked.values), checked.notes));
+        // Reported here, once for all parties; of what is not written, the parties that lack it are named.
+        let unwritten =
+            |problems: Vec<_>| problems.into_iter().filter(|problem| !report(problem, &items)).collect();
+        Self { checked: checked.map_err(unwritten), items }
     }
 }
 
