@@ -115,8 +115,11 @@ impl Reader<'_> {
 
     /// The nearest name of ours or FATE's, else ours.
     fn suggestion(&self, name: &str, path: &str) -> Option<String> {
-        let near = nearest(name, self.names(path).into_iter().chain(fate::names_below(path)));
-        match near {
+        let mut names = self.names(path);
+        fate::names_below(path).for_each(|name| {
+            names.insert(name);
+        });
+        match nearest(name, names) {
             Some(near) => Some(format!("did you mean {}?", quoted(near))),
             None => suggestion(name, self.names(path)),
         }
