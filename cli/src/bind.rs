@@ -5,7 +5,7 @@ use tributary_core::{Result, TableName};
 use tributary_ingest::{Existing, Stage, UploadOptions};
 use tributary_runtime::Home;
 
-use crate::upload::progress;
+use crate::upload::{progress, tell_of_columns};
 use crate::{args, columns, reading, render};
 
 pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
@@ -27,11 +27,7 @@ pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
         return render::json(&record);
     }
     columns::show(&record.schema)?;
-    for column in &bound.columns {
-        if let Some(note) = &column.note {
-            render::line(format!("\ncolumn {:?}: {note}", column.name))?;
-        }
-    }
+    tell_of_columns(&bound.columns, &bound.roles, &bound.notes)?;
     render::line(format!(
         "\nbound {}: {}, {} of files that stay where they are",
         record.table,

@@ -31,7 +31,12 @@ pub(crate) fn show(schema: &TableSchema) -> Result<()> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let row = |column: &Value| {
         let null = if column["nullable"] == true { "may be" } else { "never" };
-        vec![text(&column["name"]), text(&column["type"]), text(&column["purpose"]), null.to_owned()]
+        vec![
+            render::short(&text(&column["name"])),
+            text(&column["type"]),
+            text(&column["purpose"]),
+            null.to_owned(),
+        ]
     };
     render::table(
         &["column", "type", "purpose", "missing"],
@@ -42,8 +47,19 @@ pub(crate) fn show(schema: &TableSchema) -> Result<()> {
 /// The first rows of a table.
 pub(crate) fn rows(record: &TableRecord, count: usize) -> Result<()> {
     let key = record.schema.key().map(|k| k.name.as_str());
-    let header: Vec<&str> =
-        key.into_iter().chain(record.schema.fields().iter().map(|f| f.name.as_str())).collect();
-    let row = |row: &Vec<Option<String>>| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect();
-    render::table(&header, &record.preview.iter().take(count).map(row).collect::<Vec<_>>())
+    let names = key.into_iter().chain(record.schema.fields().iter().map(|f| f.name.as_str()));
+    preview(names, record.preview.iter().take(count))
+}
+
+/// First rows under the names of their columns, in bounded width.
+pub(crate) fn preview<'a>(
+    names: impl Iterator<Item = &'a str>,
+    rows: impl IntoIterator<Item = &'a Vec<Option<String>>>,
+) -> Result<()> {
+    let names: Vec<String> = names.map(render::short).collect();
+    let row = |row: &Vec<Option<String>>| {
+        row.iter().map(|cell| render::short(cell.as_deref().unwrap_or_default())).collect()
+    };
+    let header: Vec<&str> = names.iter().map(String::as_str).collect();
+    render::table(&header, &rows.into_iter().map(row).collect::<Vec<_>>())
 }

@@ -20,7 +20,7 @@ pub(crate) fn run(home: &Home, command: &Config) -> Result<ExitCode, Failure> {
                 true => render::json(&as_json(&settings))?,
                 false => show(&settings)?,
             }
-            settings.notes().iter().for_each(render::note);
+            settings.notes().iter().for_each(|note| render::note(format!("note: {note}")));
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,5 +1,6 @@
 //! `data download`.
 
+use std::fs;
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tributary_core::storage::{Storage, StoredTable};
 use tributary_core::{Error, Result, ResultExt};
-use tributary_export::{CsvOptions, ExportOptions, Format, IfFileExists, Sink, Stop, Summary};
+use tributary_export::{CsvOptions, ExportOptions, Format, Formulas, IfFileExists, Sink, Stop, Summary};
 use tributary_runtime::Home;
 
 use crate::args;
@@ -96,21 +97,28 @@ impl Writing {
 }
 
 fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions> {
-    let ending = download.output.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    let format = match (download.format, ending.as_deref()) {
-        (Some(format), _) => format,
-        (None, Some("parquet")) => args::Format::Parquet,
-        (None, Some("arrow" | "ipc" | "feather")) => args::Format::Arrow,
-        (None, Some("gz" | "zst" | "bz2" | "xz" | "zip")) => {
-            let text = "a compressed file is not written; write to - and compress what comes, as in `… -o - | gzip > FILE`";
-            return Err(Error::invalid(text));
+    let named = named(&download.output)?;
+    let format = match (download.format, named) {
+        (Some(given), Some((named, _))) if given != named => {
+            return Err(Error::invalid(format!(
+                "--format and the end of {:?} are two formats; leave --format out, or choose another name",
+                download.output.display().to_string()
+            )));
         }
-        (None, _) => args::Format::Csv,
+        (given, named) => given.or(named.map(|(format, _)| format)).unwrap_or(args::Format::Csv),
     };
     let format = match format {
         args::Format::Csv => {
             let mut csv = CsvOptions::default();
-            csv.delimiter = reading::delimiter(&download.delimiter)?;
+            if let Some((_, delimiter)) = named {
+                csv.delimiter = delimiter;
+            }
+            if let Some(delimiter) = &download.delimiter {
+                csv.delimiter = reading::delimiter(delimiter)?;
+            }
+            if download.escape_formulas {
+                csv.formulas = Formulas::Escaped;
+            }
             csv.header = !download.no_header;
             csv.null.clone_from(&download.null);
             Format::Csv(csv)
@@ -123,6 +131,37 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     let cores = || thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
     options.threads = download.threads.map_or_else(cores, |threads| threads as usize);
     Ok(options)
+}
+
+/// The format that the end of a file's name says, and the delimiter if that is CSV; none without an end, or of what is no file to be.
+/// `InvalidInput` for an end that says what is not written, for a file that is not what its name says misleads whoever opens it.
+pub(crate) fn named(output: &Path) -> Result<Option<(args::Format, u8)>> {
+    let is_special = fs::metadata(output).is_ok_and(|about| !about.is_file() && !about.is_dir());
+    let ending = output.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let Some(ending) = ending.filter(|_| !is_special && output != Path::new("-")) else { return Ok(None) };
+    let refused = |text: String| Err(Error::invalid(format!("{:?}: {text}", output.display().to_string())));
+    Ok(Some(match ending.as_str() {
+        "csv" | "txt" => (args::Format::Csv, b','),
+        "tsv" | "tab" => (args::Format::Csv, b'\t'),
+        "parquet" | "parq" | "pq" => (args::Format::Parquet, b','),
+        "arrow" | "ipc" | "feather" => (args::Format::Arrow, b','),
+        "gz" | "zst" | "bz2" | "xz" | "zip" | "lz4" => {
+            return refused(
+                "a compressed file is not written; write to - and compress what comes, as in `… -o - | gzip > FILE`".into(),
+            );
+        }
+        "xlsx" | "xls" | "ods" => {
+            return refused(
+                "a workbook is not written; write .csv, which spreadsheets open (see --escape-formulas)"
+                    .into(),
+            );
+        }
+        other => {
+            return refused(format!(
+                "no format is known by the end .{other}; end the name with .csv, .txt, .tsv, .parquet, .pq, .arrow or .feather"
+            ));
+        }
+    }))
 }
 
 fn bar(rows: u64) -> ProgressBar {
@@ -165,4 +204,35 @@ fn tell(download: &args::Download, is_standard: bool, summary: &Summary) -> Resu
         false => render::line(format!("wrote {output}: {rows} rows, {bytes}{missing}"))?,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_name_is_a_format_or_refused() {
+        let named = |name: &str| named(Path::new(name)).map_err(|error| error.to_string());
+        for (name, expected) in [
+            ("a.csv", Some((args::Format::Csv, b','))),
+            ("a.b.TSV", Some((args::Format::Csv, b'\t'))),
+            ("a.PQ", Some((args::Format::Parquet, b','))),
+            ("a.parquet", Some((args::Format::Parquet, b','))),
+            ("a.feather", Some((args::Format::Arrow, b','))),
+            ("folder.x/table", None),
+            ("-", None),
+            ("/dev/null", None),
+        ] {
+            assert_eq!(named(name), Ok(expected), "{name}");
+        }
+        for (name, expected) in [
+            ("a.csv.gz", "a compressed file is not written"),
+            ("a.parquet.zst", "a compressed file is not written"),
+            ("a.xlsx", "a workbook is not written"),
+            ("a.json", "no format is known by the end .json"),
+            ("a.2024", "no format is known by the end .2024"),
+        ] {
+            assert!(named(name).unwrap_err().contains(expected), "{name}");
+        }
+    }
 }

@@ -17,7 +17,7 @@ use crate::{render, watch};
 fn read<'a>(home: &'a Home, path: &Path) -> Result<Submission<'a>, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
     let submission = Submission::read(home, &path.display().to_string(), &source)?;
-    submission.notes().iter().for_each(|note| render::note(format!("note: {note}")));
+    submission.notes()?.iter().for_each(|note| render::note(format!("note: {note}")));
     Ok(submission)
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn apply(options: &mut UploadOptions, reading: &args::Reading) -> Res
     if let Some(nulls) = &reading.nulls {
         options.nulls.clone_from(nulls);
     }
+    options.max_unpacked = reading.max_unpacked.or(options.max_unpacked);
     Ok(())
 }
 

@@ -109,12 +109,27 @@ pub(crate) fn seconds(time: std::time::Duration) -> String {
     format!("{:.3} s", time.as_secs_f64())
 }
 
+/// A text of bounded width for a cell.
+pub(crate) fn short(text: &str) -> String {
+    const WIDEST: usize = 60;
+    match text.char_indices().nth(WIDEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Six digits behind the point; of what is very large or small, six digits and a power of ten.
+fn decimal(number: f64) -> String {
+    let fits = number == 0.0 || (1e-4..1e12).contains(&number.abs());
+    if fits { format!("{number:.6}") } else { format!("{number:.6e}") }
+}
+
 /// A JSON value as a cell.
 pub(crate) fn cell(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
         Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => format!("{:.6}", number.as_f64().unwrap_or(f64::NAN)),
+        Value::Number(number) if number.is_f64() => decimal(number.as_f64().unwrap_or(f64::NAN)),
         other => other.to_string(),
     }
 }
@@ -131,5 +146,16 @@ mod tests {
         assert!(shown.contains("\\u202e") && shown.contains('é'), "{shown}");
         let read: Value = serde_json::from_str(&shown).unwrap();
         assert_eq!(read[text][0], text);
+    }
+
+    #[test]
+    fn numbers_and_texts_have_a_bounded_width() {
+        let shown = |number: f64| cell(&Value::from(number));
+        assert_eq!(shown(0.5), "0.500000");
+        assert_eq!(shown(0.0), "0.000000");
+        assert_eq!(shown(-123_456.75), "-123456.750000");
+        assert_eq!(shown(1.7e308), "1.700000e308");
+        assert_eq!(shown(-1e-320), "-9.999889e-321");
+        assert!(short(&"ü".repeat(1000)).chars().count() < 70);
     }
 }

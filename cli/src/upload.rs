@@ -6,11 +6,14 @@ use std::process::ExitCode;
 
 use futures::executor::block_on;
 use tributary_core::{Error, Result, ResultExt, TableName};
-use tributary_ingest::{ColumnSummary, DryRun, Duplicates, Existing, Merged, Stage, Summary, UploadOptions};
+use tributary_document::quoted;
+use tributary_ingest::{
+    ColumnSummary, DryRun, Duplicates, Existing, Merged, Role, Stage, Summary, UploadOptions,
+};
 use tributary_runtime::Home;
 
 use crate::exit::Failure;
-use crate::{args, reading, render};
+use crate::{args, columns, download, reading, render};
 
 /// Rows that a dry run shows.
 const SHOWN_ROWS: usize = 10;
@@ -88,7 +91,17 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
     if let Some(most) = upload.max_rejects {
         options.max_rejects = most;
     }
-    options.reject_to.clone_from(&upload.reject_to);
+    if let Some(path) = &upload.reject_to {
+        let named = download::named(path).at(|| "--reject-to")?;
+        if named.is_some_and(|named| named != (args::Format::Csv, b',')) {
+            let text = format!(
+                "--reject-to {:?}: bad rows are listed as CSV; end the name with .csv",
+                path.display().to_string()
+            );
+            return Err(Error::invalid(text));
+        }
+        options.reject_to = Some(path.clone());
+    }
     Ok(())
 }
 
@@ -96,11 +109,11 @@ fn show(summary: &Summary) -> Result<()> {
     let row = |c: &ColumnSummary| {
         let extent = c.extent.as_ref().map_or(("".into(), "".into()), |extent| extent.texts());
         let distinct = c.distinct.map_or(String::new(), render::count);
-        let note = c.note.clone().unwrap_or_default();
-        [described(c), vec![distinct, extent.0, extent.1, note]].concat()
+        [described(c), vec![distinct, render::short(&extent.0), render::short(&extent.1)]].concat()
     };
-    let header = ["column", "type", "purpose", "missing", "distinct ±5%", "least", "greatest", "note"];
+    let header = ["column", "type", "purpose", "missing", "distinct ±5%", "least", "greatest"];
     render::table(&header, &summary.columns.iter().map(row).collect::<Vec<_>>())?;
+    tell_of_columns(&summary.columns, &summary.roles, &summary.notes)?;
     tell_of_rows(&summary.columns, summary.duplicates_dropped, summary.rejected)?;
     tell_of_merging(summary.merged)?;
     render::line(format!(
@@ -112,16 +125,12 @@ fn show(summary: &Summary) -> Result<()> {
 }
 
 fn show_dry_run(found: &DryRun) -> Result<()> {
-    let row = |c: &ColumnSummary| [described(c), vec![c.note.clone().unwrap_or_default()]].concat();
-    let header = ["column", "type", "purpose", "missing", "note"];
-    render::table(&header, &found.columns.iter().map(row).collect::<Vec<_>>())?;
+    let header = ["column", "type", "purpose", "missing"];
+    render::table(&header, &found.columns.iter().map(described).collect::<Vec<_>>())?;
+    tell_of_columns(&found.columns, &found.roles, &found.notes)?;
     render::line("")?;
-    let names: Vec<&str> = std::iter::once(&found.key)
-        .chain(found.columns.iter().map(|c| &c.name))
-        .map(String::as_str)
-        .collect();
-    let row = |row: &Vec<Option<String>>| row.iter().map(|cell| cell.clone().unwrap_or_default()).collect();
-    render::table(&names, &found.preview.iter().map(row).collect::<Vec<_>>())?;
+    let names = std::iter::once(&found.key).chain(found.columns.iter().map(|c| &c.name));
+    columns::preview(names.map(String::as_str), &found.preview)?;
     tell_of_rows(&found.columns, found.duplicates_dropped, found.rejected)?;
     tell_of_merging(found.merged)?;
     render::line(format!(
@@ -134,11 +143,24 @@ fn show_dry_run(found: &DryRun) -> Result<()> {
 fn described(column: &ColumnSummary) -> Vec<String> {
     let purpose = format!("{:?}", column.purpose).to_lowercase();
     vec![
-        column.name.clone(),
+        render::short(&column.name),
         column.data_type.to_string(),
         purpose,
         column.nulls.map_or(String::new(), render::count),
     ]
+}
+
+/// Which columns are no features, and why; and what one should know of the files.
+pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: &[String]) -> Result<()> {
+    render::line("")?;
+    for Role { role, column, why, .. } in roles {
+        render::line(format!("{role}: {} ({why})", quoted(column)))?;
+    }
+    let of_columns = columns.iter().filter_map(|c| Some((quoted(&c.name), c.note.as_ref()?)));
+    of_columns
+        .into_iter()
+        .try_for_each(|(name, note)| render::line(format!("note: column {name}: {note}")))?;
+    notes.iter().try_for_each(|note| render::line(format!("note: {note}")))
 }
 
 fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {

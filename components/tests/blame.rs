@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use tributary_binning::BinColumn;
 use tributary_binning::encrypted::{HostFeatures, LABEL, label_schema, packed_schema};
-use tributary_component::{Component, Input, Stage, Task};
+use tributary_component::{Component, Input, Stage, Task, Unwatched};
 use tributary_core::computing::{Computing, End, Engine, SessionSpec};
 use tributary_core::federation::{Federation, FederationExt, FederationSpec, Message, Slot};
 use tributary_core::storage::Nowhere;
@@ -37,7 +37,8 @@ fn component(name: &str) -> Arc<dyn Component> {
 async fn session() -> Arc<dyn Computing> {
     let engine = Standalone::new(tributary_components::all().kernels(), Arc::new(Nowhere));
     let placement = engine.place(&Default::default()).unwrap();
-    let spec = SessionSpec { id: SessionId::new("blame").unwrap(), placement, memory_bytes: 1 << 28 };
+    let spec =
+        SessionSpec { id: "blame.psi.0".parse::<SessionId>().unwrap(), placement, memory_bytes: 1 << 28 };
     engine.open(spec).await.unwrap()
 }
 
@@ -48,7 +49,7 @@ async fn meet() -> Vec<Arc<dyn Federation>> {
     let mut sessions = Vec::new();
     for own in parties() {
         let peers = parties().into_iter().filter(|peer| *peer != own).collect();
-        let (session, patience) = (SessionId::new("blame").unwrap(), Duration::from_secs(30));
+        let (session, patience) = ("blame.psi.0".parse::<SessionId>().unwrap(), Duration::from_secs(30));
         let network = &networks[&own.id];
         let spec = FederationSpec { session, own, peers, plan_hash: [7; 32], patience };
         sessions.push(network.join(spec).await.unwrap());
@@ -93,7 +94,8 @@ async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option
         inputs: BTreeMap::from([(input.to_string(), vec![Input::Table(table)])]),
         computing,
         federation: federation.clone(),
-        progress: Arc::new(|_| ()),
+        checkpoint: None,
+        progress: Arc::new(Unwatched),
     };
     let error = component.run(&task).await.err();
     federation.close(if error.is_some() { End::Failed } else { End::Done }).await.unwrap();

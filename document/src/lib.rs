@@ -34,4 +34,5 @@ pub use node::{Entry, Map, Node, Position, Step, Value};
 pub use parse::{Limits, parse};
 pub use problems::{Problem, Problems, Report};
 pub use read::{Item, Keys};
+pub use scalar::unquoted;
 pub use tributary_suggest::{nearest, quoted, suggestion};

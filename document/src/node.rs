@@ -149,7 +149,6 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::{Limits, Report, parse};
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! A document may come from a stranger, so its size, depth and number of nodes are bounded before anything is built.
 //! Aliases are followed, because job files saved by Python clients have them wherever one list stands twice; each
-//! copy counts against the same bounds, which is what keeps "billion laughs" small.
+//! copy counts against the same bounds, which is what keeps "billion laughs" small. Merge keys (`<<`) are read for the same
+//! reason, by the rules of YAML 1.1: a map's own keys win, and of several merged maps the earlier one.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -35,6 +36,9 @@ impl Default for Limits {
         Self { bytes: 4 << 20, depth: 64, nodes: 200_000, key_bytes: 256 }
     }
 }
+
+/// The key under which a map stands whose entries belong to the map around it.
+const MERGE: &str = "<<";
 
 /// Reads a document of one YAML (or JSON) value. `None` if it cannot be read at all, which is then in the report; a
 /// tree whose mistakes (a key twice, a value without meaning) are in the report is still given.
@@ -215,21 +219,54 @@ impl<'a> Builder<'a> {
     fn map(&mut self, depth: usize) -> Result<Map, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut seen = HashSet::new();
+        let mut merged: Option<(usize, Vec<Entry>)> = None;
         loop {
             let (event, at) = self.event()?;
             if event == Event::MappingEnd {
-                return Ok(Map { entries });
+                break;
             }
+            let merges = matches!(&event, Event::Scalar(word, ScalarStyle::Plain, _, None) if word == MERGE);
             let key = self.key(event, at)?;
             let (event, value_at) = self.event()?;
             let node = self.node(event, value_at, depth + 1)?;
-            if seen.insert(key.clone()) {
-                entries.push(Entry { key, at, node });
-            } else {
+            if !seen.insert(key.clone()) {
                 let first = entries.iter().find(|entry| entry.key == key).map_or(0, |entry| entry.at.line);
-                self.report.add(at, "", format!("key {} again, first in line {first}", quoted(&key)), None);
+                let first = if first == 0 { String::new() } else { format!(", first in line {first}") };
+                self.report.add(at, "", format!("key {} again{first}", quoted(&key)), None);
+            } else if merges {
+                merged = Some((entries.len(), self.merged(node)));
+            } else {
+                entries.push(Entry { key, at, node });
             }
         }
+        if let Some((place, merged)) = merged {
+            let new: Vec<Entry> = merged.into_iter().filter(|entry| seen.insert(entry.key.clone())).collect();
+            entries.splice(place..place, new);
+        }
+        Ok(Map { entries })
+    }
+
+    /// The entries of what stands under a merge key: a map, or a list of maps.
+    fn merged(&self, node: Node) -> Vec<Entry> {
+        let at = node.at;
+        let nodes = match node.value {
+            Value::List(nodes) => nodes,
+            value => vec![Node { at, value }],
+        };
+        let mut entries = Vec::new();
+        for node in nodes {
+            match node.value {
+                Value::Map(map) => entries.extend(map.entries),
+                Value::Null => {}
+                _ => self.report.add(
+                    node.at,
+                    "",
+                    "expected a map, or a list of maps, to merge",
+                    Some("quote \"<<\" if it is a key of its own".to_owned()),
+                ),
+            }
+        }
+        entries
     }
 
     fn key(&mut self, event: Event<'a>, at: Position) -> Result<String, Stop> {

@@ -9,6 +9,8 @@ use crate::node::Position;
 
 /// Problems beyond this many are counted, not kept: a file this wrong is not a job file.
 const KEPT: usize = 1000;
+/// After this many, names are no longer searched for the one that was meant.
+const HELPED: usize = 50;
 
 /// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to mend it)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -100,6 +102,10 @@ impl Report {
 
     pub(crate) fn shows_values(&self) -> bool {
         self.shows_values
+    }
+
+    pub(crate) fn wants_help(&self) -> bool {
+        self.found.borrow().len() < HELPED
     }
 
     pub(crate) fn is_full(&self) -> bool {

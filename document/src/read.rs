@@ -11,6 +11,7 @@ use tributary_suggest::{nearest, quoted, suggestion};
 
 use crate::node::{Entry, Map, Node, Position, Step, Value};
 use crate::problems::Report;
+use crate::scalar::unquoted;
 
 /// A place in a document: its path, where it is written, and the value there if any.
 #[derive(Clone, Debug)]
@@ -76,8 +77,7 @@ impl<'a> Item<'a> {
 
     /// Reports a name that is none of the known ones, suggesting the nearest.
     pub fn unknown<'k>(&self, what: &str, name: &str, known: impl IntoIterator<Item = &'k str>) {
-        let help = if self.report.is_full() { None } else { suggestion(name, known) };
-        self.problem_with(format!("unknown {what} {}", quoted(name)), help);
+        self.problem_with(format!("unknown {what} {}", quoted(name)), self.suggestion(name, known));
     }
 
     /// The item some steps below; absent, but placed as near as the document allows, if nothing is there.
@@ -119,31 +119,32 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// `true` or `false`.
+    /// `true` or `false`; also `1` and `0`, and any of them in quotes.
     pub fn bool(&self) -> Option<bool> {
-        match self.given()? {
-            Value::Bool(value) => Some(*value),
+        match self.out_of_quotes()? {
+            Value::Bool(value) => Some(value),
+            Value::Int(value @ (0 | 1)) => Some(value == 1),
             _ => self.expected("true or false"),
         }
     }
 
-    /// An integer of a range.
+    /// An integer of a range, in quotes or not.
     pub fn int_in<T>(&self, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i128> + PartialOrd + Display + Copy,
     {
-        let number = match self.given()? {
-            Value::Int(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
+        let number = match self.out_of_quotes()? {
+            Value::Int(number) => T::try_from(number).ok().filter(|number| range.contains(number)),
             _ => None,
         };
         number.or_else(|| self.expected(&format!("an integer from {} to {}", range.start(), range.end())))
     }
 
-    /// A number of a range; an integer will do.
+    /// A number of a range, in quotes or not; an integer will do.
     pub fn float_in(&self, range: RangeInclusive<f64>) -> Option<f64> {
-        let number = match self.given()? {
-            Value::Float(number) => Some(*number),
-            Value::Int(number) => Some(*number as f64),
+        let number = match self.out_of_quotes()? {
+            Value::Float(number) => Some(number),
+            Value::Int(number) => Some(number as f64),
             _ => None,
         };
         number
@@ -210,6 +211,14 @@ impl<'a> Item<'a> {
         entries.iter().map(|entry| (entry.key.as_str(), self.entry(entry))).collect()
     }
 
+    /// The keys of a map; none if it is something else.
+    pub fn keys(&self) -> Vec<&'a str> {
+        match self.given() {
+            Some(Value::Map(map)) => map.entries.iter().map(|entry| entry.key.as_str()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Reads a map whose keys are known: `read` takes each of them, and those it does not take are problems. An
     /// absent map reads as one without keys, except that it then lacks nothing it requires.
     pub fn map<T>(&self, read: impl FnOnce(&mut Keys<'a>) -> T) -> T {
@@ -230,6 +239,26 @@ impl<'a> Item<'a> {
             self.report.add(*at, &self.path, "the integer has more than 64 bits", Some(help));
         }
         found.ok()
+    }
+
+    /// Number of values here and below: what a copy of them would cost.
+    pub fn weight(&self) -> usize {
+        self.node.map_or(0, |node| node.weight().0)
+    }
+
+    /// Help for a wrong name: the nearest known one, else the known ones if they are few. None once there are many
+    /// problems: each search costs time, and a file with so many mistakes has another one.
+    pub fn suggestion<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
+        if self.report.wants_help() { suggestion(name, known) } else { None }
+    }
+
+    /// The value, out of its quotes if it is a number or a truth value in them.
+    fn out_of_quotes(&self) -> Option<Value> {
+        let given = self.given()?;
+        match given {
+            Value::Text(text) => unquoted(text).or_else(|| Some(given.clone())),
+            given => Some(given.clone()),
+        }
     }
 
     fn given(&self) -> Option<&'a Value> {
@@ -311,7 +340,7 @@ impl<'a> Keys<'a> {
             if self.item.report.is_full() {
                 return;
             }
-            let help = suggestion(&entry.key, self.asked.iter().copied());
+            let help = self.item.suggestion(&entry.key, self.asked.iter().copied());
             self.item.entry(entry).problem_with("unknown key", help);
         }
     }

@@ -7,6 +7,12 @@ use tributary_suggest::quoted;
 
 use crate::node::Value;
 
+/// What text in quotes means where a number or a truth value is wanted: what it means without them, as in FATE, whose reader
+/// turns `"10"` into a number there. Nothing if it is text without quotes, too.
+pub fn unquoted(text: &str) -> Option<Value> {
+    plain(text).ok().filter(|value| matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(_)))
+}
+
 /// The value of a plain (unquoted, untagged) scalar, or why it has none.
 pub(crate) fn plain(word: &str) -> Result<Value, String> {
     match word {
@@ -63,6 +69,8 @@ fn is_infinite(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn check(word: &str, expected: Value) {
@@ -94,6 +102,19 @@ mod tests {
     fn numbers_that_readers_disagree_on_are_refused() {
         for word in ["007", "-00", ".inf", "-.INF", ".nan", "1e999", &"9".repeat(60)] {
             assert!(plain(word).is_err(), "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_is_read_to_the_bit_however_it_is_written(bits: u64) {
+            let number = f64::from_bits(bits);
+            prop_assume!(number.is_finite());
+            for word in [format!("{number:?}"), format!("{number:e}"), format!("{number:.20e}")] {
+                let read = plain(&word);
+                let same = matches!(&read, Ok(Value::Float(read)) if read.to_bits() == bits);
+                prop_assert!(same, "{} {:?}", word, read);
+            }
         }
     }
 }

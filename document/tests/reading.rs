@@ -246,3 +246,56 @@ list:
         }
     }
 }
+
+#[test]
+fn merge_keys_give_what_a_map_does_not_say_itself() {
+    let json = |source: &str| {
+        let report = Report::new("f");
+        let node = parse(source.as_bytes(), &Limits::default(), &report);
+        report.finish(node).map(|node| node.to_json().unwrap().to_string()).map_err(|e| e.to_string())
+    };
+    let check = |source: &str, expected: &str| assert_eq!(json(source).as_deref(), Ok(expected), "{source}");
+    check("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3, z: 4}\n", r#"{"a":{"x":1,"y":2},"b":{"x":1,"y":3,"z":4}}"#);
+    check("b:\n  z: 4\n  <<: [{x: 1}, {x: 2, y: 2}]\n", r#"{"b":{"z":4,"x":1,"y":2}}"#);
+    check("a: &a {<<: {x: 1}}\nb: {<<: *a}\n", r#"{"a":{"x":1},"b":{"x":1}}"#);
+    check(r#"{"<<": 1}"#, r#"{"<<":1}"#);
+    let wrong = json("a: {<<: 1}\n").unwrap_err();
+    assert!(wrong.starts_with("f:1:9: expected a map, or a list of maps, to merge"), "{wrong}");
+    assert!(json("{<<: {a: 1}, <<: {b: 1}}").unwrap_err().contains("key \"<<\" again"));
+}
+
+#[test]
+fn aliases_and_merges_together_stay_within_the_bounds() {
+    let mut laughs = "a0: &a0 {k: 1}\n".to_owned();
+    for i in 1..40 {
+        let keys: String = (0..9).map(|k| format!("k{k}: *a{}, ", i - 1)).collect();
+        laughs += &format!("a{i}: &a{i} {{<<: *a{}, {keys}}}\n", i - 1);
+    }
+    let report = Report::new("f");
+    assert!(parse(laughs.as_bytes(), &Limits::default(), &report).is_none());
+}
+
+#[test]
+fn scalars_may_stand_in_quotes_where_numbers_and_truth_values_are_wanted() {
+    let report = Report::new("f");
+    let node =
+        parse(b"{i: '10', f: \"0.5\", t: \"true\", o: 1, z: '0', n: '007'}", &Limits::default(), &report)
+            .unwrap();
+    let read = Item::root(&node, &report).map(|keys| {
+        let int = keys.take("i").int_in(1..=20);
+        (
+            int,
+            keys.take("f").float_in(0.0..=1.0),
+            ["t", "o", "z"].map(|key| keys.take(key).bool()),
+            keys.take("n").int_in(0..=9),
+        )
+    });
+    assert_eq!(read, (Some(10), Some(0.5), [Some(true), Some(true), Some(false)], None));
+    assert!(
+        report
+            .finish(Some(()))
+            .unwrap_err()
+            .to_string()
+            .contains("n: expected an integer from 0 to 9, got \"007\"")
+    );
+}

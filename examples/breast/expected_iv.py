@@ -5,7 +5,7 @@ It shares nothing with the product but the definitions, so that an end-to-end te
 - n joined rows; the cut points of a column are its values at ranks ceil(k * n / 10), k = 1..10, equal ones once
 - a bin holds the values <= its cut point and > the one before
 - event = label 1; with e_i, n_i events and non-events in bin i and E, N in all, event_rate_i = e_i / E and
-  non_event_rate_i = n_i / N, where a count of zero is first replaced by 0.5
+  non_event_rate_i = n_i / N, where 0.5 is first added to both counts if one of them is zero
 - woe_i = ln(event_rate_i / non_event_rate_i); iv_i = (event_rate_i - non_event_rate_i) * woe_i; iv = sum over all bins
 
     python expected_iv.py        (needs numpy; made with 2.4.6)
@@ -37,8 +37,9 @@ def binning(values, label):
     bins = np.searchsorted(cuts, values, side="left")
     event = np.bincount(bins[label == 1], minlength=len(cuts))
     non_event = np.bincount(bins[label == 0], minlength=len(cuts))
-    event_rate = np.where(event == 0, ADJUSTMENT, event) / event.sum()
-    non_event_rate = np.where(non_event == 0, ADJUSTMENT, non_event) / non_event.sum()
+    added = np.where((event == 0) | (non_event == 0), ADJUSTMENT, 0)  # no bin of these cut points is empty
+    event_rate = (event + added) / event.sum()
+    non_event_rate = (non_event + added) / non_event.sum()
     woe = np.log(event_rate / non_event_rate)
     iv = (event_rate - non_event_rate) * woe
     steps = np.diff(woe)

@@ -1,9 +1,9 @@
 //! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or
-//! inputs name, and tables and models of other jobs. Whatever is missing is told at once, with its place in the file.
+//! inputs name, and tables and models of other jobs. Whatever is missing is reported at once, once a party, with its place in the file.
 //!
 //! A look and no promise: what somebody deletes afterwards is missed by the task that needs it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role, Site, TableName};
 use tributary_document::{Report, suggestion};
@@ -18,14 +18,19 @@ type Missing = (String, Option<String>);
 /// Looks up all that a job needs. `NotFound` because of [`Problems`](tributary_document::Problems) if anything is
 /// missing: each with file, line, column, party, and the nearest that is there.
 pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
-    let mut all = Vec::new();
-    for need in &spec.needs.list {
-        let site = site(sites, &need.party.id)?;
-        all.extend(missing(site, &need.party.role, &need.source).await?.map(|missing| (need, missing)));
-    }
     let report = Report::new(&spec.needs.file);
-    for (need, (message, help)) in all {
-        report.add(need.at, &need.path, message, help);
+    let (mut looked_up, mut told) = (BTreeSet::new(), BTreeSet::new());
+    for need in &spec.needs.list {
+        // A thing that several tasks of a party need is missing once, where it is named first.
+        if !looked_up.insert((&need.party, format!("{:?}", need.source))) {
+            continue;
+        }
+        let site = site(sites, &need.party.id)?;
+        if let Some((message, help)) = missing(site, &need.party.role, &need.source).await?
+            && told.insert(message.clone())
+        {
+            report.add(need.at, &need.path, message, help);
+        }
     }
     report.finish(Some(())).map_err(|problems| {
         let message = match problems.list().len() {
@@ -86,7 +91,7 @@ fn missing_model(
         true => Some("this party has no models yet; train them first".to_string()),
         false => suggestion(&name, known.iter().map(String::as_str)),
     };
-    let message = format!("party {} has no models {name}, wanted for {key} of task {task}", site.id);
+    let message = format!("party {} has no models {name}", site.id);
     Ok(Some((message, help)))
 }
 

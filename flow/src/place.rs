@@ -1,9 +1,10 @@
 //! From what a job asks for to what each engine gives: placements of all tasks at all parties, before anything runs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tributary_core::placement::{CoreRequest, Placement, Wish};
 use tributary_core::{Error, ErrorKind, Party, PartyId, Result, Site};
 
@@ -49,17 +50,29 @@ impl Placed {
     }
 }
 
-/// Places every task; the error names every task and party whose wish cannot be met.
+/// Places every task; the error has a line for each cause, with the tasks and parties whose wishes cannot be met.
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
-    let (mut placed, mut wrong) = (Placed { job_cores: BTreeMap::new(), tasks: Vec::new() }, Vec::new());
+    let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
+    let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
+    // Most tasks of a party ask for the same, by options that they share.
+    let mut asked: HashMap<(&Party, Option<*const Map<String, Value>>), Result<Placement, String>> =
+        HashMap::new();
     for name in spec.levels.iter().flatten() {
         for part in &spec.tasks[name].parties {
             let site = site(sites, &part.party.id)?;
-            let request = request(spec, part, site.cores);
-            let placement = match site.engine.place(&request) {
+            let place = || {
+                let request = request(spec, part, site.cores);
+                site.engine.place(&request).map_err(|error| error.to_string())
+            };
+            let options = part.conf.engine_run.as_ref().map(Arc::as_ptr);
+            let placement = match asked.entry((&part.party, options)).or_insert_with(place).clone() {
                 Ok(placement) => placement,
-                Err(error) => {
-                    wrong.push(format!("place task {name} at {}: {error}", part.party));
+                Err(cause) => {
+                    let at = format!("{name} at {}", part.party);
+                    match wrong.iter_mut().find(|(known, _)| *known == cause) {
+                        Some((_, places)) => places.push(at),
+                        None => wrong.push((cause, vec![at])),
+                    }
                     continue;
                 }
             };
@@ -73,7 +86,21 @@ pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> 
             });
         }
     }
-    if wrong.is_empty() { Ok(placed) } else { Err(Error::invalid(wrong.join("\n"))) }
+    if wrong.is_empty() {
+        return Ok(placed);
+    }
+    let lines = wrong.iter().map(|(cause, places)| format!("place task {}: {cause}", shown(places)));
+    Err(Error::invalid(lines.collect::<Vec<_>>().join("\n")))
+}
+
+/// The first few of many places.
+fn shown(places: &[String]) -> String {
+    const SHOWN: usize = 4;
+    let first = places[..places.len().min(SHOWN)].join(", ");
+    match places.len().saturating_sub(SHOWN) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
 }
 
 pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> Result<&'a Site> {
@@ -92,7 +119,8 @@ fn request(spec: &JobSpec, part: &PartyTask, site_cores: u32) -> CoreRequest {
         },
     };
     // Later entries replace earlier ones: the task's own options are nearer than the job's.
-    let options = older.map(|older| &older.options).into_iter().chain(&part.conf.engine_run).flatten();
+    let options =
+        older.map(|older| &older.options).into_iter().chain(part.conf.engine_run.as_deref()).flatten();
     CoreRequest {
         role: Some(part.party.role.clone()),
         wish,

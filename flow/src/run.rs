@@ -23,7 +23,7 @@ use crate::place::{Placed, place, site};
 use crate::progress::TaskProgress;
 use crate::record::{JobRecord, Records, TaskRecord};
 use crate::scheduler::{Action, Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{Channel, JobSpec, Launcher, ModelRef, PartyTask, TaskSpec};
+use crate::spec::{Channel, JobSpec, ModelRef, PartyTask, TaskSpec};
 use crate::status::Status;
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
@@ -115,7 +115,6 @@ impl Runner {
 
     /// Refuses what cannot work while nothing is recorded yet, then takes the job's place in every party's records.
     async fn begin(&mut self) -> Result<()> {
-        refuse_unsupported(&self.job.spec)?;
         look_up(&self.job.spec, &self.job.sites).await?;
         for site in self.job.sites.values() {
             let claim = Records::new(&site.home).claim(&self.job.id, &self.model);
@@ -383,21 +382,6 @@ impl Runner {
         (self.watcher)(&Event::JobEnded(report.clone()));
         recorded.map(|()| report)
     }
-}
-
-/// What a job asks for and this release cannot do: told, never passed over.
-fn refuse_unsupported(spec: &JobSpec) -> Result<()> {
-    let parts =
-        || spec.tasks.iter().flat_map(|(name, task)| task.parties.iter().map(move |part| (name, part)));
-    let deepspeed = parts().find(|(_, part)| part.conf.launcher != Launcher::Default);
-    let text = match (&spec.conf.inheritance, deepspeed) {
-        (Some(_), _) => "dag.conf.inheritance is not supported yet; run the job without it".to_string(),
-        (_, Some((name, part))) => {
-            format!("task {name} of {}: launcher deepspeed is not supported", part.party)
-        }
-        (None, None) => return Ok(()),
-    };
-    Err(Error::new(ErrorKind::Unsupported, text))
 }
 
 /// What parties must agree on: the job, and the versions of all kernels that compute it.

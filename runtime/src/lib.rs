@@ -10,6 +10,7 @@ pub mod settings;
 
 mod engines;
 mod read;
+mod fate;
 mod home;
 #[cfg(feature = "ballista")]
 mod cluster;

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use tributary_core::settings::{Key, Kind, Origin, Place, Presence, Section, Value};
 use tributary_core::{Error, Result};
-use tributary_document::{Item, Limits, Report, parse, suggestion};
+use tributary_document::{Item, Limits, Report, nearest, parse, quoted, suggestion};
 
 use crate::choice::{CHOSEN, Contract, Declared, Known};
+use crate::fate::{self, Foreign};
 
 /// A value that a file sets.
 pub(crate) struct Found {
@@ -20,19 +21,29 @@ pub(crate) struct Found {
     pub place: Place,
 }
 
-/// Reads one file to the end of `found`. Gives the sections whose engines are not in this binary: those are passed over.
+/// What a file says and has no effect.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PassedOver {
+    /// Sections whose engines are not in this binary.
+    pub engines: Vec<String>,
+    /// Keys that mean something to FATE only.
+    pub fate: BTreeSet<String>,
+}
+
+/// Reads one file to the end of `found`.
 pub(crate) fn read(
     known: &'static Known,
     file: &Arc<str>,
     bytes: &[u8],
     found: &mut Vec<Found>,
-) -> Result<Vec<String>> {
+) -> Result<PassedOver> {
     let is_blank = |line: &[u8]| line.trim_ascii().is_empty() || line.trim_ascii().starts_with(b"#");
     if bytes.split(|byte| *byte == b'\n').all(is_blank) {
-        return Ok(Vec::new()); // every key is optional
+        return Ok(PassedOver::default()); // every key is optional
     }
     let report = Report::new(&**file).hiding_values();
-    let mut reader = Reader { known, declared: known.declared(), file, found, passed_over: Vec::new() };
+    let mut reader =
+        Reader { known, declared: known.declared(), file, found, passed_over: PassedOver::default() };
     if let Some(mut node) = parse(bytes, &Limits::default(), &report) {
         reader.level(&Item::root(&node, &report), "");
         node.wipe();
@@ -46,7 +57,7 @@ struct Reader<'a> {
     declared: Vec<Declared>,
     file: &'a Arc<str>,
     found: &'a mut Vec<Found>,
-    passed_over: Vec<String>,
+    passed_over: PassedOver,
 }
 
 /// What may stand under a name.
@@ -71,8 +82,12 @@ impl Reader<'_> {
                     self.found.extend(read.map(|value| Found { section, key: key.name, value, place }));
                 }
                 Below::Section => self.level(&value, &full),
-                Below::NotBuiltIn => self.passed_over.push(full),
-                Below::Unknown => value.problem_with("unknown key", suggestion(name, self.names(path))),
+                Below::NotBuiltIn => self.passed_over.engines.push(full),
+                Below::Unknown => match fate::known(&full) {
+                    Some(Foreign::Value) => drop(self.passed_over.fate.insert(self.without_effect(&full))),
+                    Some(Foreign::Group) => self.level(&value, &full),
+                    None => value.problem_with("unknown key", self.suggestion(name, path)),
+                },
             }
         }
     }
@@ -96,6 +111,27 @@ impl Reader<'_> {
         let keys = self.declared.iter().filter(|s| s.path == path).filter_map(|s| s.keys.as_ref()).flatten();
         let sections = self.declared.iter().filter_map(|section| next(&section.path, path));
         keys.map(|key| key.name).chain(sections).collect()
+    }
+
+    /// The nearest name of ours or FATE's, else ours.
+    fn suggestion(&self, name: &str, path: &str) -> Option<String> {
+        let mut names = self.names(path);
+        fate::names_below(path).for_each(|name| {
+            names.insert(name);
+        });
+        match nearest(name, names) {
+            Some(near) => Some(format!("did you mean {}?", quoted(near))),
+            None => suggestion(name, self.names(path)),
+        }
+    }
+
+    /// The shortest name above a key of FATE's below which nothing has an effect: what a note says in place of twenty names.
+    fn without_effect(&self, full: &str) -> String {
+        let ends = full.match_indices('.').map(|(at, _)| at).chain([full.len()]);
+        let is_ours = |group: &&str| {
+            self.declared.iter().any(|section| section.path == *group || next(&section.path, group).is_some())
+        };
+        ends.map(|end| &full[..end]).find(|group| !is_ours(group)).unwrap_or(full).to_owned()
     }
 
     fn place(&self, item: &Item<'_>) -> Place {

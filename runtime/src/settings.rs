@@ -20,7 +20,7 @@ pub struct Settings {
     known: &'static Known,
     sections: BTreeMap<String, Section>,
     /// By file.
-    passed_over: BTreeMap<String, Vec<String>>,
+    passed_over: BTreeMap<String, read::PassedOver>,
 }
 
 impl Settings {
@@ -56,9 +56,7 @@ impl Settings {
             let section = section.ok_or_else(|| Error::bug("a section that is not declared was read"))?;
             section.set(key, value, Origin::File(place));
         }
-        if !passed_over.is_empty() {
-            self.passed_over.insert(file.to_owned(), passed_over);
-        }
+        self.passed_over.insert(file.to_owned(), passed_over);
         Ok(())
     }
 
@@ -90,13 +88,20 @@ impl Settings {
         list
     }
 
-    /// What files say and has no effect: one note for each file.
+    /// What files say and has no effect: a note for each reason and file.
     pub fn notes(&self) -> Vec<String> {
-        let note = |(file, sections): (&String, &Vec<String>)| {
-            let sections = sections.join(", ");
-            format!("{file}: passed over, because their engines are not in this binary: {sections}")
+        let of_file = |(file, passed_over): (&String, &read::PassedOver)| {
+            let engines = passed_over.engines.join(", ");
+            let fate = passed_over.fate.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let engines = (!engines.is_empty()).then(|| {
+                format!("{file}: passed over, because their engines are not in this binary: {engines}")
+            });
+            let fate = (!fate.is_empty()).then(|| {
+                format!("{file}: passed over, because these keys of FATE have no effect here: {fate}")
+            });
+            engines.into_iter().chain(fate)
         };
-        self.passed_over.iter().map(note).collect()
+        self.passed_over.iter().flat_map(of_file).collect()
     }
 
     /// The site's own id.

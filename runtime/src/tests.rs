@@ -342,3 +342,27 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn keys_of_fate_without_a_meaning_are_passed_over_in_one_note() {
+    let read = |text: &str| {
+        let mut settings = Settings::new(&ENGINES).unwrap();
+        settings.overlay("service_conf.yaml", text.as_bytes()).map(|()| settings)
+    };
+    let text = "use_registry: false\nfateflow: {host: 127.0.0.1, http_port: 9380}\nparty_id: \"10000\"\n\
+                default_engines: {federation: standalone}\nfederation: {osx: {host: a, port: 1}}\n\
+                worker: {type: native, docker: {}}\ndatabase:\n";
+    let settings = read(text).unwrap();
+    assert_eq!(settings.party_id().unwrap().as_str(), "10000");
+    let expected = "service_conf.yaml: passed over, because these keys of FATE have no effect here: \
+                    fateflow, federation.osx, use_registry, worker";
+    assert_eq!(settings.notes(), [expected]);
+    for (wrong, expected) in [
+        ("use_registri: false", "use_registri: unknown key (did you mean \"use_registry\"?)"),
+        ("fateflow: {hots: a}", "fateflow.hots: unknown key (did you mean \"host\"?)"),
+        ("federation: {osx: {prot: 1}}", "federation.osx.prot: unknown key (did you mean \"port\"?)"),
+    ] {
+        let message = read(wrong).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}

@@ -24,8 +24,8 @@ impl<'a> Submission<'a> {
         Ok(Self { home, spec: JobSpec::parse(file, source, home.components())? })
     }
 
-    /// What the job says and has no effect, a line each.
-    pub fn notes(&self) -> Vec<String> {
+    /// What the job and its sites' configuration say and has no effect, a line each.
+    pub fn notes(&self) -> Result<Vec<String>> {
         let conf = &self.spec.conf;
         let of_servers = [
             ("priority", conf.priority != 0),
@@ -36,7 +36,13 @@ impl<'a> Submission<'a> {
             .into_iter()
             .filter(|(_, is_set)| *is_set)
             .map(|(key, _)| format!("dag.conf.{key} has no effect where all parties run in one process"));
-        self.spec.notes.iter().cloned().chain(of_servers).collect()
+        let mut notes: Vec<String> = self.spec.notes.iter().cloned().chain(of_servers).collect();
+        for party in self.parties() {
+            // A file of the machine counts for all of its parties.
+            let of_site = self.home.party_settings(&party)?.notes();
+            notes.extend(of_site.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
+        }
+        Ok(notes)
     }
 
     /// The job, with the sites of all its parties. `id`: another one than date and time.

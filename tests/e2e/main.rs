@@ -10,13 +10,17 @@
 mod site;
 
 mod bind;
+mod binning_jobs;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod config;
+mod documents;
 mod download;
+mod files;
 mod interop;
 mod jobs;
+mod large_jobs;
 mod merging;
 mod peers;
 mod tables;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tributary_component::{Level, Metric, Progress};
 use tributary_core::computing::End;
 use tributary_core::federation::{Body, Federation, FederationSpec, Slot, Traffic};
 use tributary_core::{Error, ErrorKind, Party, Result, SessionId};
@@ -45,20 +44,6 @@ impl Federation for Alone {
     }
 
     async fn close(&self, _: End) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Where a measured component reports to: nobody watches it, and its state is kept nowhere.
-#[derive(Debug)]
-pub(crate) struct Unwatched;
-
-impl Progress for Unwatched {
-    fn line(&self, _: Level, _: &str) {}
-
-    fn metric(&self, _: Metric) {}
-
-    fn checkpoint(&self, _: &[u8]) -> Result<()> {
         Ok(())
     }
 }

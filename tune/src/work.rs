@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tributary_component::{Component, Components, DataOutput, Input, Stage, Task};
+use tributary_component::{Component, Components, DataOutput, Input, Stage, Task, Unwatched};
 use tributary_core::computing::{BlobRef, Computing};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::RowRanges;
@@ -15,7 +15,7 @@ use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, Layout, Party, Result, Table};
 use tributary_psi::{MaskIds, MaskIdsParams, Secret};
 
-use crate::alone::{Alone, Unwatched};
+use crate::alone::Alone;
 use crate::operation::Operation;
 use crate::rows::{Columns, VALUE, source};
 

@@ -42,6 +42,7 @@ mod sketch;
 mod range;
 mod cuts;
 mod merge;
+mod categories;
 
 mod assign;
 mod count;
@@ -51,6 +52,7 @@ mod metrics;
 pub mod model;
 
 pub use assign::{AssignBins, AssignParams, AssignWoe, CutColumn, WoeColumn, WoeParams};
+pub use categories::{CodeCategories, CodeParams, ListCategories, ListParams, TextCategories};
 pub use cells::{BinColumn, cell_key, cell_of};
 pub use count::{BinCount, CountBins, CountParams};
 pub use cuts::Cuts;
@@ -70,6 +72,8 @@ pub fn kernels() -> Kernels {
         .fold::<SketchFeatures>()
         .fold::<MergeSketches>()
         .fold::<FindRanges>()
+        .fold::<ListCategories>()
+        .map::<CodeCategories>()
         .map::<AssignBins>()
         .map::<AssignWoe>()
         .fold::<CountBins>()

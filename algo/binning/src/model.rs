@@ -42,9 +42,9 @@ impl<T> ByBin<T> {
         Self(values.into_iter().enumerate().map(|(bin, value)| (name(bin), value)).collect())
     }
 
-    /// For categories, of which cut points are the values.
-    pub fn categories(values: impl IntoIterator<Item = T>, cuts: &Cuts) -> Self {
-        let names = cuts.points().iter().map(f64::to_string).chain([MISSING.into()]);
+    /// For categories of these names, in order.
+    pub fn categories(values: impl IntoIterator<Item = T>, names: &[String]) -> Self {
+        let names = names.iter().cloned().chain([MISSING.into()]);
         Self(names.zip(values).collect())
     }
 
@@ -66,12 +66,14 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByBin<T> {
     }
 }
 
-/// Reads bins in any order, since maps of JSON lose it in some hands: numbers ascending, then the missing one.
+/// Reads bins in any order, since maps of JSON lose it in some hands: numbers ascending, then categories of text as they
+/// stand, then the missing one.
 struct Bins<T>(PhantomData<T>);
 
 fn by_name<T>(a: &(String, T), b: &(String, T)) -> Ordering {
-    let number = |name: &str| name.parse().unwrap_or(f64::INFINITY);
-    number(&a.0).total_cmp(&number(&b.0))
+    let number =
+        |name: &str| name.parse().ok().filter(|number: &f64| number.is_finite()).unwrap_or(f64::INFINITY);
+    (a.0 == MISSING).cmp(&(b.0 == MISSING)).then_with(|| number(&a.0).total_cmp(&number(&b.0)))
 }
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Bins<T> {
@@ -120,27 +122,27 @@ pub struct MetricsSummary {
 
 /// Whether a column was cut into bins or has a bin for each value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Binned {
+pub enum Binned<'a> {
     /// In `bin_col`.
     Cut,
-    /// In `category_col`.
-    ByCategory,
+    /// In `category_col`, with the names of its categories.
+    ByCategory(&'a [String]),
 }
 
 impl MetricsSummary {
     /// Adds a column's metrics.
-    pub fn insert(&mut self, column: &str, metrics: &FeatureMetrics, cuts: &Cuts, binned: Binned) {
+    pub fn insert(&mut self, column: &str, metrics: &FeatureMetrics, cuts: &Cuts, binned: Binned<'_>) {
         fn add<T: Copy>(
             to: &mut ByColumn<ByBin<T>>,
             column: &str,
             values: &[T],
             cuts: &Cuts,
-            binned: Binned,
+            binned: Binned<'_>,
         ) {
             let values = values.iter().copied();
             let bins = match binned {
                 Binned::Cut => ByBin::numbered(values, cuts),
-                Binned::ByCategory => ByBin::categories(values, cuts),
+                Binned::ByCategory(names) => ByBin::categories(values, names),
             };
             to.insert(column.into(), bins);
         }
@@ -170,7 +172,7 @@ pub struct ModelParts {
     pub bin_col: Vec<String>,
     /// Columns with a bin for each value.
     pub category_col: Vec<String>,
-    /// What replaces a count of zero.
+    /// What is added to both counts of a bin where one of them is zero.
     pub adjustment_factor: f64,
     /// Cut points of each of `bin_col`.
     pub split_pt_dict: ByColumn<Cuts>,

@@ -14,9 +14,11 @@ use driver::Parts;
 use proptest::prelude::*;
 use tributary_binning::model::{Binned, MetricsSummary};
 use tributary_binning::{
-    AssignBins, AssignParams, AssignWoe, BinColumn, BinCount, CountBins, CountParams, CutColumn, Cuts,
-    FeatureMetrics, WoeColumn, WoeParams,
+    AssignBins, AssignParams, AssignWoe, BinColumn, BinCount, CodeCategories, CodeParams, CountBins,
+    CountParams, CutColumn, Cuts, FeatureMetrics, ListCategories, ListParams, TextCategories, WoeColumn,
+    WoeParams,
 };
+use tributary_core::schema::Purpose;
 use tributary_core::{ErrorKind, Field, KeyType, Result, TableSchema};
 
 const POINTS: [f64; 3] = [-1.0, 0.5, 2.0];
@@ -46,17 +48,21 @@ fn naive(rows: &[(Option<f64>, bool)], adjustment: f64) -> (Vec<u64>, Vec<u64>, 
     let count = |bin, label| rows.iter().filter(|(x, y)| in_bin(bin, *x) && *y == label).count() as u64;
     let last = if count(3, true) + count(3, false) > 0 { 4 } else { 3 };
     let total = |label| rows.iter().filter(|(_, y)| *y == label).count() as f64;
-    let adjusted = |count: u64| if count == 0 { adjustment } else { count as f64 };
     let parts: Vec<(u64, u64)> = (0..last).map(|bin| (count(bin, true), count(bin, false))).collect();
+    let adjusted = |(events, others): &(u64, u64)| match (*events, *others) {
+        (0, 0) => None,
+        (0, others) => Some((adjustment, others as f64 + adjustment)),
+        (events, 0) => Some((events as f64 + adjustment, adjustment)),
+        (events, others) => Some((events as f64, others as f64)),
+    };
     let woe: Vec<f64> = parts
         .iter()
-        .map(|(e, n)| adjusted(*e).ln() - total(true).ln() - adjusted(*n).ln() + total(false).ln())
+        .map(|bin| adjusted(bin).map_or(0.0, |(e, n)| e.ln() - total(true).ln() - n.ln() + total(false).ln()))
         .collect();
-    let iv = parts
-        .iter()
-        .zip(&woe)
-        .map(|((e, n), woe)| adjusted(*e) / total(true) * woe - adjusted(*n) / total(false) * woe)
-        .sum();
+    let part = |(bin, woe): (&(u64, u64), &f64)| {
+        adjusted(bin).map_or(0.0, |(e, n)| e / total(true) * woe - n / total(false) * woe)
+    };
+    let iv = parts.iter().zip(&woe).map(part).sum();
     let (events, others) = parts.into_iter().unzip();
     (events, others, woe, iv)
 }
@@ -100,7 +106,8 @@ proptest! {
             prop_assert!(near(*found, *expected), "woe {} {}", found, expected);
         }
         prop_assert!(near(metrics.iv, iv), "iv {} {}", metrics.iv, iv);
-        let ordered = &woe[..3];
+        let has_rows = |bin: &usize| events[*bin] + others[*bin] > 0;
+        let ordered: Vec<f64> = (0..3).filter(has_rows).map(|bin| woe[bin]).collect();
         let steps: Vec<f64> = ordered.windows(2).map(|w| w[1] - w[0]).filter(|d| d.abs() > 1e-9).collect();
         prop_assert_eq!(metrics.is_monotonic, steps.iter().all(|d| *d > 0.0) || steps.iter().all(|d| *d < 0.0));
     }
@@ -172,10 +179,44 @@ fn a_summary_names_bins_and_categories() {
     let cuts = Cuts::new(vec![-3.0, 12.0]).unwrap();
     let mut summary = MetricsSummary::default();
     summary.insert("x", &metrics, &cuts, Binned::Cut);
-    summary.insert("c", &metrics, &cuts, Binned::ByCategory);
+    let names = ["-3", "12"].map(str::to_owned);
+    summary.insert("c", &metrics, &cuts, Binned::ByCategory(&names));
+    let names = ["red", "1e3"].map(str::to_owned);
+    summary.insert("t", &metrics, &cuts, Binned::ByCategory(&names));
     let json = serde_json::to_value(&summary).unwrap();
     assert_eq!(json["event_count"]["x"], serde_json::json!({"0": 1, "1": 3, "missing": 1}));
     assert_eq!(json["event_count"]["c"], serde_json::json!({"-3": 1, "12": 3, "missing": 1}));
+    assert_eq!(json["event_count"]["t"], serde_json::json!({"red": 1, "1e3": 3, "missing": 1}));
     assert_eq!(json["iv"]["x"], json["iv"]["c"]);
     assert_eq!(serde_json::from_value::<MetricsSummary>(json).unwrap().event_count["x"].iter().count(), 3);
+}
+
+#[test]
+fn categories_of_text_become_their_numbers() {
+    let fields = vec![
+        Field::new("x", DataType::Int64),
+        Field::new("c", DataType::Utf8).nullable().purpose(Purpose::Category),
+    ];
+    let schema = TableSchema::keyed("id", KeyType::UInt64, fields).unwrap();
+    let texts = [Some("b"), None, Some("a"), Some("b"), Some("ü")];
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(arrow_array::UInt64Array::from_iter_values(0..5)),
+        Arc::new(Int64Array::from(vec![0; 5])),
+        Arc::new(arrow_array::StringArray::from(texts.to_vec())),
+    ];
+    let table = Parts::cut(schema, columns, 2, 2);
+    let features = ["c".to_owned()];
+    let listed = table.fold::<ListCategories>(ListParams { features: features.to_vec() }).unwrap().rows();
+    let mut found = TextCategories::read(&listed, &features).unwrap();
+    assert_eq!(found[0].categories, ["a", "b", "ü"]);
+    found[0].categories.pop(); // one that a model does not know
+    let coded = table.map::<CodeCategories>(CodeParams { columns: found }, &[]).unwrap().rows();
+    let codes =
+        coded.iter().flat_map(|rows| rows.column(2).as_primitive::<UInt16Type>().iter().collect::<Vec<_>>());
+    assert_eq!(codes.collect::<Vec<_>>(), [Some(1), None, Some(0), Some(1), None]);
+
+    let missing = [TextCategories { column: "c".into(), categories: vec![] }];
+    assert!(table.map::<CodeCategories>(CodeParams { columns: missing.to_vec() }, &[]).is_ok());
+    let number = ["x".to_owned()];
+    assert!(table.fold::<ListCategories>(ListParams { features: number.to_vec() }).is_err());
 }

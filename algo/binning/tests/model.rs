@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use tributary_binning::Model;
 use tributary_core::Result;
@@ -90,4 +91,35 @@ fn more_bins_than_can_be_are_refused() {
     let mut model = sample();
     model["woe_dict"]["x"] = Value::Object(many);
     assert!(load(model).unwrap_err().to_string().contains("at most 65536 bins"));
+}
+
+/// Any finite numbers, as bits are drawn: of every size.
+fn numbers() -> impl Strategy<Value = Vec<f64>> {
+    let finite = any::<u64>().prop_map(f64::from_bits).prop_filter("finite", |number| number.is_finite());
+    prop::collection::vec(finite.prop_map(|number| number + 0.0), 1..20)
+}
+
+fn bits(numbers: &[f64]) -> Vec<u64> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+proptest! {
+    #[test]
+    fn a_model_is_read_back_to_the_bit(points in numbers(), woe in numbers()) {
+        let mut points = points;
+        points.sort_by(f64::total_cmp);
+        points.dedup();
+        let mut model = sample();
+        model["bin_count_dict"]["x"] = json!(points.len());
+        let woe: Vec<f64> = woe.into_iter().cycle().take(points.len()).collect();
+        model["woe_dict"]["x"] = woe.iter().enumerate().map(|(bin, woe)| (bin.to_string(), json!(woe))).collect();
+        model["split_pt_dict"]["x"] = json!(points);
+        let written = serde_json::to_string(&load(model).unwrap()).unwrap();
+        // As records and jobs read them: to a value first, and at once.
+        let value: Value = serde_json::from_str(&written).unwrap();
+        for read in [serde_json::from_value::<Model>(value).unwrap(), serde_json::from_str(&written).unwrap()] {
+            prop_assert_eq!(bits(read.cuts().next().unwrap().1.points()), bits(&points));
+            prop_assert_eq!(bits(&read.woe("x").unwrap()), bits(&woe));
+        }
+    }
 }

@@ -16,6 +16,7 @@ use tributary_core::kernel::{Keeps, Kernels, MapKernel};
 use tributary_core::{Error, Field, KeyType, Result, TableSchema};
 
 use crate::group::{self, Point};
+use crate::groups::{Group, Ungroup};
 use crate::secret::Secret;
 
 /// Name of the column of points.
@@ -25,7 +26,12 @@ const POINT_BYTES: i32 = size_of::<Point>() as i32;
 
 /// Every kernel of this crate.
 pub fn kernels() -> Kernels {
-    Kernels::default().map::<MaskIds>().map::<MaskPoints>().map::<PointsOfKeys>()
+    Kernels::default()
+        .map::<MaskIds>()
+        .map::<MaskPoints>()
+        .map::<PointsOfKeys>()
+        .fold::<Group>()
+        .fold::<Ungroup>()
 }
 
 /// The columns of a table of points, as parties exchange it: [`POINT`], and no key.

@@ -16,6 +16,9 @@
 //! rekey by point, exchange to `Keyed`, keep, then [`PointsOfKeys`]. A guest's points may go in any order, since nobody
 //! but the guest learns which of them matched.
 //!
+//! **Repeated ids.** [`Group`] makes one row of the rows of an id before points leave, and [`Ungroup`] takes them apart when the
+//! common ones are known: points that repeat would show a host how often each id occurs.
+//!
 //! What a party learns: each the number of the other's ids; the guest which of its ids every host has, and the hosts
 //! which of their ids the guest (and, with several hosts, every host) has. A malicious party can do no worse with a
 //! point than leave or add ids of its own choice: points are checked to be canonical and not the identity, and the group
@@ -47,9 +50,11 @@
 mod secret;
 mod group;
 mod kernels;
+mod groups;
 #[cfg(test)]
 mod rfc9496;
 
 pub use group::Point;
+pub use groups::{Group, GroupNumbers, Ungroup, UngroupNumbers};
 pub use kernels::{MaskIds, MaskIdsParams, MaskPoints, POINT, PointsOfKeys, kernels, points_schema};
 pub use secret::Secret;

@@ -32,10 +32,28 @@ pub(crate) struct Reading {
     /// Columns to leave out.
     #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
     pub skip: Vec<String>,
-    /// Types, inferred otherwise: `age=int64,price=decimal(10,2)`.
+    /// Types, inferred otherwise: `age=int64,price=decimal(10,2)`. Ids are text.
     #[arg(long, value_name = "COLUMN=TYPE,…")]
     pub types: Vec<String>,
-    /// Spellings of a missing value [default: the empty one].
+    /// Spellings of a missing value [default: the empty one]. Among numbers, times and truth values an empty cell is one in any case, and NaN among numbers.
     #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
     pub nulls: Option<Vec<String>>,
+    /// Bytes that compressed files may unfold to, all together, as 4GiB [default: 200 times their size, and 1GiB in any case].
+    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    pub max_unpacked: Option<u64>,
+}
+
+/// `512MiB`, `4GiB`, or a plain number.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match text[digits..].trim() {
+        "" | "B" => Some(1_u64),
+        "KiB" => Some(1 << 10),
+        "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1 << 40),
+        _ => None,
+    };
+    let bytes = text[..digits].parse().ok().zip(unit).and_then(|(n, unit): (u64, u64)| n.checked_mul(unit));
+    bytes.ok_or_else(|| "expected bytes such as 512MiB or 4GiB".to_owned())
 }

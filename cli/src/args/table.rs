@@ -121,18 +121,21 @@ pub(crate) struct Download {
     /// The file to write; `-` is standard output.
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// How to write it [default: by the end of the file's name, else csv].
+    /// How to write it [default: by the end of the file's name: .csv, .txt, .tsv, .parquet, .pq, .arrow, .feather; csv without one].
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// CSV: between the values of a row; `\t` for tab.
-    #[arg(long, default_value = ",")]
-    pub delimiter: String,
+    /// CSV: between the values of a row; `\t` for tab [default: a comma, a tab for .tsv].
+    #[arg(long)]
+    pub delimiter: Option<String>,
     /// CSV: no line with the names of the columns.
     #[arg(long)]
     pub no_header: bool,
     /// CSV: how a missing value is written. A text that is the same is refused.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub null: String,
+    /// CSV: write ' before texts that a spreadsheet would run: those that begin with = + - @, a tab or a carriage return.
+    #[arg(long)]
+    pub escape_formulas: bool,
     /// Replace the file if it exists.
     #[arg(long)]
     pub overwrite: bool,

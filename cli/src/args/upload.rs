@@ -16,6 +16,9 @@ home folder, which takes the room of the uncompressed rows and is gone with the 
 With --if-exists merge the rows are added to those of the table, whose columns they must have, by name. Types, labels and ids are those of the \
 table. --duplicates decides over all rows: fail refuses an id that the table has, first keeps the table's row, last the file's.
 
+A type that is found gives back every value as it stands in the file: a column with leading zeros, plus signs, or more digits than a number of 64 \
+bits keeps stays text, and a note says so.
+
 Types: int32, int64, float32, float64, bool, text, date (2024-01-31), timestamp (2024-01-31T12:30:00), timestamp_utc (with a zone), \
 decimal(digits,digits behind the point), category. Decimals and categories are never inferred; Parquet keeps its own types. A row is bad if its width differs, a \
 value is not of the type wanted or not UTF-8, its id, match id, label or weight is missing, its weight is negative, or its id stands in an \

@@ -21,7 +21,7 @@ pub use crate::assignment::{Assignment, NamedTable};
 pub use crate::components::Components;
 pub use crate::definition::{Definition, ParameterProblem, Stage};
 pub use crate::output::{DataOutput, Metric, Model, Outputs};
-pub use crate::task::{Input, Level, Progress, Task};
+pub use crate::task::{Input, Level, Progress, Task, Unwatched};
 
 /// One algorithm, as a job names it.
 #[async_trait]

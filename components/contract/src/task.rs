@@ -53,6 +53,20 @@ pub trait Progress: Send + Sync {
     fn checkpoint(&self, state: &[u8]) -> Result<()>;
 }
 
+/// Progress that is shown and kept nowhere: of a component that runs outside of a job.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn line(&self, _: Level, _: &str) {}
+
+    fn metric(&self, _: Metric) {}
+
+    fn checkpoint(&self, _: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// One attempt at one task of one party.
 pub struct Task {
     /// Name in the job: `psi_0`.

@@ -12,11 +12,12 @@ use tributary_core::computing::{Blob, BlobRef};
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::ops::rows::{Comparison, Predicate, Value};
-use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role};
+use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role, Table};
 use tributary_paillier::{Encrypt, ProvenKey, SecretKey};
 
 use super::parameters::anonymous;
 use super::{Binning, Measure, Measuring};
+use tributary_component::Stage;
 use tributary_component::output::Metric;
 use tributary_component::task::Task;
 
@@ -37,31 +38,65 @@ pub(super) async fn measure(task: &Task, binning: &Binning<'_>) -> Result<Measur
         Measuring::AllColumns => task.others(&Role::host()),
         _ => Vec::new(),
     };
-    let Some(label) = binning.label() else {
-        return without_label(task, &hosts).await;
+    // Own columns first: a label that cannot be used is found before anything is sent.
+    let assigned = binning.assigned()?;
+    let counted = match Counted::of(task, binning, &assigned).await {
+        Err(why) if task.stage == Stage::Predict && why.kind() == ErrorKind::InvalidInput => {
+            return without_metrics(task, &hosts, &why).await;
+        }
+        counted => counted?,
     };
     let (mut measured, mut ranking) = (Measured::default(), Vec::new());
-    // Own columns first: a label that cannot be used is found before anything is sent.
-    measured.own = Some(own_columns(task, binning, label, &mut ranking).await?);
-    let key = if hosts.is_empty() { None } else { Some(send_labels(task, binning, label, &hosts).await?) };
-    let events = count_events(binning, label).await?;
+    measured.own = Some(own_columns(task, binning, &counted, &mut ranking)?);
+    let key = match hosts.is_empty() {
+        true => None,
+        false => Some(send_labels(task, binning, counted.label, &hosts).await?),
+    };
     for host in &hosts {
         let Some((public, secret)) = &key else { continue };
-        let summary = host_columns(task, binning, host, public, secret, events, &mut ranking).await?;
+        let summary = host_columns(task, binning, host, public, secret, &counted, &mut ranking).await?;
         measured.hosts.insert(host.to_string(), summary);
     }
     measured.metrics.push(rank(ranking));
     Ok(measured)
 }
 
-/// A guest without a label can train on nothing but its own columns' cuts, and predict without metrics.
-async fn without_label(task: &Task, hosts: &[Party]) -> Result<Measured> {
-    if task.stage != tributary_component::definition::Stage::Predict {
-        return Err(Error::invalid(
-            "the guest's table has no label to measure columns by; upload it with --label, or set skip_metrics",
-        ));
+/// What the guest's label says of its own columns.
+struct Counted<'a> {
+    label: &'a str,
+    rows: u64,
+    events: u64,
+    /// By column.
+    bins: Vec<Vec<BinCount>>,
+}
+
+impl<'a> Counted<'a> {
+    /// `InvalidInput` if there is no label, or if it has other values than 0 and 1 or not both.
+    async fn of(task: &Task, binning: &'a Binning<'_>, assigned: &Table) -> Result<Self> {
+        let label = binning.label().ok_or_else(|| {
+            Error::invalid(
+                "the guest's table has no label to measure columns by; upload it with --label, or set skip_metrics",
+            )
+        })?;
+        task.note(format!("measuring {} columns", binning.cuts.len()));
+        let columns = binning.bin_columns();
+        let params = CountParams { columns: columns.clone(), label: label.into() };
+        let counts = assigned.map(KernelCall::fold::<CountBins>(&params)?)?.collect().await?;
+        let (rows, events) = (binning.table.count().await?, count_events(binning, label).await?);
+        if events == 0 || events == rows {
+            let only = if events == 0 { 0 } else { 1 };
+            return Err(Error::invalid(format!(
+                "the label {label:?} of all {rows} rows is {only}; WOE and IV need rows of both classes, and skip_metrics \
+                 leaves them out"
+            )));
+        }
+        Ok(Self { label, rows, events, bins: BinCount::read(&counts, &columns)? })
     }
-    task.note("no label, so no metrics");
+}
+
+/// A prediction gives its rows, measured or not.
+async fn without_metrics(task: &Task, hosts: &[Party], why: &Error) -> Result<Measured> {
+    task.warn(format!("metrics are left out: {why}"));
     let nothing = Measure { key: None };
     task.federation.push_message(&Slot::new("measure"), hosts, &nothing).await?;
     Ok(Measured::default())
@@ -96,22 +131,18 @@ async fn send_labels(
     Ok((public, secret))
 }
 
-async fn own_columns(
+fn own_columns(
     task: &Task,
     binning: &Binning<'_>,
-    label: &str,
+    counted: &Counted<'_>,
     ranking: &mut Vec<Rank>,
 ) -> Result<MetricsSummary> {
-    task.note(format!("measuring {} columns", binning.cuts.len()));
-    let columns = binning.bin_columns();
-    let params = CountParams { columns: columns.clone(), label: label.into() };
-    let counts = binning.assigned()?.map(KernelCall::fold::<CountBins>(&params)?)?.collect().await?;
-    let counts = BinCount::read(&counts, &columns)?;
     let mut summary = MetricsSummary::default();
-    for (i, (counts, column)) in counts.iter().zip(&binning.cuts).enumerate() {
+    for (i, (counts, column)) in counted.bins.iter().zip(&binning.cuts).enumerate() {
         let metrics = FeatureMetrics::new(counts, column.cuts.bins(), binning.adjustment_factor)
             .at(|| format!("measure column {:?}", column.column))?;
-        let binned = if i < binning.binned { Binned::Cut } else { Binned::ByCategory };
+        let names = binning.coded.names(&column.column, &column.cuts);
+        let binned = if i < binning.binned { Binned::Cut } else { Binned::ByCategory(&names) };
         ranking.push(Rank::new(&task.own, &column.column, column.cuts.bins(), &metrics));
         summary.insert(&column.column, &metrics, &column.cuts, binned);
     }
@@ -138,7 +169,7 @@ async fn host_columns(
     host: &Party,
     public: &[u8],
     secret: &BlobRef,
-    events: u64,
+    counted: &Counted<'_>,
     ranking: &mut Vec<Rank>,
 ) -> Result<MetricsSummary> {
     let federation = &task.federation;
@@ -155,8 +186,7 @@ async fn host_columns(
     let slot = Slot::new("sums");
     let sums = federation.pull_table(&slot, host, &task.computing, &packed_schema(&key)?, &layout).await?;
     task.note(format!("measuring {} columns of {host}", features.columns.len()));
-    let rows = binning.table.count().await?;
-    let params = DecryptParams { public_key: public.to_vec(), packing: packing(rows, &key)? };
+    let params = DecryptParams { public_key: public.to_vec(), packing: packing(counted.rows, &key)? };
     let call = KernelCall::map::<DecryptCounts>(&params)?;
     let counts = sums.map(call.with_blob(secret.clone()))?.collect().await?;
     let wrong = |what: &str| Error::new(ErrorKind::Corrupt, format!("{host} sent sums that {what}"));
@@ -165,7 +195,7 @@ async fn host_columns(
 
     let mut summary = MetricsSummary::default();
     for (counts, column) in counts.iter().zip(&features.columns) {
-        if total(counts) != Some((rows, events)) {
+        if total(counts) != Some((counted.rows, counted.events)) {
             return Err(wrong(&format!("do not count every row and every event of {}", column.column)));
         }
         let bins = column.bins as usize - 1;

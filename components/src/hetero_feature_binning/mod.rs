@@ -8,6 +8,7 @@
 
 mod parameters;
 mod check;
+mod categories;
 mod cuts;
 mod guest;
 mod host;
@@ -25,8 +26,9 @@ use tributary_core::schema::Purpose;
 use tributary_core::{Error, ErrorKind, Result, Table};
 use tributary_paillier::{KeyBits, ProvenKey};
 
+use self::categories::Coded;
 use self::guest::Measured;
-use self::parameters::{Method, PredictParameters, TrainParameters, Transform};
+use self::parameters::{Columns, Method, PredictParameters, TrainParameters, Transform};
 use tributary_component::definition::{Definition, Stage};
 use tributary_component::output::Outputs;
 use tributary_component::task::Task;
@@ -90,6 +92,8 @@ struct Meta {
 /// The columns of one party with their bins, and what to do with them.
 struct Binning<'a> {
     table: &'a Table,
+    /// The same rows, with numbers for categories of text.
+    coded: Coded,
     cuts: Vec<CutColumn>,
     /// How many of `cuts` are cut; the rest are categories.
     binned: usize,
@@ -126,7 +130,7 @@ impl Binning<'_> {
     /// The table with bin numbers in place of values.
     fn assigned(&self) -> Result<Table> {
         let params = AssignParams { columns: self.cuts.clone() };
-        self.table.map(KernelCall::map::<AssignBins>(&params)?)
+        self.coded.table.map(KernelCall::map::<AssignBins>(&params)?)
     }
 
     /// The label's name, if the table has one.
@@ -169,9 +173,12 @@ async fn train(task: &Task) -> Result<Outputs> {
     let parameters: TrainParameters = task.parameters()?;
     let table = task.table("train_data")?;
     let columns = parameters.columns(&task.own, table.schema())?;
+    points_of_others(task, table, &parameters, &columns)?;
+    let coded = Coded::of(table, &columns.categories).await?;
     let binning = Binning {
         table,
-        cuts: cuts::find(task, table, &parameters, &columns).await?,
+        cuts: cuts::find(task, &coded.table, &parameters, &columns).await?,
+        coded,
         binned: columns.binned.len(),
         adjustment_factor: parameters.adjustment_factor,
         key: parameters.he_param.bits().map_err(|e| Error::bug("a key that was checked").because(e))?,
@@ -195,6 +202,31 @@ async fn train(task: &Task) -> Result<Outputs> {
     Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
 }
 
+/// Cut points may stand once for all parties, each of which takes those of its own columns: says which are none of this one.
+/// A party that is alone has no others: then each name must be one of its columns'.
+fn points_of_others(
+    task: &Task,
+    table: &Table,
+    parameters: &TrainParameters,
+    columns: &Columns,
+) -> Result<()> {
+    let others = parameters.points_of_others(&task.own, table.schema());
+    let Some(first) = others.first() else { return Ok(()) };
+    if task.parties.len() == 1 {
+        return parameters.column(&task.own, table.schema(), "split_pt_dict", first).map(drop);
+    }
+    task.note(format!("no column here is called {}: cut points of other parties", others.join(", ")));
+    if columns.binned.is_empty() {
+        let known: Vec<&str> =
+            parameters::features(table.schema()).map(|field| field.name.as_str()).collect();
+        let known = known.join(", ");
+        task.warn(format!(
+            "split_pt_dict names none of the columns here, so none is binned (they are {known})"
+        ));
+    }
+    Ok(())
+}
+
 async fn predict(task: &Task) -> Result<Outputs> {
     let parameters: PredictParameters = task.parameters()?;
     let (model, meta) = read_model(task.json_model("input_model")?)?;
@@ -203,6 +235,7 @@ async fn predict(task: &Task) -> Result<Outputs> {
     let cuts: Vec<CutColumn> = cuts.collect();
     let binning = Binning {
         table,
+        coded: Coded::as_is(table),
         binned: cuts.len(),
         cuts,
         adjustment_factor: model.parts().adjustment_factor,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use arrow_schema::DataType;
 use serde::Deserialize;
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, Field, Party, Result, TableSchema};
@@ -27,9 +28,9 @@ pub(super) fn definition() -> Definition {
             Parameter::int("n_bins", 2..=65_535).default(10).stages(train).describe("bins of each column"),
         )
         .parameter(
-            Parameter::new("split_pt_dict", Kind::map(Kind::list(Kind::float(..))))
-                .stages(train)
-                .describe("cut points by column, for manual"),
+            Parameter::new("split_pt_dict", Kind::map(Kind::list(Kind::float(..)))).stages(train).describe(
+                "cut points by column, for manual; of all parties' columns each party takes its own",
+            ),
         )
         .parameter(
             Parameter::list("bin_col", Kind::Text)
@@ -40,7 +41,7 @@ pub(super) fn definition() -> Definition {
         .parameter(
             Parameter::list("category_col", Kind::Text)
                 .stages(train)
-                .describe("integer columns of categories: measured by value, not binned"),
+                .describe("columns of categories, integers or text: measured by value, not binned"),
         )
         .parameter(
             Parameter::list("category_idx", Kind::int(0..)).stages(train).describe("the same by position"),
@@ -76,7 +77,7 @@ pub(super) fn definition() -> Definition {
             Parameter::float("adjustment_factor", above(0.0))
                 .default(0.5)
                 .stages(train)
-                .describe("stands for a count of zero in rates"),
+                .describe("added to both counts of a bin where one of them is zero"),
         )
         .parameter(
             Parameter::record(
@@ -157,7 +158,7 @@ pub(super) struct Columns {
 
 /// Features of a table in order: what positions and anonymous names count.
 pub(super) fn features(schema: &TableSchema) -> impl Iterator<Item = &Field> {
-    schema.fields().iter().filter(|field| field.purpose == Purpose::Value)
+    schema.fields().iter().filter(|field| matches!(field.purpose, Purpose::Value | Purpose::Category))
 }
 
 /// A column's name for other parties: role, party and position.
@@ -203,9 +204,15 @@ impl TrainParameters {
         let categories =
             pick(&self.category_col, "category_col", &self.category_idx, "category_idx")?.unwrap_or_default();
         let chosen = match self.method {
-            Method::Manual => Some(self.manual_columns(own, schema)?),
+            Method::Manual => Some(self.manual_columns(own, schema)),
             _ => pick(&self.bin_col, "bin_col", &self.bin_idx, "bin_idx")?,
         };
+        let of_text = |name: &&String| schema.field(name).is_some_and(|f| f.data_type == DataType::Utf8);
+        if let Some(text) = chosen.iter().flatten().find(of_text) {
+            return Err(Error::invalid(format!(
+                "column {text:?} holds text, which has no order to bin by; measure it by value with category_col"
+            )));
+        }
         let all = || {
             let numeric = features(schema).filter(|f| f.data_type.is_numeric());
             numeric.map(|f| f.name.clone()).filter(|name| !categories.contains(name)).collect()
@@ -219,13 +226,18 @@ impl TrainParameters {
         }
     }
 
-    fn column(&self, own: &Party, schema: &TableSchema, key: &str, given: &str) -> Result<String> {
+    /// The column that a name stands for: its own, or the anonymous one of this party.
+    fn find(&self, own: &Party, schema: &TableSchema, given: &str) -> Option<String> {
         let mut known = features(schema).enumerate();
         let matches = |at: usize, field: &Field| {
             if self.use_anonymous { anonymous(own, at) == given } else { field.name == given }
         };
-        let found = known.find(|(at, field)| matches(*at, field)).map(|(_, field)| field.name.clone());
-        found.ok_or_else(|| {
+        known.find(|(at, field)| matches(*at, field)).map(|(_, field)| field.name.clone())
+    }
+
+    /// As [`Self::find`]; the error names what the table has.
+    pub(super) fn column(&self, own: &Party, schema: &TableSchema, key: &str, given: &str) -> Result<String> {
+        self.find(own, schema, given).ok_or_else(|| {
             let known: Vec<&str> = features(schema).map(|f| f.name.as_str()).collect();
             let help =
                 tributary_document::suggestion(given, known).map_or(String::new(), |h| format!(" ({h})"));
@@ -233,9 +245,22 @@ impl TrainParameters {
         })
     }
 
-    fn manual_columns(&self, own: &Party, schema: &TableSchema) -> Result<Vec<String>> {
-        let given = self.split_pt_dict.iter().flat_map(BTreeMap::keys);
-        given.map(|given| self.column(own, schema, "split_pt_dict", given)).collect()
+    /// Names in `split_pt_dict` that are to be binned.
+    fn names_with_points(&self) -> impl Iterator<Item = &String> {
+        let wanted = |name: &&String| self.bin_col.as_ref().is_none_or(|names| names.contains(name));
+        self.split_pt_dict.iter().flat_map(BTreeMap::keys).filter(wanted)
+    }
+
+    /// The columns here that have cut points.
+    fn manual_columns(&self, own: &Party, schema: &TableSchema) -> Vec<String> {
+        self.names_with_points().filter_map(|given| self.find(own, schema, given)).collect()
+    }
+
+    /// Names with cut points, for method manual, that are of no column here.
+    pub(super) fn points_of_others(&self, own: &Party, schema: &TableSchema) -> Vec<&str> {
+        let manual = self.method == Method::Manual;
+        let others = self.names_with_points().filter(|given| self.find(own, schema, given).is_none());
+        others.filter(|_| manual).map(String::as_str).collect()
     }
 
     /// The points given for a column, under its name or its anonymous one.

@@ -5,10 +5,10 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Layout, Party, Result, Role, Table};
 use tributary_psi::{POINT, Secret, points_schema};
 
-use super::{ID, Masked, POSITION, masked_again, row_of};
+use super::{ID, Masked, POSITION, ROW, grouped, masked_again, row_of, ungrouped};
 use tributary_component::task::Task;
 
-/// Gives the guest's own rows: key → final position.
+/// Gives the guest's own rows: key → final positions, one each.
 pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Table> {
     let hosts = task.others(&Role::host());
     task.federation.push_table(&Slot::new("guest_points"), &hosts, &own.points().await?).await?;
@@ -18,25 +18,29 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
         let pairs = match_host(task, own, secret, host).await?;
         common = Some(match common {
             None => pairs,
-            // From the second host on by the guest's key: points differ from host to host.
+            // From the second host on by the number of the guest's id: points differ from host to host.
             Some(earlier) => {
                 let earlier = if i == 1 { earlier.rekey(ID, Some(POINT))? } else { earlier };
-                let mut wanted: Vec<String> = vec![POINT.into()];
+                let mut wanted: Vec<String> = vec![POINT.into(), ROW.into()];
                 wanted.extend(hosts[..=i].iter().map(row_of));
-                earlier.join(&pairs.rekey(ID, None)?)?.select(wanted)?
+                earlier.join(&pairs.rekey(ID, None)?.select([row_of(host)])?)?.select(wanted)?
             }
         });
     }
-    let common = in_final_order(common, hosts.len()).await?;
+    // One row for each of the guest's: the rows of one id beside each other.
+    let common = in_final_order(common, hosts.len())?.map(ungrouped(ROW)?)?.keep_rows().await?;
 
     for host in &hosts {
         let rows = common.select([row_of(host)])?.drop_key()?.keep().await?;
         task.federation.push_table(&Slot::new("host_rows"), std::slice::from_ref(host), &rows).await?;
     }
-    common.select([ID])?.number_rows(POSITION)?.rekey(ID, None)?.keep().await
+    let positions = common.select([ROW])?.number_rows(POSITION)?.rekey(ROW, None)?;
+    let by_key = positions.join(&own.keys()?)?.rekey(ID, None)?;
+    by_key.gather_by_key(task.partitions())?.map(grouped(POSITION)?)?.keep().await
 }
 
-/// Which of the guest's rows one host has: key = point, columns = the guest's key and the position in the host's points.
+/// Which of the guest's ids one host has. Key: the point. Columns: the numbers of the guest's rows, the number of its id, and
+/// the position in the host's points.
 async fn match_host(task: &Task, own: &Masked, secret: &Secret, host: &Party) -> Result<Table> {
     let (federation, computing, schema) = (&task.federation, &task.computing, points_schema()?);
     let partitions = task.partitions();
@@ -51,15 +55,16 @@ async fn match_host(task: &Task, own: &Masked, secret: &Secret, host: &Party) ->
     let as_sent = task.exactly(host, ranges);
     let back =
         federation.pull_table(&Slot::new("guest_points_masked"), host, computing, &schema, &as_sent).await?;
-    own.ids()?.zip(&back)?.rekey(POINT, Some(ID))?.join(&theirs)?.keep().await
+    let ids = own.table.number_rows(ID)?.rekey(ID, None)?;
+    ids.zip(&back)?.rekey(POINT, Some(ID))?.join(&theirs)?.keep().await
 }
 
-/// By the points of the first host, rows numbered.
-async fn in_final_order(common: Option<Table>, hosts: usize) -> Result<Table> {
+/// By the points of the first host.
+fn in_final_order(common: Option<Table>, hosts: usize) -> Result<Table> {
     let common = common.ok_or_else(|| tributary_core::Error::bug("an intersection without hosts"))?;
     if hosts == 1 {
-        return common.keep_rows().await;
+        return Ok(common);
     }
     let partitions = common.partitions();
-    common.rekey(POINT, Some(ID))?.keyed(partitions)?.keep_rows().await
+    common.rekey(POINT, Some(ID))?.keyed(partitions)
 }

@@ -6,10 +6,10 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Error, ErrorKind, Field, Layout, Result, Table, TableSchema};
 use tributary_psi::{Secret, points_schema};
 
-use super::{ID, Masked, POSITION, masked_again, row_of};
+use super::{ID, Masked, POSITION, ROW, grouped, masked_again, row_of};
 use tributary_component::task::Task;
 
-/// Gives the host's own rows: key → final position.
+/// Gives the host's own rows: key → final positions, several where the guest has several rows of the id.
 pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Table> {
     let (federation, guest) = (&task.federation, task.guest()?);
     let to_guest = std::slice::from_ref(&guest);
@@ -19,37 +19,30 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
     let any = move |rows| Ok(Layout::Rows(RowRanges::even(rows, partitions)));
     let slot = Slot::new("guest_points");
     let theirs = federation.pull_table(&slot, &guest, &task.computing, &points_schema()?, &any).await?;
-    let sent = theirs.count().await?;
     let theirs = masked_again(task, &theirs, secret).await?;
     federation.push_table(&Slot::new("guest_points_masked"), to_guest, &theirs).await?;
     drop(theirs);
 
-    let (most, from) = (sent.min(own.count), guest.clone());
-    let few = move |rows| match rows <= most {
-        true => Ok(Layout::Rows(RowRanges::even(rows, partitions))),
-        false => Err(Error::new(
-            ErrorKind::Corrupt,
-            format!("{from} chose {rows} rows, at most {most} are common"),
-        )),
-    };
     let schema = TableSchema::new(None, vec![Field::new(row_of(&task.own), DataType::UInt64)])?;
     let chosen =
-        federation.pull_table(&Slot::new("host_rows"), &guest, &task.computing, &schema, &few).await?;
-    own_rows(own, &chosen, &row_of(&task.own)).await.map_err(|e| e.at(format!("rows chosen by {guest}")))
+        federation.pull_table(&Slot::new("host_rows"), &guest, &task.computing, &schema, &any).await?;
+    own_rows(task, own, &chosen, &row_of(&task.own))
+        .await
+        .map_err(|e| e.at(format!("rows chosen by {guest}")))
 }
 
-/// Turns positions into keys; refuses a position twice or beyond the table.
-async fn own_rows(own: &Masked, chosen: &Table, row: &str) -> Result<Table> {
-    let asked = chosen.count().await?;
+/// Turns positions in the points into keys; refuses one beyond them.
+async fn own_rows(task: &Task, own: &Masked, chosen: &Table, row: &str) -> Result<Table> {
     let chosen = chosen.number_rows(POSITION)?.rekey(row, None)?;
-    let own = own.table.number_rows(row)?.rekey(row, None)?;
-    let rows = chosen.join(&own)?.rekey(ID, None)?.keep().await?;
-    let found = rows.count().await?;
+    let chosen = chosen.gather_by_key(task.partitions())?.map(grouped(POSITION)?)?.keep().await?;
+    let points = own.table.number_rows(row)?.rekey(row, None)?;
+    let rows = chosen.join(&points)?.rekey(ROW, None)?.select([POSITION])?.keep().await?;
+    let (asked, found) = (chosen.count().await?, rows.count().await?);
     if found != asked {
         return Err(Error::new(
             ErrorKind::Corrupt,
             format!("{asked} rows were asked for, and {found} exist"),
         ));
     }
-    Ok(rows)
+    rows.join(&own.keys()?)?.rekey(ID, None)?.keep().await
 }

@@ -11,6 +11,9 @@
 //! guest:   for each host the positions in its P, in the order of the doubly masked points of the first host
 //! ```
 //!
+//! A guest may have several rows of one match id (a host may not): it sends each point once, and keeps all those rows. Rows
+//! stay aligned, so a host's row stands as often as the guest's: the position is sent once for each of them.
+//!
 //! P and G are in the order of their points' hashes. These orders are random to everybody who does not know the secrets, so
 //! they tell nothing about any party's file.
 
@@ -22,7 +25,10 @@ use serde_json::json;
 use tributary_core::kernel::{KernelCall, Kernels};
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, Party, Result, Role, Table};
-use tributary_psi::{MaskIds, MaskIdsParams, MaskPoints, POINT, PointsOfKeys, Secret};
+use tributary_psi::{
+    Group, GroupNumbers, MaskIds, MaskIdsParams, MaskPoints, POINT, PointsOfKeys, Secret, Ungroup,
+    UngroupNumbers,
+};
 
 use tributary_component::definition::{Artifact, Definition, Parameter};
 use tributary_component::output::{Metric, Outputs};
@@ -86,7 +92,7 @@ impl Component for Psi {
             false => host::run(task, &own, &secret).await?,
         };
         let common = gather(task, input, &chosen).await?;
-        let (all, found) = (own.count, common.count().await?);
+        let (all, found) = (input.count().await?, common.count().await?);
         if found == 0 {
             return Err(Error::invalid(
                 "no id is in common; check that all parties write ids alike, and which column they match on \
@@ -110,17 +116,23 @@ fn summary(all: u64, found: u64) -> Metric {
 const POSITION: &str = ":position";
 /// Column of a row's key while something else is the key.
 const ID: &str = ":id";
+/// Column of the numbers of a party's own rows.
+const ROW: &str = ":row";
 
 /// Column of positions in a host's points.
 fn row_of(host: &Party) -> String {
     format!(":row:{host}")
 }
 
-/// A party's ids as others see them: masked points, in the order of their hashes. That order is what leaves: a party's
-/// own would show how many of its ids lie between two that are known.
+/// A party's ids as others see them: masked points, each once, in the order of their hashes. That order is what leaves: a
+/// party's own would show how many of its ids lie between two that are known.
 struct Masked {
-    /// Key: the point. Column [`ID`]: the key of the party's row. Rows are numbered.
+    /// Key: the point. Column [`ROW`]: at the guest a list of the numbers of all rows of the id, at a host the number of
+    /// the only one. Rows are numbered.
     table: Table,
+    /// Key: that of the party's rows. Rows are numbered, as [`ROW`] counts them.
+    rows: Table,
+    /// Number of points.
     count: u64,
 }
 
@@ -129,13 +141,18 @@ impl Masked {
         input.schema().expect_key("an intersection")?;
         let column = input.schema().with_purpose(&Purpose::MatchId).map(|f| f.name.clone());
         let ids = input.select(column.clone())?.keep_rows().await?;
+        let rows = ids.select(Vec::<String>::new())?;
         task.note(format!("masking {} ids", ids.count().await?));
         let blob = task.computing.put_blob(secret.to_blob()).await?;
         let call = KernelCall::map::<MaskIds>(&MaskIdsParams { column })?.with_blob(blob);
-        let points = ids.select(Vec::<String>::new())?.zip(&ids.map(call)?)?.rekey(POINT, Some(ID))?;
-        let table = points.keyed(task.partitions())?.keep_rows().await;
-        let table = table.map_err(|e| e.at("ids to match on, which must be unique"))?;
-        Ok(Self { count: table.count().await?, table })
+        let points = rows.number_rows(ROW)?.zip(&ids.map(call)?)?.rekey(POINT, None)?;
+        let table = match task.is_guest() {
+            true => points.gather_by_key(task.partitions())?.map(grouped(ROW)?)?.keep_rows().await?,
+            false => points.keyed(task.partitions())?.keep_rows().await.map_err(|e| {
+                e.at("ids to match on: those of a host must be unique (a guest may have several rows of one id)")
+            })?,
+        };
+        Ok(Self { count: table.count().await?, table, rows })
     }
 
     /// The points alone, as they leave.
@@ -143,10 +160,20 @@ impl Masked {
         self.table.map(KernelCall::map::<PointsOfKeys>(&PointsOfKeys)?)?.keep().await
     }
 
-    /// Keys of the party's rows, in the order of the points.
-    fn ids(&self) -> Result<Table> {
-        self.table.rekey(ID, None)
+    /// Keys of the party's own rows. Key: the number of the row, as [`ROW`] has it.
+    fn keys(&self) -> Result<Table> {
+        self.rows.number_rows(ROW)?.rekey(ROW, Some(ID))
     }
+}
+
+/// Rows of one key to one, with a list of the numbers of a column.
+fn grouped(column: &str) -> Result<KernelCall> {
+    KernelCall::fold::<Group>(&GroupNumbers { column: column.into() })
+}
+
+/// And back.
+fn ungrouped(column: &str) -> Result<KernelCall> {
+    KernelCall::fold::<Ungroup>(&UngroupNumbers { column: column.into() })
 }
 
 /// Points of a peer masked again, one a row.
@@ -156,19 +183,13 @@ async fn masked_again(task: &Task, points: &Table, secret: &Secret) -> Result<Ta
     points.map(KernelCall::map::<MaskPoints>(&())?.with_blob(blob))?.keep().await
 }
 
-/// The chosen rows of the input in their final order. `chosen`: key of the input → final position.
+/// The chosen rows of the input in their final order. `chosen`: key of the input, unique → list of final positions.
 async fn gather(task: &Task, input: &Table, chosen: &Table) -> Result<Table> {
-    let rows = chosen.count().await?;
+    let rows = input.join(chosen)?.map(ungrouped(POSITION)?)?.keep().await?;
+    let ranges = task.rows(rows.count().await?);
     let key = input.schema().expect_key("an intersection")?.name.clone();
     let columns: Vec<String> = input.schema().fields().iter().map(|f| f.name.clone()).collect();
-    input
-        .join(chosen)?
-        .rekey(POSITION, Some(&key))?
-        .by_row_number(task.rows(rows))?
-        .rekey(&key, None)?
-        .select(columns)?
-        .keep()
-        .await
+    rows.rekey(POSITION, Some(&key))?.by_row_number(ranges)?.rekey(&key, None)?.select(columns)?.keep().await
 }
 
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl PartyAttempt {
             stage: self.shared.stage,
             own: self.task.party.clone(),
             parties: self.shared.parties.clone(),
-            parameters: self.task.parameters.clone(),
+            parameters: (*self.task.parameters).clone(),
             inputs: self.inputs(&computing).await?,
             checkpoint: Records::new(&self.site.home).checkpoint(
                 &self.shared.job,

@@ -118,7 +118,7 @@ impl PartyAttempt {
                 stored.pop();
             }
         })?;
-        let preview = tributary_catalog::preview(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
+        let preview = tributary_text::preview(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
         let origin = vec![
             ("job", shared.job.to_string()),
             ("task", shared.name.clone()),

@@ -3,6 +3,7 @@
 //! Absent settings stay absent: a site fills them from its own defaults when it places the tasks.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,8 +28,6 @@ pub struct JobConf {
     pub scheduler_party_id: Option<PartyId>,
     /// Who submits.
     pub initiator_party_id: Option<PartyId>,
-    /// Results to take over from an earlier job.
-    pub inheritance: Option<Inheritance>,
     /// Cores of the job at each party.
     pub cores: Option<u32>,
     /// What the job says of cores by the names of FATE 1; then `cores` is absent.
@@ -47,16 +46,6 @@ pub struct JobConf {
     pub model_warehouse: Option<ModelRef>,
     /// Free.
     pub extra: Map<String, Value>,
-}
-
-/// Tasks whose results another job has already.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct Inheritance {
-    /// The other job.
-    pub job_id: JobId,
-    /// Tasks, of the same name in both jobs.
-    pub task_list: Vec<String>,
 }
 
 /// The models of one job.
@@ -93,17 +82,6 @@ pub enum SyncType {
     Poll,
 }
 
-/// What starts a task's process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Launcher {
-    /// The site's engine.
-    #[default]
-    Default,
-    /// DeepSpeed, for models trained on several GPUs.
-    Deepspeed,
-}
-
 /// Who provides a component, as far as the job says: `name:version@device`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -122,23 +100,23 @@ pub struct Provider {
 #[non_exhaustive]
 pub struct TaskConf {
     /// Resources, by the engines' own names; `cores`, `num-executors` and `executor-cores` are integers from 1.
-    pub engine_run: Option<Map<String, Value>>,
+    /// Shared: thousands of tasks may have those of the job.
+    pub engine_run: Option<Arc<Map<String, Value>>>,
     /// Who provides the component.
     pub provider: Option<Provider>,
     /// The task is killed after this long.
     pub timeout_seconds: Option<u32>,
-    /// What starts its process.
-    pub launcher: Launcher,
 }
 
 /// One `conf` as written. The outer `None` is a key that is not written and leaves alone what is below; a key written
 /// as null puts the site's default back.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskConfLayer {
-    engine_run: Option<Option<Map<String, Value>>>,
+    engine_run: Option<Option<Arc<Map<String, Value>>>>,
     provider: Option<Option<Provider>>,
     timeout_seconds: Option<Option<u32>>,
-    launcher: Option<Option<Launcher>>,
+    /// Number of values as written.
+    pub(super) weight: usize,
 }
 
 impl JobConf {
@@ -150,13 +128,17 @@ impl JobConf {
                     notes.push(format!("dag.conf.{name} has no effect"));
                 }
             }
+            let inheritance = keys.take("inheritance");
+            if inheritance.is_given() {
+                let help = "leave it out; all tasks run anew".to_owned();
+                inheritance.problem_with("a job cannot take over results of another one yet", help);
+            }
             let cores = keys.take("cores");
             let sync_types = [("callback", SyncType::Callback), ("poll", SyncType::Poll)];
             let conf = Self {
                 priority: keys.take("priority").int_in(i32::MIN..=i32::MAX).unwrap_or_default(),
                 scheduler_party_id: party_id(&keys.take("scheduler_party_id")),
                 initiator_party_id: party_id(&keys.take("initiator_party_id")),
-                inheritance: inheritance(&keys.take("inheritance")),
                 cores: cores.int_in(1..=MOST),
                 runtime_conf: RuntimeConf::read(keys, &cores, notes),
                 computing_partitions: keys.take("computing_partitions").int_in(1..=MOST),
@@ -181,12 +163,14 @@ impl TaskConfLayer {
         fn written<T>(item: Item<'_>, read: impl FnOnce(&Item<'_>) -> Option<T>) -> Option<Option<T>> {
             item.is_written().then(|| read(&item))
         }
-        let launchers = [("default", Launcher::Default), ("deepspeed", Launcher::Deepspeed)];
-        conf.map(|keys| Self {
-            engine_run: written(keys.take("engine_run"), engine_run),
-            provider: written(keys.take("provider"), provider),
-            timeout_seconds: written(keys.take("timeout"), |item| item.int_in(1..=LONGEST_SECONDS)),
-            launcher: written(keys.take("launcher_name"), |item| item.choice(&launchers)),
+        conf.map(|keys| {
+            launcher(&keys.take("launcher_name"));
+            Self {
+                engine_run: written(keys.take("engine_run"), |item| engine_run(item).map(Arc::new)),
+                provider: written(keys.take("provider"), provider),
+                timeout_seconds: written(keys.take("timeout"), |item| item.int_in(1..=LONGEST_SECONDS)),
+                weight: conf.weight(),
+            }
         })
     }
 }
@@ -204,9 +188,6 @@ impl TaskConf {
             }
             if let Some(timeout_seconds) = layer.timeout_seconds {
                 conf.timeout_seconds = timeout_seconds;
-            }
-            if let Some(launcher) = layer.launcher {
-                conf.launcher = launcher.unwrap_or_default();
             }
         }
         conf
@@ -258,14 +239,11 @@ pub(super) fn job_id(item: &Item<'_>) -> Option<JobId> {
     JobId::new(id).inspect_err(|error| item.problem(error.to_string())).ok()
 }
 
-fn inheritance(item: &Item<'_>) -> Option<Inheritance> {
-    item.map(|keys| {
-        let job_id = job_id(&keys.required("job_id"));
-        let tasks = keys.required("task_list");
-        let task_list: Vec<_> =
-            tasks.non_empty_list().iter().filter_map(|task| task.text().map(str::to_owned)).collect();
-        Some(Inheritance { job_id: job_id?, task_list })
-    })
+/// What starts a task's process: here always this one.
+fn launcher(item: &Item<'_>) {
+    if item.choice(&[("default", true), ("deepspeed", false)]) == Some(false) {
+        item.problem_with("launcher deepspeed is not supported", "leave it out".to_owned());
+    }
 }
 
 fn provider(item: &Item<'_>) -> Option<Provider> {

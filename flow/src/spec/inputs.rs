@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use tributary_component::definition::{Artifact, ArtifactGroup, Definition, Stage};
 use tributary_core::Party;
-use tributary_document::{Step, quoted, suggestion};
+use tributary_document::{Step, quoted};
 
 use super::graph::Edge;
 use super::parties::at;
@@ -82,7 +82,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         } else {
             let message =
                 format!("{} has no {} input {}", definition.name, input.group.as_str(), quoted(input.key));
-            input.item.problem_with(message, suggestion(input.key, here));
+            input.item.problem_with(message, input.item.suggestion(input.key, here));
         }
         None
     }
@@ -237,7 +237,7 @@ fn check_output(
         None => {
             let message =
                 format!("{} has no {} output {}", definition.name, group.as_str(), quoted(output.name));
-            let help = suggestion(output.name, at_stage(&definition.outputs, group, stage));
+            let help = output.item.suggestion(output.name, at_stage(&definition.outputs, group, stage));
             output.item.problem_with(message, help);
             return false;
         }

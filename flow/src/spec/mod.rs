@@ -9,6 +9,7 @@
 
 mod canonical;
 mod conf;
+mod foreign;
 mod graph;
 mod inputs;
 mod needs;
@@ -18,6 +19,7 @@ mod resolve;
 mod runtime_conf;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,7 +28,7 @@ use tributary_component::definition::Stage;
 use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 
-pub use conf::{Inheritance, JobConf, Launcher, ModelRef, Provider, SyncType, TaskConf};
+pub use conf::{JobConf, ModelRef, Provider, SyncType, TaskConf};
 pub use needs::{Need, Needs};
 pub use runtime_conf::RuntimeConf;
 
@@ -74,8 +76,8 @@ pub struct TaskSpec {
 pub struct PartyTask {
     /// Who.
     pub party: Party,
-    /// Checked parameters with defaults filled in; no nulls.
-    pub parameters: Map<String, Value>,
+    /// Checked parameters with defaults filled in; no nulls. Shared by parties of which the file says the same.
+    pub parameters: Arc<Map<String, Value>>,
     /// Resources and limits.
     pub conf: TaskConf,
     /// Where each input comes from.
@@ -134,8 +136,10 @@ impl JobSpec {
         let mut limits = Limits::default();
         limits.bytes = 1 << 20;
         limits.nodes = 50_000;
-        let job = parse(source, &limits, &report)
-            .map(|node| resolve::resolve(raw::read(&Item::root(&node, &report)), components));
+        let job = parse(source, &limits, &report).and_then(|node| {
+            let root = Item::root(&node, &report);
+            (!foreign::report(&root)).then(|| resolve::resolve(raw::read(&root), components))
+        });
         let named = |mut job: JobSpec| {
             file.clone_into(&mut job.needs.file);
             job

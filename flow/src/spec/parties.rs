@@ -2,7 +2,7 @@
 
 use tributary_component::definition::{ARBITER, GUEST, HOST, LOCAL};
 use tributary_core::{Party, PartyId};
-use tributary_document::{Item, quoted, suggestion};
+use tributary_document::{Item, quoted};
 
 /// A party and where it is written.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ impl<'a> Parties<'a> {
     pub(super) fn check_members_of(&self, job: &Parties<'_>) {
         for named in self.list.iter().filter(|named| job.complete && !job.contains(&named.party)) {
             let names: Vec<String> = job.iter().map(Party::to_string).collect();
-            let help = suggestion(&named.party.to_string(), names.iter().map(String::as_str));
+            let help = named.item.suggestion(&named.party.to_string(), names.iter().map(String::as_str));
             named.item.problem_with(format!("{} is not a party of the job", named.party), help);
         }
     }

@@ -20,10 +20,12 @@ pub(super) struct Job<'a> {
     pub(super) conf: JobConf,
     /// Whether `conf.model_warehouse` is written, readable or not.
     pub(super) has_warehouse: bool,
-    pub(super) inherited_tasks: Vec<Reference<'a>>,
+    /// Options of `conf` that every task gets.
+    pub(super) option_weight: usize,
     /// The least specific first.
     pub(super) task_conf: [TaskConfLayer; 2],
     pub(super) stage: Option<Stage>,
+    pub(super) tasks_item: Item<'a>,
     pub(super) tasks: Vec<Task<'a>>,
     pub(super) party_tasks: Vec<PartyTasks<'a>>,
     pub(super) notes: Vec<String>,
@@ -121,9 +123,10 @@ fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
     let conf_item = keys.take("conf");
     let (conf, conf_task) = JobConf::read(&conf_item, &mut notes);
     let key = |name: &str| Step::Key(name.to_owned());
-    let inherited = conf_item.below(&[key("inheritance"), key("task_list")]);
+    let options = ["eggroll_run", "spark_run"].map(|name| conf_item.below(&[key(name)]).weight());
     // published guides put the block here, where the original does not look
     let documented_place = TaskConfLayer::read(&keys.take("task"));
+    let tasks_item = keys.required("tasks");
     let parties = Parties::read(keys.required("parties"));
     if parties.list.len() > MOST_PARTIES {
         parties.item.problem(format!("expected at most {MOST_PARTIES} parties, got {}", parties.list.len()));
@@ -133,10 +136,11 @@ fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
         parties,
         conf,
         has_warehouse: conf_item.below(&[key("model_warehouse")]).is_given(),
-        inherited_tasks: inherited.list().into_iter().filter_map(reference).collect(),
+        option_weight: options.iter().sum(),
         task_conf: [documented_place, conf_task],
         stage: keys.take("stage").choice(&Stage::NAMES),
-        tasks: tasks(&keys.required("tasks")),
+        tasks: tasks(&tasks_item),
+        tasks_item,
         party_tasks: keys
             .take("party_tasks")
             .entries()

@@ -3,7 +3,10 @@
 //! A mistake is told where it is made and only there: whatever depends on something already reported is passed over,
 //! so a misspelt component does not also appear as ten missing outputs.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tributary_component::definition::{Definition, Stage};
@@ -34,6 +37,11 @@ impl<'c> Plan<'_, 'c> {
     }
 }
 
+/// Most values of all views together: every party of every task has a view of its parameters and conf.
+const MOST_VALUES: usize = 1_000_000;
+/// What a view has besides them.
+const VIEW: usize = 10;
+
 /// Tasks by name.
 pub(super) type Plans<'a, 'c> = BTreeMap<&'a str, Plan<'a, 'c>>;
 
@@ -43,6 +51,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
     let plans: Plans<'_, '_> =
         job.tasks.iter().map(|task| (task.name, plan(task, &job, components))).collect();
     check_references(&job, &plans);
+    let too_many = check_size(&job, &plans);
     let mut edges = Vec::new();
     let mut tasks = BTreeMap::new();
     for task in &job.tasks {
@@ -54,7 +63,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
         edges.extend(dependencies.map(|r| Edge { from: r.name, to: task.name, item: r.item.clone() }));
         let dependent_tasks =
             edges.iter().filter(|edge| edge.to == task.name).map(|edge| edge.from.to_owned());
-        if let (Some(component), Some(stage)) = (plan.component, plan.stage) {
+        if let (Some(component), Some(stage), false) = (plan.component, plan.stage, too_many) {
             let spec = TaskSpec {
                 name: task.name.to_owned(),
                 component: component.definition().name.to_owned(),
@@ -142,10 +151,32 @@ fn stage(task: &raw::Task<'_>, of_job: Option<Stage>, definition: &Definition) -
     }
 }
 
+/// Whether the job is too large to be resolved, which is then reported: a short file can say much to many.
+fn check_size(job: &raw::Job<'_>, plans: &Plans<'_, '_>) -> bool {
+    let of_all = VIEW + job.option_weight + job.task_conf.iter().map(|conf| conf.weight).sum::<usize>();
+    let mut values = 0usize;
+    for (name, plan) in plans {
+        let of_task = of_all + plan.task.parameters.weight() + plan.task.conf.weight;
+        values = values.saturating_add(plan.parties.len().saturating_mul(of_task));
+        for entry in &job.party_tasks {
+            let own = entry.of(name).map_or(0, |own| own.parameters.weight() + own.conf.weight);
+            let takers = plan.parties.iter().filter(|party| entry.parties.contains(party)).count();
+            values = values.saturating_add(takers.saturating_mul(own + entry.conf.weight));
+        }
+    }
+    if values > MOST_VALUES {
+        let message = format!(
+            "{values} values in the parameters and options of all tasks at all parties, expected at most {MOST_VALUES}"
+        );
+        job.tasks_item.problem_with(message, "say less to fewer tasks or parties".to_owned());
+    }
+    values > MOST_VALUES
+}
+
 /// Names of tasks and parties that stand outside the tasks' inputs.
 fn check_references(job: &raw::Job<'_>, plans: &Plans<'_, '_>) {
     let dependencies = job.tasks.iter().flat_map(|task| &task.dependent_tasks);
-    for reference in dependencies.chain(&job.inherited_tasks) {
+    for reference in dependencies {
         check_task(reference, plans);
     }
     for entry in &job.party_tasks {
@@ -187,25 +218,30 @@ fn party_tasks(
     let name = plan.task.name;
     let mut unwritten: BTreeMap<ParameterProblem, Vec<Party>> = BTreeMap::new();
     let mut tasks = Vec::new();
+    // Most parties have no entries of their own, and share what is made of the task's parameters.
+    let mut by_entries: BTreeMap<Vec<usize>, Rc<Written<'_>>> = BTreeMap::new();
     for party in &plan.parties {
-        let entries: Vec<_> = job.party_tasks.iter().filter(|entry| entry.parties.contains(party)).collect();
+        let entries = job.party_tasks.iter().enumerate().filter(|(_, entry)| entry.parties.contains(party));
+        let entries: Vec<_> = entries.collect();
         let layers =
-            entries.iter().flat_map(|entry| [Some(&entry.conf), entry.of(name).map(|own| &own.conf)]);
+            entries.iter().flat_map(|(_, entry)| [Some(&entry.conf), entry.of(name).map(|own| &own.conf)]);
         let conf = TaskConf::of(job.task_conf.iter().chain([&plan.task.conf]).chain(layers.flatten()));
 
-        let overrides = entries.iter().filter_map(|entry| Some(&entry.of(name)?.parameters));
-        let written = overlay([&plan.task.parameters].into_iter().chain(overrides));
-        let parameters = match settle(plan, component, stage, party, &written) {
+        let own = entries.iter().filter_map(|(at, entry)| Some((*at, &entry.of(name)?.parameters)));
+        let written = by_entries.entry(own.clone().map(|(at, _)| at).collect()).or_insert_with(|| {
+            let maps = [&plan.task.parameters].into_iter().chain(own.map(|(_, parameters)| parameters));
+            Rc::new(Written::of(maps, component, stage))
+        });
+        let parameters = match settle(plan, component, stage, party, written) {
             Ok(settled) => {
                 found.notes.extend(settled.notes);
                 found.needs.extend(settled.needs);
                 settled.parameters
             }
             Err(problems) => {
-                for problem in problems.into_iter().filter(|problem| !report(problem, &written)) {
-                    unwritten.entry(problem).or_default().push(party.clone());
-                }
-                Map::new()
+                let of_all = problems.iter().filter(|problem| !report(problem, &written.items));
+                of_all.for_each(|problem| unwritten.entry(problem.clone()).or_default().push(party.clone()));
+                Arc::default()
             }
         };
         let inputs = inputs.remove(party).unwrap_or_default();
@@ -217,42 +253,60 @@ fn party_tasks(
     tasks
 }
 
+/// Parameters as they are written for some parties, and what the definition makes of them.
+struct Written<'a> {
+    items: BTreeMap<&'a str, Item<'a>>,
+    checked: Result<(Arc<Map<String, Value>>, Vec<String>), Vec<ParameterProblem>>,
+}
+
+impl<'a> Written<'a> {
+    /// Later maps over earlier ones, whole values at a time.
+    fn of<'i>(maps: impl Iterator<Item = &'i Item<'a>>, component: &dyn Component, stage: Stage) -> Self
+    where
+        'a: 'i,
+    {
+        let items: BTreeMap<&str, Item<'_>> = maps.flat_map(Item::entries).collect();
+        let values = items.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
+        let checked = component.definition().validate_parameters(stage, &values.collect());
+        let checked = checked.map(|checked| (Arc::new(checked.values), checked.notes));
+        // Reported here, once for all parties; of what is not written, the parties that lack it are named.
+        let unwritten =
+            |problems: Vec<_>| problems.into_iter().filter(|problem| !report(problem, &items)).collect();
+        Self { checked: checked.map_err(unwritten), items }
+    }
+}
+
 /// Sound parameters of one party, and what follows from them.
 struct Settled {
-    parameters: Map<String, Value>,
+    parameters: Arc<Map<String, Value>>,
     notes: Vec<String>,
     needs: Vec<Need>,
 }
 
-/// Parameters as written against the definition, then against what the component says of them.
-fn settle(
+/// Parameters that the definition takes, then against what the component says of them.
+fn settle<'w>(
     plan: &Plan<'_, '_>,
     component: &dyn Component,
     stage: Stage,
     party: &Party,
-    written: &BTreeMap<&str, Item<'_>>,
-) -> Result<Settled, Vec<ParameterProblem>> {
-    let values = written.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
-    let checked = component.definition().validate_parameters(stage, &values.collect())?;
-    let assignment = Assignment { stage, own: party, parties: &plan.parties, parameters: &checked.values };
-    let bug = |error: Error| vec![ParameterProblem::of_task(error.chain())];
+    written: &'w Written<'_>,
+) -> Result<Settled, Cow<'w, [ParameterProblem]>> {
+    let (parameters, notes) =
+        written.checked.as_ref().map_err(|problems| Cow::Borrowed(problems.as_slice()))?;
+    let assignment = Assignment { stage, own: party, parties: &plan.parties, parameters };
+    let bug = |error: Error| Cow::Owned(vec![ParameterProblem::of_task(error.chain())]);
     let problems = component.check(&assignment).map_err(bug)?;
     if !problems.is_empty() {
-        return Err(problems);
+        return Err(Cow::Owned(problems));
     }
     let need = |NamedTable { table, parameter }| {
         let unwritten = || plan.task.parameters.below(&[Step::Key(parameter.to_owned())]);
-        let item = written.get(parameter).cloned().unwrap_or_else(unwritten);
+        let item = written.items.get(parameter).cloned().unwrap_or_else(unwritten);
         Need::new(party, Channel::Table(table), &item)
     };
     let needs = component.tables(&assignment).map_err(bug)?.into_iter().map(need).collect();
-    let notes = checked.notes.into_iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
-    Ok(Settled { parameters: checked.values, notes, needs })
-}
-
-/// Parameters as written, later maps over earlier ones, whole values at a time.
-fn overlay<'a: 'i, 'i>(maps: impl Iterator<Item = &'i Item<'a>>) -> BTreeMap<&'a str, Item<'a>> {
-    maps.flat_map(Item::entries).collect()
+    let notes = notes.iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
+    Ok(Settled { parameters: parameters.clone(), notes, needs })
 }
 
 /// Reports a problem where the parameter is written; false if it is not written at all.

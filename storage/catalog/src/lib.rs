@@ -7,13 +7,11 @@
 #![warn(missing_docs)]
 
 mod delete;
-mod preview;
 mod record;
 mod rename;
 mod verify;
 
 pub use delete::delete;
-pub use preview::preview;
 pub use record::{Entry, record};
 pub use rename::rename;
 pub use verify::{Verified, verify};

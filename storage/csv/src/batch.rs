@@ -6,8 +6,8 @@ use tributary_core::{Error, Result, TableSchema};
 
 use crate::builder::{ColumnBuilder, builder};
 use crate::is_null;
+use crate::kind::{Kind, kind_of};
 use crate::records::Records;
-use crate::value::{Kind, kind_of};
 use crate::value_type::ValueType;
 
 /// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
@@ -80,7 +80,7 @@ impl BatchBuilder {
                     growing.values.push_null();
                     growing.may_be_missing
                 }
-                false => growing.values.push(cell),
+                false => growing.values.push(cell) || growing.push_missing(cell),
             };
             if !fits {
                 return Err(Misfit { column: i, found: growing.kind_of(cell) });
@@ -99,8 +99,19 @@ impl BatchBuilder {
 }
 
 impl Growing {
+    /// Appends a missing value, if the cell stands for one and there may be one.
+    #[cold]
+    fn push_missing(&mut self, cell: &str) -> bool {
+        let is_missing = self.may_be_missing && self.column.value_type.is_missing(cell);
+        if is_missing {
+            self.values.push_null();
+        }
+        is_missing
+    }
+
     #[cold]
     fn kind_of(&self, cell: &str) -> Option<Kind> {
-        (!is_null(cell, &self.column.nulls)).then(|| kind_of(cell))
+        let is_missing = is_null(cell, &self.column.nulls) || self.column.value_type.is_missing(cell);
+        (!is_missing).then(|| kind_of(cell))
     }
 }

@@ -116,7 +116,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::value::{Kind, kind_of};
+    use crate::kind::{Kind, kind_of};
     use crate::value_type::Digits;
 
     const NUMBER: &str = "[-+]?[0-9]{0,40}(\\.[0-9]{0,25})?([eE][-+]?[0-9]{1,3})?";
@@ -147,13 +147,13 @@ mod tests {
         }
         // a type that is found accepts what it is found for
         let found = match kind_of(cell) {
-            Kind::Integer => ValueType::Int64,
-            Kind::LongInteger | Kind::Decimal => ValueType::Float64,
+            Kind::Integer | Kind::WideInteger | Kind::Plus => ValueType::Int64,
+            kind if kind.is_number() => ValueType::Float64,
             Kind::Truth => ValueType::Bool,
             Kind::Date => ValueType::Date,
             Kind::Timestamp => ValueType::Timestamp,
-            Kind::TimestampUtc => ValueType::TimestampUtc,
-            Kind::NotFinite | Kind::Text => ValueType::Text,
+            Kind::TimestampUtc | Kind::TimestampZone => ValueType::TimestampUtc,
+            _ => ValueType::Text,
         };
         assert!(found.fits(cell), "{found} {cell:?}");
     }

@@ -228,7 +228,7 @@ impl Records {
     fn too_long(&self) -> Fault {
         let reason = format!(
             "the row that begins here is longer than {MAX_RECORD_BYTES} bytes; if a quote is not closed, close it or \
-             turn quoting off"
+             turn quoting off (--no-quotes)"
         );
         Fault { line: self.line, field: None, reason }
     }
@@ -302,7 +302,9 @@ impl Records {
         Err(Fault {
             line: self.line + lines - 1,
             field: Some(self.fields.len()),
-            reason: format!("{reason}; if quotes have no meaning in this file, turn quoting off"),
+            reason: format!(
+                "{reason}; if quotes have no meaning in this file, turn quoting off (--no-quotes)"
+            ),
         })
     }
 }

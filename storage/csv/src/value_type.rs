@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use tributary_core::{Error, Result};
 use tributary_suggest::{quoted, suggestion};
 
-use crate::value::{
-    Kind, boolean, date, decimal, float32, has_exponent, integer, kind_of, timestamp, timestamp_utc,
-};
+use crate::kind::{Kind, is_nan, kind_of};
+use crate::value::{boolean, date, decimal, float32, has_exponent, integer, timestamp, timestamp_utc};
 
 /// What a column of a file can be given as, or found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,9 +30,9 @@ pub enum ValueType {
     Text,
     /// `date`: 2024-01-31.
     Date,
-    /// `timestamp`: a date, or date and time of day, without a zone, cut to microseconds.
+    /// `timestamp`: a date, or date and time of day, without a zone, of at most microseconds.
     Timestamp,
-    /// `timestamp_utc`: date, time of day, and a zone; kept as UTC, cut to microseconds.
+    /// `timestamp_utc`: date, time of day, and a zone; kept as UTC, of at most microseconds.
     TimestampUtc,
     /// `decimal(precision,scale)`: so many digits in all, so many of them behind the point. Exact, and so never found.
     Decimal(Digits),
@@ -106,7 +105,7 @@ impl ValueType {
         Cow::Borrowed(match self {
             Self::Int32 => "an integer of 32 bits",
             Self::Int64 => "an integer of 64 bits",
-            Self::Float32 | Self::Float64 => "a finite number",
+            Self::Float32 | Self::Float64 => "a number",
             Self::Bool => "true or false",
             Self::Text | Self::Category => "text",
             Self::Date => "a date like 2024-01-31",
@@ -119,6 +118,17 @@ impl ValueType {
         })
     }
 
+    /// Whether a cell that has no value of this type stands for a missing one, however those are spelled: nothing but spaces, which only
+    /// text can be; and among numbers NaN, as numpy, pandas and FATE write a missing one.
+    #[inline]
+    pub fn is_missing(self, cell: &str) -> bool {
+        match self {
+            Self::Text | Self::Category => false,
+            Self::Bool | Self::Date | Self::Timestamp | Self::TimestampUtc => cell.trim_ascii().is_empty(),
+            _ => cell.trim_ascii().is_empty() || is_nan(cell),
+        }
+    }
+
     /// Whether a cell has a value of this type: exactly when its column accepts it.
     #[inline]
     pub fn fits(self, cell: &str) -> bool {
@@ -126,14 +136,14 @@ impl ValueType {
             Self::Int32 => integer::<i32>(cell).is_some(),
             Self::Int64 => integer::<i64>(cell).is_some(),
             Self::Float32 => match kind_of(cell) {
-                Kind::Integer => true,
+                Kind::Integer | Kind::Infinite => true,
                 // what is short is not too large
-                Kind::Decimal | Kind::LongInteger => {
+                kind if kind.is_number() => {
                     cell.len() <= 30 && !has_exponent(cell) || float32(cell).is_some()
                 }
                 _ => false,
             },
-            Self::Float64 => matches!(kind_of(cell), Kind::Integer | Kind::Decimal | Kind::LongInteger),
+            Self::Float64 => matches!(kind_of(cell), kind if kind.is_number() || kind == Kind::Infinite),
             Self::Bool => boolean(cell).is_some(),
             Self::Text | Self::Category => true,
             Self::Date => date(cell).is_some(),

@@ -1,18 +1,9 @@
 //! Batches as CSV.
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{
-    Date32Type, Decimal128Type, Float32Type, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
-};
-use arrow_array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeBinaryArray, RecordBatch, StringArray,
-};
-use arrow_buffer::NullBuffer;
-use arrow_schema::{DataType, TimeUnit};
+use arrow_array::RecordBatch;
+use arrow_schema::DataType;
 use tributary_core::{Error, Result, TableSchema};
-
-use crate::text;
+use tributary_text::Column;
 
 /// How CSV is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +15,23 @@ pub struct CsvOptions {
     pub header: bool,
     /// How a missing value is written: as nothing.
     pub null: String,
+    /// What becomes of texts that a spreadsheet takes for formulas: nothing.
+    pub formulas: Formulas,
+}
+
+/// Texts that begin with `=`, `+`, `-`, `@`, a tab or a carriage return: a spreadsheet that opens the file runs them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Formulas {
+    /// They are written as they are, and read back so.
+    #[default]
+    Kept,
+    /// A `'` is written before them, names of columns included. Numbers are never touched.
+    Escaped,
 }
 
 impl Default for CsvOptions {
     fn default() -> Self {
-        Self { delimiter: b',', header: true, null: String::new() }
+        Self { delimiter: b',', header: true, null: String::new(), formulas: Formulas::Kept }
     }
 }
 
@@ -38,6 +41,7 @@ pub(crate) struct Encoder {
     delimiter: u8,
     header: bool,
     null: Vec<u8>,
+    formulas: Formulas,
     /// Bytes because of which a value stands in quotes.
     special: [bool; 256],
     schema: TableSchema,
@@ -71,7 +75,8 @@ impl Encoder {
             }
         }
         let null = options.null.clone().into_bytes();
-        Ok(Self { delimiter, header: options.header, null, special, schema: schema.clone() })
+        let (header, formulas) = (options.header, options.formulas);
+        Ok(Self { delimiter, header, null, formulas, special, schema: schema.clone() })
     }
 
     /// The line with the names of the columns, or nothing.
@@ -98,16 +103,15 @@ impl Encoder {
                 if i > 0 {
                     out.push(self.delimiter);
                 }
-                if column.nulls.is_some_and(|nulls| nulls.is_null(row)) {
+                if column.is_missing(row) {
                     out.extend_from_slice(&self.null);
-                } else if let Values::Text(values) = &column.values {
-                    let value = values.value(row);
+                } else if let Some(value) = column.text(row) {
                     if value.as_bytes() == self.null {
                         return Err(self.mistaken(i));
                     }
                     self.quoted(&mut out, value);
                 } else {
-                    column.values.write(row, &mut out);
+                    column.write(row, &mut out);
                 }
             }
             out.push(b'\n');
@@ -117,6 +121,14 @@ impl Encoder {
 
     #[inline]
     fn quoted(&self, out: &mut Vec<u8>, value: &str) {
+        if self.formulas == Formulas::Escaped && value.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+            return self.quoted_as_is(out, &format!("'{value}"));
+        }
+        self.quoted_as_is(out, value);
+    }
+
+    #[inline]
+    fn quoted_as_is(&self, out: &mut Vec<u8>, value: &str) {
         if !value.bytes().any(|byte| self.special[usize::from(byte)]) {
             out.extend_from_slice(value.as_bytes());
             return;
@@ -142,89 +154,5 @@ impl Encoder {
             "column {:?} has {what}, which would be read as a missing value; choose another text for those (--null)",
             field.name()
         ))
-    }
-}
-
-struct Column<'a> {
-    nulls: Option<&'a NullBuffer>,
-    values: Values<'a>,
-}
-
-enum Values<'a> {
-    Boolean(&'a BooleanArray),
-    Int32(&'a [i32]),
-    Int64(&'a [i64]),
-    UInt8(&'a [u8]),
-    UInt16(&'a [u16]),
-    UInt32(&'a [u32]),
-    UInt64(&'a [u64]),
-    Float32(&'a [f32]),
-    Float64(&'a [f64]),
-    Text(&'a StringArray),
-    Binary(&'a BinaryArray),
-    Fixed(&'a FixedSizeBinaryArray),
-    Date(&'a [i32]),
-    /// And whether it has a zone.
-    Timestamp(&'a [i64], bool),
-    /// With precision and scale.
-    Decimal(&'a [i128], u8, i8),
-}
-
-impl<'a> Column<'a> {
-    fn of(array: &'a ArrayRef) -> Result<Self> {
-        use DataType as T;
-        let values = match array.data_type() {
-            T::Boolean => Values::Boolean(array.as_boolean()),
-            T::Int32 => Values::Int32(array.as_primitive::<Int32Type>().values()),
-            T::Int64 => Values::Int64(array.as_primitive::<Int64Type>().values()),
-            T::UInt8 => Values::UInt8(array.as_primitive::<UInt8Type>().values()),
-            T::UInt16 => Values::UInt16(array.as_primitive::<UInt16Type>().values()),
-            T::UInt32 => Values::UInt32(array.as_primitive::<UInt32Type>().values()),
-            T::UInt64 => Values::UInt64(array.as_primitive::<UInt64Type>().values()),
-            T::Float32 => Values::Float32(array.as_primitive::<Float32Type>().values()),
-            T::Float64 => Values::Float64(array.as_primitive::<Float64Type>().values()),
-            T::Utf8 => Values::Text(array.as_string()),
-            T::Binary => Values::Binary(array.as_binary()),
-            T::FixedSizeBinary(_) => Values::Fixed(array.as_fixed_size_binary()),
-            T::Date32 => Values::Date(array.as_primitive::<Date32Type>().values()),
-            T::Timestamp(TimeUnit::Microsecond, zone) => {
-                Values::Timestamp(array.as_primitive::<TimestampMicrosecondType>().values(), zone.is_some())
-            }
-            T::Decimal128(precision, scale) => {
-                Values::Decimal(array.as_primitive::<Decimal128Type>().values(), *precision, *scale)
-            }
-            other => return Err(Error::bug(format!("no CSV for a column of type {other}"))),
-        };
-        Ok(Self { nulls: array.nulls().filter(|nulls| nulls.null_count() > 0), values })
-    }
-}
-
-impl Values<'_> {
-    #[inline]
-    fn write(&self, row: usize, out: &mut Vec<u8>) {
-        match self {
-            Self::Boolean(values) => {
-                out.extend_from_slice(if values.value(row) { b"true" } else { b"false" })
-            }
-            Self::Int32(values) => text::integer(out, values[row]),
-            Self::Int64(values) => text::integer(out, values[row]),
-            Self::UInt8(values) => text::integer(out, values[row]),
-            Self::UInt16(values) => text::integer(out, values[row]),
-            Self::UInt32(values) => text::integer(out, values[row]),
-            Self::UInt64(values) => text::integer(out, values[row]),
-            Self::Float32(values) => text::float(out, values[row]),
-            Self::Float64(values) => text::float(out, values[row]),
-            Self::Text(values) => out.extend_from_slice(values.value(row).as_bytes()),
-            Self::Binary(values) => text::hex(out, values.value(row)),
-            Self::Fixed(values) => text::hex(out, values.value(row)),
-            Self::Date(values) => text::date(out, i64::from(values[row])),
-            Self::Timestamp(values, zone) => {
-                text::timestamp(out, values[row]);
-                if *zone {
-                    out.push(b'Z');
-                }
-            }
-            Self::Decimal(values, precision, scale) => text::decimal(out, values[row], *precision, *scale),
-        }
     }
 }

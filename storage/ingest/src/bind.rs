@@ -16,7 +16,7 @@ use crate::content::Bound;
 use crate::input::{Inputs, Once};
 use crate::options::{Duplicates, Existing, SampleId, UploadOptions};
 use crate::progress::Progress;
-use crate::summary::ColumnSummary;
+use crate::summary::{ColumnSummary, Role};
 use crate::upload::{Prepared, Upload, run};
 use crate::{csv, input, parquet};
 
@@ -28,6 +28,10 @@ pub struct Binding {
     pub record: TableRecord,
     /// Its columns after the key, as far as they were looked at.
     pub columns: Vec<ColumnSummary>,
+    /// Which columns have the ids, the label and the like.
+    pub roles: Vec<Role>,
+    /// What one should know of the files and the options.
+    pub notes: Vec<String>,
 }
 
 /// Makes a table of files that stay where they are, and records it. Its rows are read there by every job, in the order of the files
@@ -57,10 +61,10 @@ impl Upload {
         if if_exists == IfExists::Fail {
             self.check_absent(&uri)?;
         }
-        let Prepared { content, columns, .. } =
+        let Prepared { content, columns, roles, notes, .. } =
             match input::open_all(&self.options, Once::Refused, &self.meter)? {
                 Inputs::Csv(inputs) => csv::prepare(&self.options, inputs, None, &self.meter)?,
-                Inputs::Parquet(sources) => parquet::prepare_columns(&self.options, sources)?,
+                Inputs::Parquet(files) => parquet::prepare_columns(&self.options, files)?,
             };
         if content.schema().fields().is_empty() && self.options.sample_id == SampleId::Made {
             return Err(Error::invalid("ids are made, and no other column is left; skip fewer"));
@@ -77,7 +81,7 @@ impl Upload {
         ];
         let entry = Entry { preview, origin, if_exists };
         let record = block_on(record(&self.storage, &self.meta, &self.options.table, &stored, entry))?;
-        Ok(Binding { record, columns })
+        Ok(Binding { record, columns, roles, notes })
     }
 }
 

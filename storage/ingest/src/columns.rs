@@ -1,6 +1,7 @@
 //! The columns a table gets from those of a file: roles by name, in the order sample id, match id, label, weight, the rest.
 
 mod fit;
+mod notes;
 
 use std::collections::HashSet;
 
@@ -14,6 +15,7 @@ use tributary_document::{quoted, suggestion};
 use tributary_system::random;
 
 use crate::options::{ColumnOptions, SampleId, UploadOptions};
+use crate::summary::Role;
 
 /// Name of the key column when ids are made.
 const MADE_ID: &str = "extend_sid";
@@ -23,9 +25,26 @@ const MADE_ID: &str = "extend_sid";
 pub(crate) struct Columns {
     pub key: KeySource,
     key_name: String,
+    /// Why the ids are taken from there.
+    id_why: String,
+    /// Where the label and the like are said to be.
+    role_why: &'static str,
+    /// What the user should know of this choice.
+    pub notes: Vec<String>,
     /// Spellings of a missing id.
     pub key_nulls: Vec<String>,
     pub values: Vec<Column>,
+}
+
+/// What files themselves say of their columns.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hints {
+    /// Position of the column with the ids, unless the options name one, and why.
+    pub id: Option<(usize, String)>,
+    /// Positions of columns that are left out, unless the options name them.
+    pub left_out: Vec<usize>,
+    /// What the user should know of that.
+    pub notes: Vec<String>,
 }
 
 /// Where keys come from.
@@ -79,17 +98,23 @@ impl TypedColumn {
 impl Columns {
     /// Finds the columns that the options name among those of the file. `InvalidInput` for one that is not there, or that
     /// is to be two things.
-    pub fn resolve(options: &UploadOptions, names: &[String]) -> Result<Self> {
+    pub fn resolve(options: &UploadOptions, names: &[String], hints: &Hints) -> Result<Self> {
         let find = |what: &str, name: &str| find(names, what, name);
         for name in options.columns.keys() {
             find("options are given for column", name)?;
         }
-        let skipped = options.skip.iter().map(|name| find("skip", name)).collect::<Result<HashSet<_>>>()?;
-        let id = match &options.sample_id {
-            SampleId::FirstColumn => Some(0),
-            SampleId::Column(name) => Some(find("sample id", name)?),
-            SampleId::Made => None,
+        let mut skipped =
+            options.skip.iter().map(|name| find("skip", name)).collect::<Result<HashSet<_>>>()?;
+        let (id, id_why) = match (&options.sample_id, &hints.id) {
+            (SampleId::FirstColumn, Some((position, why))) => (Some(*position), why.clone()),
+            (SampleId::FirstColumn, None) => (Some(0), "the first column".to_owned()),
+            (SampleId::Column(name), _) => (Some(find("sample id", name)?), "as given".to_owned()),
+            (SampleId::Made, _) => (None, "made".to_owned()),
         };
+        let named = [&options.match_id, &options.label, &options.weight];
+        let is_named =
+            |name: &String| options.columns.contains_key(name) || named.contains(&&Some(name.clone()));
+        skipped.extend(hints.left_out.iter().filter(|i| id != Some(**i) && !is_named(&names[**i])));
         let mut taken = Roles { names, skipped: &skipped, taken: id.into_iter().collect() };
         if let Some(id) = id {
             taken.check_kept(id)?;
@@ -108,11 +133,15 @@ impl Columns {
         let weight = role(&mut taken, "weight", &options.weight, Purpose::Weight)?;
         let rest = (0..names.len()).filter(|i| !taken.taken.contains(i) && !skipped.contains(i));
         let rest = rest.map(|i| column(options, names, i, Purpose::Value));
+        let values: Vec<Column> = [match_id, label, weight].into_iter().flatten().chain(rest).collect();
         Ok(Self {
+            id_why,
+            role_why: "as given",
+            notes: notes::of(options, names, id, &values, hints),
             key: id.map_or_else(|| made_ids().map(KeySource::Made), |i| Ok(KeySource::Column(i)))?,
             key_name: id.map_or(MADE_ID.to_owned(), |i| names[i].clone()),
             key_nulls: id.map_or(Vec::new(), |i| nulls(options, &names[i])),
-            values: [match_id, label, weight].into_iter().flatten().chain(rest).collect(),
+            values,
         })
     }
 
@@ -136,9 +165,10 @@ impl Columns {
             columns: options.columns.iter().map(|(name, column)| (name.clone(), own(column))).collect(),
             ..options.clone()
         };
-        let found = Self::resolve(&plain, names)?;
+        let found = Self::resolve(&plain, names, &Hints::default())?;
         let values = fit::columns(found.values, file, table)?;
-        Ok(Self { values, ..found })
+        let why = "as in the table";
+        Ok(Self { values, id_why: why.to_owned(), role_why: why, notes: options.notes.clone(), ..found })
     }
 
     /// `InvalidInput` for a column of the table whose type no cell of a CSV file has.
@@ -151,6 +181,25 @@ impl Columns {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Which columns have the ids, the label and the like, and why.
+    pub fn roles(&self) -> Vec<Role> {
+        let role = |role: &str, column: &str, why: &str| Role {
+            role: role.to_owned(),
+            column: column.to_owned(),
+            why: why.to_owned(),
+        };
+        let named = self.values.iter().filter_map(|column| {
+            let name = match column.purpose {
+                Purpose::MatchId => "match id",
+                Purpose::Label => "label",
+                Purpose::Weight => "weight",
+                _ => return None,
+            };
+            Some(role(name, &column.name, self.role_why))
+        });
+        [role("sample id", &self.key_name, &self.id_why)].into_iter().chain(named).collect()
     }
 
     /// The schema, once types are known.
@@ -268,7 +317,7 @@ mod tests {
         let mut options = UploadOptions::new(TableName::new("ns", "name").unwrap(), ["file"]);
         change(&mut options);
         let names = ["id", "x0", "y", "w", "phone"].map(str::to_owned);
-        Columns::resolve(&options, &names)
+        Columns::resolve(&options, &names, &Hints::default())
     }
 
     fn refused(change: impl FnOnce(&mut UploadOptions), reason: &str) {

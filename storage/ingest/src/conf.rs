@@ -1,18 +1,15 @@
 //! FATE's upload file (`flow data upload -c conf.json`) to options.
 //!
 //! Two departures, both in favour of the data: without a `dtype` types are inferred (FATE makes everything float32), and
-//! `na_values` are applied (FATE stores and forgets them). What has no meaning here (`role`, `party_id`, `match_id_range`,
-//! `tag_value_delimiter`) is accepted and ignored, as FATE does; what would have one that we do not give it is a problem. Two
-//! keys are ours: `if_exists` and `duplicates`, as on the command line.
+//! `na_values` are applied (FATE stores and forgets them). Keys that FATE has, in its second or first version, and that mean nothing
+//! here are passed over and named in a note; what would have a meaning that we do not give it is a problem, and so is a key that
+//! FATE has not. Two keys are ours: `if_exists` and `duplicates`, as on the command line.
 
 use tributary_core::{Error, Layout, Result, TableName};
 use tributary_csv::ValueType;
-use tributary_document::{Item, Keys, Limits, Report, parse};
+use tributary_document::{Item, Keys, Limits, Report, parse, quoted};
 
 use crate::options::{Duplicates, Existing, Header, SampleId, UploadOptions};
-
-/// FATE's own name of a type that has another one here.
-const OBJECT: &str = "object";
 
 /// Reads an upload file; `name` is what messages call it. The path in it is taken as written.
 ///
@@ -29,11 +26,9 @@ fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
     // where something is missing a stand-in lets the reading go on, for the report refuses the file anyway
     let file = keys.required("file").text().unwrap_or_default();
     let head = keys.required("head").bool();
-    let partitions = keys.take("partitions").int_in(1..=Layout::MAX_PARTITIONS);
+    let partitions = either(keys, "partitions", "partition").int_in(1..=Layout::MAX_PARTITIONS);
     let made_ids = keys.take("extend_sid").bool() == Some(true);
     let table = table(keys).or_else(|| TableName::new("unknown", "unknown").ok())?;
-    keys.take("role");
-    keys.take("party_id");
     let mut options = UploadOptions::new(table, [file]);
     if head == Some(false) {
         options.header = Header::Numbered;
@@ -43,20 +38,85 @@ fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
     }
     options.partitions = partitions;
     read_collisions(keys, &mut options);
-    keys.required("meta").map(|meta| read_meta(meta, &mut options));
+    let id_delimiter = keys.take("id_delimiter");
+    read_delimiter(&id_delimiter, &mut options);
+    let mut passed_over = passed_over(keys, &PASSED_OVER, "");
+    keys.required("meta").map(|meta| {
+        read_meta(meta, &mut options);
+        passed_over.extend(self::passed_over(meta, &PASSED_OVER_IN_META, "meta."));
+    });
+    if !passed_over.is_empty() {
+        options.notes.push(format!("passed over, for they mean nothing here: {}", passed_over.join(", ")));
+    }
     Some(options)
 }
 
-/// What FATE has no keys for: it replaces tables, and of rows with one id it takes the last.
+/// Keys of FATE that mean nothing here: what is stored where is the site's business.
+const PASSED_OVER: [&str; 13] = [
+    "role",
+    "party_id",
+    "storage_engine",
+    "engine",
+    "address",
+    "storage_address",
+    "is_temp_file",
+    "use_local_data",
+    "work_mode",
+    "backend",
+    "in_serialized",
+    "auto_increasing_sid",
+    "with_meta",
+];
+
+/// The same within `meta`.
+const PASSED_OVER_IN_META: [&str; 7] = [
+    "match_id_range",
+    "tag_value_delimiter",
+    "with_label",
+    "with_match_id",
+    "id_range",
+    "with_weight",
+    "site_name",
+];
+
+fn passed_over(keys: &mut Keys<'_>, known: &[&'static str], path: &str) -> Vec<String> {
+    let given = known.iter().filter(|key| keys.take(key).is_given());
+    given.map(|key| format!("{path}{key}")).collect()
+}
+
+/// What FATE calls by one name, and its first version by another.
+fn either<'a>(keys: &mut Keys<'a>, name: &'static str, older: &'static str) -> Item<'a> {
+    let (item, older) = (keys.take(name), keys.take(older));
+    if item.is_given() && older.is_given() {
+        older.problem(format!("is the older name of {name}; leave one of them out"));
+    }
+    if older.is_given() { older } else { item }
+}
+
+fn read_delimiter(item: &Item<'_>, options: &mut UploadOptions) {
+    match item.text().map(str::as_bytes) {
+        Some([one]) if one.is_ascii() => options.delimiter = *one,
+        Some(b"\\t") => options.delimiter = b'\t',
+        Some(_) => item.problem("expected one ASCII character"),
+        None => {}
+    }
+}
+
+/// What FATE has no keys for: it replaces tables, and of rows with one id it takes the last. Its first version replaced them if it was
+/// told to drop or destroy what is there.
 fn read_collisions(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     let existing = [("fail", Existing::Fail), ("replace", Existing::Replace), ("merge", Existing::Merge)];
     let duplicates = [("fail", Duplicates::Fail), ("first", Duplicates::First), ("last", Duplicates::Last)];
-    options.if_exists = keys.take("if_exists").choice(&existing).unwrap_or_default();
+    let drops = ["drop", "destroy"].map(|key| keys.take(key).bool() == Some(true)).contains(&true);
+    let drops = if drops { Existing::Replace } else { Existing::Fail };
+    options.if_exists = keys.take("if_exists").choice(&existing).unwrap_or(drops);
     options.duplicates = keys.take("duplicates").choice(&duplicates).unwrap_or_default();
 }
 
 fn table(keys: &mut Keys<'_>) -> Option<TableName> {
-    let (namespace, name) = (keys.required("namespace"), keys.required("name"));
+    let namespace = keys.required("namespace");
+    let older = keys.take("table_name");
+    let name = if older.is_given() && !keys.take("name").is_given() { older } else { keys.required("name") };
     match TableName::new(namespace.text()?, name.text()?) {
         Ok(table) => Some(table),
         Err(error) => {
@@ -75,8 +135,14 @@ fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     options.weight = text(keys.take("weight_name"));
     let label_type = value_type(&keys.take("label_type"));
     let weight_type = value_type(&keys.take("weight_type"));
-    read_types(&keys.take("dtype"), options);
-    for (column, value_type) in [(&options.label, label_type), (&options.weight, weight_type)] {
+    read_types(&either(keys, "dtype", "data_type"), options);
+    read_types(&keys.take("exclusive_data_type"), options);
+    for (column, value_type, role) in
+        [(&options.label, label_type, "label"), (&options.weight, weight_type, "weight")]
+    {
+        if column.is_none() && value_type.is_some() {
+            options.notes.push(format!("meta.{role}_type was passed over, for there is no {role}_name"));
+        }
         if let (Some(column), Some(_)) = (column, value_type) {
             options.columns.entry(column.clone()).or_default().value_type = value_type;
         }
@@ -85,18 +151,12 @@ fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
 }
 
 fn read_format(keys: &mut Keys<'_>, options: &mut UploadOptions) {
-    let delimiter = keys.take("delimiter");
-    match delimiter.text().map(str::as_bytes) {
-        Some([one]) if one.is_ascii() => options.delimiter = *one,
-        Some(_) => delimiter.problem("expected one ASCII character"),
-        None => {}
-    }
+    read_delimiter(&keys.take("delimiter"), options);
     keys.take("input_format").choice(&[("dense", ())]);
     let tags = keys.take("tag_with_value");
     if tags.bool() == Some(true) {
         tags.problem("only the dense format is supported");
     }
-    keys.take("tag_value_delimiter");
     let header = keys.take("header");
     if header.is_given() {
         header.problem("is made from the file; leave it out");
@@ -113,8 +173,7 @@ fn read_sample_id(item: &Item<'_>, options: &mut UploadOptions) {
 
 /// The named one of the candidates is used, the others are left out of the table.
 fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
-    let (named, list) = (keys.take("match_id_name"), keys.take("match_id_list"));
-    keys.take("match_id_range");
+    let (named, list) = (keys.take("match_id_name"), either(keys, "match_id_list", "id_list"));
     let candidates: Vec<&str> = list.list().iter().filter_map(Item::text).collect();
     options.match_id = match (named.text(), candidates.as_slice()) {
         (Some(name), []) => Some(name.to_owned()),
@@ -132,12 +191,16 @@ fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     };
     let others = candidates.iter().filter(|name| options.match_id.as_deref() != Some(**name));
     options.skip = others.map(|name| (*name).to_owned()).collect();
+    if !options.skip.is_empty() {
+        let names: Vec<String> = options.skip.iter().map(|name| quoted(name)).collect();
+        options.notes.push(format!("left out, for another column is the match id: {}", names.join(", ")));
+    }
 }
 
 /// `dtype` is a type, or a map from columns to types.
 fn read_types(item: &Item<'_>, options: &mut UploadOptions) {
     if !is_map(item) {
-        options.default_type = value_type(item);
+        options.default_type = value_type(item).or(options.default_type);
         return;
     }
     for (column, own) in item.entries() {
@@ -148,8 +211,12 @@ fn read_types(item: &Item<'_>, options: &mut UploadOptions) {
 /// FATE's types, and those that it has not, under the names that the command line has for them.
 fn value_type(item: &Item<'_>) -> Option<ValueType> {
     let text = item.text()?;
-    if text == OBJECT {
-        return Some(ValueType::Text);
+    // FATE's own names of types that have others here
+    match text {
+        "object" | "str" => return Some(ValueType::Text),
+        "float" => return Some(ValueType::Float64),
+        "int" => return Some(ValueType::Int64),
+        _ => {}
     }
     let found = text.parse::<ValueType>();
     if let Err(error) = &found {
@@ -219,9 +286,47 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_fate_that_mean_nothing_here_are_named_in_one_note() {
+        let source = br#"{"file": "a.csv", "head": true, "partition": 8, "namespace": "n", "table_name": "t", "drop": true,
+            "storage_engine": "standalone", "is_temp_file": false, "address": {"name": "x"}, "role": "guest", "work_mode": 0,
+            "id_delimiter": ";", "meta": {"with_label": true, "match_id_range": 0, "id_list": ["a", "b"], "match_id_name": "a",
+            "data_type": "float64", "exclusive_data_type": {"z": "str"}}}"#;
+        let options = from_fate(source, "upload.json").unwrap();
+        assert_eq!(options.table, TableName::new("n", "t").unwrap());
+        assert_eq!((options.partitions, options.delimiter), (Some(8), b';'));
+        assert_eq!((options.if_exists, options.default_type), (Existing::Replace, Some(ValueType::Float64)));
+        assert_eq!(options.columns["z"].value_type, Some(ValueType::Text));
+        assert_eq!(
+            options.notes,
+            [
+                "left out, for another column is the match id: \"b\"",
+                "passed over, for they mean nothing here: role, storage_engine, address, is_temp_file, work_mode, \
+                 meta.match_id_range, meta.with_label",
+            ]
+        );
+        for (from, to, expected) in [
+            (
+                "storage_engine",
+                "storage_engin",
+                "storage_engin: unknown key (did you mean \"storage_engine\"?)",
+            ),
+            ("with_label", "with_labels", "meta.with_labels: unknown key"),
+            (
+                "\"partition\": 8",
+                "\"partition\": 8, \"partitions\": 8",
+                "partition: is the older name of partitions",
+            ),
+        ] {
+            let source = String::from_utf8_lossy(source).replacen(from, to, 1);
+            let error = from_fate(source.as_bytes(), "upload.json").unwrap_err().chain();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
     fn every_mistake_is_named_with_its_place() {
         let source = br#"{"file": "a.csv", "hed": true, "partitions": 0,
-            "meta": {"delimiter": "::", "lable_name": "y", "dtype": "float", "match_id_list": ["a", "b"],
+            "meta": {"delimiter": "::", "lable_name": "y", "dtype": "flaot32", "match_id_list": ["a", "b"],
                      "sample_id_name": "id"},
             "extend_sid": true, "namespace": "ns", "name": "a/b", "if_exists": "merg"}"#;
         let error = from_fate(source, "upload.json").unwrap_err().chain();
@@ -233,7 +338,7 @@ mod tests {
             "if_exists: expected one of fail, replace, merge, got \"merg\"",
             "meta.delimiter: expected one ASCII character",
             "meta.lable_name: unknown key (did you mean \"label_name\"?)",
-            "meta.dtype: unknown type \"float\" (did you mean \"float32\"?)",
+            "meta.dtype: unknown type \"flaot32\" (did you mean \"float32\"?)",
             "meta.match_id_list: has several",
             "meta.sample_id_name: excludes extend_sid",
         ] {

@@ -9,6 +9,7 @@ use arrow_select::filter::filter_record_batch;
 use tributary_core::bound::{BoundPart, MadeIds};
 use tributary_core::computing::RowStream;
 use tributary_core::{Error, Result, TableSchema};
+use tributary_text::preview;
 
 use crate::columns::KeySource;
 use crate::csv::Place;
@@ -68,9 +69,16 @@ pub(crate) fn shortened(value: &str) -> String {
     }
 }
 
+/// The option that gives a column a type, to be pasted into a command.
+pub(crate) fn types_option(column: &str, value_type: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let name = if column.chars().all(is_plain) && column.len() <= 60 { column } else { "COLUMN" };
+    format!("--types {name}={value_type}")
+}
+
 /// The rows of a batch as a preview shows them.
 pub(crate) fn shown(batch: RecordBatch) -> Result<Preview> {
-    let mut rows = tributary_catalog::preview(&[batch])?;
+    let mut rows = preview(&[batch])?;
     rows.iter_mut().flatten().flatten().for_each(|cell| *cell = shortened(cell));
     Ok(rows)
 }

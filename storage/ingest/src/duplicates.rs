@@ -15,7 +15,7 @@ use tributary_core::{Error, Result};
 use crate::content::Again;
 use crate::csv::Place;
 use crate::old::OldTable;
-use crate::options::{Duplicates, UploadOptions};
+use crate::options::{Duplicates, SampleId, UploadOptions};
 use crate::progress::Meter;
 use crate::rejects::{Reason, Reject, Rejects};
 use crate::rowset::RowSet;
@@ -188,8 +188,14 @@ impl Search<'_> {
         match (original.row < before, again.row < before) {
             (false, _) => at_file(format!(
                 "the sample id stands already at {} {all}; keep the first or the last of each (data upload --duplicates \
-                 first|last), or have ids made (--extend-sid)",
-                origin.locate(original.place)
+                 first|last), or have ids made (--extend-sid){}",
+                origin.locate(original.place),
+                match self.options.sample_id {
+                    SampleId::FirstColumn if self.old.is_none() => {
+                        "; if another column has the ids, name it (--id COLUMN)"
+                    }
+                    _ => "",
+                }
             )),
             (true, false) => at_file(format!(
                 "the table has the sample id already, in its row {} {all}; keep the table's row or the file's \

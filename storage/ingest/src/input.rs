@@ -5,6 +5,7 @@
 //! process, however that ends. Compression is known by a file's first bytes, not by its name.
 
 mod find;
+mod format;
 mod spool;
 
 use std::fs::{self, File};
@@ -15,13 +16,14 @@ use std::time::SystemTime;
 
 use tributary_core::{Error, Result, ResultExt};
 use tributary_csv::Local;
-use tributary_parquet::{Source, has_parquet};
+use tributary_parquet::{Files, Source, has_parquet};
 use tributary_system::Stamp;
 
 use crate::options::UploadOptions;
 use crate::progress::Meter;
+use format::Format;
 pub(crate) use spool::temporary;
-use spool::{Format, spool};
+use spool::{Unfolding, spool};
 
 /// What stands for standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
@@ -47,7 +49,7 @@ enum Medium {
 #[derive(Debug)]
 pub(crate) enum Inputs {
     Csv(Vec<Input>),
-    Parquet(Vec<Source>),
+    Parquet(Files),
 }
 
 /// One of them.
@@ -70,8 +72,9 @@ pub(crate) enum Once {
 pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Result<Inputs> {
     let (mut csv, mut parquet) = (Vec::new(), Vec::new());
     let (mut first_csv, mut first_parquet) = (None, None);
+    let mut unfolding = Unfolding::new(options.max_unpacked);
     for path in find::resolve(&options.files)? {
-        match Input::prepare(&path, once, &options.scratch, meter)? {
+        match Input::prepare(&path, once, &options.scratch, &mut unfolding, meter)? {
             Found::Csv(input) => {
                 csv.push(input);
                 first_csv.get_or_insert(path);
@@ -87,11 +90,25 @@ pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Re
             return Err(Error::invalid(text));
         }
     }
-    Ok(if parquet.is_empty() { Inputs::Csv(csv) } else { Inputs::Parquet(parquet) })
+    if parquet.is_empty() {
+        return Ok(Inputs::Csv(csv));
+    }
+    let files = Files::of(parquet)?;
+    for file in files.files() {
+        let unpacked = file.groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.unpacked));
+        unfolding.add(&file.path.display().to_string(), file.bytes, unpacked)?;
+    }
+    Ok(Inputs::Parquet(files))
 }
 
 impl Input {
-    fn prepare(path: &Path, once: Once, scratch: &Path, meter: &Meter) -> Result<Found> {
+    fn prepare(
+        path: &Path,
+        once: Once,
+        scratch: &Path,
+        unfolding: &mut Unfolding,
+        meter: &Meter,
+    ) -> Result<Found> {
         let check_copied = |name: &str, what: &str| match once {
             Once::Copied => Ok(()),
             Once::Refused => Err(Error::invalid(format!(
@@ -101,7 +118,14 @@ impl Input {
         };
         if path == Path::new(STANDARD_INPUT) {
             check_copied("standard input", "can be read once")?;
-            return Self::copy("standard input".into(), std::io::stdin().lock(), 0, scratch, meter);
+            return Self::copy(
+                "standard input".into(),
+                std::io::stdin().lock(),
+                0,
+                scratch,
+                unfolding,
+                meter,
+            );
         }
         let name = path.display().to_string();
         let about = fs::metadata(path).at(|| format!("open {name}"))?;
@@ -116,7 +140,7 @@ impl Input {
         let open = || File::open(path).at(|| format!("open {name}"));
         if about.file_type().is_fifo() {
             check_copied(&name, "is a pipe")?;
-            return Self::copy(name.clone(), open()?, 0, scratch, meter);
+            return Self::copy(name.clone(), open()?, 0, scratch, unfolding, meter);
         }
         if !about.is_file() {
             return Err(Error::invalid(format!("{name} is neither a file nor a pipe")));
@@ -127,7 +151,7 @@ impl Input {
             Format::Parquet => return Ok(Found::Parquet(Source::Path(path.into()))),
             Format::Gzip | Format::Zstd => {
                 check_copied(&name, "is compressed")?;
-                return Self::copy(name.clone(), file, about.len(), scratch, meter);
+                return Self::copy(name.clone(), file, about.len(), scratch, unfolding, meter);
             }
         }
         let medium = Medium::Path { path: path.into(), changed: about.modified().ok() };
@@ -140,14 +164,16 @@ impl Input {
         from: impl std::io::Read,
         bytes: u64,
         scratch: &Path,
+        unfolding: &mut Unfolding,
         meter: &Meter,
     ) -> Result<Found> {
-        let (file, bytes) = spool(from, &name, bytes, scratch, meter)?;
+        let (file, bytes) = spool(from, &name, bytes, scratch, unfolding, meter)?;
         let file = Arc::new(file);
         match format_of(&file, bytes, &name) {
             Ok(Format::Parquet) => Ok(Found::Parquet(Source::Open(file, name))),
-            // what is compressed or strange within what was compressed, the reading of rows finds
-            _ => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
+            Err(error) => Err(error),
+            // what is compressed within what was compressed, the reading of rows finds
+            Ok(_) => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
         }
     }
 

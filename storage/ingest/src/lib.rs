@@ -9,9 +9,11 @@
 //! weights, and values that become those of another type. Rows may be added to a table that is there ([`Existing::Merge`]).
 //!
 //! What values of a CSV file may be:
-//! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not
-//! - numbers are finite: `NaN` and `inf` are refused, with their place, unless they are given as null spellings
-//! - a column of integers is `Int64`, of numbers `Float64`; integers beyond 64 bits are refused rather than rounded
+//! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not; among numbers, times and truth
+//!   values so is a cell of nothing or spaces, among numbers `NaN`
+//! - a column of integers is `Int64`, of numbers `Float64`, where that gives back every value as it is written; else it stays text,
+//!   and a note says why: leading zeros, plus signs, more digits than a double keeps
+//! - infinite numbers, and integers beyond 64 bits, are refused, with their place, unless a type is given
 //! - `true`/`false` in any case, ISO dates, and ISO times with or without a zone have types of their own
 //! - all else is text, exactly as written; so are ids
 //!
@@ -53,6 +55,6 @@ pub use bind::{Binding, bind};
 pub use conf::from_fate;
 pub use options::{ColumnOptions, Duplicates, Existing, Header, SampleId, UploadOptions};
 pub use progress::{Progress, Stage};
-pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Summary};
+pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Role, Summary};
 pub use tributary_csv::{Digits, Quoting, ValueType};
 pub use upload::{dry_run, upload};

@@ -35,7 +35,8 @@ pub struct UploadOptions {
     pub columns: BTreeMap<String, ColumnOptions>,
     /// The type of every value column that [`UploadOptions::columns`] does not know; inferred if there is none.
     pub default_type: Option<ValueType>,
-    /// Spellings of a missing value: the empty one.
+    /// Spellings of a missing value: the empty one. Whatever they are, nothing is no number, time or truth value either, and NaN
+    /// among numbers is a missing one.
     pub nulls: Vec<String>,
     /// How many parts the table is cut into, in order of its rows: 4, or as many as the table has that rows are added to.
     pub partitions: Option<u32>,
@@ -53,6 +54,10 @@ pub struct UploadOptions {
     pub scratch: PathBuf,
     /// Memory in which ids are compared, in bytes; beyond, they are sorted in temporary files: 64 MiB.
     pub sort_bytes: usize,
+    /// Bytes that compressed files may unfold to, all together; by default 200 times their size, and 1 GiB in any case.
+    pub max_unpacked: Option<u64>,
+    /// What the summary is to say of how these options came about.
+    pub notes: Vec<String>,
     /// Rows kept in the site's record for display, at most and by default 100. They are private data: 0 keeps none.
     pub preview_rows: usize,
 }
@@ -144,6 +149,8 @@ impl UploadOptions {
             reject_to: None,
             scratch: std::env::temp_dir(),
             sort_bytes: 64 << 20,
+            max_unpacked: None,
+            notes: Vec::new(),
             preview_rows: TableRecord::MAX_PREVIEW_ROWS,
         }
     }

@@ -17,9 +17,9 @@ use arrow_schema::DataType;
 use tributary_core::{Error, Field, KeyType, Purpose, Result};
 use tributary_csv::{Quoting, ValueType};
 use tributary_document::quoted;
-use tributary_parquet::{Files, Source};
+use tributary_parquet::{Files, Index};
 
-use crate::columns::{Column, Columns, KeySource};
+use crate::columns::{Column, Columns, Hints, KeySource};
 use crate::content::Content as _;
 use crate::duplicates::{Repeated, Search};
 use crate::old::OldTable;
@@ -36,11 +36,11 @@ use faults::Look;
 /// Looks at all rows; `old`: the table that they are added to.
 pub(crate) fn prepare(
     options: &UploadOptions,
-    sources: Vec<Source>,
+    files: Files,
     old: Option<&Arc<OldTable>>,
     meter: &Meter,
 ) -> Result<Prepared> {
-    let mut foreign = open(options, sources, old)?;
+    let mut foreign = open(options, files, old)?;
     if let Some(key) = foreign.schema.key().filter(|key| key.key_type != KeyType::Utf8) {
         let name = quoted(&key.name);
         return Err(Error::invalid(format!(
@@ -69,17 +69,16 @@ pub(crate) fn prepare(
 }
 
 /// Looks at the columns only: values are met where the rows are read.
-pub(crate) fn prepare_columns(options: &UploadOptions, sources: Vec<Source>) -> Result<Prepared> {
-    open(options, sources, None).map(prepared)
+pub(crate) fn prepare_columns(options: &UploadOptions, files: Files) -> Result<Prepared> {
+    open(options, files, None).map(prepared)
 }
 
-fn open(options: &UploadOptions, sources: Vec<Source>, old: Option<&Arc<OldTable>>) -> Result<Foreign> {
+fn open(options: &UploadOptions, files: Files, old: Option<&Arc<OldTable>>) -> Result<Foreign> {
     check_options(options)?;
-    let files = Files::of(sources)?;
     let first = files.files()[0].path.display().to_string();
     let names: Vec<String> = files.columns().iter().map(|column| column.name.clone()).collect();
     let columns = match old {
-        None => Columns::resolve(options, &names)?,
+        None => Columns::resolve(options, &names, &hints(&files, &names))?,
         Some(old) => Columns::of_table(options, &names, &first, old.schema())?,
     };
     let fields = columns.values.iter().map(|column| field(&files, column)).collect::<Result<Vec<_>>>()?;
@@ -93,12 +92,39 @@ fn open(options: &UploadOptions, sources: Vec<Source>, old: Option<&Arc<OldTable
     if files.rows() == 0 {
         return Err(Error::invalid(format!("{first} has no rows")));
     }
-    Ok(Foreign::new(files, schema, read, columns.key))
+    let mut foreign = Foreign::new(files, schema, read, columns.key.clone());
+    (foreign.roles, foreign.notes) = (columns.roles(), columns.notes);
+    Ok(foreign)
 }
 
-fn prepared(foreign: Foreign) -> Prepared {
+/// What a writer noted for itself: pandas says which column is its index, and puts it behind all others.
+fn hints(files: &Files, names: &[String]) -> Hints {
+    let position = |name: &String| names.iter().position(|known| known == name);
+    let mut hints = Hints::default();
+    match files.index() {
+        Index::None => {}
+        Index::Named(name) => {
+            hints.id = position(name).map(|i| (i, "pandas' index, as the file says".to_owned()));
+        }
+        Index::RowNumbers(name) => {
+            hints.left_out = position(name).into_iter().collect();
+            let name = quoted(name);
+            hints.notes.push(format!(
+                "pandas' index without a name, column {name}, is left out; if it has the ids, name it (--id)"
+            ));
+        }
+        Index::Several(index) => hints.notes.push(format!(
+            "pandas' index has several columns ({}), and ids are one; name the one that has them (--id)",
+            index.iter().map(|name| quoted(name)).collect::<Vec<_>>().join(", ")
+        )),
+    }
+    hints
+}
+
+fn prepared(mut foreign: Foreign) -> Prepared {
     let columns = foreign.schema.fields().iter().map(described).collect();
-    Prepared { content: Arc::new(foreign), columns, repeated: Repeated::default(), rejected: 0 }
+    let (roles, notes) = (std::mem::take(&mut foreign.roles), std::mem::take(&mut foreign.notes));
+    Prepared { content: Arc::new(foreign), columns, roles, notes, repeated: Repeated::default(), rejected: 0 }
 }
 
 fn described(field: &Field) -> ColumnSummary {
@@ -138,9 +164,13 @@ fn field(files: &Files, column: &Column) -> Result<Field> {
         None => files.field(&column.name)?,
     };
     field.nullable = column.may_be_missing() && files.column(&column.name)?.nullable;
-    field.purpose = match (column.given, &column.purpose) {
-        (Some(ValueType::Category), Purpose::Value) => Purpose::Category,
-        (_, purpose) => purpose.clone(),
+    let is_category = match column.given {
+        None => column.stored.is_none() && files.column(&column.name)?.is_category,
+        Some(given) => given == ValueType::Category,
+    };
+    field.purpose = match &column.purpose {
+        Purpose::Value if is_category => Purpose::Category,
+        purpose => purpose.clone(),
     };
     Ok(field)
 }

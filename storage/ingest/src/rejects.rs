@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use tributary_core::{Error, Result, ResultExt};
 use tributary_csv::{Kind, NOT_TEXT, ValueType};
 
-use crate::content::Origin;
+use crate::content::{Origin, types_option};
 use crate::csv::Place;
 use crate::options::UploadOptions;
 
@@ -27,17 +27,29 @@ pub(crate) struct Reject {
     pub reason: Reason,
 }
 
+/// Where the type of a column is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SaidBy {
+    /// The options, which may say another one.
+    Options,
+    /// The table that rows are added to.
+    Table,
+}
+
 /// What is wrong with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     Width {
         got: usize,
         expected: usize,
+        /// Why that may be.
+        help: &'static str,
     },
     NotText,
     Missing(&'static str),
-    Misfit(Kind, ValueType),
+    Misfit(Kind, ValueType, SaidBy),
     NegativeWeight,
+    InfiniteWeight,
     /// The id stands in an earlier row of the files.
     Repeated,
     /// The id stands in the table that rows are added to.
@@ -49,25 +61,63 @@ pub(crate) enum Reason {
 impl Reason {
     fn describe(&self) -> String {
         match self {
-            Self::Width { got, expected } => {
+            Self::Width { got, expected, .. } => {
                 let more = if *got > tributary_core::TableSchema::MAX_FIELDS { "at least " } else { "" };
                 format!("{more}{got} values, expected {expected}")
             }
             Self::NotText => NOT_TEXT.into(),
             Self::Missing(what) => format!("the {what} is missing"),
-            Self::Misfit(kind, expected) => format!("{}, expected {}", kind.described(), expected.form()),
+            Self::Misfit(kind, expected, _) => {
+                format!("{}, expected {}", kind.described(), expected.form())
+            }
             Self::NegativeWeight => "the weight is negative".into(),
+            Self::InfiniteWeight => "the weight is infinite".into(),
             Self::Repeated => "the sample id stands already in an earlier row".into(),
             Self::Stored => "the table has the sample id already".into(),
             Self::Unfit(reason) => reason.clone(),
         }
+    }
+
+    /// How to mend it, where its description does not say; `column` is the name of the column with the fault.
+    fn help(&self, column: &str) -> String {
+        match self {
+            Self::Width { help, .. } => (*help).into(),
+            Self::NotText => ", or convert it: iconv -f latin1 -t utf-8 FILE".into(),
+            Self::Misfit(kind, expected, said_by) => help(*kind, *expected, *said_by, column),
+            _ => String::new(),
+        }
+    }
+}
+
+/// How to mend a cell that is not of the type wanted, or which type it is of.
+fn help(kind: Kind, expected: ValueType, said_by: SaidBy, column: &str) -> String {
+    let is_integer = matches!(expected, ValueType::Int32 | ValueType::Int64);
+    let is_number =
+        is_integer || matches!(expected, ValueType::Float32 | ValueType::Float64 | ValueType::Decimal(_));
+    let option = |value_type| types_option(column, value_type);
+    match kind {
+        Kind::Comma if is_number => "; write a decimal point, and nothing between thousands".into(),
+        Kind::Text => "; if it spells a missing value, give it (--nulls, na_values)".into(),
+        _ if said_by == SaidBy::Table => String::new(),
+        Kind::Decimal | Kind::LongDecimal | Kind::Exponent | Kind::Infinite if is_integer => {
+            format!("; for such numbers: {}", option("float64"))
+        }
+        Kind::Integer | Kind::WideInteger if expected == ValueType::Int32 => {
+            format!("; for larger ones: {}", option("int64"))
+        }
+        Kind::FineTime => {
+            format!("; a time keeps microseconds: round it, or keep the text: {}", option("text"))
+        }
+        _ => String::new(),
     }
 }
 
 impl Reject {
     /// The error that it is where no row may be bad.
     pub fn error(&self, origin: &dyn Origin) -> Error {
-        origin.fault(self.place, self.column, &self.reason.describe())
+        let column = self.column.map_or("", |position| origin.column(position));
+        let reason = format!("{}{}", self.reason.describe(), self.reason.help(column));
+        origin.fault(self.place, self.column, &reason)
     }
 }
 

@@ -8,6 +8,18 @@ use serde::{Serialize, Serializer};
 use tributary_core::storage::TableUri;
 use tributary_core::{Purpose, TableName};
 
+/// A column that is no feature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Role {
+    /// `sample id`, `match id`, `label` or `weight`.
+    pub role: String,
+    /// Its name.
+    pub column: String,
+    /// Why it is that one.
+    pub why: String,
+}
+
 /// What an upload did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -30,6 +42,10 @@ pub struct Summary {
     pub merged: Option<Merged>,
     /// Its columns after the key.
     pub columns: Vec<ColumnSummary>,
+    /// Which columns have the ids, the label and the like.
+    pub roles: Vec<Role>,
+    /// What one should know of the files and the options.
+    pub notes: Vec<String>,
 }
 
 /// What an upload would do.
@@ -52,6 +68,10 @@ pub struct DryRun {
     pub key: String,
     /// The columns after the key; missing values are those of all rows that were read of the files.
     pub columns: Vec<ColumnSummary>,
+    /// Which columns have the ids, the label and the like.
+    pub roles: Vec<Role>,
+    /// What one should know of the files and the options.
+    pub notes: Vec<String>,
     /// The first rows as text, key first.
     pub preview: Vec<Vec<Option<String>>>,
 }
@@ -144,7 +164,7 @@ impl Extent {
         };
         match self {
             Self::Integers(a, b) => (a.to_string(), b.to_string()),
-            Self::Numbers(a, b) => (a.to_string(), b.to_string()),
+            Self::Numbers(a, b) => (number(*a), number(*b)),
             Self::Days(a, b) => (day(*a), day(*b)),
             Self::Micros(a, b) => (micro(*a), micro(*b)),
             Self::Decimals(a, b) => (a.to_string(), b.to_string()),
@@ -169,9 +189,29 @@ impl Extent {
     }
 }
 
+/// A number in bounded width, with all its digits.
+fn number(value: f64) -> String {
+    const WIDEST: usize = 20;
+    let plain = value.to_string();
+    if plain.len() <= WIDEST { plain } else { format!("{value:e}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_have_a_bounded_width_and_all_digits() {
+        for (value, text) in [
+            (1.5, "1.5"),
+            (-3.0, "-3"),
+            (1e-320, "1e-320"),
+            (1.7e308, "1.7e308"),
+            (123456789012345680000.0, "1.2345678901234568e20"),
+        ] {
+            assert_eq!(Extent::Numbers(value, value).texts().0, text);
+        }
+    }
 
     #[test]
     fn decimals_are_shown_as_they_are_written() {

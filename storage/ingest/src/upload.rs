@@ -31,7 +31,7 @@ use crate::old::OldTable;
 use crate::options::{Existing, UploadOptions};
 use crate::progress::{Meter, Progress, Stage};
 use crate::stats::ColumnStats;
-use crate::summary::{ColumnSummary, DryRun, Merged, Summary};
+use crate::summary::{ColumnSummary, DryRun, Merged, Role, Summary};
 use crate::{csv, input, old, parquet};
 
 /// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it; or adds their rows to the
@@ -106,6 +106,8 @@ pub(crate) struct Prepared {
     pub content: Arc<dyn Content>,
     /// As far as the rows themselves do not tell more.
     pub columns: Vec<ColumnSummary>,
+    pub roles: Vec<Role>,
+    pub notes: Vec<String>,
     /// Rows whose ids stand twice.
     pub repeated: Repeated,
     pub rejected: u64,
@@ -118,6 +120,8 @@ struct Plan {
     content: Arc<dyn Content>,
     ranges: RowRanges,
     columns: Vec<ColumnSummary>,
+    roles: Vec<Role>,
+    notes: Vec<String>,
     duplicates_dropped: u64,
     rejected: u64,
     merged: Option<Merged>,
@@ -145,6 +149,8 @@ impl Upload {
             rejected: plan.rejected,
             merged: plan.merged,
             columns,
+            roles: plan.roles,
+            notes: plan.notes,
         })
     }
 
@@ -160,6 +166,8 @@ impl Upload {
             rejected: plan.rejected,
             merged: plan.merged,
             columns: plan.columns,
+            roles: plan.roles,
+            notes: plan.notes,
         })
     }
 
@@ -177,7 +185,7 @@ impl Upload {
         let partitions = old.as_ref().map_or(UploadOptions::PARTITIONS, |old| old.partitions());
         let partitions = self.options.partitions.unwrap_or(partitions);
         Layout::Loose(partitions).check()?;
-        let Prepared { content, columns, repeated, rejected } = self.prepare(old.as_ref())?;
+        let Prepared { content, columns, roles, notes, repeated, rejected } = self.prepare(old.as_ref())?;
         let duplicates_dropped = repeated.dropped;
         let (content, merged) = match old {
             None => (content, None),
@@ -189,7 +197,18 @@ impl Upload {
             }
         };
         let ranges = RowRanges::even(content.rows(), partitions);
-        Ok(Plan { uri, if_exists, content, ranges, columns, duplicates_dropped, rejected, merged })
+        Ok(Plan {
+            uri,
+            if_exists,
+            content,
+            ranges,
+            columns,
+            roles,
+            notes,
+            duplicates_dropped,
+            rejected,
+            merged,
+        })
     }
 
     fn prepare(&self, old: Option<&Arc<OldTable>>) -> Result<Prepared> {
@@ -199,7 +218,7 @@ impl Upload {
         }
         match input::open_all(&options, Once::Copied, &self.meter)? {
             Inputs::Csv(inputs) => csv::prepare(&options, inputs, old, &self.meter),
-            Inputs::Parquet(sources) => parquet::prepare(&options, sources, old, &self.meter),
+            Inputs::Parquet(files) => parquet::prepare(&options, files, old, &self.meter),
         }
     }
 

@@ -1,14 +1,18 @@
 //! What the columns of a file are to us.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::parquet_to_arrow_schema;
 use parquet::basic::{LogicalType, Type as Physical};
 use parquet::errors::Result as ParquetResult;
-use parquet::schema::types::{SchemaDescriptor, Type};
+use parquet::file::metadata::FileMetaData;
+use parquet::schema::types::Type;
 
 use tributary_core::{Error, Field, Result};
+
+use crate::guard::guarded;
 
 /// A column of a file of another program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +23,12 @@ pub struct Column {
     pub stored: String,
     /// Whether values may be missing: the file says so, and its statistics do not say that none is.
     pub nullable: bool,
+    /// Whether it is text that the writer had as categories.
+    pub is_category: bool,
     /// Whether its values are UUIDs, which are bytes in the file and text to us.
     pub(crate) is_uuid: bool,
+    /// Whether its values are times of 96 bits, of which the decoder cuts nanoseconds.
+    pub(crate) is_int96: bool,
     /// The type that the decoder gives.
     pub(crate) read_as: DataType,
     /// The type it gets, or why it gets none.
@@ -40,7 +48,7 @@ impl Column {
 
     /// Whether values are changed on their way to this type, so that single ones may not fit.
     pub fn is_converted(&self, to: &DataType) -> bool {
-        self.read_as != *to
+        self.is_int96 || self.read_as != *to
     }
 
     /// As a column of a table.
@@ -50,8 +58,10 @@ impl Column {
     }
 
     /// The columns of a file, and the schema with which the decoder is to read them.
-    pub(crate) fn of_file(parquet: &SchemaDescriptor) -> ParquetResult<(Vec<Self>, SchemaRef)> {
+    pub(crate) fn of_file(file: &FileMetaData) -> ParquetResult<(Vec<Self>, SchemaRef)> {
+        let parquet = file.schema_descr();
         let arrow = parquet_to_arrow_schema(parquet, None)?;
+        let categories = categories(file);
         let roots = parquet.root_schema().get_fields();
         let read = roots.iter().zip(arrow.fields()).map(|(root, field)| {
             let read_as = read_as(root, field.data_type());
@@ -59,6 +69,8 @@ impl Column {
                 name: field.name().clone(),
                 stored: stored(root, field.data_type()),
                 nullable: field.is_nullable(),
+                is_category: categories.contains(field.name()) && read_as == DataType::Utf8,
+                is_int96: is_int96(root),
                 is_uuid: logical(root) == Some(&LogicalType::Uuid),
                 becomes: becomes(root, &read_as),
                 read_as: read_as.clone(),
@@ -68,6 +80,15 @@ impl Column {
         let (columns, fields): (Vec<_>, Vec<_>) = read.unzip();
         Ok((columns, Arc::new(Schema::new(fields))))
     }
+}
+
+/// Names of columns that the writer had as dictionaries of Arrow. Its schema is believed in that only, and where it makes no sense
+/// nothing is.
+fn categories(file: &FileMetaData) -> HashSet<String> {
+    let noted = guarded(|| parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata()));
+    let fields = noted.into_iter().flat_map(|schema| schema.fields().iter().cloned().collect::<Vec<_>>());
+    let is_dictionary = |field: &Arc<ArrowField>| matches!(field.data_type(), DataType::Dictionary(_, _));
+    fields.filter(is_dictionary).map(|field| field.name().clone()).collect()
 }
 
 fn logical(root: &Type) -> Option<&LogicalType> {

@@ -18,6 +18,9 @@ pub(crate) struct Misfit {
     pub(crate) reason: String,
 }
 
+/// Why a time does not fit.
+const TOO_FINE: &str = "it has nanoseconds, and a table keeps microseconds; round it first";
+
 /// Whether values of a column's type may be had as another one; single values may still not fit.
 pub(crate) fn can_become(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
@@ -82,10 +85,21 @@ fn cast(values: &ArrayRef, to: &DataType) -> Result<Converted, ArrowError> {
 fn micros(values: &ArrayRef, to: &DataType) -> Converted {
     let nanos = values.as_primitive::<TimestampNanosecondType>();
     let cut = (0..nanos.len()).filter(|i| nanos.is_valid(*i) && nanos.value(*i) % 1000 != 0);
-    let reason = "it has nanoseconds, and a table keeps microseconds; round it first";
-    let cut = cut.map(|row| Misfit { row, reason: reason.into() }).collect();
+    let cut = cut.map(|row| Misfit { row, reason: TOO_FINE.into() }).collect();
     let micros: PrimitiveArray<TimestampMicrosecondType> = nanos.unary(|nanos| nanos.div_euclid(1000));
     (Arc::new(micros.with_data_type(to.clone())), cut)
+}
+
+/// Times of 96 bits that were cut to `micros`; `nanos` are the same times, modulo 2^64.
+pub(crate) fn cut(micros: &ArrayRef, nanos: &ArrayRef) -> Vec<Misfit> {
+    let micros = micros.as_primitive_opt::<TimestampMicrosecondType>();
+    let nanos = nanos.as_primitive_opt::<TimestampNanosecondType>();
+    let (Some(micros), Some(nanos)) = (micros, nanos) else { return Vec::new() };
+    let is_cut = |i: &usize| {
+        micros.is_valid(*i) && nanos.value(*i).wrapping_sub(micros.value(*i).wrapping_mul(1000)) != 0
+    };
+    let rows = 0..micros.len().min(nanos.len());
+    rows.filter(is_cut).map(|row| Misfit { row, reason: TOO_FINE.into() }).collect()
 }
 
 /// Rows whose number is none of the whole ones, in order.

@@ -10,7 +10,8 @@ use tributary_system::Stamp;
 
 use crate::column::Column;
 use crate::folder::expand;
-use crate::footer::Opened;
+use crate::footer::{Opened, unpacked};
+use crate::pandas::Index;
 use crate::rows::{Span, check_schema};
 
 /// Parquet files with the same columns; see the crate.
@@ -18,6 +19,7 @@ use crate::rows::{Span, check_schema};
 pub struct Files {
     columns: Vec<Column>,
     files: Vec<FileAbout>,
+    index: Index,
 }
 
 /// What is known of a file.
@@ -50,6 +52,8 @@ pub struct Group {
     pub rows: u64,
     /// Its bytes in the file.
     pub bytes: u64,
+    /// What its pages unfold to, as the footer says; reading holds them to that.
+    pub unpacked: u64,
 }
 
 impl Files {
@@ -71,9 +75,9 @@ impl Files {
                 Source::Open(file, name) => vec![(name.into(), Some(file))],
             };
             for (path, open) in files {
-                let (columns, about) = survey(path, open)?;
+                let (columns, index, about) = survey(path, open)?;
                 match &mut all {
-                    None => all = Some(Self { columns, files: vec![about] }),
+                    None => all = Some(Self { columns, files: vec![about], index }),
                     Some(all) => all.add(columns, about)?,
                 }
             }
@@ -103,6 +107,7 @@ impl Files {
         }
         for (known, new) in self.columns.iter_mut().zip(columns) {
             known.nullable |= new.nullable;
+            known.is_category &= new.is_category;
         }
         self.files.push(about);
         Ok(())
@@ -116,6 +121,11 @@ impl Files {
     /// The files, in order.
     pub fn files(&self) -> &[FileAbout] {
         &self.files
+    }
+
+    /// Which columns pandas had as its index, as the first file says.
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
     /// The rows of all files, as their footers say.
@@ -174,7 +184,7 @@ impl Files {
     }
 }
 
-fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, FileAbout)> {
+fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, Index, FileAbout)> {
     let opened = Opened::open(&path, open.as_ref())?;
     let Opened { mut columns, metadata, stamp, local } = opened;
     let groups = metadata.metadata().row_groups();
@@ -192,7 +202,9 @@ fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, FileAb
     let about = |group: &parquet::file::metadata::RowGroupMetaData| Group {
         rows: group.num_rows().unsigned_abs(),
         bytes: group.compressed_size().unsigned_abs(),
+        unpacked: unpacked(group),
     };
     let groups = groups.iter().map(about).collect();
-    Ok((columns, FileAbout { path, stamp, bytes: local.bytes, groups, open }))
+    let index = Index::of(metadata.metadata().file_metadata(), &columns);
+    Ok((columns, index, FileAbout { path, stamp, bytes: local.bytes, groups, open }))
 }

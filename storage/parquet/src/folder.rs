@@ -23,10 +23,24 @@ pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Whether something in a folder has a name by which it is taken for Parquet.
+/// Whether something in a folder has a name by which it is taken for Parquet, or is a folder as writers make them by the values of a
+/// column. Whether it can be read, its reading finds.
 pub fn has_parquet(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| {
+        let path = entry.path();
+        is_named_parquet(&path) || path.is_dir() && (holds_parquet(&path) || is_by_value(&path))
+    })
+}
+
+/// Whether a folder itself has Parquet files.
+fn holds_parquet(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| is_named_parquet(&entry.path()))
+}
+
+fn is_by_value(folder: &Path) -> bool {
+    folder.file_name().is_some_and(|name| name.to_string_lossy().contains('='))
 }
 
 fn is_named_parquet(path: &Path) -> bool {
@@ -53,11 +67,14 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
         if path.is_dir() {
             return wrong(match name.split_once('=') {
                 Some((column, _)) => format!(
-                    "it is partitioned by {column:?}, whose values are names of folders; write it without \
-                     partitions, or name the files of one"
+                    "it is partitioned by {column:?}, whose values are names of subfolders and in no file; write it \
+                     without partitions, or name the files without that column: '{}/*/*.parquet'",
+                    folder.display()
                 ),
                 None => format!(
-                    "it has the folder {name:?}, expected Parquet files; name the files, or that folder"
+                    "it has the subfolder {name:?}, expected Parquet files; name that folder, or the files: \
+                     '{}/*/*.parquet'",
+                    folder.display()
                 ),
             });
         }
@@ -105,13 +122,17 @@ mod tests {
         for (names, expected) in [
             (&["year=2024/", "part-0.parquet"][..], "partitioned by \"year\""),
             (&["_delta_log/", "part-0.parquet"], "Delta Lake"),
-            (&["metadata/"], "has the folder \"metadata\""),
+            (&["metadata/"], "has the subfolder \"metadata\""),
             (&["a.parquet", "a.csv"], "\"a.csv\" does not end in .parquet"),
             (&["_SUCCESS"], "no Parquet files"),
         ] {
             let error = folder(names).1.unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
+        let (by_value, _) = folder(&["dt=1/", "_SUCCESS"]);
+        assert!(has_parquet(by_value.path()), "its reading says what is wrong");
+        let (other, _) = folder(&["a.csv", "notes/"]);
+        assert!(!has_parquet(other.path()));
         let error = expand(Path::new("/no/such/file.parquet")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().contains("/no/such/file.parquet"), "{error}");

@@ -7,15 +7,18 @@ use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use sha2::{Digest, Sha256};
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_system::Stamp;
 
 use crate::column::Column;
-use crate::guard::{MAX_FOOTER_BYTES, check_footer, guarded};
+use crate::guard::{Footer, MAX_FOOTER_BYTES, check_footer, guarded};
 use crate::local::Local;
+
+/// For a file of which we have no key.
+const ENCRYPTED: &str = "it is encrypted (Parquet modular encryption); decrypt it first";
 
 /// Length of the footer, and the four letters.
 const TAIL_BYTES: u64 = 8;
@@ -44,17 +47,17 @@ impl Opened {
         if !about.is_file() {
             return Err(Error::invalid("it is not a regular file"));
         }
-        let local = Local { bytes: about.len(), file };
+        let local = Local::new(file, about.len());
         let footer = footer(&local)?;
         // it has place and statistics of all columns
         let stamp = Stamp::new(&about, "footer", &Sha256::digest(&footer));
-        let parquet = guarded(|| {
-            check_footer(&footer)?;
-            ParquetMetaDataReader::decode_metadata(&footer)
-        });
+        if check_footer(&footer).map_err(damaged)? == Footer::OfEncryptedColumns {
+            return Err(Error::invalid(ENCRYPTED));
+        }
+        let parquet = guarded(|| ParquetMetaDataReader::decode_metadata(&footer));
         let parquet = parquet.map_err(damaged)?;
         check_row_groups(&parquet, local.bytes)?;
-        let (columns, read_as) = guarded(|| Column::of_file(parquet.file_metadata().schema_descr()))
+        let (columns, read_as) = guarded(|| Column::of_file(parquet.file_metadata()))
             .map_err(|e| Error::invalid("its columns have types that cannot be read").because(e))?;
         // Not the Arrow schema that some writers add: it would be one more thing to distrust, for the names of zones.
         let options = ArrowReaderOptions::new().with_schema(read_as);
@@ -77,7 +80,7 @@ fn footer(local: &Local) -> Result<Vec<u8>> {
     let [a, b, c, d, letters @ ..] = tail;
     match &letters {
         b"PAR1" => {}
-        b"PARE" => return refuse("it is encrypted; decrypt it first"),
+        b"PARE" => return refuse(ENCRYPTED),
         _ => return refuse("it is not a Parquet file, or was not written to its end"),
     }
     let length = u64::from(u32::from_le_bytes([a, b, c, d]));
@@ -90,6 +93,12 @@ fn footer(local: &Local) -> Result<Vec<u8>> {
     let mut footer = vec![0; length as usize];
     local.file.read_exact_at(&mut footer, start)?;
     Ok(footer)
+}
+
+/// What a row group's pages unfold to, as the footer says.
+pub(crate) fn unpacked(group: &RowGroupMetaData) -> u64 {
+    let columns = group.columns().iter().map(|column| column.uncompressed_size().max(0).unsigned_abs());
+    columns.fold(0, u64::saturating_add)
 }
 
 /// Counts are possible, and each column lies within the file.

@@ -19,6 +19,8 @@ const MAX_DEPTH: usize = 64;
 const STRUCT: u8 = 12;
 const LIST: u8 = 9;
 const I32: u8 = 5;
+/// The field of a footer that says how columns are encrypted.
+const ENCRYPTION_ALGORITHM: i64 = 8;
 /// As a page header numbers the kinds of pages.
 const DICTIONARY_PAGE: i64 = 2;
 
@@ -28,14 +30,23 @@ pub(crate) fn guarded<T>(decode: impl FnOnce() -> ParquetResult<T>) -> ParquetRe
         .unwrap_or_else(|_| Err(ParquetError::General("its bytes make the decoder panic".into())))
 }
 
+/// What a footer is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Footer {
+    Plain,
+    /// It can be read itself, and some columns cannot.
+    OfEncryptedColumns,
+}
+
 /// Checks a footer's counts and depth.
-pub(crate) fn check_footer(bytes: &[u8]) -> ParquetResult<()> {
+pub(crate) fn check_footer(bytes: &[u8]) -> ParquetResult<Footer> {
     let mut walk = Walk { bytes };
     walk.file().ok_or_else(|| ParquetError::General("its footer makes no sense".into()))
 }
 
-/// Checks the sizes that a page header states. `start` is the beginning of the header, or all of it.
-pub(crate) fn check_page_header(start: &[u8]) -> ParquetResult<()> {
+/// Checks the sizes that a page header states, and gives the bytes that the page unfolds to. `start` is the beginning of the header, or
+/// all of it.
+pub(crate) fn check_page_header(start: &[u8]) -> ParquetResult<u64> {
     let refuse = |what: String| Err(ParquetError::General(what));
     let Some(page) = (Walk { bytes: start }).page() else {
         return refuse("a page whose header makes no sense".into());
@@ -47,7 +58,7 @@ pub(crate) fn check_page_header(start: &[u8]) -> ParquetResult<()> {
     if page.dictionary_values > page.bytes {
         return refuse("a dictionary of more values than it has bytes".into());
     }
-    Ok(())
+    Ok(page.bytes.max(0).unsigned_abs())
 }
 
 /// What a page header states.
@@ -63,17 +74,21 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn file(&mut self) -> Option<()> {
-        let mut id = 0i64;
+    fn file(&mut self) -> Option<Footer> {
+        let (mut id, mut footer) = (0i64, Footer::Plain);
         while let Some((delta, kind)) = self.field_or_stop()? {
             id = self.next_id(id, delta)?;
             match (id, kind) {
                 (2, LIST) => self.schema()?,
                 (4, LIST) => self.row_groups()?,
+                (ENCRYPTION_ALGORITHM, STRUCT) => {
+                    footer = Footer::OfEncryptedColumns;
+                    self.skip(kind, 0)?;
+                }
                 _ => self.skip(kind, 0)?,
             }
         }
-        Some(())
+        Some(footer)
     }
 
     /// Elements in depth-first order, each with the number of its children.

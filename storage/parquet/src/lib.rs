@@ -9,19 +9,18 @@
 //! |---|---|
 //! | integers of 8 and 16 bits | `Int32`; unsigned ones as they are |
 //! | floats of 16 bits | `Float32` |
-//! | text, large text, enumerations, JSON, categories, UUIDs | `Utf8` |
+//! | text, large text, enumerations, JSON, UUIDs | `Utf8` |
+//! | categories: text that Arrow writes as a dictionary (pandas, polars) | `Utf8`, with the purpose of a category |
 //! | bytes | `Binary`, or `FixedSizeBinary` where all have one width |
 //! | timestamps in milliseconds, nanoseconds, or as INT96 | `Timestamp` in microseconds |
 //! | decimals of up to 38 digits | `Decimal128` |
 //! | a column of nothing but nulls, without a type | `Utf8` |
 //! | times of day, intervals, wider decimals, lists, structs, maps | refused by name, unless the column is left out |
 //!
-//! Nothing is rounded: a value that does not fit is an error with file, column and row. The one exception is INT96, which
-//! is read in microseconds because its years go beyond what 64 bits of nanoseconds hold; what it has below is cut. The zone
-//! of a timestamp is UTC, as the format has it; a zone's name that a writer noted for itself is not read.
+//! Nothing is rounded: a value that does not fit is an error with file, column and row. The zone of a timestamp is UTC, as the format has it; a zone's name that a writer noted for itself is not read.
 //!
 //! **Files are not trusted.** What the decoder believes is checked before it does (see `guard`): lengths, counts, depths,
-//! sizes of pages; a panic within it is caught. It reads page by page, so that memory is a page for each column, whatever
+//! sizes of pages, each and in sum; a panic within it is caught. It reads page by page, so that memory is a page for each column, whatever
 //! the size of a row group. A file is recognised by size, time of change and digest of its footer
 //! ([`Stamp`](tributary_system::Stamp)), and one that changed since is an error.
 //!
@@ -52,7 +51,9 @@ mod files;
 mod folder;
 mod footer;
 mod guard;
+mod int96;
 mod local;
+mod pandas;
 mod part;
 mod rows;
 
@@ -61,5 +62,6 @@ pub use column::Column;
 pub use encode::{Written, check_schema, digest_of, write_rows};
 pub use files::{FileAbout, Files, Group, Source};
 pub use folder::has_parquet;
+pub use pandas::Index;
 pub use part::PartFile;
 pub use rows::{Checked, Misfit, Rows, Span};

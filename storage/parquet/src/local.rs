@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -14,12 +15,30 @@ use crate::guard::check_page_header;
 
 /// Read at once where a page begins. Its header fits, unless it holds long statistics, which are read further.
 const HEAD_BYTES: usize = 4 << 10;
+/// Pages may unfold to so many times what the footer says of them, and to so many bytes more.
+const UNFOLD_TIMES: u64 = 4;
+const UNFOLD_BYTES: u64 = 16 << 20;
 
 /// An open file. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Local {
     pub(crate) file: Arc<File>,
     pub(crate) bytes: u64,
+    /// What pages may still unfold to, all together.
+    unfolds: Arc<AtomicU64>,
+}
+
+impl Local {
+    /// Of so many bytes.
+    pub(crate) fn new(file: Arc<File>, bytes: u64) -> Self {
+        Self { file, bytes, unfolds: Arc::new(AtomicU64::new(u64::MAX)) }
+    }
+
+    /// Holds all pages to what the footer says of them in sum; a header may be read more than once, and some writers count otherwise.
+    pub(crate) fn hold_to(self, unpacked: u64) -> Self {
+        let most = unpacked.saturating_mul(UNFOLD_TIMES).saturating_add(UNFOLD_BYTES);
+        Self { unfolds: Arc::new(AtomicU64::new(most)), ..self }
+    }
 }
 
 impl Length for Local {
@@ -32,7 +51,8 @@ impl ChunkReader for Local {
     type T = Head;
 
     fn get_read(&self, start: u64) -> ParquetResult<Head> {
-        Ok(Head { file: self.file.clone(), at: start, buffer: Vec::new(), used: 0, checked: false })
+        let unfolds = self.unfolds.clone();
+        Ok(Head { file: self.file.clone(), unfolds, at: start, buffer: Vec::new(), used: 0, checked: false })
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
@@ -49,6 +69,7 @@ impl ChunkReader for Local {
 /// The beginning of a page, checked when its first byte is read.
 pub(crate) struct Head {
     file: Arc<File>,
+    unfolds: Arc<AtomicU64>,
     at: u64,
     buffer: Vec<u8>,
     used: usize,
@@ -63,7 +84,11 @@ impl Read for Head {
             self.buffer.truncate(read);
             (self.at, self.used) = (self.at + read as u64, 0);
             if !std::mem::replace(&mut self.checked, true) {
-                check_page_header(&self.buffer).map_err(io::Error::other)?;
+                let bytes = check_page_header(&self.buffer).map_err(io::Error::other)?;
+                let left = |left: u64| left.checked_sub(bytes);
+                if self.unfolds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_err() {
+                    return Err(io::Error::other("its pages unfold to more bytes than its footer says"));
+                }
             }
         }
         let count = into.len().min(self.buffer.len() - self.used);

@@ -1,5 +1,6 @@
 //! Rows of some row groups of one file, under a table's schema.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -14,8 +15,9 @@ use tributary_system::Stamp;
 
 use crate::column::Column;
 use crate::convert::{self, can_become, convert};
-use crate::footer::{Opened, damaged};
+use crate::footer::{Opened, damaged, unpacked as unpacked_bytes};
 use crate::guard::guarded;
+use crate::int96::Nanos;
 
 /// Memory of a batch, about.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -58,6 +60,9 @@ impl Span {
             let text = "the file is not the one it was: its size, time of change or footer differ; bind or upload it again";
             return Err(Error::new(ErrorKind::Corrupt, text).at(self.described()));
         }
+        let unpacked = opened.metadata.metadata().row_groups().get(self.groups.clone()).into_iter().flatten();
+        let unpacked = unpacked.map(unpacked_bytes).fold(0, u64::saturating_add);
+        let opened = Opened { local: opened.local.hold_to(unpacked), ..opened };
         self.open(opened, schema).at(|| self.described())
     }
 
@@ -74,6 +79,7 @@ impl Span {
         let bytes: u64 = wanted.iter().map(|group| group.total_byte_size().max(0).unsigned_abs()).sum();
         let row_bytes = (bytes / left.max(1)).max(8 * schema.arrow().fields().len() as u64).max(1);
         let batch = (BATCH_BYTES / row_bytes).clamp(1, MAX_BATCH_ROWS) as usize;
+        let nanos = guarded(|| Nanos::open(&opened, &parts, &self.groups, batch));
         let reader = guarded(|| {
             let roots = parts.iter().map(|part| part.position);
             let mask = ProjectionMask::roots(opened.metadata.parquet_schema(), roots);
@@ -84,12 +90,14 @@ impl Span {
                 .build()
         });
         let reader = reader.map_err(damaged)?;
+        let nanos = nanos.map_err(damaged)?;
         // the decoder gives columns in the order of the file
         let mut order: Vec<usize> = parts.iter().map(|part| part.position).collect();
         order.sort_unstable();
         Ok(Rows {
             span: self.clone(),
             reader,
+            nanos,
             parts,
             order,
             schema: schema.clone(),
@@ -107,8 +115,9 @@ impl Span {
 /// A column of the table, and where it is in the file.
 #[derive(Debug)]
 pub(crate) struct TablePart {
-    position: usize,
+    pub(crate) position: usize,
     is_uuid: bool,
+    pub(crate) is_int96: bool,
 }
 
 /// Where each column of `schema`, key first, is.
@@ -125,7 +134,7 @@ pub(crate) fn check_schema(columns: &[Column], schema: &TableSchema) -> Result<V
                 column.stored
             )));
         }
-        Ok(TablePart { position, is_uuid: column.is_uuid })
+        Ok(TablePart { position, is_uuid: column.is_uuid, is_int96: column.is_int96 })
     };
     schema.arrow().fields().iter().map(find).collect()
 }
@@ -135,6 +144,7 @@ pub(crate) fn check_schema(columns: &[Column], schema: &TableSchema) -> Result<V
 pub struct Rows {
     span: Span,
     reader: ParquetRecordBatchReader,
+    nanos: Option<Nanos>,
     parts: Vec<TablePart>,
     order: Vec<usize>,
     schema: TableSchema,
@@ -193,16 +203,29 @@ impl Rows {
             };
         };
         let rows = decoded.num_rows();
+        let mut nanos = match &mut self.nanos {
+            Some(nanos) => nanos.next().map_err(damaged)?.columns().to_vec().into_iter(),
+            None => Vec::new().into_iter(),
+        };
         let more = || Error::invalid("it is damaged: more rows than its footer says");
         self.left = self.left.checked_sub(rows as u64).ok_or_else(more)?;
         let mut checked =
             Checked { columns: Vec::with_capacity(self.parts.len()), rows, misfits: Vec::new() };
+        let mut of_int96 = BTreeMap::new();
+        for position in &self.order {
+            if self.parts.iter().any(|part| part.is_int96 && part.position == *position) {
+                of_int96.insert(*position, nanos.next());
+            }
+        }
         for (column, (part, field)) in self.parts.iter().zip(self.schema.arrow().fields()).enumerate() {
             let at = self
                 .order
                 .binary_search(&part.position)
                 .map_err(|_| Error::bug("a column was not asked for"))?;
-            let (values, misfits) = convert(decoded.column(at), part.is_uuid, field.data_type())?;
+            let (values, mut misfits) = convert(decoded.column(at), part.is_uuid, field.data_type())?;
+            if let Some(Some(nanos)) = of_int96.get(&part.position) {
+                misfits.extend(convert::cut(decoded.column(at), nanos));
+            }
             if !field.is_nullable() && values.null_count() > 0 {
                 let reason = "the value is missing, and here none may be";
                 let fits = |row: &usize| misfits.binary_search_by_key(row, |misfit| misfit.row).is_err();

@@ -16,7 +16,10 @@ use arrow_array::{
 use arrow_schema::{DataType, TimeUnit};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::data_type::{ByteArray, ByteArrayType, Int96, Int96Type};
 use parquet::file::properties::WriterProperties;
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::parser::parse_message_type;
 use proptest::prelude::*;
 use tributary_core::{Error, ErrorKind, Field, KeyType, Result, TableSchema};
 use tributary_parquet::Files;
@@ -197,6 +200,51 @@ fn what_a_table_cannot_hold_is_named_by_file_column_and_row() {
     assert!(error.to_string().contains("no column \"y\"; the files have id"), "{error}");
 }
 
+/// A file of times of 96 bits, each a day since 1970 and nanoseconds of it.
+fn write_int96(path: &Path, times: &[(i32, u64)]) {
+    const EPOCH: i32 = 2_440_588;
+    let schema = parse_message_type("message t { required binary id (STRING); required int96 t; }").unwrap();
+    let properties = Arc::new(WriterProperties::builder().build());
+    let mut file =
+        SerializedFileWriter::new(File::create(path).unwrap(), Arc::new(schema), properties).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    let ids: Vec<ByteArray> = (0..times.len()).map(|i| ByteArray::from(format!("r{i}").as_str())).collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<ByteArrayType>().write_batch(&ids, None, None).unwrap();
+    column.close().unwrap();
+    let times: Vec<Int96> = (times.iter())
+        .map(|(day, nanos)| Int96::from(vec![*nanos as u32, (nanos >> 32) as u32, (EPOCH + day) as u32]))
+        .collect();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int96Type>().write_batch(&times, None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    file.close().unwrap();
+}
+
+#[test]
+fn times_of_96_bits_keep_their_years_and_are_not_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = place(&folder, "x.parquet");
+    let read = |times: &[(i32, u64)]| {
+        write_int96(&path, times);
+        let files = Files::open(&[&path]).unwrap();
+        assert!(files.column("t").unwrap().is_converted(files.column("t").unwrap().data_type().unwrap()));
+        rows(&files, &keyed(&files, &["t"]).unwrap())
+    };
+    // from the year 1 to 9999, which 64 bits of nanoseconds do not hold
+    let batches = read(&[(0, 1_000), (-719_162, 0), (2_932_896, 86_399_999_999_000), (-1, 1_000)]).unwrap();
+    let micros = batches[0].column(1).to_data();
+    assert_eq!(
+        &micros.buffers()[0].typed_data::<i64>()[..4],
+        [1, -719_162 * 86_400_000_000, 2_932_897 * 86_400_000_000 - 1, -86_399_999_999]
+    );
+    for (fine, row) in [((0, 1_001), 2), ((-719_162, 1), 2), ((2_932_896, 999), 2)] {
+        let error = read(&[(0, 0), fine]).unwrap_err().to_string();
+        assert!(error.contains(&format!("row {row}, column \"t\": it has nanoseconds")), "{error}");
+    }
+}
+
 #[test]
 fn files_of_other_columns_are_refused_together() {
     let folder = tempfile::tempdir().unwrap();
@@ -251,6 +299,9 @@ fn what_is_no_parquet_file_says_so() {
         (b"id,x\n1,2\n3,4\n", "not a Parquet file"),
         (b"PAR1....\xFF\xFF\xFF\x7FPAR1", "its footer is longer than the file"),
         (b"PAR1....\0\0\0\0PARE", "encrypted"),
+        (b"PARE....\0\0\0\0PARE", "encrypted"),
+        // a footer that can be read, and says how its columns are encrypted
+        (b"PAR1\x8C\0\0\x03\0\0\0PAR1", "encrypted"),
         (b"PAR1........\x08\0\0\0PAR1", "damaged"),
     ] {
         fs::write(&path, bytes).unwrap();

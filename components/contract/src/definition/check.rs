@@ -8,6 +8,9 @@ use tributary_document::{Step, nearest, quoted, suggestion};
 
 use super::{Definition, Kind, Parameter, Stage};
 
+/// After this many problems, names are no longer searched for the one that was meant.
+const HELPED: usize = 20;
+
 /// Checked parameters of one task.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
@@ -127,7 +130,7 @@ impl Check {
     ) -> Map<String, Value> {
         let names = || declared.iter().map(|parameter| parameter.name);
         for name in given.keys().filter(|name| !names().any(|known| known == *name) && !tolerated(name)) {
-            let help = suggestion(name, names());
+            let help = if self.problems.len() < HELPED { suggestion(name, names()) } else { None };
             self.under(Step::Key(name.clone()), |check| check.problem("unknown parameter".to_owned(), help));
         }
         let mut values = Map::new();
@@ -150,9 +153,14 @@ impl Check {
 
     /// The value in canonical form; null, with a problem told, if the kind refuses it.
     fn value(&mut self, kind: &Kind, value: &Value) -> Value {
-        let found = match (kind, value) {
+        let scalar = unquoted(kind, value);
+        let found = match (kind, scalar.as_ref().unwrap_or(value)) {
             (Kind::Any, value) => Some(value.clone()),
-            (Kind::Bool, Value::Bool(_)) => Some(value.clone()),
+            (Kind::Bool, Value::Bool(value)) => Some((*value).into()),
+            (Kind::Bool, Value::Number(number)) => match number.as_u64() {
+                Some(number @ (0 | 1)) => Some((number == 1).into()),
+                _ => None,
+            },
             (Kind::Int(range), Value::Number(number)) => {
                 number.as_i64().filter(|number| range.contains(number)).map(Value::from)
             }
@@ -205,6 +213,9 @@ impl Check {
     /// written form, its reasons for refusing are the helpful ones.
     fn union(&mut self, kinds: &[Kind], value: &Value) -> Value {
         let (alike, unlike): (Vec<&Kind>, Vec<_>) = kinds.iter().partition(|kind| has_form(kind, value));
+        if let (true, Some(scalar)) = (alike.is_empty(), out_of_quotes(value)) {
+            return self.union(kinds, &scalar);
+        }
         let mut refusals = Vec::new();
         for kind in alike.iter().chain(&unlike) {
             let mut check = Check { path: self.path.clone(), problems: Vec::new() };
@@ -222,6 +233,21 @@ impl Check {
             }
         }
         Value::Null
+    }
+}
+
+/// A number or truth value in quotes, where one is wanted: FATE's reader takes it so.
+fn unquoted(kind: &Kind, value: &Value) -> Option<Value> {
+    matches!(kind, Kind::Bool | Kind::Int(_) | Kind::Float(_)).then(|| out_of_quotes(value)).flatten()
+}
+
+fn out_of_quotes(value: &Value) -> Option<Value> {
+    use tributary_document::{Value as Scalar, unquoted};
+    match unquoted(value.as_str()?)? {
+        Scalar::Bool(value) => Some(value.into()),
+        Scalar::Int(value) => Number::from_i128(value).map(Value::Number),
+        Scalar::Float(value) => Number::from_f64(value).map(Value::Number),
+        _ => None,
     }
 }
 

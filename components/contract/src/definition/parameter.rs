@@ -31,7 +31,7 @@ pub struct Parameter {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// `true` or `false`.
+    /// `true` or `false`; also 1 and 0. This, and numbers, may stand in quotes.
     Bool,
     /// An integer; `3.0` is none.
     Int(Range<i64>),

@@ -96,6 +96,23 @@ fn values_become_canonical() {
 }
 
 #[test]
+fn numbers_and_truth_values_may_stand_in_quotes_and_truth_values_be_0_or_1() {
+    check(
+        json!({"n_bins": "10", "relative_error": "1e-3", "skip_metrics": "true", "size": "1"}),
+        json!({"n_bins": 10, "relative_error": 1e-3, "skip_metrics": true, "size": 1}),
+    );
+    for (given, expected) in
+        [(json!(0), false), (json!(1), true), (json!("1"), true), (json!("False"), false)]
+    {
+        check(json!({"skip_metrics": given}), json!({"skip_metrics": expected}));
+    }
+    check(json!({"bin_col": ["10"]}), json!({"bin_col": ["10"]}));
+    check(json!({"split_pt_dict": {"x": ["0.1", 2]}}), json!({"split_pt_dict": {"x": [0.1, 2.0]}}));
+    refuse(json!({"n_bins": "007"}), "n_bins: expected an integer of at least 2, got \"007\"");
+    refuse(json!({"n_bins": "1"}), "n_bins: expected an integer of at least 2, got \"1\"");
+}
+
+#[test]
 fn a_union_tells_numbers_apart_by_how_they_are_written() {
     check(json!({"size": 1}), json!({"size": 1}));
     check(json!({"size": 1.0}), json!({"size": 1.0}));
@@ -131,7 +148,7 @@ fn wrong_values_say_what_was_expected() {
 
 #[test]
 fn all_mistakes_are_told_at_once() {
-    let given = json!({"n_bin": 3, "method": 1, "skip_metrics": 0});
+    let given = json!({"n_bin": 3, "method": 1, "skip_metrics": 2});
     assert_eq!(checked(Stage::Train, given).unwrap_err().len(), 3);
 }
 

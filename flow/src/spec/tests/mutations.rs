@@ -30,6 +30,23 @@ fn files_that_are_no_job_say_what_they_lack() {
 }
 
 #[test]
+fn files_that_are_something_else_are_called_by_their_name() {
+    let check = |source: &str, expected: &str| {
+        let refusal = refusal(source.as_bytes());
+        assert!(refusal.starts_with(&format!("job.yaml:1:1: this is {expected}")), "{refusal}");
+        assert_eq!(refusal.lines().count(), 1, "{refusal}");
+    };
+    let conf = "the runtime conf of a job of FATE 1, not a job";
+    check(
+        r#"{"dsl_version": 2, "initiator": {}, "role": {}, "job_parameters": {}, "component_parameters": {}}"#,
+        conf,
+    );
+    check(r#"{"initiator": {}, "role": {}}"#, conf);
+    check(r#"{"components": {"reader_0": {"module": "Reader"}}}"#, "the DSL of a job of FATE 1");
+    check(r#"{"file": "a.csv", "head": 1, "namespace": "n", "name": "a"}"#, "the configuration of an upload");
+}
+
+#[test]
 fn null_in_any_place_is_refused_or_as_good_as_absent() {
     for sample in [TRAIN, PREDICT, MULTI_HOST] {
         for (at, _) in sample.match_indices(": ") {
@@ -54,6 +71,18 @@ fn a_job_too_large_to_resolve_is_refused() {
     let source =
         format!("schema_version: 2\ndag:\n  parties: [{{role: guest, party_id: [1]}}]\n  tasks:\n{tasks}");
     assert!(refusal(source.as_bytes()).contains("dag.tasks: expected 1 to 1000 tasks"));
+    let options: Vec<String> = (0..20_000).map(|option| format!("o{option}: 1")).collect();
+    let conf = format!("  conf: {{task: {{engine_run: {{{}}}}}}}\n", options.join(", "));
+    let hosts: Vec<String> = (1..60).map(|id| id.to_string()).collect();
+    let tasks: String = (0..100).map(|task| format!("    t{task}: {{component_ref: psi}}\n")).collect();
+    let source = format!(
+        "schema_version: 2\ndag:\n{conf}  parties: [{{role: host, party_id: [{}]}}]\n  tasks:\n{tasks}",
+        hosts.join(", ")
+    );
+    assert!(
+        refusal(source.as_bytes())
+            .contains("values in the parameters and options of all tasks at all parties")
+    );
 }
 
 /// Pieces of job files, to be put where they do not belong.

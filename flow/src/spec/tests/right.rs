@@ -119,6 +119,23 @@ fn a_job_in_json_is_the_same_job() {
 }
 
 #[test]
+fn numbers_in_quotes_and_merge_keys_make_the_same_job() {
+    let respelt = TRAIN.replace("n_bins: 20", "n_bins: '20'").replace("auto_retries: 1", "auto_retries: '1'");
+    assert_ne!(respelt, TRAIN);
+    assert_eq!(job(TRAIN).canonical().unwrap(), job(&respelt).canonical().unwrap());
+    let merged = TRAIN.replace("component_ref: psi\n", "<<: {component_ref: psi}\n");
+    assert_ne!(merged, TRAIN);
+    assert_eq!(job(TRAIN).canonical().unwrap(), job(&merged).canonical().unwrap());
+}
+
+#[test]
+fn parties_of_which_the_file_says_the_same_share_their_parameters() {
+    let job = job(MULTI_HOST);
+    let toy = &job.tasks["toy_0"].parties;
+    assert!(toy.len() > 1 && toy.windows(2).all(|two| Arc::ptr_eq(&two[0].parameters, &two[1].parameters)));
+}
+
+#[test]
 fn a_resolved_job_survives_being_stored() {
     for source in [TRAIN, PREDICT, MULTI_HOST] {
         let job = job(source);

@@ -9,10 +9,10 @@ use arrow_array::builder::StringBuilder;
 use futures::{StreamExt, stream};
 use tributary_core::computing::RowStream;
 use tributary_core::{Result, TableSchema};
-use tributary_csv::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Column, is_null};
+use tributary_csv::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Column};
 
 use crate::columns::KeySource;
-use crate::content::{Bound, Content, Preview, shortened};
+use crate::content::{self, Bound, Content, Preview};
 use crate::csv::bound;
 use crate::csv::source::{Mark, Rows, Source};
 use crate::progress::Meter;
@@ -82,20 +82,11 @@ impl Content for Cells {
     }
 
     fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Preview> {
-        let limit = self.rows.min(limit as u64);
-        let mut rows = self.rows_at(0, meter)?;
-        let mut shown = Vec::new();
-        for _ in 0..limit {
-            self.advance(&mut rows)?;
-            let id = match &self.key {
-                KeySource::Column(_) => None,
-                KeySource::Made(ids) => Some(Some(ids.id(rows.number()))),
-            };
-            let values = self.columns.iter().map(|column| {
-                let cell = rows.records().get(column.position);
-                (!is_null(cell, &column.nulls)).then(|| shortened(cell))
-            });
-            shown.push(id.into_iter().chain(values).collect());
+        meter.check()?;
+        let rows = 0..self.rows.min(limit as u64);
+        let mut shown = Preview::new();
+        for batch in Batches::new(&self, rows, &Arc::new(Meter::new(|_| {}))) {
+            shown.append(&mut content::shown(batch?)?);
         }
         Ok(shown)
     }

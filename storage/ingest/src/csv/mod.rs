@@ -2,6 +2,7 @@
 
 mod source;
 mod origin;
+mod infer;
 mod survey;
 mod batches;
 mod bound;

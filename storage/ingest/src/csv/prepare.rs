@@ -27,7 +27,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared> {
     let source = Arc::new(Source::open(options, inputs)?);
     let columns = match old {
-        None => Columns::resolve(options, source.names())?,
+        None => Columns::resolve(options, source.names(), &source.hints())?,
         Some(old) => Columns::of_table(options, source.names(), source.inputs()[0].name(), old.schema())?,
     };
     columns.check_cells()?;
@@ -50,6 +50,11 @@ pub(crate) fn prepare(
         return Err(Error::invalid(format!("{}: every row is bad, so nothing is stored", source.describe())));
     }
     let (typed, described) = decide(&survey, &columns, &source)?;
+    let (roles, mut notes) = (columns.roles(), columns.notes.clone());
+    notes.extend(survey.padded_id.map(|place| {
+        let place = source.locate(place);
+        format!("ids have spaces or NUL bytes around them ({place}), which belong to them; other parties need the same")
+    }));
     let schema = columns.schema(&typed)?;
     let content = Cells {
         rows: survey.rows - dropped.len(),
@@ -61,7 +66,8 @@ pub(crate) fn prepare(
         source,
         dropped,
     };
-    Ok(Prepared { content: Arc::new(content), columns: described, repeated, rejected: rejects.count() })
+    let rejected = rejects.count();
+    Ok(Prepared { content: Arc::new(content), columns: described, roles, notes, repeated, rejected })
 }
 
 /// The type of each column, and what to tell of it.
@@ -71,12 +77,12 @@ fn decide(
     source: &Source,
 ) -> Result<(Vec<TypedColumn>, Vec<ColumnSummary>)> {
     let decided = columns.values.iter().zip(&survey.columns).map(|(column, seen)| {
-        let (typed, note) = seen.decide(column, source)?;
+        let (typed, missing, note) = seen.decide(column, source)?;
         let summary = ColumnSummary {
             name: column.name.clone(),
             data_type: typed.value_type.data_type(),
             purpose: typed.purpose(),
-            nulls: Some(seen.nulls),
+            nulls: Some(missing),
             distinct: None,
             extent: None,
             note,

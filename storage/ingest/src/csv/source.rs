@@ -10,11 +10,17 @@ use tributary_csv::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
 use tributary_csv::{Dialect, Fault, Local, NOT_TEXT, Records};
 use tributary_document::quoted;
 
+use crate::columns::Hints;
 use crate::input::Input;
 use crate::options::{Header, UploadOptions};
 
 /// What some programs put before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// How pandas calls a first column without a name, which is most often an index that it wrote itself.
+const UNNAMED: &str = "Unnamed: 0";
+/// Read of each file to know its kind of line ends.
+const SNIFFED_BYTES: u64 = 64 << 10;
 
 /// The files of an upload, with the names of their columns.
 #[derive(Debug)]
@@ -62,10 +68,10 @@ impl Source {
     /// Looks at the first line of a file. Byte and line of its first row.
     fn read_start(&mut self, file: usize, header: &Header) -> Result<(u64, u64)> {
         let open = self.inputs[file].open()?;
-        let mut first = [0; 3];
-        let first = &mut first[..open.bytes().min(3) as usize];
-        open.read_exact(0, first)?;
-        let begin = if first == BYTE_ORDER_MARK { 3 } else { 0 };
+        let mut first = vec![0; open.bytes().min(SNIFFED_BYTES) as usize];
+        open.read_exact(0, &mut first)?;
+        self.check_line_ends(file, &first)?;
+        let begin = if first.starts_with(BYTE_ORDER_MARK) { 3 } else { 0 };
         if matches!(header, Header::Names(_)) {
             return Ok((begin, 1));
         }
@@ -89,13 +95,72 @@ impl Source {
                 Header::Numbered => (0..records.width()).map(|i| format!("x{i}")).collect(),
                 _ => (0..records.width()).map(|i| records.get(i).to_owned()).collect(),
             };
+            if let [first, _, ..] = &mut self.names[..]
+                && first.is_empty()
+            {
+                UNNAMED.clone_into(first);
+            }
             self.check_names()?;
         }
-        if *header == Header::Numbered {
-            return Ok((begin, 1));
+        let start = (records.span().end, records.next_line());
+        if *header != Header::Numbered {
+            self.check_header(file, &records)?;
         }
-        self.check_header(file, &records)?;
-        Ok((records.span().end, records.next_line()))
+        if records.width() == 1 {
+            self.check_delimiter(file, &mut records)?;
+        }
+        Ok(if *header == Header::Numbered { (begin, 1) } else { start })
+    }
+
+    /// `InvalidInput` for lines that end as on the first Macs: all of the file would be one.
+    fn check_line_ends(&self, file: usize, first: &[u8]) -> Result<()> {
+        if memchr::memchr(b'\n', first).is_some() || memchr::memchr(b'\r', first).is_none() {
+            return Ok(());
+        }
+        let name = self.inputs[file].name();
+        Err(Error::invalid(format!(
+            "{name}: its lines end with a carriage return (CR) alone, expected LF or CR LF; convert it: \
+             tr '\\r' '\\n' < FILE | tributary data upload --file - …"
+        )))
+    }
+
+    /// `InvalidInput` where all is one column, and another delimiter stands in the first two lines equally often.
+    fn check_delimiter(&self, file: usize, records: &mut Records) -> Result<()> {
+        let own = self.dialect.delimiter();
+        let first = self.read(file, records.span())?;
+        let second = match records.advance() {
+            Ok(true) => self.read(file, records.span())?,
+            _ => first.clone(),
+        };
+        let count = |line: &[u8], delimiter: u8| memchr::memchr_iter(delimiter, line).count();
+        let is_other = |delimiter: &u8| {
+            let found = count(&first, *delimiter);
+            *delimiter != own && found > 0 && found == count(&second, *delimiter)
+        };
+        let Some(other) = b";\t|,".iter().copied().find(is_other) else { return Ok(()) };
+        let shown = |delimiter: u8| match delimiter {
+            b'\t' => "\\t".to_owned(),
+            other => (other as char).to_string(),
+        };
+        let (own, other, name) = (shown(own), shown(other), self.inputs[file].name());
+        Err(Error::invalid(format!(
+            "{name} has one column with the delimiter '{own}', and its lines have '{other}'; is that the delimiter? \
+             (--delimiter '{other}')"
+        )))
+    }
+
+    /// What the files say of their columns.
+    pub fn hints(&self) -> Hints {
+        let mut hints = Hints::default();
+        if self.names.first().is_some_and(|name| name == UNNAMED) {
+            let why = "the first column, which has no name, as pandas writes its index";
+            hints.id = Some((0, why.to_owned()));
+            hints.notes.push(format!(
+                "the first column has no name and is called {UNNAMED:?}; if it is pandas' index, name another as id (--id) and \
+                 leave it out (--skip {UNNAMED:?})"
+            ));
+        }
+        hints
     }
 
     /// The names of the columns.
@@ -173,8 +238,16 @@ impl Source {
         let named = |i: usize| format!("column {} of {}", i + 1, self.inputs[0].name());
         let mut known = std::collections::HashMap::new();
         for (i, name) in self.names.iter().enumerate() {
+            if name.contains('\0') {
+                let text = "has a name with NUL bytes; is the file UTF-16, or no text? save it as UTF-8";
+                return Err(Error::invalid(format!("{} {text}", named(i))));
+            }
             if name.is_empty() {
-                return Err(Error::invalid(format!("{} has no name; name it, or give all names", named(i))));
+                let help =
+                    if i + 1 == self.names.len() { "; does its line end with a delimiter?" } else { "" };
+                let text =
+                    format!("{} has no name{help}; name it, or give all names (--no-header)", named(i));
+                return Err(Error::invalid(text));
             }
             if let Some(first) = known.insert(name, i) {
                 let name = quoted(name);
@@ -193,6 +266,7 @@ impl Source {
         for i in 0..records.width().max(self.names.len()) {
             let expected = self.names.get(i).map(String::as_str);
             let got = (i < records.width()).then(|| records.get(i));
+            let got = if i == 0 && got == Some("") { Some(UNNAMED) } else { got };
             if expected != got {
                 let name = |name: Option<&str>| name.map_or("none".to_owned(), quoted);
                 let reason = format!("column {} is {}, expected {}", i + 1, name(got), name(expected));

@@ -14,13 +14,14 @@ use std::thread;
 use tributary_core::layout::hash_bytes;
 use tributary_core::{Error, Purpose, Result};
 use tributary_csv::block::{self, CHUNK_BYTES, Chunk, Chunks, Turns};
-use tributary_csv::{Fault, Kind, Local, Records, ValueType, float64, is_null, kind_of};
+use tributary_csv::{Fault, Local, Records, ValueType, float64, is_null, kind_of};
 
-use crate::columns::{Column, Columns, KeySource, TypedColumn};
+use crate::columns::{Column, Columns, KeySource};
+use crate::csv::infer::SeenColumn;
 use crate::csv::source::{Mark, Place, Source};
 use crate::options::UploadOptions;
 use crate::progress::{Meter, Stage};
-use crate::rejects::{Reason, Reject, Rejects};
+use crate::rejects::{Reason, Reject, Rejects, SaidBy};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
 
@@ -37,6 +38,8 @@ pub(crate) struct Survey {
     /// Hashes of the ids of all good rows; nothing if ids are made.
     pub ids: Vec<Sorter<()>>,
     pub columns: Vec<SeenColumn>,
+    /// The first id with a space or a NUL byte at one of its ends.
+    pub padded_id: Option<Place>,
     /// Bad rows.
     pub rejected: RowSet,
 }
@@ -50,15 +53,6 @@ fn noted(chunk: usize, row: u64) -> u64 {
 /// The number of a row.
 pub(crate) fn row_of(noted: u64, marks: &[Mark]) -> u64 {
     marks[(noted >> 32) as usize].row + (noted & u64::from(u32::MAX))
-}
-
-/// What was seen of one column.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct SeenColumn {
-    /// Missing values.
-    pub nulls: u64,
-    /// Where each kind was first seen, by [`Kind`].
-    first: [Option<Place>; Kind::ALL.len()],
 }
 
 /// Reads everything once. Bad rows go to `rejects`, which decides whether they end it. `InvalidInput`, with its place, for
@@ -78,6 +72,7 @@ pub(crate) fn survey(
         line: 0,
         marks: Vec::with_capacity(chunks.count()),
         columns: vec![SeenColumn::default(); columns.values.len()],
+        padded_id: None,
         rejected: RowSet::default(),
         rejects,
         waiting: BTreeMap::new(),
@@ -105,8 +100,8 @@ pub(crate) fn survey(
     if whole.marks.len() < chunks {
         meter.check()?;
     }
-    let Whole { rows, marks, columns, rejected, .. } = whole;
-    Ok(Survey { rows, marks: marks.into(), ids, columns, rejected })
+    let Whole { rows, marks, columns, padded_id, rejected, .. } = whole;
+    Ok(Survey { rows, marks: marks.into(), ids, columns, padded_id, rejected })
 }
 
 /// What all workers share.
@@ -128,6 +123,7 @@ struct Whole<'a> {
     line: u64,
     marks: Vec<Mark>,
     columns: Vec<SeenColumn>,
+    padded_id: Option<Place>,
     rejected: RowSet,
     rejects: &'a mut Rejects,
     /// Chunks whose predecessors are not done.
@@ -142,6 +138,8 @@ struct Part {
     rows: u64,
     lines: u64,
     columns: Vec<SeenColumn>,
+    /// Line of the first id that is padded.
+    padded_id: Option<u64>,
     /// Bad rows by their number in the chunk.
     rejects: Vec<(u64, Reject)>,
     fault: Option<Fault>,
@@ -194,6 +192,7 @@ impl<'a> Pass<'a> {
             rows: 0,
             lines: 0,
             columns: vec![SeenColumn::default(); self.columns.values.len()],
+            padded_id: None,
             rejects: Vec::new(),
             fault: None,
         };
@@ -222,8 +221,11 @@ impl<'a> Pass<'a> {
             match self.check(records, &mut part.columns) {
                 Ok(()) => {
                     if let KeySource::Column(position) = self.columns.key {
-                        let hash = hash_bytes(records.get(position).as_bytes());
-                        ids.push(hash, noted(index, row), ())?;
+                        let id = records.get(position).as_bytes();
+                        if part.padded_id.is_none() && is_padded(id) {
+                            part.padded_id = Some(records.line());
+                        }
+                        ids.push(hash_bytes(id), noted(index, row), ())?;
                     }
                 }
                 Err((column, reason)) => {
@@ -242,7 +244,7 @@ impl<'a> Pass<'a> {
     fn check(&self, records: &Records, seen: &mut [SeenColumn]) -> Result<(), (Option<usize>, Reason)> {
         let expected = self.source.names().len();
         if records.width() != expected {
-            return Err((None, Reason::Width { got: records.width(), expected }));
+            return Err((None, self.width(records)));
         }
         if let Some(column) = records.not_text() {
             return Err((Some(column), Reason::NotText));
@@ -257,9 +259,24 @@ impl<'a> Pass<'a> {
             check_given(column, records.get(column.position)).map_err(|why| (Some(column.position), why))?;
         }
         for (column, seen) in self.columns.values.iter().zip(seen) {
-            seen.see(column, records);
+            seen.see(column, records.get(column.position), records.line());
         }
         Ok(())
+    }
+
+    #[cold]
+    fn width(&self, records: &Records) -> Reason {
+        let (got, expected) = (records.width(), self.source.names().len());
+        let help = if (0..got).any(|i| records.get(i).contains('\r')) {
+            "; its lines end with a carriage return (CR) alone, expected LF or CR LF"
+        } else if got > expected {
+            "; a value with the delimiter or a decimal comma in it has to stand in quotes"
+        } else if got == 1 && records.get(0).contains([',', ';', '\t', '|']) {
+            "; it has another delimiter than the line with the names"
+        } else {
+            ""
+        };
+        Reason::Width { got, expected, help }
     }
 
     fn put(&self, index: usize, part: Result<Part>) {
@@ -300,6 +317,8 @@ impl Whole<'_> {
         for (all, seen) in self.columns.iter_mut().zip(part.columns) {
             all.merge(&seen, file, line);
         }
+        let padded_id = part.padded_id.map(|padded| Place { file, line: padded + line });
+        self.padded_id = self.padded_id.or(padded_id);
         self.marks.push(Mark { row: self.rows, place: Place { file, line }, bytes: part.bytes });
         self.rows += part.rows;
         self.line += part.lines;
@@ -307,102 +326,44 @@ impl Whole<'_> {
     }
 }
 
+/// Whether a space or a NUL byte is at one of its ends.
+#[inline]
+fn is_padded(id: &[u8]) -> bool {
+    let is_padding = |byte: Option<&u8>| matches!(byte, Some(b' ' | 0));
+    is_padding(id.first()) || is_padding(id.last())
+}
+
 #[inline]
 fn check_given(column: &Column, cell: &str) -> Result<(), Reason> {
     if is_null(cell, &column.nulls) {
-        return match column.purpose {
-            Purpose::MatchId => Err(Reason::Missing("match id")),
-            Purpose::Label => Err(Reason::Missing("label")),
-            Purpose::Weight => Err(Reason::Missing("weight")),
-            _ => Ok(()),
-        };
+        return missing(column);
     }
     match column.given {
-        Some(given) if !given.fits(cell) => Err(Reason::Misfit(kind_of(cell), given)),
-        _ if column.purpose == Purpose::Weight && float64(cell).is_some_and(|weight| weight < 0.0) => {
-            Err(Reason::NegativeWeight)
-        }
+        Some(given) if !given.fits(cell) => match given.is_missing(cell) {
+            true => missing(column),
+            false => Err(misfit(column, given, cell)),
+        },
+        _ if column.purpose == Purpose::Weight => match float64(cell) {
+            Some(weight) if weight < 0.0 => Err(Reason::NegativeWeight),
+            Some(weight) if weight.is_infinite() => Err(Reason::InfiniteWeight),
+            _ => Ok(()),
+        },
         _ => Ok(()),
     }
 }
 
-impl SeenColumn {
-    #[inline]
-    fn see(&mut self, column: &Column, records: &Records) {
-        let cell = records.get(column.position);
-        if is_null(cell, &column.nulls) {
-            self.nulls += 1;
-        } else if column.given.is_none() {
-            let first = &mut self.first[kind_of(cell) as usize];
-            if first.is_none() {
-                *first = Some(Place { file: 0, line: records.line() });
-            }
-        }
-    }
+#[cold]
+fn misfit(column: &Column, given: ValueType, cell: &str) -> Reason {
+    let said_by = if column.stored.is_some() { SaidBy::Table } else { SaidBy::Options };
+    Reason::Misfit(kind_of(cell), given, said_by)
+}
 
-    /// Adds what a later chunk has, whose lines count from this one on.
-    fn merge(&mut self, later: &Self, file: usize, line: u64) {
-        self.nulls += later.nulls;
-        for (first, later) in self.first.iter_mut().zip(&later.first) {
-            *first = first.or(later.map(|place| Place { file, line: place.line + line }));
-        }
-    }
-
-    /// The type of the column, and what to tell the user about the choice.
-    pub fn decide(&self, column: &Column, source: &Source) -> Result<(TypedColumn, Option<String>)> {
-        let (value_type, note) = match column.given {
-            Some(given) => (given, None),
-            None => self.infer(column, source)?,
-        };
-        let nullable = column.may_be_missing() && self.nulls > 0;
-        Ok((TypedColumn { column: column.clone(), value_type, nullable }, note))
-    }
-
-    fn infer(&self, column: &Column, source: &Source) -> Result<(ValueType, Option<String>)> {
-        let first = |kind: Kind| self.first[kind as usize];
-        let only =
-            |kinds: &[Kind]| Kind::ALL.iter().all(|kind| kinds.contains(kind) || first(*kind).is_none());
-        let numbers = [Kind::Integer, Kind::LongInteger, Kind::Decimal, Kind::NotFinite];
-        if only(&[]) {
-            return Ok((ValueType::Float64, Some("no values".into())));
-        }
-        if only(&numbers) {
-            if let Some(place) = first(Kind::NotFinite) {
-                let reason = "a number that is not finite; give its spelling as one of a missing value, or the \
-                              column the type text";
-                return Err(source.fault(place, Some(column.position), reason));
-            }
-            return match (first(Kind::Decimal), first(Kind::LongInteger)) {
-                (Some(_), _) => Ok((ValueType::Float64, None)),
-                (None, None) => Ok((ValueType::Int64, None)),
-                (None, Some(place)) => {
-                    let reason =
-                        "an integer beyond 64 bits; give the column the type text, or float64 to round it";
-                    Err(source.fault(place, Some(column.position), reason))
-                }
-            };
-        }
-        let simple = [
-            (&[Kind::Truth][..], ValueType::Bool),
-            (&[Kind::Date], ValueType::Date),
-            (&[Kind::Date, Kind::Timestamp], ValueType::Timestamp),
-            (&[Kind::TimestampUtc], ValueType::TimestampUtc),
-        ];
-        let found = simple.iter().find(|(kinds, _)| only(kinds));
-        Ok(found
-            .map_or_else(|| (ValueType::Text, self.mixture(source)), |(_, value_type)| (*value_type, None)))
-    }
-
-    /// For a column that is text because it holds different things: most often one of them is a spelling of a missing
-    /// value that was not given.
-    fn mixture(&self, source: &Source) -> Option<String> {
-        let mut seen: Vec<(Place, Kind)> =
-            Kind::ALL.iter().filter_map(|kind| Some((self.first[*kind as usize]?, *kind))).collect();
-        seen.sort_by_key(|(place, _)| (place.file, place.line));
-        let is_number = |kind: Kind| [Kind::Integer, Kind::LongInteger, Kind::Decimal].contains(&kind);
-        let (first, one) = *seen.first()?;
-        let (second, other) = *seen.iter().skip(1).find(|(_, kind)| !(is_number(one) && is_number(*kind)))?;
-        let (first, second) = (source.locate(first), source.locate(second));
-        Some(format!("text, for it holds {} ({first}) and {} ({second})", one.described(), other.described()))
+/// Whether a value may be missing.
+fn missing(column: &Column) -> Result<(), Reason> {
+    match column.purpose {
+        Purpose::MatchId => Err(Reason::Missing("match id")),
+        Purpose::Label => Err(Reason::Missing("label")),
+        Purpose::Weight => Err(Reason::Missing("weight")),
+        _ => Ok(()),
     }
 }

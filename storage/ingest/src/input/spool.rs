@@ -1,5 +1,6 @@
-//! Formats by their first bytes, and copying what cannot be read twice.
+//! Copying what cannot be read twice, and unpacking it on the way, within bounds.
 
+use std::cell::Cell;
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufWriter, Cursor, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
@@ -8,43 +9,47 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
+use super::format::Format;
 use crate::progress::{Meter, Stage};
 
 /// Copied at once.
 const COPY_BYTES: usize = 256 << 10;
 
-/// What a file is, as far as its first bytes tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Format {
-    Text,
-    Parquet,
-    Gzip,
-    Zstd,
+/// How much compressed files may unfold to, all together: a few bytes can stand for more than any disk has.
+#[derive(Debug)]
+pub(crate) struct Unfolding {
+    /// What the options allow, if they say.
+    most: Option<u64>,
+    /// Bytes of the files so far, and what they became.
+    packed: u64,
+    unpacked: u64,
 }
 
-impl Format {
-    /// So many bytes tell it.
-    pub const BYTES: u64 = 6;
+impl Unfolding {
+    /// Data of tables unfolds to three to thirty times its bytes, seldom to a hundred times.
+    const TIMES: u64 = 200;
+    /// What is so small does no harm, whatever its bytes were.
+    const ALWAYS: u64 = 1 << 30;
 
-    /// Errors: `InvalidInput` for a format that we know and do not read.
-    pub fn of(first: &[u8], name: &str) -> Result<Self> {
-        let unpack = |format: &str, program: &str| {
-            Err(Error::invalid(format!(
-                "{name} is compressed ({format}), which is not read; pipe it in: {program} | tributary data upload --file - …"
-            )))
-        };
-        match first {
-            [0x1F, 0x8B, ..] => Ok(Self::Gzip),
-            [0x28, 0xB5, 0x2F, 0xFD, ..] => Ok(Self::Zstd),
-            [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] => {
-                Err(Error::invalid(format!("{name} is UTF-16; save it as UTF-8")))
-            }
-            [0xFD, b'7', b'z', b'X', b'Z', 0] => unpack("xz", "xz -dc FILE"),
-            [b'B', b'Z', b'h', b'1'..=b'9', b'1', ..] => unpack("bzip2", "bzip2 -dc FILE"),
-            [b'P', b'K', 3, 4, ..] => unpack("zip", "unzip -p FILE"),
-            [b'P', b'A', b'R', b'1', ..] => Ok(Self::Parquet),
-            _ => Ok(Self::Text),
+    pub fn new(most: Option<u64>) -> Self {
+        Self { most, packed: 0, unpacked: 0 }
+    }
+
+    /// Counts what a file, or a Parquet file's footer, says of itself.
+    pub fn add(&mut self, name: &str, packed: u64, unpacked: u64) -> Result<()> {
+        self.packed = self.packed.saturating_add(packed);
+        self.unpacked = self.unpacked.saturating_add(unpacked);
+        let most = self.most.unwrap_or((self.packed.saturating_mul(Self::TIMES)).max(Self::ALWAYS));
+        if self.unpacked <= most {
+            return Ok(());
         }
+        let why = match self.most {
+            Some(_) => String::new(),
+            None => format!(", {} times what is compressed", Self::TIMES),
+        };
+        Err(Error::invalid(format!(
+            "{name} unfolds to more than {most} bytes{why}; if it is what it should be, allow more (--max-unpacked BYTES)"
+        )))
     }
 }
 
@@ -56,20 +61,30 @@ pub(crate) fn spool(
     name: &str,
     bytes: u64,
     scratch: &Path,
+    unfolding: &mut Unfolding,
     meter: &Meter,
 ) -> Result<(File, u64)> {
     meter.begin(Stage::Copy, bytes);
     let mut first = Vec::new();
     from.by_ref().take(Format::BYTES).read_to_end(&mut first).at(|| format!("read {name}"))?;
     let format = Format::of(&first, name)?;
-    let from = Counted { from: Cursor::new(first).chain(from), meter };
+    let packed = Cell::new(0);
+    let from = Counted { from: Cursor::new(first).chain(from), meter, bytes: &packed };
+    // of a pipe nobody knows how much will come
+    unfolding.add(name, bytes, 0)?;
+    let mut grow = |unpacked| match format {
+        Format::Gzip | Format::Zstd => {
+            unfolding.add(name, if bytes == 0 { packed.take() } else { 0 }, unpacked)
+        }
+        _ => Ok(()),
+    };
     let mut unpacked: Box<dyn Read + '_> = match format {
         Format::Text | Format::Parquet => Box::new(from),
         Format::Gzip => Box::new(MultiGzDecoder::new(from)),
         Format::Zstd => Box::new(zstd::Decoder::new(from).at(|| format!("read {name}"))?),
     };
     let file = temporary(scratch)?;
-    let copied = copy(&mut *unpacked, &file, name, format, scratch);
+    let copied = copy(&mut *unpacked, &file, name, format, scratch, &mut grow);
     meter.check()?; // else the copy failed because it was told to
     Ok((file, copied?))
 }
@@ -81,7 +96,15 @@ pub(crate) fn temporary(scratch: &Path) -> Result<File> {
     tempfile::tempfile_in(scratch).at(at)
 }
 
-fn copy(from: &mut dyn Read, to: &File, name: &str, format: Format, scratch: &Path) -> Result<u64> {
+/// `grow` is asked before what was unpacked is written.
+fn copy(
+    from: &mut dyn Read,
+    to: &File,
+    name: &str,
+    format: Format,
+    scratch: &Path,
+    grow: &mut dyn FnMut(u64) -> Result<()>,
+) -> Result<u64> {
     let mut out = BufWriter::with_capacity(COPY_BYTES, to);
     let mut buffer = vec![0; COPY_BYTES];
     let mut bytes = 0;
@@ -92,6 +115,7 @@ fn copy(from: &mut dyn Read, to: &File, name: &str, format: Format, scratch: &Pa
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(unreadable(error, name, format)),
         };
+        grow(n as u64)?;
         out.write_all(&buffer[..n]).at(|| copying(name, scratch))?;
         bytes += n as u64;
     }
@@ -118,11 +142,13 @@ fn unreadable(error: io::Error, name: &str, format: Format) -> Error {
 struct Counted<'a, R> {
     from: R,
     meter: &'a Meter,
+    bytes: &'a Cell<u64>,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
         let n = self.from.read(to)?;
+        self.bytes.set(self.bytes.get() + n as u64);
         self.meter.add(0, n as u64).map_err(io::Error::other)?;
         Ok(n)
     }
@@ -133,9 +159,14 @@ mod tests {
     use super::*;
 
     fn unpacked(bytes: &[u8]) -> Result<String> {
+        unpacked_within(bytes, Unfolding::new(None))
+    }
+
+    fn unpacked_within(bytes: &[u8], mut unfolding: Unfolding) -> Result<String> {
         let folder = tempfile::tempdir().unwrap();
         let meter = Meter::new(|_| {});
-        let (mut file, bytes) = spool(bytes, "rows", bytes.len() as u64, &folder.path().join("new"), &meter)?;
+        let (mut file, bytes) =
+            spool(bytes, "rows", bytes.len() as u64, &folder.path().join("new"), &mut unfolding, &meter)?;
         let mut text = String::new();
         io::Seek::rewind(&mut file).unwrap();
         file.read_to_string(&mut text).unwrap();
@@ -177,11 +208,24 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
             assert!(error.to_string().starts_with("rows: its compression is damaged"), "{error}");
         }
-        for (first, format) in [(&b"\xFD7zXZ\0"[..], "xz"), (b"BZh91AY", "bzip2"), (b"PK\x03\x04ab", "zip")] {
-            let error = unpacked(first).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("rows is compressed ({format})")), "{error}");
-        }
         assert_eq!(unpacked(b"PAR1....").unwrap(), "PAR1....", "which is looked at as a file is");
+    }
+
+    #[test]
+    fn what_unfolds_without_end_is_not_copied() {
+        let bomb = gzip(&"0".repeat(4 << 20));
+        let within = |most| unpacked_within(&bomb, Unfolding::new(Some(most)));
+        assert_eq!(within(4 << 20).unwrap().len(), 4 << 20);
+        let error = within((4 << 20) - 1).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidInput);
+        assert!(error.to_string().contains("unfolds to more than 4194303 bytes"), "{error}");
+        assert!(error.to_string().contains("--max-unpacked"), "{error}");
+        assert!(unpacked_within(&[b'0'; 100], Unfolding::new(Some(10))).is_ok(), "it is not compressed");
+        // all files together, by default in proportion to their bytes
+        let mut all = Unfolding::new(None);
+        all.add("a", 10 << 20, 1500 << 20).unwrap();
+        assert!(all.add("b", 0, 1000 << 20).is_err());
+        assert!(Unfolding::new(None).add("a", 1, 1 << 30).is_ok());
     }
 
     #[test]
@@ -189,7 +233,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let meter = Meter::new(|_| {});
         meter.stop();
-        let error = spool(io::repeat(b'x'), "endless", 0, folder.path(), &meter).unwrap_err();
+        let mut unfolding = Unfolding::new(None);
+        let error = spool(io::repeat(b'x'), "endless", 0, folder.path(), &mut unfolding, &meter).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Cancelled);
     }
 }

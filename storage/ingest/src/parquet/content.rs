@@ -18,6 +18,7 @@ use crate::content::{Again, Bound, Content, Origin, Preview, Row, shown, staying
 use crate::csv::Place;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
+use crate::summary::Role;
 
 /// Parquet files, and what a table takes of them.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct Foreign {
     /// The same where bad rows are still among the good ones.
     loose: SchemaRef,
     pub key: KeySource,
+    pub roles: Vec<Role>,
+    pub notes: Vec<String>,
     pub dropped: RowSet,
 }
 
@@ -66,7 +69,17 @@ impl Foreign {
         }
         let nullable = |field: &Arc<arrow_schema::Field>| field.as_ref().clone().with_nullable(true);
         let loose = Arc::new(Schema::new(read.arrow().fields().iter().map(nullable).collect::<Vec<_>>()));
-        Self { files, groups, schema, read, loose, key, dropped: RowSet::default() }
+        Self {
+            files,
+            groups,
+            schema,
+            read,
+            loose,
+            key,
+            roles: Vec::new(),
+            notes: Vec::new(),
+            dropped: RowSet::default(),
+        }
     }
 
     /// The row group with a row.

@@ -94,8 +94,14 @@ impl<'a> Look<'a> {
                 empty.for_each(|row| fault(row, Reason::Missing("sample id")));
             }
             if column.is_weight {
-                let negative = (0..values.len()).filter(|row| is_negative(values, *row));
-                negative.for_each(|row| fault(row, Reason::NegativeWeight));
+                for row in (0..values.len()).filter(|row| values.is_valid(*row)) {
+                    match float(values, row) {
+                        Some(weight) if weight.is_nan() => fault(row, Reason::Missing("weight")),
+                        Some(weight) if weight.is_infinite() => fault(row, Reason::InfiniteWeight),
+                        _ if is_negative(values, row) => fault(row, Reason::NegativeWeight),
+                        _ => {}
+                    }
+                }
             }
         }
         faults
@@ -151,15 +157,14 @@ impl Batch<'_> {
     }
 }
 
+fn float(values: &ArrayRef, i: usize) -> Option<f64> {
+    let double = values.as_primitive_opt::<Float64Type>().map(|values| values.value(i));
+    double.or_else(|| values.as_primitive_opt::<Float32Type>().map(|values| values.value(i).into()))
+}
+
 fn is_negative(values: &ArrayRef, i: usize) -> bool {
-    if values.is_null(i) {
-        return false;
-    }
-    if let Some(values) = values.as_primitive_opt::<Float64Type>() {
-        return values.value(i) < 0.0;
-    }
-    if let Some(values) = values.as_primitive_opt::<Float32Type>() {
-        return values.value(i) < 0.0;
+    if let Some(value) = float(values, i) {
+        return value < 0.0;
     }
     if let Some(values) = values.as_primitive_opt::<Int64Type>() {
         return values.value(i) < 0;

@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
 
 mod bind;
+mod causes;
 mod demo_data;
+mod exact;
 mod inputs;
 mod merging;
 mod parquet_files;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, Float64Type, Int32Type};
 use arrow_array::{
-    Array, ArrayRef, Decimal128Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    Array, ArrayRef, Decimal128Array, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray,
     TimestampMicrosecondArray,
 };
 use arrow_schema::DataType;
 use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use tributary_core::Purpose;
 use tributary_ingest::{Duplicates, Extent, Header, SampleId, UploadOptions, ValueType};
@@ -180,5 +181,87 @@ fn times_with_a_zone_are_shown_in_utc() {
     let path = file(&site, "rows.parquet", vec![("id", integers(0..2)), ("seen", Arc::new(times))]);
     site.upload(options(&[path])).unwrap();
     let shown = |id: &str, time: Option<&str>| vec![Some(id.to_owned()), time.map(str::to_owned)];
-    assert_eq!(site.record().preview, [shown("0", Some("1970-01-01T00:00:01.500Z")), shown("1", None)]);
+    assert_eq!(site.record().preview, [shown("0", Some("1970-01-01T00:00:01.5Z")), shown("1", None)]);
+}
+
+/// A file as pandas writes it: what it had as its index is behind all others, and noted.
+fn pandas(site: &Site, name: &str, columns: Vec<Column<'_>>, noted: &str) -> PathBuf {
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    let noted = KeyValue::new("pandas".to_owned(), noted.to_owned());
+    let properties = WriterProperties::builder().set_key_value_metadata(Some(vec![noted])).build();
+    let path = site.path(name);
+    let mut writer =
+        ArrowWriter::try_new(File::create(&path).unwrap(), rows.schema(), Some(properties)).unwrap();
+    writer.write(&rows).unwrap();
+    writer.close().unwrap();
+    path
+}
+
+#[test]
+fn the_index_of_pandas_has_the_ids() {
+    let text = || Arc::new(StringArray::from(vec!["a", "b"])) as ArrayRef;
+    let check = |index: &str, noted: &str, expected: (&str, &str, usize), note: &str| {
+        let site = Site::new();
+        let ids = if index == "__index_level_0__" { integers([7, 9]) } else { text() };
+        let columns = vec![("age", integers([30, 40])), ("name", text()), (index, ids)];
+        let path = pandas(&site, "a.parquet", columns, noted);
+        let summary = site.upload(options(&[path])).unwrap();
+        let role = &summary.roles[0];
+        assert_eq!((role.column.as_str(), role.why.as_str(), summary.columns.len()), expected);
+        let notes = summary.notes.join("; ");
+        assert!(if note.is_empty() { notes.is_empty() } else { notes.contains(note) }, "{notes}");
+    };
+    let index = "pandas' index, as the file says";
+    check("key", r#"{"index_columns": ["key"]}"#, ("key", index, 2), "");
+    check(
+        "__index_level_0__",
+        r#"{"index_columns": ["__index_level_0__"]}"#,
+        ("age", "the first column", 1),
+        "is left out",
+    );
+    let several = r#"{"index_columns": ["key", "name"]}"#;
+    check("key", several, ("age", "the first column", 2), "several columns (\"key\", \"name\")");
+    let range = r#"{"index_columns": [{"kind": "range", "start": 0}]}"#;
+    check("key", range, ("age", "the first column", 2), "");
+    check("key", "no JSON", ("age", "the first column", 2), "");
+    // what is given counts
+    let site = Site::new();
+    let columns = vec![("age", integers([30, 40])), ("key", text())];
+    let mut options = options(&[pandas(&site, "a.parquet", columns, r#"{"index_columns": ["key"]}"#)]);
+    options.sample_id = SampleId::Column("age".into());
+    assert_eq!(site.upload(options).unwrap().roles[0].why, "as given");
+}
+
+#[test]
+fn categories_of_other_programs_stay_categories() {
+    let site = Site::new();
+    let kinds: DictionaryArray<Int32Type> = ["red", "blue", "red"].into_iter().collect();
+    let columns = || -> Vec<Column<'_>> {
+        vec![
+            ("id", integers([1, 2, 3])),
+            ("kind", Arc::new(kinds.clone())),
+            ("text", Arc::new(StringArray::from(vec!["a"; 3]))),
+        ]
+    };
+    let path = file(&site, "a.parquet", columns());
+    site.upload(options(&[path])).unwrap();
+    let purposes = |site: &Site| {
+        site.stored().schema.fields().iter().map(|field| field.purpose.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(purposes(&site), [Purpose::Category, Purpose::Value]);
+    let site = Site::new();
+    let mut options = options(&[file(&site, "a.parquet", columns())]);
+    options.columns.entry("kind".into()).or_default().value_type = Some(ValueType::Text);
+    site.upload(options).unwrap();
+    assert_eq!(purposes(&site), [Purpose::Value, Purpose::Value]);
+}
+
+#[test]
+fn pages_that_unfold_beyond_the_bound_are_refused() {
+    let site = Site::new();
+    let path = file(&site, "a.parquet", vec![("id", integers(0..100)), ("x", integers(0..100))]);
+    let mut options = options(&[path]);
+    options.max_unpacked = Some(100);
+    let error = site.refused(options);
+    assert!(error.contains("a.parquet unfolds to more than 100 bytes"), "{error}");
 }

@@ -54,7 +54,7 @@ fn bad_rows_are_left_out_and_listed_with_their_places_as_they_were() {
             ["3", "", "2 values, expected 3", "b,0"],
             ["4", "id", "the sample id is missing", ",1,1"],
             ["5", "y", "the label is missing", "\"d\",\"\",\"two\nlines\""],
-            ["7", "x", "text, expected a finite number", "e,1,\"say \"\"x\"\"\""],
+            ["7", "x", "text, expected a number", "e,1,\"say \"\"x\"\"\""],
             ["8", "x", "text that is not UTF-8; save the file as UTF-8", "f,1,\u{fffd}"],
             ["11", "id", "the sample id stands already in an earlier row", "a,1,4"],
         ]
@@ -118,7 +118,7 @@ fn what_is_wrong_with_a_file_is_not_made_good_by_leaving_rows_out() {
     assert!(site.refused(options).contains("table.csv:3: column 2 (\"x\"): a quote that is never closed"));
     let mut options = site.options("id,x\na,1\nb,inf\n");
     options.max_rejects = 100;
-    assert!(site.refused(options).contains("table.csv:3: column 2 (\"x\"): a number that is not finite"));
+    assert!(site.refused(options).contains("table.csv:3: column 2 (\"x\"): an infinite number"));
     let mut options = site.options("id,x\na\nb\n");
     options.max_rejects = 100;
     assert!(site.refused(options).contains("every row is bad"));

@@ -6,26 +6,29 @@ use arrow_array::types::{Decimal128Type, DecimalType};
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-pub(crate) fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
+/// Its digits.
+pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// The shortest digits that are read as the same number.
-pub(crate) fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
+pub fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
 }
 
-pub(crate) fn decimal(out: &mut Vec<u8>, value: i128, precision: u8, scale: i8) {
+/// With all digits of its scale.
+pub fn decimal(out: &mut Vec<u8>, value: i128, precision: u8, scale: i8) {
     out.extend_from_slice(Decimal128Type::format_decimal(value, precision, scale).as_bytes());
 }
 
-pub(crate) fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
+/// Two digits a byte.
+pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
 }
 
 /// `2024-01-31`, from days since 1970.
-pub(crate) fn date(out: &mut Vec<u8>, days: i64) {
+pub fn date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(days);
     match year {
         0..=9999 => out.extend(digits::<4>(year)),
@@ -47,7 +50,7 @@ pub(crate) fn date(out: &mut Vec<u8>, days: i64) {
 }
 
 /// `2024-01-31T12:30:00`, and as many digits of the second as there are, from microseconds since 1970.
-pub(crate) fn timestamp(out: &mut Vec<u8>, micros: i64) {
+pub fn timestamp(out: &mut Vec<u8>, micros: i64) {
     date(out, micros.div_euclid(MICROS_PER_DAY));
     let of_day = micros.rem_euclid(MICROS_PER_DAY);
     let (seconds, fraction) = (of_day / MICROS_PER_SECOND, of_day % MICROS_PER_SECOND);
