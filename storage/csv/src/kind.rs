@@ -299,12 +299,13 @@ impl Written {
             match byte {
                 b'0'..=b'9' => {
                     number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-                    digits += usize::from(number > 0);
+                    digits += usize::from(digits > 0 || byte != b'0');
                     places = places.map(|places: i64| places + 1);
                 }
                 b'.' => places = Some(0),
                 b'e' | b'E' => {
-                    exponent = cell[i + 1..].parse().ok()?;
+                    exponent =
+                        cell[i + 1..].parse().ok().filter(|exponent| (-999..=999).contains(exponent))?;
                     break;
                 }
                 _ => {}
@@ -447,6 +448,11 @@ mod tests {
             ("1e999", Kind::TooLarge),
             ("-1.5e999", Kind::TooLarge),
             ("1e-999", Kind::LongDecimal),
+            ("10000e9223372036854775807", Kind::TooLarge),
+            ("10000e-9223372036854775807", Kind::LongDecimal),
+            ("1e-99999999999999999999", Kind::LongDecimal),
+            // 2^64 without its point
+            ("1844674407370955161.6", Kind::LongDecimal),
             ("1e-320", Kind::Decimal),
             ("1.23456e-320", Kind::LongDecimal),
             // what a double is printed as, to 16, 17, 19 and all digits
