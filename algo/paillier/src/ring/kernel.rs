@@ -65,6 +65,7 @@ impl Kernel {
     }
 
     /// `acc · by / R` into `acc`, in each ring.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(super) fn multiply<const K: usize>(
         self,
         acc: &mut [u64],
@@ -82,6 +83,7 @@ impl Kernel {
     }
 
     /// `acc² / R` into `acc`, in each ring.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
     pub(super) fn square<const K: usize>(self, acc: &mut [u64], roots: &[Root; K], shape: Shape) {
         match self {
             Self::Portable => portable::square(acc, roots),
