@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tributary_ballista::placement::{Arithmetic, Cluster};
 use tributary_ballista::{
     Ballista, ClusterOptions, Host, Identity, Keys, executor, scheduler, status, sweep,
 };
 use tributary_core::bytestore::ByteStore;
-use tributary_core::storage::Storage;
+use tributary_core::storage::{Storage, Sweep};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_file::FileStore;
 
@@ -118,10 +117,15 @@ impl Home {
             .await
     }
 
-    /// Removes what sessions left in the store that have not been heard of for `age`; gives their number.
-    pub async fn sweep_cluster_store(&self, age: Duration) -> Result<u64> {
-        let keys = Keys::read(&self.cluster_keys()?)?;
-        sweep(&self.cluster_store(&self.settings()?)?, &keys.cluster_key(), age).await
+    /// Removes, or counts, what sessions left in the store that have not been heard of for `what.idle`; gives their number,
+    /// nothing where this home takes part in no cluster.
+    pub async fn sweep_cluster_store(&self, what: &Sweep) -> Result<Option<u64>> {
+        let keys = self.cluster_keys()?;
+        if !keys.is_dir() {
+            return Ok(None);
+        }
+        let keys = Keys::read(&keys)?;
+        sweep(&self.cluster_store(&self.settings()?)?, &keys.cluster_key(), what).await.map(Some)
     }
 }
 
@@ -143,9 +147,12 @@ pub struct ExecutorSettings {
 /// A driver names the store of its site; this executor opens those below its own home only.
 fn open_storage(root: &Path, address: &str) -> Result<Arc<dyn Storage>> {
     let place = address.strip_prefix("file://").map(Path::new);
+    // Drivers name places without links, and the home of either may lie behind one.
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let root_without_links = real(root);
     let below = place.filter(|place| {
-        place.starts_with(root)
-            && place.components().all(|part| !matches!(part, std::path::Component::ParentDir))
+        place.components().all(|part| !matches!(part, std::path::Component::ParentDir))
+            && real(place).starts_with(&root_without_links)
     });
     match below {
         Some(folder) => Ok(tributary_file::storage(folder)?),
@@ -153,5 +160,30 @@ fn open_storage(root: &Path, address: &str) -> Result<Arc<dyn Storage>> {
             ErrorKind::Denied,
             format!("an executor of {} was asked for tables in {address}", root.display()),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_below_a_home_behind_a_link_are_opened_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::create_dir_all(real.join("parties/1/tables")).unwrap();
+        std::fs::create_dir_all(folder.path().join("outside")).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("outside"), real.join("out")).unwrap();
+        let address = |below: &Path| format!("file://{}", below.display());
+        for root in [&real, &link] {
+            for named in [&real, &link] {
+                open_storage(root, &address(&named.join("parties/1/tables"))).unwrap();
+            }
+            for bad in [folder.path().join("outside"), real.join("out"), link.join("../outside")] {
+                assert_eq!(open_storage(root, &address(&bad)).unwrap_err().kind(), ErrorKind::Denied);
+            }
+            assert_eq!(open_storage(root, "s3://bucket/tables").unwrap_err().kind(), ErrorKind::Denied);
+        }
     }
 }

@@ -68,6 +68,22 @@ impl Home {
         self.folder.join("parties").join(party.as_str())
     }
 
+    /// The parties that have a folder, in order.
+    pub fn parties(&self) -> Result<Vec<PartyId>> {
+        let folder = self.folder.join("parties");
+        let entries = match fs::read_dir(&folder) {
+            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.at(|| format!("list {}", folder.display()))?,
+        };
+        let name = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry.ok().filter(|entry| entry.path().is_dir())?;
+            PartyId::new(entry.file_name().into_string().ok()?).ok()
+        };
+        let mut parties: Vec<PartyId> = entries.filter_map(name).collect();
+        parties.sort();
+        Ok(parties)
+    }
+
     /// The configuration of this machine, without any party's own.
     pub fn settings(&self) -> Result<Settings> {
         Settings::read(&[&self.conf])
@@ -82,6 +98,7 @@ impl Home {
     pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
         let settings = self.party_settings(party)?;
         let home = self.party(party);
+        tributary_file::check_case(&self.folder.join("parties"), party.as_str())?;
         Ok((storage(&settings, &home)?, tributary_meta::open(&home.join("meta.db"))?))
     }
 

@@ -14,6 +14,7 @@ mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod download;
+mod gc;
 mod interop;
 mod jobs;
 mod merging;
