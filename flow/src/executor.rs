@@ -22,8 +22,9 @@ use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionI
 
 use crate::log::TaskLog;
 use crate::metered::Metered;
-use crate::record::{DataRecord, Records};
+use crate::record::{DataRecord, Records, TaskOutputs};
 use crate::spec::{Channel, PartyTask};
+use crate::staged::Staged;
 
 /// Closing sessions after a failure may take this long.
 const CLOSING: Duration = Duration::from_secs(10);
@@ -77,15 +78,17 @@ impl PartyEnd {
         Self { outcome: Err(error), ..self }
     }
 
-    /// Registers models, and records metrics and the names of output tables.
-    pub(crate) fn record(&self) -> Result<()> {
-        let (records, role, task) = (Records::new(&self.site.home), &self.party.role, &self.shared.name);
-        let model = (self.shared.model.0.as_str(), self.shared.model.1.as_str());
-        for (key, value) in &self.models {
-            records.write_model(model, role, task, key, value)?;
-        }
-        records.write_metrics(&self.shared.job, role, task, &self.metrics)?;
-        records.write_data(&self.shared.job, role, task, &self.data)
+    /// Stages models, metrics and the names of output tables.
+    pub(crate) fn stage(&self) -> Result<Staged> {
+        let outputs = TaskOutputs {
+            model: (&self.shared.model.0, &self.shared.model.1),
+            models: &self.models,
+            metrics: &self.metrics,
+            data: &self.data,
+        };
+        let mut staged = Staged::default();
+        let place = (&self.party.role, self.shared.name.as_str());
+        Records::new(&self.site.home).stage(&mut staged, &self.shared.job, place, &outputs).map(|()| staged)
     }
 
     /// Removes the tables that were stored. What cannot be removed is named in the log: the failure itself counts more.

@@ -19,6 +19,7 @@ mod clock;
 mod executor;
 mod log;
 mod metered;
+mod staged;
 
 pub use clock::new_job_id;
 pub use run::Job;

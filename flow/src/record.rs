@@ -29,6 +29,7 @@ use crate::claim::Claim;
 use crate::event::TaskReport;
 use crate::scheduler::Outcome;
 use crate::spec::JobSpec;
+use crate::staged::Staged;
 
 /// Names the job that a folder of models belongs to.
 const OWNER: &str = "job.json";
@@ -84,6 +85,16 @@ pub struct Standing {
 /// Output tables of a task: by output key.
 pub type DataRecord = Vec<(String, TableName)>;
 
+/// What a task of a party came to.
+pub(crate) struct TaskOutputs<'a> {
+    /// Id and version under which models are registered.
+    pub model: (&'a str, &'a str),
+    /// By output key.
+    pub models: &'a [(String, Value)],
+    pub metrics: &'a [Metric],
+    pub data: &'a DataRecord,
+}
+
 /// A job of this party, as recorded.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct JobRecord {
@@ -113,6 +124,13 @@ pub struct JobRecord {
 pub(crate) const RUNNING: &str = "running";
 
 impl JobRecord {
+    /// Whether it takes a table from outside itself, or one of its own tasks makes it.
+    pub fn uses(&self, table: &TableName) -> bool {
+        let own = |task: &String| table.namespace == format!("{}_{task}", self.job);
+        self.tables.contains(table)
+            || self.spec["tasks"].as_object().is_some_and(|tasks| tasks.keys().any(own))
+    }
+
     /// The record of a job whose process is gone, though the record says that it runs.
     fn killed(self) -> Self {
         let why = "its process ended early: killed, or the machine stopped";
@@ -197,6 +215,20 @@ impl Records {
         Ok(claim)
     }
 
+    /// `InvalidInput` for two tasks whose folders would be one, on a disk that takes upper and lower case for the same. The
+    /// job is claimed.
+    pub(crate) fn check_case(&self, job: &JobId, tasks: &[String]) -> Result<()> {
+        let folder = self.job_folder(job);
+        let folds = Claim::path_in(&folder).with_file_name("LOCK").exists();
+        match same_but_for_case(tasks).filter(|_| folds) {
+            None => Ok(()),
+            Some((a, b)) => Err(Error::invalid(format!(
+                "tasks {a:?} and {b:?}: the disk of {} takes upper and lower case for the same; rename one of them",
+                folder.display()
+            ))),
+        }
+    }
+
     /// Whether a job's name for models can go to another one: it runs no more, and no model was registered under it.
     fn is_free(&self, models: &Path, owner: &JobId) -> Result<bool> {
         Ok(!has_models(models)? && !Claim::is_held(&self.job_folder(owner))?)
@@ -232,17 +264,15 @@ impl Records {
         Ok(jobs)
     }
 
-    /// The jobs of this party that run now and read a table: one they take from outside themselves, or an output of one
-    /// of their own tasks.
+    /// The jobs of this party that run now.
+    pub fn running(&self) -> Result<Vec<JobRecord>> {
+        Ok(self.jobs()?.into_iter().filter(|job| job.status == RUNNING).collect())
+    }
+
+    /// The jobs of this party that run now and use a table, see [`JobRecord::uses`].
     pub fn readers(&self, table: &TableName) -> Result<Vec<JobId>> {
-        let own = |job: &JobRecord| {
-            let tasks = job.spec["tasks"].as_object();
-            tasks.is_some_and(|tasks| {
-                tasks.keys().any(|task| table.namespace == format!("{}_{task}", job.job))
-            })
-        };
-        let reads = |job: &JobRecord| job.status == RUNNING && (job.tables.contains(table) || own(job));
-        Ok(self.jobs()?.into_iter().filter(reads).map(|job| job.job).collect())
+        let readers = self.running()?.into_iter().filter(|job| job.uses(table));
+        Ok(readers.map(|job| job.job).collect())
     }
 
     /// Records a task of one party.
@@ -284,20 +314,10 @@ impl Records {
         Ok(Standing { task: task.to_owned(), party: party.clone(), status, record })
     }
 
-    /// Records a task's metrics.
-    pub fn write_metrics(&self, job: &JobId, role: &Role, task: &str, metrics: &[Metric]) -> Result<()> {
-        write_json(&self.task_folder(job, role, task)?.join("metrics.json"), &metrics)
-    }
-
     /// A task's metrics.
     pub fn metrics(&self, job: &JobId, role: &Role, task: &str) -> Result<Vec<Metric>> {
         let file = self.task_folder(job, role, task)?.join("metrics.json");
         read_json(&file, || format!("metrics of task {task} of {role} in job {job}"))
-    }
-
-    /// Records a task's output tables.
-    pub fn write_data(&self, job: &JobId, role: &Role, task: &str, data: &DataRecord) -> Result<()> {
-        write_json(&self.task_folder(job, role, task)?.join("data.json"), data)
     }
 
     /// A task's output tables.
@@ -333,17 +353,22 @@ impl Records {
         Ok(self.home.join("models").join(id).join(version).join(role.as_str()).join(checked(task)?))
     }
 
-    /// Registers a model under (model id, model version).
-    pub fn write_model(
+    /// Stages what a task of a party came to, to be recorded together with the other parties' parts: models, registered
+    /// under (model id, model version), metrics, and the names of output tables.
+    pub(crate) fn stage(
         &self,
-        model: (&str, &str),
-        role: &Role,
-        task: &str,
-        key: &str,
-        value: &Value,
+        staged: &mut Staged,
+        job: &JobId,
+        (role, task): (&Role, &str),
+        outputs: &TaskOutputs<'_>,
     ) -> Result<()> {
-        let file = format!("{}.json", checked(key)?);
-        write_json(&self.model_folder(model, role, task)?.join(file), value)
+        for (key, value) in outputs.models {
+            let file = format!("{}.json", checked(key)?);
+            staged.add(self.model_folder(outputs.model, role, task)?.join(file), value)?;
+        }
+        let folder = self.task_folder(job, role, task)?;
+        staged.add(folder.join("metrics.json"), outputs.metrics)?;
+        staged.add(folder.join("data.json"), outputs.data)
     }
 
     /// A registered model. `NotFound` names what was looked for.
@@ -363,9 +388,25 @@ impl Records {
     }
 }
 
-/// Whether models are registered in the folder of a name: a folder for each role.
+fn same_but_for_case(names: &[String]) -> Option<(&str, &str)> {
+    let mut seen = std::collections::BTreeMap::new();
+    names.iter().find_map(|name| Some((seen.insert(name.to_lowercase(), name.as_str())?, name.as_str())))
+}
+
+/// Whether models are registered in the folder of a name: a file in the folder of a task in that of a role.
 fn has_models(folder: &Path) -> Result<bool> {
-    Ok(names_in(folder)?.iter().any(|name| folder.join(name).is_dir()))
+    let folders = |above: &Path| -> Result<Vec<PathBuf>> {
+        let below = names_in(above)?.into_iter().map(|name| above.join(name));
+        Ok(below.filter(|path| path.is_dir()).collect())
+    };
+    for role in folders(folder)? {
+        for task in folders(&role)? {
+            if names_in(&task)?.iter().any(|name| name.ends_with(".json")) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Names of what is in a folder; none if there is no such folder.
@@ -423,12 +464,21 @@ fn read_json<T: DeserializeOwned>(path: &Path, what: impl Fn() -> String) -> Res
 mod tests {
     use super::*;
 
+    fn write_model(records: &Records, role: &Role, task: &str, key: &str, value: &Value) {
+        let models = [(key.to_owned(), value.clone())];
+        let outputs = TaskOutputs { model: ("m", "0"), models: &models, metrics: &[], data: &Vec::new() };
+        let mut staged = Staged::default();
+        records.stage(&mut staged, &JobId::new("j").unwrap(), (role, task), &outputs).unwrap();
+        staged.publish().unwrap();
+        staged.keep();
+    }
+
     #[test]
     fn a_model_is_found_under_the_name_it_was_registered_by() {
         let home = tempfile::tempdir().unwrap();
         let records = Records::new(home.path());
         let value = serde_json::json!({"x": [1, 2]});
-        records.write_model(("m", "0"), &Role::host(), "binning_0", "output_model", &value).unwrap();
+        write_model(&records, &Role::host(), "binning_0", "output_model", &value);
         assert_eq!(records.model(("m", "0"), &Role::host(), "binning_0", "output_model").unwrap(), value);
         let missing = records.model(("m", "1"), &Role::host(), "binning_0", "output_model").unwrap_err();
         assert_eq!(missing.kind(), ErrorKind::NotFound);
@@ -468,6 +518,24 @@ mod tests {
     }
 
     #[test]
+    fn a_running_job_uses_what_it_takes_and_what_its_tasks_make() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let taken = TableName::new("n", "taken").unwrap();
+        let spec = serde_json::json!({"tasks": {"psi_0": {}}});
+        let running = JobRecord { tables: vec![taken.clone()], spec, ..job("a", RUNNING) };
+        let claim = records.claim(&running.job, ("m", "0")).unwrap();
+        records.write_job(&running).unwrap();
+        let own = TableName::new("a_psi_0", "output_data").unwrap();
+        for table in [&taken, &own] {
+            assert_eq!(records.readers(table).unwrap(), std::slice::from_ref(&running.job));
+        }
+        assert_eq!(records.readers(&TableName::new("n", "other").unwrap()).unwrap(), []);
+        drop(claim);
+        assert_eq!(records.running().unwrap().len(), 0, "its process is gone");
+    }
+
+    #[test]
     fn a_name_for_models_is_free_again_once_its_job_is_gone_without_any() {
         let home = tempfile::tempdir().unwrap();
         let records = Records::new(home.path());
@@ -481,11 +549,26 @@ mod tests {
         refused("b", "a");
         drop(first);
         let third = claim("c").unwrap();
-        records.write_model(("m", "0"), &Role::guest(), "t", "k", &Value::Null).unwrap();
+        write_model(&records, &Role::guest(), "t", "k", &Value::Null);
         refused("d", "c");
         drop(third);
         refused("e", "c");
         assert_eq!(records.model_names().unwrap(), ["m#0"]);
+    }
+
+    #[test]
+    fn tasks_that_differ_in_case_only_are_refused_where_case_folds() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let id = JobId::new("a").unwrap();
+        let _claim = records.claim(&id, ("m", "0")).unwrap();
+        let tasks = ["psi", "Psi", "other"].map(String::from);
+        records.check_case(&id, &tasks).unwrap();
+        // what a disk that folds case shows
+        fs::hard_link(records.job_folder(&id).join("lock"), records.job_folder(&id).join("LOCK")).unwrap();
+        let error = records.check_case(&id, &tasks).unwrap_err();
+        assert!(error.to_string().contains("\"psi\" and \"Psi\""), "{error}");
+        records.check_case(&id, &tasks[1..]).unwrap();
     }
 
     #[test]

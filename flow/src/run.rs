@@ -116,6 +116,7 @@ impl Runner {
         for site in self.job.sites.values() {
             let claim = Records::new(&site.home).claim(&self.job.id, (&self.model.0, &self.model.1));
             self.claims.push(claim.at(|| format!("party {}", site.id))?);
+            Records::new(&site.home).check_case(&self.job.id, &self.names)?;
         }
         self.record_job(RUNNING, None)?;
         let task = |name: &String| {
