@@ -182,7 +182,7 @@ fn has_bytes(path: &Path, expected: &[u8]) -> Result<bool> {
     Ok(found == expected)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -249,7 +249,7 @@ pub(crate) fn failed(operation: &str, path: &Path, reason: io::Error) -> Error {
     Error::new(kind, format!("{operation} {}: {advice}", path.display())).because(reason)
 }
 
-fn random() -> Result<u64> {
+pub(crate) fn random() -> Result<u64> {
     getrandom::u64().map_err(|e| Error::bug("the system gives no random numbers").because(e.to_string()))
 }
 
