@@ -37,6 +37,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["core", "document", "catalog", "component", "export", "flow", "ingest", "runtime", "tune"]),
     ("conformance", &["core"]),
     ("bench", &["core", "ballista"]),
+    (
+        "fuzz",
+        &[
+            "core",
+            "component",
+            "components",
+            "binning",
+            "file",
+            "flow",
+            "ingest",
+            "meta",
+            "paillier",
+            "parquet",
+            "psi",
+            "runtime",
+            "wire",
+        ],
+    ),
 ];
 
 /// A library that only these packages may name, because everything else reaches it through a contract.
@@ -50,7 +68,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("saphyr-parser", &["document"]),
     ("plotters", &["tune"]),
     ("png", &["tune"]),
-    ("clap", &["cli"]),
+    ("clap", &["cli", "fuzz"]),
     ("tokio", &["wire", "memory", "flow", "cli", "conformance", "ballista", "runtime"]),
     ("datafusion", &["ballista", "bench"]),
     ("ballista-core", &["ballista"]),
