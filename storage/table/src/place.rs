@@ -162,9 +162,9 @@ pub(crate) fn fresh_part_file(partition: u32, kind: PartKind) -> Result<String> 
     Ok(format!("part-{partition:05}-{:016x}{}", random()?, kind.ending()))
 }
 
-/// A name beside all tables, for a file that is written to see what time the medium has.
-pub(crate) fn fresh_clock() -> Result<String> {
-    Ok(format!("{UNFINISHED}clock-{:016x}", random()?))
+/// A new name for a file that is there for a moment only.
+pub(crate) fn fresh_passing(what: &str) -> Result<String> {
+    Ok(format!("{UNFINISHED}{what}-{:016x}", random()?))
 }
 
 /// `InvalidInput` unless [`fresh_part_file`] could have made it.

@@ -21,11 +21,11 @@ use tributary_core::storage::{InUse, Sweep, SweepMode, Swept};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::manifest::Manifest;
-use crate::place::{Attempt, Found, Place, fresh_clock};
+use crate::place::{Attempt, Found, Place, fresh_passing};
 use crate::tables::Tables;
 
-/// In the folder of a write: a clean-up removes it.
-pub(crate) const SWEPT: &str = ".unfinished-swept";
+/// In the folder of a write, in the name of a passing file: a clean-up removes it.
+const SWEPT: &str = "swept";
 /// In the folder of a write: it is being committed, after it was idle for long.
 pub(crate) const COMMITTING: &str = ".unfinished-commit";
 /// From this age on, a write that is committed announces itself. Below what a clean-up takes, with room for clocks that
@@ -35,7 +35,7 @@ const LATE: Duration = Duration::from_secs(60);
 impl Tables {
     pub(crate) async fn sweep_all(&self, what: &Sweep, in_use: &InUse<'_>) -> Result<Swept> {
         let (now, entries) =
-            list_with_time(&*self.store, "", &fresh_clock()?).await.at(|| "clean up tables")?;
+            list_with_time(&*self.store, "", &fresh_passing("clock")?).await.at(|| "clean up tables")?;
         let before = now.checked_sub(what.idle).unwrap_or(SystemTime::UNIX_EPOCH);
         let (mut places, mut stray) = (BTreeSet::new(), Vec::new());
         for entry in entries {
@@ -89,12 +89,9 @@ impl Tables {
 
     /// `false` if it is being committed.
     async fn remove_attempt(&self, place: &Place, attempt: &Attempt, before: SystemTime) -> Result<bool> {
-        let swept = place.part(attempt, SWEPT);
-        match self.store.put_if_absent(&swept, Bytes::from_static(b"removed\n")).await {
-            // an earlier clean-up was cut short
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            done => done?,
-        }
+        // A name of its own: another clean-up may take its announcement back.
+        let swept = place.part(attempt, &fresh_passing(SWEPT)?);
+        self.store.put_if_absent(&swept, Bytes::from_static(b"removed\n")).await?;
         let entries = self.store.list(&place.snapshot(attempt)).await?;
         let alive = entries.iter().any(|entry| entry.path != swept && entry.modified >= before);
         let known = self.manifest(place).await?.is_some_and(|manifest| manifest.is_of(attempt.as_str()));
@@ -178,8 +175,8 @@ impl Tables {
             upload.finish().await?;
             entries = self.store.list(place.folder()).await?;
         }
-        let swept = place.part(attempt, SWEPT);
-        match entries.iter().any(|entry| entry.path == swept) {
+        let swept = place.part(attempt, &format!("{UNFINISHED}{SWEPT}"));
+        match entries.iter().any(|entry| entry.path.starts_with(&swept)) {
             true => Err(Error::new(
                 ErrorKind::NotFound,
                 "the write was idle so long that clean-up took it; write it again",
