@@ -8,12 +8,13 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
 RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 
-.PHONY: help setup build demo demo-cluster test check bench
+.PHONY: help setup build demo demo-cluster test check fuzz bench
 
 help:
 	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
 	@echo 'make demo-cluster   the same job on a cluster of processes of this machine, compared'
 	@echo 'make test    every check and test'
+	@echo 'make fuzz MINUTES=10   damaged inputs for every decoder of bytes from outside'
 	@echo 'make bench   every measurement, in release'
 	@echo 'make build   the release binary'
 
@@ -43,3 +44,7 @@ test: check
 
 bench: build
 	@scripts/bench.sh $(RELEASE)
+
+# Inputs that find a fault are kept in fuzz/seeds, where `make test` tries them again.
+fuzz: setup
+	cargo run --locked --profile fuzz --package tributary-fuzz -- --minutes $(or $(MINUTES),10)

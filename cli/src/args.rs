@@ -54,7 +54,7 @@ pub(crate) enum Command {
     /// Take part in a cluster, start one for trying out, see what it does.
     #[command(subcommand)]
     Cluster(Cluster),
-    /// Remove what sessions left in the cluster's store whose process is gone.
+    /// Remove what crashed writes, replaced tables and dead sessions of a cluster left.
     Gc(Gc),
     /// Measure this site.
     #[command(subcommand)]
@@ -119,9 +119,18 @@ pub(crate) enum Cluster {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Only sessions that have not been heard of for so many seconds; living ones are heard of every 30.
-    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    /// Of tables, only what nobody has written to for so many seconds; see docs/configure.md.
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..))]
     pub older_than: u64,
+    /// Of a cluster, only sessions that have not been heard of for so many seconds; living ones are heard of every 30.
+    #[arg(long, default_value_t = 300, value_name = "SECONDS")]
+    pub sessions_older_than: u64,
+    /// Remove nothing, only say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// As JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! `cluster` and `gc`.
+//! `cluster`.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use tributary_core::storage::Sweep;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_runtime::{ClusterStatus, ExecutorSettings, Home};
 
-use crate::args::{Cluster, Gc};
+use crate::args::Cluster;
 use crate::exit::Failure;
 use crate::job::stop_signal;
 use crate::render;
@@ -48,11 +49,9 @@ pub(crate) fn run(home: &Home, command: &Cluster) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn gc(home: &Home, gc: &Gc) -> Result<ExitCode, Failure> {
-    let age = Duration::from_secs(gc.older_than);
-    let swept = runtime()?.block_on(home.sweep_cluster_store(age))?;
-    render::line(format!("removed what {swept} sessions had left"))?;
-    Ok(ExitCode::SUCCESS)
+/// Removes, or counts, what dead sessions left; nothing where this home takes part in no cluster.
+pub(crate) fn sweep(home: &Home, what: &Sweep) -> Result<Option<u64>> {
+    runtime()?.block_on(home.sweep_cluster_store(what))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

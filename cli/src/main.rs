@@ -11,6 +11,7 @@ mod config;
 mod data;
 mod download;
 mod exit;
+mod gc;
 mod history;
 mod job;
 mod output;
@@ -33,7 +34,8 @@ mod cluster {
 
     use std::process::ExitCode;
 
-    use tributary_core::{Error, ErrorKind};
+    use tributary_core::storage::Sweep;
+    use tributary_core::{Error, ErrorKind, Result};
     use tributary_runtime::Home;
 
     use crate::args;
@@ -49,8 +51,9 @@ mod cluster {
         Err(missing())
     }
 
-    pub(crate) fn gc(_: &Home, _: &args::Gc) -> Result<ExitCode, Failure> {
-        Err(missing())
+    /// A build without the engine has no sessions to clean up.
+    pub(crate) fn sweep(_: &Home, _: &Sweep) -> Result<Option<u64>> {
+        Ok(None)
     }
 }
 
@@ -74,7 +77,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Component(command) => component::run(&home()?, &command),
         Command::Config(command) => config::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
-        Command::Gc(gc) => cluster::gc(&home()?, &gc),
+        Command::Gc(gc) => gc::run(&home()?, &gc),
         Command::Bench(command) => bench::run(home, &command),
     }
 }

@@ -91,3 +91,21 @@ pub struct Entry {
     /// When it was last written.
     pub modified: SystemTime,
 }
+
+/// Everything below a folder, and what time it is by the clock that stamps [`Entry::modified`]: that of the medium, which
+/// need not be this machine's. Writes the small file `clock`, a new name below the folder, and removes it.
+pub async fn list_with_time(
+    store: &dyn ByteStore,
+    folder: &str,
+    clock: &str,
+) -> Result<(SystemTime, Vec<Entry>)> {
+    let clock = clock.to_owned();
+    store.put_if_absent(&clock, Bytes::from_static(b"what time is it\n")).await?;
+    let entries = store.list(folder).await;
+    let deleted = store.delete(std::slice::from_ref(&clock)).await;
+    let mut entries = entries?;
+    deleted?;
+    let at = entries.iter().position(|entry| entry.path == clock);
+    let at = at.ok_or_else(|| Error::bug(format!("{clock} was written, and is not in the list")))?;
+    Ok((entries.swap_remove(at).modified, entries))
+}

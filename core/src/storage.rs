@@ -8,6 +8,7 @@
 //! executor: a store that needs a runtime brings its own.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -169,6 +170,67 @@ impl StoredTable {
     }
 }
 
+/// What a clean-up takes; see [`Storage::sweep`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sweep {
+    /// Only what was last written to at least this long ago, by the clock of the medium.
+    pub idle: Duration,
+    /// Whether to remove it.
+    pub mode: SweepMode,
+}
+
+impl Sweep {
+    /// How long a store waits before it takes something by itself: further back than any pause of a writer, and than
+    /// any reader of a replaced table.
+    pub const IDLE: Duration = Duration::from_secs(24 * 3600);
+}
+
+impl Default for Sweep {
+    fn default() -> Self {
+        Self { idle: Self::IDLE, mode: SweepMode::Remove }
+    }
+}
+
+/// Whether running jobs use a table.
+pub type InUse<'a> = dyn Fn(&TableName) -> bool + Sync + 'a;
+
+/// What a clean-up does with what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SweepMode {
+    /// Remove it.
+    Remove,
+    /// Only count it.
+    Count,
+}
+
+/// What a clean-up did, or would do.
+#[derive(Debug, Default)]
+pub struct Swept {
+    /// Files removed.
+    pub files: u64,
+    /// Bytes they had.
+    pub bytes: u64,
+    /// Tables that were left as they are, and why: above all those whose manifest cannot be read.
+    pub failed: Vec<Error>,
+}
+
+impl Swept {
+    /// With files of these sizes more.
+    pub fn add(&mut self, sizes: impl IntoIterator<Item = u64>) {
+        for bytes in sizes {
+            self.files += 1;
+            self.bytes += bytes;
+        }
+    }
+
+    /// With what another clean-up did.
+    pub fn merge(&mut self, other: Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.failed.extend(other.failed);
+    }
+}
+
 /// One store of a site; see the module for the rules.
 #[async_trait]
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
@@ -225,6 +287,12 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn delete(&self, uri: &TableUri) -> Result<()>;
     /// Compares the stored bytes with the manifest: digests, counts, columns. `Corrupt` names the first part that differs.
     async fn verify(&self, table: &StoredTable) -> Result<()>;
+    /// Removes what unfinished writes left, and replaced snapshots. A write that is committed meanwhile keeps its parts, or
+    /// its commit fails with `NotFound`: never a table without them. Tables that are `in_use` stay as they are, whatever
+    /// their age. A store whose writes leave nothing has nothing to do.
+    async fn sweep(&self, _what: &Sweep, _in_use: &InUse<'_>) -> Result<Swept> {
+        Ok(Swept::default())
+    }
 }
 
 /// No store: everything is `Unsupported`. For programs that only compute.

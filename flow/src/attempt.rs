@@ -37,8 +37,10 @@ impl Attempt {
         let mut ends = self.wait().await;
         let mut failure = first_cause(&mut ends);
         if failure.is_none() {
-            let recorded = ends.iter().map(|(party, end, _)| end.record().map_err(|e| (party.clone(), e)));
-            failure = recorded.collect::<Result<Vec<()>, _>>().err();
+            failure = record(&ends).err();
+            if let Some((party, error)) = &failure {
+                not_recorded(&mut ends, party, error);
+            }
         }
         if failure.is_some() {
             for (_, end, _) in &ends {
@@ -85,6 +87,38 @@ impl Attempt {
     }
 }
 
+/// Records what all parties came to, or what none did.
+fn record(ends: &[(Party, PartyEnd, Duration)]) -> Result<(), (Party, Error)> {
+    let mut all = Vec::new();
+    for (party, end, _) in ends {
+        all.push((party, end.stage().map_err(|e| (party.clone(), e))?));
+    }
+    for (party, staged) in &mut all {
+        staged.publish().map_err(|e| (party.clone(), e))?;
+    }
+    all.into_iter().for_each(|(_, staged)| staged.keep());
+    ends.iter().for_each(|(_, end, _)| end.forget_checkpoint());
+    Ok(())
+}
+
+/// What is not recorded did not succeed, at any party.
+fn not_recorded(ends: &mut [(Party, PartyEnd, Duration)], failed: &Party, error: &Error) {
+    for (party, end, _) in ends {
+        end.outcome = Err(match party == failed {
+            true => copy_of(error),
+            false => Error::new(
+                ErrorKind::Cancelled,
+                format!("not recorded, because {failed} could not record its part"),
+            ),
+        });
+    }
+}
+
+fn copy_of(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.chain());
+    if error.is_retryable() { copy.retry(tributary_core::error::Retry::Useful) } else { copy }
+}
+
 fn panicked(error: JoinError) -> Error {
     let text = match error.try_into_panic() {
         Ok(payload) => match payload.downcast::<String>() {
@@ -108,7 +142,5 @@ fn first_cause(ends: &mut [(Party, PartyEnd, Duration)]) -> Option<(Party, Error
         .or_else(|| ends.iter().position(|(_, end, _)| failed(end)))?;
     let (party, end, _) = &mut ends[at];
     let error = end.outcome.as_ref().err()?;
-    let copy = Error::new(error.kind(), error.chain());
-    let copy = if error.is_retryable() { copy.retry(tributary_core::error::Retry::Useful) } else { copy };
-    Some((party.clone(), copy))
+    Some((party.clone(), copy_of(error)))
 }

@@ -17,10 +17,14 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    pub(crate) fn path_in(folder: &Path) -> PathBuf {
+        folder.join("lock")
+    }
+
     /// Takes the claim of a folder; waits for whoever holds it. Nobody else takes that of a job's folder, so there it
     /// waits for no longer than somebody takes to look.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
-        let path = path_in(folder);
+        let path = Self::path_in(folder);
         let take = || -> io::Result<File> {
             let file = File::options().create(true).append(true).mode(0o600).open(&path)?;
             file.lock()?;
@@ -31,7 +35,7 @@ impl Claim {
 
     /// Whether some process holds the claim of a folder.
     pub(crate) fn is_held(folder: &Path) -> Result<bool> {
-        let path = path_in(folder);
+        let path = Self::path_in(folder);
         let look = || -> io::Result<bool> {
             let file = match File::open(&path) {
                 Ok(file) => file,
@@ -47,10 +51,6 @@ impl Claim {
         };
         look().at(|| format!("look at lock {}", path.display()))
     }
-}
-
-fn path_in(folder: &Path) -> PathBuf {
-    folder.join("lock")
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ mod executor;
 mod log;
 mod metered;
 mod progress;
+mod staged;
 
 pub use clock::new_job_id;
 pub use run::Job;

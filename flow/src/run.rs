@@ -119,6 +119,7 @@ impl Runner {
         for site in self.job.sites.values() {
             let claim = Records::new(&site.home).claim(&self.job.id, &self.model);
             self.claims.push(claim.at(|| format!("party {}", site.id))?);
+            Records::new(&site.home).check_case(&self.job.id, &self.names)?;
         }
         self.record_job(Status::Running, None)?;
         let task = |name: &String| {

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tributary_ballista::placement::Arithmetic;
 use tributary_ballista::{
@@ -14,7 +13,7 @@ use tributary_ballista::{
 };
 use tributary_core::bytestore::ByteStore;
 use tributary_core::settings::Section;
-use tributary_core::storage::Storage;
+use tributary_core::storage::{Storage, Sweep};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_file::FileStore;
 
@@ -123,11 +122,15 @@ impl Home {
         .await
     }
 
-    /// Removes what sessions left in the store that have not been heard of for `age`; gives their number.
-    pub async fn sweep_cluster_store(&self, age: Duration) -> Result<u64> {
+    /// Removes, or counts, what sessions left in the store that have not been heard of for `what.idle`; gives their number,
+    /// nothing where this home takes part in no cluster.
+    pub async fn sweep_cluster_store(&self, what: &Sweep) -> Result<Option<u64>> {
         let cluster = self.cluster()?;
+        if !cluster.keys.is_dir() {
+            return Ok(None);
+        }
         let keys = Keys::read(&cluster.keys)?;
-        sweep(&store(&cluster)?, &keys.cluster_key(), age).await
+        sweep(&store(&cluster)?, &keys.cluster_key(), what).await.map(Some)
     }
 }
 

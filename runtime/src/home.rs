@@ -1,6 +1,7 @@
 //! Where state lives, and the sites made from it.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,6 +74,22 @@ impl Home {
         self.folder.join("parties").join(party.as_str())
     }
 
+    /// The parties that have a folder, in order.
+    pub fn parties(&self) -> Result<Vec<PartyId>> {
+        let folder = self.folder.join("parties");
+        let entries = match fs::read_dir(&folder) {
+            Err(reason) if reason.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.at(|| format!("list {}", folder.display()))?,
+        };
+        let name = |entry: std::io::Result<fs::DirEntry>| {
+            let entry = entry.ok().filter(|entry| entry.path().is_dir())?;
+            PartyId::new(entry.file_name().into_string().ok()?).ok()
+        };
+        let mut parties: Vec<PartyId> = entries.filter_map(name).collect();
+        parties.sort();
+        Ok(parties)
+    }
+
     /// The settings of this machine, without any party's own.
     pub fn settings(&self) -> Result<Settings> {
         Settings::new(self.known)?.with_file(&self.conf)
@@ -89,6 +106,7 @@ impl Home {
 
     /// A party's tables, without its computing engine and its network.
     pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
+        tributary_file::check_case(&self.folder.join("parties"), party.as_str())?;
         self.open_tables(&self.party_settings(party)?, party)
     }
 

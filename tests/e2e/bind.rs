@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::site::{Site, example, text};
+use crate::site::{Site, example, kill_at_moments, text, wait_until};
 
 fn arguments<'a>(command: &[&'a str], party: &'a str, name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [command, &["-p", party, "-ns", "experiment", "-n", name], more].concat()
@@ -176,25 +175,22 @@ fn a_bind_that_is_killed_leaves_the_old_table_or_the_new_one() {
         site.command(&arguments(&["table", "bind"], "1", "t", &more)).stdout(Stdio::null()).spawn().unwrap()
     };
     let first = file(0);
-    let began = Instant::now();
     assert!(bind(&first).wait().unwrap().success());
-    let whole = began.elapsed();
-    let (mut last, mut killed) = (0, 0);
-    for kill in 1..=KILLS {
-        let mut child = bind(&file(kill));
-        std::thread::sleep(whole * kill / KILLS);
-        child.kill().unwrap();
-        killed += u32::from(!child.wait().unwrap().success());
-        let csv = site.ok(&arguments(&["data", "download"], "1", "t", &["-o", "-"]));
-        let numbers: std::collections::BTreeSet<&str> =
-            csv.lines().skip(1).filter_map(|row| row.rsplit(',').next()).collect();
-        assert_eq!(numbers.len(), 1, "a mixture of tables");
-        let number: u32 = numbers.first().unwrap().parse().unwrap();
-        assert!(number == last || number == kill, "{number} after {last}, kill {kill}");
-        assert_eq!(csv.lines().count() as u32, 20_001 + number);
-        last = number;
-    }
-    assert!(killed > KILLS / 5, "only {killed} were killed in time");
+    let mut last = 0;
+    kill_at_moments(
+        KILLS,
+        |kill| bind(&file(kill)),
+        |kill, _| {
+            let csv = site.ok(&arguments(&["data", "download"], "1", "t", &["-o", "-"]));
+            let numbers: std::collections::BTreeSet<&str> =
+                csv.lines().skip(1).filter_map(|row| row.rsplit(',').next()).collect();
+            assert_eq!(numbers.len(), 1, "a mixture of tables");
+            let number: u32 = numbers.first().unwrap().parse().unwrap();
+            assert!(number == last || number == kill, "{number} after {last}, kill {kill}");
+            assert_eq!(csv.lines().count() as u32, 20_001 + number);
+            last = number;
+        },
+    );
     assert!(bind(&file(77)).wait().unwrap().success());
     let record = site.json(&arguments(&["table", "query"], "1", "t", &["--json"]));
     assert_eq!(record["rows"], 20_077);
@@ -209,11 +205,7 @@ impl Halted {
         let child = site.command(&["run", "--quiet", "--job-id", "reading", &job]).spawn().unwrap();
         let begun =
             |party: &str| site.home().join("parties").join(party).join("jobs/reading/job.json").exists();
-        let began = Instant::now();
-        while !begun("9999") || !begun("10000") {
-            assert!(began.elapsed() < Duration::from_secs(30));
-            std::thread::yield_now();
-        }
+        wait_until("the job begins", || begun("9999") && begun("10000"));
         let halted = Self(child);
         halted.signal(Signal::SIGSTOP);
         halted

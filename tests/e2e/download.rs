@@ -5,12 +5,11 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::site::{Site, example, text};
+use crate::site::{Site, example, text, wait_until};
 
 const TABLE: [&str; 6] = ["-p", "9999", "-ns", "experiment", "-n", "t"];
 
@@ -82,11 +81,8 @@ fn a_long_table_survives_its_readers_and_its_users() {
     // Ctrl-C
     let out = site.home().join("out.csv").display().to_string();
     let child = site.command(&download(&["-o", &out])).stderr(Stdio::piped()).spawn().unwrap();
-    let began = Instant::now();
-    while !files(&site).iter().any(|name| name.starts_with(".out.csv.unfinished-")) {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::yield_now();
-    }
+    let is_begun = || files(&site).iter().any(|name| name.starts_with(".out.csv.unfinished-"));
+    wait_until("the download begins", is_begun);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));

@@ -18,6 +18,7 @@ mod config;
 mod documents;
 mod download;
 mod files;
+mod gc;
 mod interop;
 mod jobs;
 mod large_jobs;

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Instant;
 
 use arrow_array::Int64Array;
 use futures::TryStreamExt;
@@ -11,7 +10,7 @@ use futures::executor::block_on;
 use tributary_core::TableName;
 use tributary_core::storage::Storage;
 
-use crate::site::{Site, text};
+use crate::site::{Site, kill_at_moments, text};
 
 const TABLE: [&str; 6] = ["-p", "9999", "-ns", "n", "--name", "t"];
 
@@ -52,27 +51,21 @@ fn killed_at_any_time_the_old_table_or_the_one_with_all_rows_is_there_and_the_ne
     let site = Site::default();
     site.ok(&merge(&rows(&site, 0, 20_000), &["--partitions", "3"]));
     let file = rows(&site, 100, ROWS);
-    let began = Instant::now();
     site.ok(&merge(&file, &[]));
-    let whole = began.elapsed();
     let mut expected = BTreeMap::from([(0, 20_000), (100, ROWS)]);
-    let mut killed = 0;
-    for kill in 1..=KILLS {
-        let file = rows(&site, kill.into(), ROWS);
-        let mut child = site.command(&merge(&file, &[])).stdout(Stdio::null()).spawn().unwrap();
-        std::thread::sleep(whole * kill * 3 / 2 / KILLS);
-        child.kill().unwrap();
-        let was_killed = !child.wait().unwrap().success();
-        killed += u32::from(was_killed);
+    let start = |kill: u32| {
+        let file = rows(&site, (1000 + kill).into(), ROWS);
+        site.command(&merge(&file, &[])).stdout(Stdio::null()).spawn().unwrap()
+    };
+    kill_at_moments(KILLS, start, |kill, was_killed| {
         let found = stored(site.home());
         if found != expected {
-            expected.insert(kill.into(), ROWS);
+            expected.insert((1000 + kill).into(), ROWS);
             assert_eq!(found, expected, "kill {kill}: a mixture");
         } else {
             assert!(was_killed, "kill {kill}: acknowledged rows are not there");
         }
-    }
-    assert!(killed > KILLS / 5, "only {killed} were killed in time");
+    });
     site.ok(&merge(&rows(&site, 77, 10), &[]));
     expected.insert(77, 10);
     assert_eq!(stored(site.home()), expected);

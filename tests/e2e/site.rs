@@ -1,7 +1,8 @@
 //! The `tributary` binary, driven as a user does: a home folder of its own for each test, commands in, output and exit code out.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -106,6 +107,41 @@ impl Site {
     /// The model of a task of the latest job.
     pub fn model(&self, party: &str, role: &str, task: &str) -> Value {
         self.json(&["output", "model", "-p", party, "-r", role, "-tn", task])["data"]["output_model"].clone()
+    }
+}
+
+/// How long a test waits for something that always comes, on however slow a machine.
+pub const AT_LAST: Duration = Duration::from_secs(300);
+
+/// Waits until something is so.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < AT_LAST, "{what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Kills processes at moments that spread over the time that one takes, until that many were killed before they were done.
+/// `after` is told the number of the process and whether it was killed. How long one takes is learned on the way, since
+/// the machine has other work.
+pub fn kill_at_moments(kills: u32, mut start: impl FnMut(u32) -> Child, mut after: impl FnMut(u32, bool)) {
+    const MOMENTS: u32 = 10;
+    let (mut takes, mut killed) = (Duration::from_millis(40), 0);
+    for number in 1.. {
+        let mut child = start(number);
+        std::thread::sleep(takes * (number * 7 % MOMENTS + 1) / MOMENTS);
+        child.kill().unwrap();
+        let was_killed = !child.wait().unwrap().success();
+        after(number, was_killed);
+        match was_killed {
+            true => takes += takes / 10,
+            false => takes = takes * 3 / 4,
+        }
+        killed += u32::from(was_killed);
+        if killed == kills {
+            return;
+        }
     }
 }
 

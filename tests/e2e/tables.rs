@@ -70,3 +70,25 @@ fn components_describe_themselves() {
     assert!(site.ok(&["component", "describe", "psi"]).contains("ecdh_psi"));
     assert!(site.fails(3, &["component", "describe", "psj"]).contains("did you mean \"psi\"?"));
 }
+
+#[test]
+fn a_name_may_begin_with_a_hyphen_and_a_home_may_lie_behind_a_link() {
+    let site = Site::default();
+    let rows = site.write("rows.csv", "id,x\na,1\n");
+    let (real, link) = (site.home().join("real"), site.home().join("link"));
+    std::fs::create_dir(&real).unwrap();
+    std::os::unix::fs::symlink(&real, &link).unwrap();
+    let run = |home: &std::path::Path, arguments: &[&str]| {
+        let mut command = site.command(arguments);
+        let output = command.env("TRIBUTARY_HOME", home).output().unwrap();
+        assert!(output.status.success(), "{arguments:?} {}", crate::site::text(&output.stderr));
+        crate::site::text(&output.stdout)
+    };
+    let table = ["-p", "9999", "--namespace=-n", "--name=-t"];
+    run(&link, &[&["data", "upload", "--file", &rows], &table[..]].concat());
+    for home in [&link, &real] {
+        assert!(run(home, &[&["table", "verify"], &table[..]].concat()).contains("-n/-t"));
+        assert!(run(home, &["gc"]).contains("party 9999"));
+    }
+    run(&real, &[&["table", "delete"], &table[..]].concat());
+}

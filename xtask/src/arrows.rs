@@ -42,6 +42,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("cli", &["core", "document", "component", "export", "flow", "ingest", "runtime", "service", "tune"]),
     ("conformance", &["core"]),
     ("bench", &["core", "ballista"]),
+    (
+        "fuzz",
+        &[
+            "core",
+            "component",
+            "components",
+            "binning",
+            "file",
+            "flow",
+            "ingest",
+            "meta",
+            "paillier",
+            "parquet",
+            "psi",
+            "runtime",
+            "wire",
+        ],
+    ),
 ];
 
 /// A library that only these packages may name, because everything else reaches it through a contract.
@@ -55,7 +73,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("saphyr-parser", &["document"]),
     ("plotters", &["tune"]),
     ("png", &["tune"]),
-    ("clap", &["cli"]),
+    ("clap", &["cli", "fuzz"]),
     ("tokio", &["wire", "memory", "flow", "cli", "conformance", "ballista", "runtime"]),
     ("datafusion", &["ballista", "bench"]),
     ("ballista-core", &["ballista"]),

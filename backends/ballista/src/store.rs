@@ -15,9 +15,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tributary_core::bytestore::{ByteStore, Upload};
+use tributary_core::bytestore::{ByteStore, Upload, list_with_time};
 use tributary_core::computing::{Blob, BlobKind, BlobRef};
 use tributary_core::error::{ErrorKind, Result, ResultExt};
+use tributary_core::storage::{Sweep, SweepMode};
 use tributary_system::random;
 
 use crate::fragment::{Commit, decode, encode};
@@ -143,20 +144,26 @@ impl SessionStore {
     }
 }
 
-/// Removes what sessions left whose lease is older than `age`. Gives the number of sessions.
-pub async fn sweep(bytes: &Arc<dyn ByteStore>, key: &ClusterKey, age: std::time::Duration) -> Result<u64> {
-    let now = std::time::SystemTime::now();
+/// Removes, or counts, what sessions left whose driver has not been heard of for `what.idle`. Gives the number of sessions.
+///
+/// Ages are by the clock of the medium, which stamps the leases.
+pub async fn sweep(bytes: &Arc<dyn ByteStore>, key: &ClusterKey, what: &Sweep) -> Result<u64> {
+    let nonce = random::u64()?;
+    // left by a crash, it is a session like any other
+    let clock = format!("sessions/clock-{nonce:016x}/lease");
+    let (now, entries) = list_with_time(&**bytes, "sessions", &clock).await?;
     let mut latest: std::collections::BTreeMap<String, std::time::SystemTime> = Default::default();
-    for entry in bytes.list("sessions").await? {
+    for entry in entries {
         let Some(session) = entry.path.split('/').nth(1) else { continue };
         let time = latest.entry(session.to_owned()).or_insert(entry.modified);
         *time = entry.modified.max(*time);
     }
     let mut swept = 0;
     for (session, time) in latest {
-        let old = now.duration_since(time).is_ok_and(|since| since >= age);
-        if old {
-            SessionStore::new(bytes.clone(), key.clone(), &session).clear().await?;
+        if now.duration_since(time).is_ok_and(|since| since >= what.idle) {
+            if what.mode == SweepMode::Remove {
+                SessionStore::new(bytes.clone(), key.clone(), &session).clear().await?;
+            }
             swept += 1;
         }
     }

@@ -18,8 +18,7 @@ mod spilling {
 
     tributary_conformance::computing_suite!(
         |kernels, storage| Arc::new(
-            Standalone::new(kernels, storage)
-                .spilling_to(std::env::temp_dir().join("tributary-suite-rows"), u64::MAX)
+            Standalone::new(kernels, storage).spilling_to(std::env::temp_dir(), u64::MAX)
         ),
         Extent::default().with_memory_bytes(MEMORY_BYTES)
     );

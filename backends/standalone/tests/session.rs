@@ -40,16 +40,30 @@ fn begin(future: std::pin::Pin<&mut (dyn Future<Output = impl Sized> + Send)>) {
     assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
 
+/// Whatever takes longer never comes.
+const AT_LAST: Duration = Duration::from_secs(300);
+
+/// Waits until no more rows of a test are worked on; how many there were.
+fn until_quiet(test: usize) -> u64 {
+    loop {
+        let before = ROWS[test].load(Ordering::Relaxed);
+        thread::sleep(Duration::from_millis(100));
+        if ROWS[test].load(Ordering::Relaxed) == before {
+            return before;
+        }
+    }
+}
+
 fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "{what}");
+        assert!(begun.elapsed() < AT_LAST, "{what}");
         thread::yield_now();
     }
 }
 
 #[test]
-fn a_dropped_action_stops_within_100_ms_however_slow_the_kernel() {
+fn a_dropped_action_stops_however_slow_the_kernel() {
     let session = open("cancel", 2, 64 * MIB);
     let handle = put(&session, UInt64, &numbers(100_000), 100_000, Layout::Loose(1)).unwrap();
     let held = session.used_bytes();
@@ -60,10 +74,9 @@ fn a_dropped_action_stops_within_100_ms_however_slow_the_kernel() {
     begin(action.as_mut());
     wait_until("the kernel begins", || ROWS[1].load(Ordering::Relaxed) > 10);
     drop(action);
-    thread::sleep(Duration::from_millis(100));
-    let rows = ROWS[1].load(Ordering::Relaxed);
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(ROWS[1].load(Ordering::Relaxed), rows);
+    // of 100 seconds of work
+    let rows = until_quiet(1);
+    assert!(rows < 50_000, "{rows} rows");
     wait_until("nothing stays held", || session.used_bytes() == held);
 }
 
@@ -77,11 +90,8 @@ fn a_dropped_stream_stops_the_partitions_that_are_ahead() {
     let mut rows = block_on(session.read(&plan)).unwrap();
     block_on(rows.next()).unwrap().unwrap();
     drop(rows);
-    thread::sleep(Duration::from_millis(100));
-    let seen = ROWS[2].load(Ordering::Relaxed);
+    let seen = until_quiet(2);
     assert!(seen < 3000, "{seen} rows were computed for a reader of one batch");
-    thread::sleep(Duration::from_millis(50));
-    assert_eq!(ROWS[2].load(Ordering::Relaxed), seen);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use tributary_core::{Error, ErrorKind, Party, Result, ResultExt, Site, Table, Ta
 
 use super::{PartyAttempt, Shared};
 use crate::log::TaskLog;
-use crate::record::{DataRecord, Records};
+use crate::record::{DataRecord, Records, TaskOutputs};
+use crate::staged::Staged;
 
 /// What a party's part of an attempt came to.
 pub(crate) struct PartyEnd {
@@ -52,15 +53,25 @@ impl PartyEnd {
         Self { outcome: Err(error), ..self }
     }
 
-    /// Registers models, and records metrics and the names of output tables.
-    pub(crate) fn record(&self) -> Result<()> {
-        let (records, role, task) = (Records::new(&self.site.home), &self.party.role, &self.shared.name);
-        for (key, value) in &self.models {
-            records.write_model(&self.shared.model, role, task, key, value)?;
+    /// Stages models, metrics and the names of output tables.
+    pub(crate) fn stage(&self) -> Result<Staged> {
+        let outputs = TaskOutputs {
+            name: &self.shared.model,
+            models: &self.models,
+            metrics: &self.metrics,
+            data: &self.data,
+        };
+        let (mut staged, place) = (Staged::default(), (&self.party.role, self.shared.name.as_str()));
+        Records::new(&self.site.home).stage(&mut staged, &self.shared.job, place, &outputs)?;
+        Ok(staged)
+    }
+
+    /// Removes what another attempt would go on from: there is none once all parties have recorded.
+    pub(crate) fn forget_checkpoint(&self) {
+        let (role, task) = (&self.party.role, &self.shared.name);
+        if let Err(error) = Records::new(&self.site.home).remove_checkpoint(&self.shared.job, role, task) {
+            self.log.line(Level::Warning, &error.chain());
         }
-        records.write_metrics(&self.shared.job, role, task, &self.metrics)?;
-        records.write_data(&self.shared.job, role, task, &self.data)?;
-        records.remove_checkpoint(&self.shared.job, role, task)
     }
 
     /// Removes the tables that were stored. What cannot be removed is named in the log: the failure itself counts more.

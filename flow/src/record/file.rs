@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
+use crate::staged::passing;
+
 /// Names of what is in a folder; none if there is no such folder.
 pub(super) fn names_in(path: &Path) -> Result<Vec<String>> {
     let entries = match fs::read_dir(path) {
@@ -36,10 +38,7 @@ pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
 /// Writes a file, whole or not at all.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::bug("a record has a folder"))?;
-    let name = path.file_name().ok_or_else(|| Error::bug("a record has a name"))?;
-    let mut beside = name.to_owned();
-    beside.push(".new");
-    let beside = folder.join(beside);
+    let beside = passing(path, "new");
     let write = || -> std::io::Result<()> {
         private_folder(folder)?;
         let mut file =
@@ -52,7 +51,12 @@ pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 pub(super) fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Result<()> {
-    write(path, &serde_json::to_vec_pretty(value).map_err(|e| Error::bug("encode a record").because(e))?)
+    write(path, &encoded(value)?)
+}
+
+/// A record as JSON.
+pub(super) fn encoded<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map_err(|e| Error::bug("encode a record").because(e))
 }
 
 /// Reads a file. `NotFound` says `what` was looked for.

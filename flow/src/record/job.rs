@@ -1,5 +1,6 @@
 //! Jobs as recorded: each at every party that takes part in it, and held by the process that runs it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -46,6 +47,13 @@ impl JobRecord {
         Self { status: Status::Failed, error: Some(why.into()), ..self }
     }
 
+    /// Whether it takes a table from outside itself, or one of its own tasks makes it.
+    pub fn uses(&self, table: &TableName) -> bool {
+        let mut tasks = self.task_names().into_iter().filter_map(|task| TaskName::new(task).ok());
+        self.tables.contains(table)
+            || tasks.any(|task| table.namespace == TableName::namespace_of(&self.job, &task))
+    }
+
     /// Names of its tasks, in alphabetic order.
     pub fn task_names(&self) -> Vec<&str> {
         let tasks = self.spec["tasks"].as_object();
@@ -83,6 +91,20 @@ impl Records {
         Ok(claim)
     }
 
+    /// `InvalidInput` for two tasks whose folders would be one, on a disk that takes upper and lower case for the same. The
+    /// job is claimed.
+    pub(crate) fn check_case(&self, job: &JobId, tasks: &[String]) -> Result<()> {
+        let folder = self.job_folder(job);
+        let folds = Claim::path_in(&folder).with_file_name("LOCK").exists();
+        match same_but_for_case(tasks).filter(|_| folds) {
+            None => Ok(()),
+            Some((a, b)) => Err(Error::invalid(format!(
+                "tasks {a:?} and {b:?}: the disk of {} takes upper and lower case for the same; rename one of them",
+                folder.display()
+            ))),
+        }
+    }
+
     /// Whether a job's name for models can go to another one: it runs no more, and no model was registered under it.
     fn is_free(&self, models: &Path, owner: &JobId) -> Result<bool> {
         Ok(!has_models(models)? && !Claim::is_held(&self.job_folder(owner))?)
@@ -118,25 +140,31 @@ impl Records {
         Ok(jobs)
     }
 
-    /// The jobs of this party that run now and read a table: one they take from outside themselves, or an output of one
-    /// of their own tasks.
-    pub fn readers(&self, table: &TableName) -> Result<Vec<JobId>> {
-        let own = |job: &JobRecord| {
-            let mut tasks = job.task_names().into_iter().filter_map(|task| TaskName::new(task).ok());
-            tasks.any(|task| table.namespace == TableName::namespace_of(&job.job, &task))
-        };
-        let reads =
-            |job: &JobRecord| job.status == Status::Running && (job.tables.contains(table) || own(job));
-        Ok(self.jobs()?.into_iter().filter(reads).map(|job| job.job).collect())
+    /// The jobs of this party that run now.
+    pub fn running(&self) -> Result<Vec<JobRecord>> {
+        Ok(self.jobs()?.into_iter().filter(|job| job.status == Status::Running).collect())
     }
+
+    /// The jobs of this party that run now and use a table, see [`JobRecord::uses`].
+    pub fn readers(&self, table: &TableName) -> Result<Vec<JobId>> {
+        let readers = self.running()?.into_iter().filter(|job| job.uses(table));
+        Ok(readers.map(|job| job.job).collect())
+    }
+}
+
+fn same_but_for_case(names: &[String]) -> Option<(&str, &str)> {
+    let mut seen = BTreeMap::new();
+    names.iter().find_map(|name| Some((seen.insert(name.to_lowercase(), name.as_str())?, name.as_str())))
 }
 
 #[cfg(test)]
 mod tests {
-    use tributary_component::output::Model;
+    use tributary_component::Model;
     use tributary_core::Role;
 
     use super::*;
+    use crate::record::TaskOutputs;
+    use crate::staged::Staged;
 
     fn models() -> ModelRef {
         ModelRef::new("m", "0")
@@ -187,10 +215,49 @@ mod tests {
         refused("b", "a");
         drop(first);
         let third = claim("c").unwrap();
-        records.write_model(&models(), &Role::guest(), "t", "k", &Model::Json(Value::Null)).unwrap();
+        let (name, model) = (models(), [("k".to_owned(), Model::Json(Value::Null))]);
+        let outputs = TaskOutputs { name: &name, models: &model, metrics: &[], data: &Vec::new() };
+        let mut staged = Staged::default();
+        records.stage(&mut staged, &JobId::new("c").unwrap(), (&Role::guest(), "t"), &outputs).unwrap();
+        staged.publish().unwrap();
+        staged.keep();
         refused("d", "c");
         drop(third);
         refused("e", "c");
         assert_eq!(records.model_names().unwrap(), ["m#0"]);
+    }
+
+    #[test]
+    fn a_running_job_uses_what_it_takes_and_what_its_tasks_make() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let taken = TableName::new("n", "taken").unwrap();
+        let spec = serde_json::json!({"tasks": {"psi_0": {}}});
+        let running = JobRecord { tables: vec![taken.clone()], spec, ..job("a", Status::Running) };
+        let claim = records.claim(&running.job, &models()).unwrap();
+        records.write_job(&running).unwrap();
+        let namespace = TableName::namespace_of(&running.job, &TaskName::new("psi_0").unwrap());
+        let own = TableName::new(namespace, "output_data").unwrap();
+        for table in [&taken, &own] {
+            assert_eq!(records.readers(table).unwrap(), std::slice::from_ref(&running.job));
+        }
+        assert_eq!(records.readers(&TableName::new("n", "other").unwrap()).unwrap(), []);
+        drop(claim);
+        assert_eq!(records.running().unwrap().len(), 0, "its process is gone");
+    }
+
+    #[test]
+    fn tasks_that_differ_in_case_only_are_refused_where_case_folds() {
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        let id = JobId::new("a").unwrap();
+        let _claim = records.claim(&id, &models()).unwrap();
+        let tasks = ["psi", "Psi", "other"].map(String::from);
+        records.check_case(&id, &tasks).unwrap();
+        // what a disk that folds case shows
+        fs::hard_link(records.job_folder(&id).join("lock"), records.job_folder(&id).join("LOCK")).unwrap();
+        let error = records.check_case(&id, &tasks).unwrap_err();
+        assert!(error.to_string().contains("\"psi\" and \"Psi\""), "{error}");
+        records.check_case(&id, &tasks[1..]).unwrap();
     }
 }

@@ -16,6 +16,7 @@
 mod file;
 mod job;
 mod model;
+mod outputs;
 mod task;
 
 use std::path::PathBuf;
@@ -24,7 +25,9 @@ use tributary_core::{JobId, Result, Role};
 
 pub(crate) use file::private_folder;
 pub use job::JobRecord;
-pub use task::{DataRecord, Standing, TaskRecord};
+pub use outputs::DataRecord;
+pub(crate) use outputs::TaskOutputs;
+pub use task::{Standing, TaskRecord};
 
 use file::checked;
 

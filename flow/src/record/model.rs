@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tributary_component::output::Model;
 use tributary_core::{Result, Role};
 
-use super::file::{checked, names_in, read, read_json, write, write_json};
+use super::file::{checked, names_in, read, read_json};
 use super::{JobRecord, Records};
 use crate::spec::ModelRef;
 
@@ -20,9 +20,25 @@ pub(super) fn folder(home: &Path, model: &ModelRef) -> Result<PathBuf> {
     Ok(home.join("models").join(checked(&model.model_id)?).join(checked(&model.model_version)?))
 }
 
-/// Whether models are registered in the folder of a name: a folder for each role.
+/// Whether models are registered in the folder of a name: anything in the folder of a task in that of a role.
 pub(super) fn has_models(folder: &Path) -> Result<bool> {
-    Ok(names_in(folder)?.iter().any(|name| folder.join(name).is_dir()))
+    let folders = |above: &Path| -> Result<Vec<PathBuf>> {
+        let below = names_in(above)?.into_iter().map(|name| above.join(name));
+        Ok(below.filter(|path| path.is_dir()).collect())
+    };
+    for role in folders(folder)? {
+        for task in folders(&role)? {
+            if names_in(&task)?.iter().any(|name| is_kept(name)) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a name is not one that a file has only while it is written or replaced.
+fn is_kept(name: &str) -> bool {
+    !name.ends_with(".new") && !name.ends_with(".old")
 }
 
 impl Records {
@@ -46,28 +62,8 @@ impl Records {
         Ok(names)
     }
 
-    fn model_folder(&self, model: &ModelRef, role: &Role, task: &str) -> Result<PathBuf> {
+    pub(super) fn model_folder(&self, model: &ModelRef, role: &Role, task: &str) -> Result<PathBuf> {
         Ok(folder(&self.home, model)?.join(role.as_str()).join(checked(task)?))
-    }
-
-    /// Registers a model.
-    pub fn write_model(
-        &self,
-        name: &ModelRef,
-        role: &Role,
-        task: &str,
-        key: &str,
-        model: &Model,
-    ) -> Result<()> {
-        let folder = self.model_folder(name, role, task)?;
-        let key = checked(key)?;
-        match model {
-            Model::Json(value) => write_json(&folder.join(format!("{key}.json")), value),
-            Model::Bytes(bytes) => write(&folder.join(format!("{key}.bin")), bytes),
-            Model::Files(files) => files
-                .iter()
-                .try_for_each(|(name, bytes)| write(&folder.join(key).join(checked(name)?), bytes)),
-        }
     }
 
     /// A registered model. `NotFound` names what was looked for.
@@ -79,7 +75,7 @@ impl Records {
             return Ok(Model::Bytes(read(&bytes, what)?.into()));
         }
         if files.is_dir() {
-            let names = names_in(&files)?.into_iter();
+            let names = names_in(&files)?.into_iter().filter(|name| is_kept(name));
             let files = names.map(|name| Ok((name.clone(), read(&files.join(&name), what)?.into())));
             return Ok(Model::Files(files.collect::<Result<BTreeMap<_, _>>>()?));
         }
@@ -90,7 +86,7 @@ impl Records {
     pub fn models(&self, name: &ModelRef, role: &Role, task: &str) -> Result<Vec<(String, Model)>> {
         let mut keys: Vec<String> = names_in(&self.model_folder(name, role, task)?)?
             .into_iter()
-            .filter(|name| !name.ends_with(".new"))
+            .filter(|name| is_kept(name))
             .map(|name| name.strip_suffix(".json").or(name.strip_suffix(".bin")).unwrap_or(&name).to_owned())
             .collect();
         keys.sort();
@@ -101,9 +97,22 @@ impl Records {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use tributary_core::ErrorKind;
+    use tributary_core::{ErrorKind, JobId};
 
     use super::*;
+    use crate::record::TaskOutputs;
+    use crate::staged::Staged;
+
+    fn register(records: &Records, key: &str, model: &Model) -> Result<()> {
+        let models = [(key.to_owned(), model.clone())];
+        let name = ModelRef::new("m", "0");
+        let outputs = TaskOutputs { name: &name, models: &models, metrics: &[], data: &Vec::new() };
+        let (mut staged, job) = (Staged::default(), JobId::new("j")?);
+        records.stage(&mut staged, &job, (&Role::host(), "t"), &outputs)?;
+        staged.publish()?;
+        staged.keep();
+        Ok(())
+    }
 
     #[test]
     fn a_model_of_any_kind_is_found_under_the_name_it_was_registered_by() {
@@ -117,7 +126,7 @@ mod tests {
             ("json".to_owned(), Model::Json(serde_json::json!({"x": [1, 2]}))),
         ];
         for (key, model) in &models {
-            records.write_model(&name, &Role::host(), "t", key, model).unwrap();
+            register(&records, key, model).unwrap();
             assert_eq!(records.model(&name, &Role::host(), "t", key).unwrap(), *model);
         }
         assert_eq!(records.models(&name, &Role::host(), "t").unwrap(), models);
@@ -135,7 +144,7 @@ mod tests {
             assert!(records.model(&name, &Role::host(), bad, "k").is_err());
             assert!(records.model(&name, &Role::host(), "t", bad).is_err());
             let file = Model::Files([(bad.to_owned(), Bytes::new())].into());
-            assert!(records.write_model(&name, &Role::host(), "t", "k", &file).is_err());
+            assert!(register(&records, "k", &file).is_err());
         }
     }
 }

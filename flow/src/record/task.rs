@@ -1,12 +1,11 @@
-//! Tasks as recorded: one record for each attempt of a party, and what the one that succeeded gave.
+//! Tasks as recorded: one record for each attempt of a party, and where another attempt can go on.
 
 use std::fs;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tributary_component::Metric;
 use tributary_core::federation::Traffic;
-use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role, TableName};
+use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role};
 
 use super::file::{names_in, read, read_json, write, write_json};
 use super::{JobRecord, Records};
@@ -55,9 +54,6 @@ pub struct Standing {
     /// The last attempt that ended.
     pub record: Option<TaskRecord>,
 }
-
-/// Output tables of a task: by output key.
-pub type DataRecord = Vec<(String, TableName)>;
 
 impl TaskRecord {
     /// The record of a report, made at `ended_ms`.
@@ -127,28 +123,6 @@ impl Records {
             (None, false) => Status::NotStarted,
         };
         Ok(Standing { task: task.to_owned(), party: party.clone(), status, record })
-    }
-
-    /// Records a task's metrics.
-    pub fn write_metrics(&self, job: &JobId, role: &Role, task: &str, metrics: &[Metric]) -> Result<()> {
-        write_json(&self.task_folder(job, role, task)?.join("metrics.json"), &metrics)
-    }
-
-    /// A task's metrics.
-    pub fn metrics(&self, job: &JobId, role: &Role, task: &str) -> Result<Vec<Metric>> {
-        let file = self.task_folder(job, role, task)?.join("metrics.json");
-        read_json(&file, || format!("metrics of task {task} of {role} in job {job}"))
-    }
-
-    /// Records a task's output tables.
-    pub fn write_data(&self, job: &JobId, role: &Role, task: &str, data: &DataRecord) -> Result<()> {
-        write_json(&self.task_folder(job, role, task)?.join("data.json"), data)
-    }
-
-    /// A task's output tables.
-    pub fn data(&self, job: &JobId, role: &Role, task: &str) -> Result<DataRecord> {
-        let file = self.task_folder(job, role, task)?.join("data.json");
-        read_json(&file, || format!("output tables of task {task} of {role} in job {job}"))
     }
 
     /// Keeps the state from which another attempt can go on, in place of an earlier one. Durable when it returns.

@@ -66,7 +66,10 @@ impl Part {
     /// `InvalidInput` for what cannot be: a column beyond the width, a path that is not absolute, more rows than bytes.
     pub fn new(dialect: Dialect, width: usize, columns: Vec<Column>, spans: Vec<Span>) -> Result<Self> {
         if let Some(column) = columns.iter().find(|column| column.position >= width) {
-            return Err(Error::invalid(format!("column {} of {width} in a file", column.position + 1)));
+            return Err(Error::invalid(format!(
+                "column {} of {width} in a file",
+                column.position.saturating_add(1)
+            )));
         }
         if width > TableSchema::MAX_FIELDS + 1 {
             return Err(Error::invalid(format!("records of {width} values")));

@@ -183,7 +183,7 @@ fn has_bytes(path: &Path, expected: &[u8]) -> Result<bool> {
     Ok(found == expected)
 }
 
-fn private_file(path: &Path) -> io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -12,6 +12,7 @@ use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Upload};
 
+use crate::case::Case;
 use crate::disk::{Durable, FolderLock, Unfinished, failed, flush_folder, make_folder, parent, prune};
 
 /// Local files below a root folder.
@@ -21,6 +22,7 @@ pub struct FileStore {
     root: PathBuf,
     base: String,
     durable: Durable,
+    case: Case,
 }
 
 impl FileStore {
@@ -32,6 +34,11 @@ impl FileStore {
     /// The same for what need not outlive a crash: nothing is flushed to the disk.
     pub fn open_scratch(root: &Path) -> Result<Self> {
         Self::open_as(root, Durable::No)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fold_case(&mut self) {
+        self.case = Case::Folded;
     }
 
     fn open_as(root: &Path, durable: Durable) -> Result<Self> {
@@ -47,12 +54,14 @@ impl FileStore {
         Ok(Self {
             info: StorageInfo::new("file"),
             base: format!("file://{}", text.trim_end_matches('/')),
+            case: Case::of(&root)?,
             root,
             durable,
         })
     }
 
-    /// The file of a path. `Denied` when it, or a folder on the way, is a link: it would lead elsewhere.
+    /// The file of a path. `Denied` when it, or a folder on the way, is a link: it would lead elsewhere. `NotFound` when the
+    /// disk takes another name for it, see [`Case`].
     fn path(&self, path: &str) -> Result<PathBuf> {
         let mut file = self.root.clone();
         for component in Path::new(path).components() {
@@ -62,6 +71,7 @@ impl FileStore {
                     self.root.display()
                 )));
             };
+            self.case.check(&file, name)?;
             file.push(name);
             if file.is_symlink() {
                 return Err(Error::new(
@@ -73,10 +83,22 @@ impl FileStore {
         Ok(file)
     }
 
+    /// The same, to be written.
+    fn path_to_write(&self, path: &str) -> Result<PathBuf> {
+        self.path(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::new(ErrorKind::AlreadyExists, error.to_string()),
+            _ => error,
+        })
+    }
+
     /// The same, of a name that may be a link itself.
     fn name(&self, path: &str) -> Result<PathBuf> {
         match path.rsplit_once('/') {
-            Some((folder, name)) if !matches!(name, "" | "." | "..") => Ok(self.path(folder)?.join(name)),
+            Some((folder, name)) if !matches!(name, "" | "." | "..") => {
+                let folder = self.path(folder)?;
+                self.case.check(&folder, name.as_ref())?;
+                Ok(folder.join(name))
+            }
             _ => self.path(path),
         }
     }
@@ -130,24 +152,25 @@ impl ByteStore for FileStore {
     }
 
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
-        Ok(Box::new(FileUpload(Unfinished::create(&self.root, self.path(path)?, self.durable)?)))
+        let file = Unfinished::create(&self.root, self.path_to_write(path)?, self.durable)?;
+        Ok(Box::new(FileUpload(file)))
     }
 
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
-        let mut file = Unfinished::create(&self.root, self.path(path)?, self.durable)?;
+        let mut file = Unfinished::create(&self.root, self.path_to_write(path)?, self.durable)?;
         file.write(&bytes)?;
         file.link()
     }
 
     async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
-        let mut file = Unfinished::create(&self.root, self.path(path)?, self.durable)?;
+        let mut file = Unfinished::create(&self.root, self.path_to_write(path)?, self.durable)?;
         file.write(&bytes)?;
         file.replace_if(&expected)
     }
 
     /// A hard link: no byte moves, and either name may go without the other. What has a name is never written to again.
     async fn copy(&self, from: &str, to: &str) -> Result<()> {
-        let (from, to) = (self.path(from)?, self.path(to)?);
+        let (from, to) = (self.path(from)?, self.path_to_write(to)?);
         make_folder(parent(&to)?)?;
         match fs::hard_link(&from, &to) {
             Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => {
@@ -165,7 +188,10 @@ impl ByteStore for FileStore {
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let mut found = Vec::new();
-        let folder = self.path(folder)?;
+        let folder = match self.path(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(found),
+            folder => folder?,
+        };
         self.walk(&folder, &mut found).map_err(|e| failed("list", &folder, e))?;
         Ok(found)
     }
@@ -173,7 +199,10 @@ impl ByteStore for FileStore {
     async fn delete(&self, paths: &[String]) -> Result<()> {
         let mut folders: Vec<PathBuf> = Vec::new();
         for path in paths {
-            let path = self.name(path)?;
+            let path = match self.name(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                path => path?,
+            };
             let lock = FolderLock::take(parent(&path)?)?;
             match fs::remove_file(&path) {
                 Err(reason) if reason.kind() == io::ErrorKind::NotFound => continue,

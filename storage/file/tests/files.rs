@@ -11,16 +11,17 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use arrow_array::{RecordBatch, UInt64Array};
 use futures::executor::block_on;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use tempfile::TempDir;
 
-use tributary_core::storage::{IfExists, Storage, StoredTable, TableUri, WriteOptions};
+use tributary_core::storage::{IfExists, Storage, StoredTable, Sweep, Swept, TableUri, WriteOptions};
 use tributary_core::{ErrorKind, KeyType, Layout, Result, TableName, TableSchema};
 use tributary_table::Tables;
+
+mod support;
 
 struct Fixture {
     folder: TempDir,
@@ -34,6 +35,10 @@ impl Fixture {
         let tables = tributary_file::storage(&folder.path().join("home/tables")).unwrap();
         let place = tables.locate(&TableName::new("n", "t").unwrap()).unwrap();
         Self { folder, tables, place }
+    }
+
+    fn sweep(&self) -> Swept {
+        block_on(self.tables.sweep(&Sweep::default(), &|_| false)).unwrap()
     }
 
     fn root(&self) -> PathBuf {
@@ -159,7 +164,8 @@ fn links_do_not_lead_out_of_the_root() {
     denied(block_on(f.tables.open(&f.place)).unwrap_err());
     denied(block_on(f.tables.delete(&f.place)).unwrap_err());
     denied(f.replace(2, 10).unwrap_err());
-    assert!(block_on(f.tables.sweep(SystemTime::now() + Duration::from_secs(3600))).unwrap().files == 0);
+    support::age(&outside);
+    assert_eq!(f.sweep().files, 0);
     assert!(outside.join("t/_manifest.json").exists());
 }
 
@@ -182,9 +188,9 @@ fn clean_up_takes_what_a_kill_left() {
     fs::write(parts.join("part-00000-0123456789abcdef.parquet"), "PAR1").unwrap();
     fs::write(parts.join(".unfinished-1"), "P").unwrap();
     fs::write(f.root().join("n/t/.unfinished-2"), "{").unwrap();
-    let young = block_on(f.tables.sweep(SystemTime::now() - Duration::from_secs(3600))).unwrap();
-    assert_eq!(young.files, 0);
-    let swept = block_on(f.tables.sweep(SystemTime::now() + Duration::from_secs(3600))).unwrap();
+    assert_eq!(f.sweep().files, 0);
+    support::age(&f.root());
+    let swept = f.sweep();
     assert_eq!((swept.files, swept.bytes), (3, 6));
     assert!(!parts.exists());
     block_on(f.tables.verify(&table)).unwrap();

@@ -16,7 +16,6 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use arrow_array::{RecordBatch, UInt64Array};
 use async_trait::async_trait;
@@ -24,10 +23,12 @@ use bytes::Bytes;
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use tributary_core::storage::{IfExists, Storage, StorageInfo, StoredTable, TableUri, WriteOptions};
+use tributary_core::storage::{IfExists, Storage, StorageInfo, StoredTable, Sweep, TableUri, WriteOptions};
 use tributary_core::{ErrorKind, KeyType, Layout, Result, TableName, TableSchema};
 use tributary_file::FileStore;
 use tributary_table::{ByteStore, Entry, Tables, Upload};
+
+mod support;
 
 const PARTS: u32 = 3;
 const ROWS: usize = 20_000;
@@ -177,7 +178,8 @@ fn a_killed_writer_leaves_the_old_table_or_the_new_one() {
     }
     assert!(last > KILLS as u64 / 2, "the writer hardly got anywhere");
     block_on(async {
-        let swept = tables.sweep(SystemTime::now() + Duration::from_secs(3600)).await.unwrap();
+        support::age(folder.path());
+        let swept = tables.sweep(&Sweep::default(), &|_| false).await.unwrap();
         assert!(swept.failed.is_empty() && swept.files > 0);
         assert_eq!(value(&tables).await, last);
         let left = FileStore::open(folder.path()).unwrap().list("").await.unwrap();

@@ -10,7 +10,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use futures::executor::block_on;
 use rusqlite::Connection;
@@ -157,17 +156,11 @@ fn many_may_make_the_file_at_once() {
 }
 
 #[test]
-fn nothing_is_opened_before_the_first_call_and_opening_is_quick() {
+fn nothing_is_opened_before_the_first_call() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("meta.db");
     let meta = tributary_meta::open(&path).unwrap();
     assert!(!path.exists());
     block_on(meta.set(&record(), Expect::Absent)).unwrap();
-    let opening = |_| {
-        let start = Instant::now();
-        get(&path).unwrap();
-        start.elapsed()
-    };
-    let quickest = (0..20).map(opening).min().unwrap();
-    assert!(quickest < Duration::from_millis(3), "{quickest:?}");
+    get(&path).unwrap();
 }

@@ -17,14 +17,15 @@
 //! beside the manifest would be shorter to type, and silently double the rows after a replacement, as a glob through
 //! `_snapshots` does.)
 //!
-//! **A replaced snapshot stays until the next replacement**, or [`Tables::sweep`], so that who reads it can finish. A
+//! **A replaced snapshot stays until the next replacement**, or [`Storage::sweep`](tributary_core::storage::Storage::sweep), so that who reads it can finish. A
 //! reader that lasted through two is told `NotFound`, and never sees another snapshot's rows: part names do not repeat.
 //!
 //! **A table may be bound** instead of written: its parts are then small files that say where rows of Parquet or CSV files lie elsewhere
 //! on the machine, and by what those are known again, so that a changed one is an error. What they say is between whoever
 //! binds and the crate of the format. Only the small files are ours, and deleting the table removes no more.
 //!
-//! A crash leaves the old table or the new one, and files that no manifest names; `sweep` removes those by age.
+//! A crash leaves the old table or the new one, and files that no manifest names. They go by age: a day later, with the next
+//! commit of the same table, or with `sweep`.
 //!
 //! Digests are SHA-256: with the processor's instructions it is a tenth of the work of writing a part, and a table's
 //! identity can be recorded elsewhere. It does not protect from somebody who can write the folder: he can write the
@@ -36,6 +37,5 @@ mod place;
 mod sweep;
 mod tables;
 
-pub use sweep::Swept;
 pub use tables::Tables;
 pub use tributary_core::bytestore::{ByteStore, Entry, UNFINISHED, Upload};

@@ -3,19 +3,23 @@
 
 use serde::{Deserialize, Serialize};
 
+use tributary_core::bytestore::UNFINISHED;
 use tributary_core::storage::TableUri;
 use tributary_core::{Error, Result, TableName};
 use tributary_system::random;
 
 /// The folder of a table, relative to the store's base.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(String);
+pub(crate) struct Place {
+    name: TableName,
+    folder: String,
+}
 
 impl Place {
     /// Of a table by its name, which is checked again: its fields are public.
     pub(crate) fn of_name(name: &TableName) -> Result<Self> {
         let name = TableName::new(name.namespace.as_str(), name.name.as_str())?;
-        Ok(Self(name.to_string()))
+        Ok(Self { folder: name.to_string(), name })
     }
 
     /// Of an address below `base`. Exactly `namespace/name`, so that no table lies in another's folder.
@@ -29,23 +33,27 @@ impl Place {
     }
 
     pub(crate) fn uri(&self, base: &str) -> Result<TableUri> {
-        TableUri::new(format!("{base}/{}", self.0))
+        TableUri::new(format!("{base}/{}", self.folder))
+    }
+
+    pub(crate) fn name(&self) -> &TableName {
+        &self.name
     }
 
     pub(crate) fn folder(&self) -> &str {
-        &self.0
+        &self.folder
     }
 
     pub(crate) fn manifest(&self) -> String {
-        format!("{}/_manifest.json", self.0)
+        format!("{}/_manifest.json", self.folder)
     }
 
     pub(crate) fn current(&self) -> String {
-        format!("{}/current", self.0)
+        format!("{}/current", self.folder)
     }
 
     pub(crate) fn snapshot(&self, attempt: &Attempt) -> String {
-        format!("{}/_snapshots/{}", self.0, attempt.0)
+        format!("{}/_snapshots/{}", self.folder, attempt.0)
     }
 
     pub(crate) fn part(&self, attempt: &Attempt, file: &str) -> String {
@@ -61,6 +69,8 @@ pub(crate) enum Found {
     InAttempt(Place, Attempt),
     /// Left by an upload that ended half way.
     Unfinished(Place),
+    /// The same beside all tables.
+    Stray,
     /// Not ours: left alone.
     Other,
 }
@@ -68,13 +78,16 @@ pub(crate) enum Found {
 impl Found {
     pub(crate) fn of(path: &str) -> Self {
         let components: Vec<&str> = path.split('/').collect();
+        if matches!(components.as_slice(), [file] if file.starts_with(UNFINISHED)) {
+            return Self::Stray;
+        }
         let [namespace, name, rest @ ..] = components.as_slice() else { return Self::Other };
         let Ok(place) = TableName::new(*namespace, *name).and_then(|name| Place::of_name(&name)) else {
             return Self::Other;
         };
         match rest {
             ["_manifest.json"] => Self::Manifest,
-            [file] if file.starts_with(tributary_core::bytestore::UNFINISHED) => Self::Unfinished(place),
+            [file] if file.starts_with(UNFINISHED) => Self::Unfinished(place),
             ["_snapshots", attempt, _] => match Attempt::parse(attempt) {
                 Ok(attempt) => Self::InAttempt(place, attempt),
                 Err(_) => Self::Other,
@@ -148,6 +161,11 @@ impl PartKind {
 /// by partition.
 pub(crate) fn fresh_part_file(partition: u32, kind: PartKind) -> Result<String> {
     Ok(format!("part-{partition:05}-{:016x}{}", random::u64()?, kind.ending()))
+}
+
+/// A new name for a file that is there for a moment only.
+pub(crate) fn fresh_passing(what: &str) -> Result<String> {
+    Ok(format!("{UNFINISHED}{what}-{:016x}", random::u64()?))
 }
 
 /// `InvalidInput` unless [`fresh_part_file`] could have made it.

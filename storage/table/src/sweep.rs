@@ -1,97 +1,208 @@
 //! Clean-up: what crashes left, and snapshots that were replaced. By age, because a write of another process, or a reader
 //! of a replaced snapshot, looks just like a leftover while it lasts.
 //!
-//! The cut-off is a parameter, a day ago for a site that knows no better. It must lie further back than any pause of a
-//! writer (between two chunks of a part, or from the last part to the commit), and than any job that goes on reading a
-//! table after it was replaced. What a manifest names as its snapshot is never removed: a table's manifest is read first
-//! and the folder listed after it, so that a manifest older than the cut-off in the list is the one that was read.
+//! **Age is read on the medium's clock**, which stamps what is written there: a whole clean-up writes a small file and looks
+//! at its time, a commit takes the time of its own parts. Clocks of machines do not count.
+//!
+//! What a manifest names as its snapshot is never removed. So that this holds against a commit that comes just now, of a
+//! write that was idle for long, both sides announce themselves before they look: a clean-up leaves [`SWEPT`] in the
+//! write's folder, then looks at what is there and at the manifest; a late commit leaves [`COMMITTING`], then looks at
+//! what is there. One of them sees the other. Either the write stays, or its commit fails and the table is as it was.
+//!
+//! A commit also removes what is older than [`Sweep::IDLE`] in the folder of its own table, which it lists anyway.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use tributary_core::{Error, Result, ResultExt};
+use bytes::Bytes;
+
+use tributary_core::bytestore::{Entry, UNFINISHED, list_with_time};
+use tributary_core::storage::{InUse, Sweep, SweepMode, Swept};
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
 use crate::manifest::Manifest;
-use crate::place::{Attempt, Found, Place};
+use crate::place::{Attempt, Found, Place, fresh_passing};
 use crate::tables::Tables;
-use tributary_core::bytestore::Entry;
 
-/// What a clean-up did.
-#[derive(Debug, Default)]
-pub struct Swept {
-    /// Files removed.
-    pub files: u64,
-    /// Bytes they had.
-    pub bytes: u64,
-    /// Tables that were left as they are, and why: above all those whose manifest cannot be read.
-    pub failed: Vec<Error>,
-}
+/// In the folder of a write, in the name of a passing file: a clean-up removes it.
+const SWEPT: &str = "swept";
+/// In the folder of a write: it is being committed, after it was idle for long.
+pub(crate) const COMMITTING: &str = ".unfinished-commit";
+/// From this age on, a write that is committed announces itself. Below what a clean-up takes, with room for clocks that
+/// differ.
+const LATE: Duration = Duration::from_secs(60);
 
 impl Tables {
-    /// Removes the files that no manifest names and that nobody wrote to since `before`; a replaced snapshot also counts
-    /// from its replacement. Files that are not ours stay.
-    pub async fn sweep(&self, before: SystemTime) -> Result<Swept> {
-        let mut places = BTreeSet::new();
-        for entry in self.store.list("").await.at(|| "clean up tables")? {
+    pub(crate) async fn sweep_all(&self, what: &Sweep, in_use: &InUse<'_>) -> Result<Swept> {
+        let (now, entries) =
+            list_with_time(&*self.store, "", &fresh_passing("clock")?).await.at(|| "clean up tables")?;
+        let before = now.checked_sub(what.idle).unwrap_or(SystemTime::UNIX_EPOCH);
+        let (mut places, mut stray) = (BTreeSet::new(), Vec::new());
+        for entry in entries {
             match Found::of(&entry.path) {
                 Found::InAttempt(place, _) | Found::Unfinished(place) => drop(places.insert(place)),
-                Found::Manifest | Found::Other => {}
+                Found::Stray if entry.modified < before => stray.push(entry),
+                Found::Manifest | Found::Stray | Found::Other => {}
             }
         }
         let mut swept = Swept::default();
-        for place in places {
-            match self.sweep_table(&place, before).await {
-                Ok(removed) => {
-                    swept.files += removed.len() as u64;
-                    swept.bytes += removed.iter().map(|entry| entry.bytes).sum::<u64>();
-                }
+        swept.add(sizes(&stray));
+        if what.mode == SweepMode::Remove {
+            self.store.delete(&paths(&stray)).await.at(|| "clean up tables")?;
+        }
+        for place in places.into_iter().filter(|place| !in_use(place.name())) {
+            match self.sweep_table(&place, before, what.mode).await {
+                Ok(removed) => swept.add(sizes(&removed)),
                 Err(error) => swept.failed.push(error.at(format!("clean up table {}", place.folder()))),
             }
         }
         Ok(swept)
     }
 
-    async fn sweep_table(&self, place: &Place, before: SystemTime) -> Result<Vec<Entry>> {
+    /// Removes what is idle since `before` in the folder of one table. The manifest is read first and the folder listed
+    /// after it, so that a manifest older than `before` in the list is the one that was read.
+    pub(crate) async fn sweep_table(
+        &self,
+        place: &Place,
+        before: SystemTime,
+        mode: SweepMode,
+    ) -> Result<Vec<Entry>> {
         let manifest = self.manifest(place).await?;
-        let leftovers = Leftovers::of(self.store.list(place.folder()).await?, before);
-        let has_rows = manifest.as_ref().is_some_and(Manifest::has_rows);
-        let snapshot = manifest.map(|manifest| manifest.snapshot);
-        let removed = leftovers.except(snapshot.as_ref());
-        let mut paths: Vec<String> = removed.iter().map(|entry| entry.path.clone()).collect();
-        match &snapshot {
-            Some(snapshot) if has_rows => self.store.link(&place.current(), &place.snapshot(snapshot)).await,
-            _ => paths.push(place.current()),
+        let found = Leftovers::of(self.store.list(place.folder()).await?, before);
+        let (attempts, mut removed) = found.except(manifest.as_ref());
+        if mode == SweepMode::Count {
+            removed.extend(attempts.into_values().flatten());
+            return Ok(removed);
         }
-        self.store.delete(&paths).await?;
+        self.store.delete(&paths(&removed)).await?;
+        for (attempt, entries) in attempts {
+            if self.remove_attempt(place, &attempt, before).await? {
+                removed.extend(entries);
+            }
+        }
+        match manifest.filter(Manifest::has_rows) {
+            Some(manifest) => self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await,
+            None => self.store.delete(&[place.current()]).await?,
+        }
         Ok(removed)
     }
+
+    /// `false` if it is being committed.
+    async fn remove_attempt(&self, place: &Place, attempt: &Attempt, before: SystemTime) -> Result<bool> {
+        // A name of its own: another clean-up may take its announcement back.
+        let swept = place.part(attempt, &fresh_passing(SWEPT)?);
+        self.store.put_if_absent(&swept, Bytes::from_static(b"removed\n")).await?;
+        let entries = self.store.list(&place.snapshot(attempt)).await?;
+        let alive = entries.iter().any(|entry| entry.path != swept && entry.modified >= before);
+        let known = self.manifest(place).await?.is_some_and(|manifest| manifest.is_of(attempt.as_str()));
+        if alive || known {
+            return self.store.delete(&[swept]).await.map(|()| false);
+        }
+        let mut paths = paths(&entries);
+        // last: a commit that comes meanwhile must see it
+        paths.sort_by_key(|path| *path == swept);
+        self.store.delete(&paths).await.map(|()| true)
+    }
+}
+
+fn sizes(entries: &[Entry]) -> impl Iterator<Item = u64> {
+    entries.iter().map(|entry| entry.bytes)
+}
+
+fn paths(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(|entry| entry.path.clone()).collect()
 }
 
 /// What in a table's folder is old enough to go.
 struct Leftovers {
     attempts: BTreeMap<Attempt, Vec<Entry>>,
     unfinished: Vec<Entry>,
+    replaced_lately: bool,
 }
 
 impl Leftovers {
     fn of(entries: Vec<Entry>, before: SystemTime) -> Self {
-        let mut found = Self { attempts: BTreeMap::new(), unfinished: Vec::new() };
-        let mut replaced_lately = false;
+        let mut found = Self { attempts: BTreeMap::new(), unfinished: Vec::new(), replaced_lately: false };
         for entry in entries {
             match Found::of(&entry.path) {
-                Found::Manifest => replaced_lately = entry.modified >= before,
+                Found::Manifest => found.replaced_lately = entry.modified >= before,
                 Found::InAttempt(_, attempt) => found.attempts.entry(attempt).or_default().push(entry),
                 Found::Unfinished(_) if entry.modified < before => found.unfinished.push(entry),
-                Found::Unfinished(_) | Found::Other => {}
+                Found::Unfinished(_) | Found::Stray | Found::Other => {}
             }
         }
-        let idle = |entries: &[Entry]| entries.iter().all(|entry| entry.modified < before);
-        found.attempts.retain(|_, entries| !replaced_lately && idle(entries));
+        found.attempts.retain(|_, entries| entries.iter().all(|entry| entry.modified < before));
         found
     }
 
-    fn except(self, snapshot: Option<&Attempt>) -> Vec<Entry> {
-        let attempts = self.attempts.into_iter().filter(|(attempt, _)| Some(attempt) != snapshot);
-        attempts.flat_map(|(_, entries)| entries).chain(self.unfinished).collect()
+    /// Writes that may go, and single files. The table's snapshot stays, less what is unfinished in it; so does the
+    /// snapshot before if it was replaced lately, because it may be read.
+    fn except(self, manifest: Option<&Manifest>) -> (BTreeMap<Attempt, Vec<Entry>>, Vec<Entry>) {
+        let Self { mut attempts, mut unfinished, replaced_lately } = self;
+        if let Some(manifest) = manifest {
+            let entries = attempts.remove(&manifest.snapshot).unwrap_or_default();
+            unfinished.extend(entries.into_iter().filter(|entry| is_unfinished(&entry.path)));
+            if let Some(previous) = manifest.previous.as_ref().filter(|_| replaced_lately) {
+                attempts.remove(previous);
+            }
+        }
+        (attempts, unfinished)
     }
+}
+
+fn is_unfinished(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|file| file.starts_with(UNFINISHED))
+}
+
+/// The end of a commit, as far as clean-up has to do with it.
+#[derive(Debug)]
+pub(crate) struct Late {
+    /// What is in the table's folder.
+    pub(crate) entries: Vec<Entry>,
+    announced: bool,
+}
+
+impl Tables {
+    /// The folder of a table whose write is about to be committed. Announces the commit if a clean-up might take the write
+    /// for a leftover. `NotFound` if one did.
+    pub(crate) async fn look_late(&self, place: &Place, attempt: &Attempt) -> Result<Late> {
+        let mut entries = self.store.list(place.folder()).await?;
+        let age = newest(&entries, place, attempt).and_then(|n| SystemTime::now().duration_since(n).ok());
+        let announced = age.is_some_and(|age| age >= LATE);
+        if announced {
+            let mut upload = self.store.put(&place.part(attempt, COMMITTING)).await?;
+            upload.write(Bytes::from_static(b"being committed\n")).await?;
+            upload.finish().await?;
+            entries = self.store.list(place.folder()).await?;
+        }
+        let swept = place.part(attempt, &format!("{UNFINISHED}{SWEPT}"));
+        match entries.iter().any(|entry| entry.path.starts_with(&swept)) {
+            true => Err(Error::new(
+                ErrorKind::NotFound,
+                "the write was idle so long that clean-up took it; write it again",
+            )),
+            false => Ok(Late { entries, announced }),
+        }
+    }
+
+    /// After a commit: what is old in the table's folder goes. What cannot be removed is found by the next clean-up.
+    pub(crate) async fn tidy(&self, place: &Place, manifest: &Manifest, late: Late) {
+        if late.announced {
+            drop(self.store.delete(&[place.part(&manifest.snapshot, COMMITTING)]).await);
+        }
+        let newest = newest(&late.entries, place, &manifest.snapshot);
+        let Some(before) = newest.and_then(|newest| newest.checked_sub(Sweep::IDLE)) else { return };
+        let mut found = Leftovers::of(late.entries, before);
+        found.replaced_lately = true;
+        let (attempts, files) = found.except(Some(manifest));
+        if !attempts.is_empty() || !files.is_empty() {
+            drop(self.sweep_table(place, before, SweepMode::Remove).await);
+        }
+    }
+}
+
+/// When a write was last written to.
+fn newest(entries: &[Entry], place: &Place, attempt: &Attempt) -> Option<SystemTime> {
+    let folder = place.part(attempt, "");
+    entries.iter().filter(|entry| entry.path.starts_with(&folder)).map(|entry| entry.modified).max()
 }

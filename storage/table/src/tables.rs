@@ -10,14 +10,15 @@ use futures::{StreamExt, TryStreamExt};
 use tributary_core::bound::BoundPart;
 use tributary_core::computing::RowStream;
 use tributary_core::storage::{
-    IfExists, Part, Storage, StorageInfo, StoredTable, TableUri, Write, WriteOptions,
+    IfExists, InUse, Part, Storage, StorageInfo, StoredTable, Sweep, Swept, TableUri, Write, WriteOptions,
 };
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
 use crate::bound::{self, Bound};
 use crate::manifest::{self, Manifest, check_rows};
 use crate::place::{Attempt, PartKind, Place, check_part_file, fresh_part_file};
-use tributary_core::bytestore::ByteStore;
+use crate::sweep::COMMITTING;
+use tributary_core::bytestore::{ByteStore, Entry};
 use tributary_parquet::{PartFile, check_schema, digest_of, write_rows};
 
 /// The tables of a byte store. Cheap to clone.
@@ -51,13 +52,14 @@ impl Tables {
     }
 
     /// Parts of the write as they lie there must be those named; others of the same write go.
-    async fn settle_parts(&self, folder: &str, parts: &[Part]) -> Result<()> {
+    async fn settle_parts(&self, folder: &str, parts: &[Part], entries: &[Entry]) -> Result<()> {
         let mut extra = Vec::new();
         // Of a bound part, the size is that of the rows elsewhere.
         let size = |part: &Part| (PartKind::of(&part.file) == PartKind::Rows).then_some(part.size.bytes);
         let mut missing: HashMap<String, Option<u64>> =
             parts.iter().map(|part| (format!("{folder}/{}", part.file), size(part))).collect();
-        for entry in self.store.list(folder).await? {
+        let inside = |entry: &&Entry| entry.path.starts_with(folder);
+        for entry in entries.iter().filter(inside).filter(|entry| !entry.path.ends_with(COMMITTING)) {
             match missing.remove(&entry.path) {
                 Some(bytes) if bytes.is_none_or(|bytes| bytes == entry.bytes) => {}
                 Some(bytes) => {
@@ -70,7 +72,7 @@ impl Tables {
                         ),
                     ));
                 }
-                None => extra.push(entry.path),
+                None => extra.push(entry.path.clone()),
             }
         }
         if let Some(path) = missing.keys().min() {
@@ -259,11 +261,13 @@ impl Tables {
         }
         let (current, before) = there.map(|m| (m.snapshot, m.previous)).unzip();
         let new = Manifest::new(write, parts, current)?;
-        self.settle_parts(&place.snapshot(&new.snapshot), new.parts()).await?;
+        let late = self.look_late(&place, &new.snapshot).await?;
+        self.settle_parts(&place.snapshot(&new.snapshot), new.parts(), &late.entries).await?;
         if let Some(before) = before.flatten() {
             self.remove_folder(&place.snapshot(&before)).await?;
         }
         self.publish(&place, &new, &how, text.unwrap_or_default()).await?;
+        self.tidy(&place, &new, late).await;
         Ok(new.into_table(uri))
     }
 
@@ -461,6 +465,10 @@ impl Storage for Tables {
             }
         }
         Ok(())
+    }
+
+    async fn sweep(&self, what: &Sweep, in_use: &InUse<'_>) -> Result<Swept> {
+        self.sweep_all(what, in_use).await
     }
 }
 

@@ -7,17 +7,20 @@
     reason = "test code: a failed expectation panics"
 )]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arrow_array::UInt64Array;
 use futures::executor::block_on;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 
-use tributary_core::storage::{IfExists, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_core::storage::{
+    IfExists, Storage, StoredTable, Sweep, SweepMode, TableUri, Write, WriteOptions,
+};
 use tributary_core::{ErrorKind, KeyType, Layout, TableName, TableSchema};
 use tributary_table::{Tables, UNFINISHED};
 
-use support::{Memory, hour};
+use support::{Breaking, Memory, hour};
 
 mod support;
 
@@ -51,10 +54,16 @@ impl Fixture {
         self.tables.commit(write, vec![part]).await.unwrap()
     }
 
+    /// Takes what was last written to before this hour.
     async fn sweep(&self, before: u64) -> u64 {
-        let swept = self.tables.sweep(hour(before)).await.unwrap();
+        let swept = self.tables.sweep(&self.since(before), &|_| false).await.unwrap();
         assert!(swept.failed.is_empty(), "{swept:?}");
         swept.files
+    }
+
+    fn since(&self, hours: u64) -> Sweep {
+        self.memory.set_time(hour(hours + 10_000));
+        Sweep { idle: Duration::from_secs(10_000 * 3600), ..Sweep::default() }
     }
 }
 
@@ -81,6 +90,7 @@ fn a_write_under_way_stays_until_it_is_idle_for_long() {
         let table = f.replace(1).await;
         let (write, part) = f.part(5).await;
         assert_eq!(f.sweep(5).await, 0);
+        f.memory.set_time(hour(5));
         f.tables.write_part(&write, 0, stream::empty().boxed()).await.unwrap();
         assert_eq!(f.sweep(6).await, 2);
         // the writer is told; the table is as it was
@@ -114,7 +124,7 @@ fn a_table_with_an_unreadable_manifest_is_left_and_reported() {
         f.replace(1).await;
         f.memory.set("n/t/_manifest.json", "{}");
         let paths = f.memory.paths();
-        let swept = f.tables.sweep(hour(1000)).await.unwrap();
+        let swept = f.tables.sweep(&f.since(1000), &|_| false).await.unwrap();
         assert_eq!(swept.failed.len(), 1);
         assert!(swept.failed[0].to_string().contains("n/t"), "{}", swept.failed[0]);
         assert_eq!(f.memory.paths(), paths);
@@ -124,4 +134,90 @@ fn a_table_with_an_unreadable_manifest_is_left_and_reported() {
         assert_eq!(f.sweep(1000).await, 1);
         assert!(f.memory.paths().is_empty());
     });
+}
+
+#[test]
+fn counting_removes_nothing_and_what_is_in_use_stays() {
+    block_on(async {
+        let f = Fixture::new();
+        f.replace(1).await;
+        f.part(2).await;
+        let before = f.memory.paths();
+        let what = f.since(1000);
+        let counted =
+            f.tables.sweep(&Sweep { mode: SweepMode::Count, ..what.clone() }, &|_| false).await.unwrap();
+        assert_eq!((counted.files, counted.bytes > 0), (1, true));
+        assert_eq!(f.memory.paths(), before);
+        let in_use = |name: &TableName| name.name == "t";
+        assert_eq!(f.tables.sweep(&what, &in_use).await.unwrap().files, 0);
+        assert_eq!(f.memory.paths(), before);
+        assert_eq!(f.tables.sweep(&what, &|_| false).await.unwrap().files, 1);
+    });
+}
+
+#[test]
+fn a_commit_takes_what_is_a_day_old_in_its_own_folder_and_nothing_younger() {
+    block_on(async {
+        let f = Fixture::new();
+        f.replace(1).await;
+        f.part(2).await;
+        f.memory.set(&format!("n/t/{UNFINISHED}1"), "half a manifest");
+        let old = f.replace(20).await;
+        assert_eq!(f.memory.paths().len(), 1 + 1 + 3, "{:?}", f.memory.paths());
+        let new = f.replace(27).await;
+        assert_eq!(f.memory.paths().len(), 1 + 2, "{:?}", f.memory.paths());
+        f.tables.verify(&old).await.unwrap();
+        f.tables.verify(&new).await.unwrap();
+    });
+}
+
+/// A clean-up comes at every step of the commit of a write that was idle for long, and the commit at every step of the
+/// clean-up: either the table is the new one, whole, or the commit fails and the table is the one before.
+#[test]
+fn a_late_commit_and_a_clean_up_never_leave_a_table_without_parts() {
+    for commit_is_met in [true, false] {
+        let mut seen = [false; 2];
+        for at in 0.. {
+            let f = Fixture::new();
+            let (old, write, part) = block_on(async {
+                let old = f.replace(1).await;
+                let (write, part) = f.part(5).await;
+                (old, write, part)
+            });
+            let what = f.since(1000);
+            let committed = Arc::new(Mutex::new(None));
+            let commit = {
+                let committed = committed.clone();
+                move |tables: Tables| {
+                    let done = tables.commit(write, vec![part]).now_or_never().unwrap();
+                    *committed.lock().unwrap() = Some(done);
+                }
+            };
+            let clean_up = move |tables: Tables| {
+                let swept = tables.sweep(&what, &|_| false).now_or_never().unwrap().unwrap();
+                assert!(swept.failed.is_empty(), "{swept:?}");
+            };
+            let pair: [Box<dyn FnOnce(Tables) + Send>; 2] = match commit_is_met {
+                true => [Box::new(commit), Box::new(clean_up)],
+                false => [Box::new(clean_up), Box::new(commit)],
+            };
+            let ([met, other], undisturbed) = (pair, f.tables.clone());
+            let store = Breaking::meanwhile(f.memory.clone(), at, move || other(undisturbed));
+            met(Tables::new(Arc::new(store.clone())));
+            if !store.broke() {
+                assert_eq!(seen, [true; 2], "each wins somewhere");
+                break;
+            }
+            let there = block_on(f.tables.open(&f.place)).unwrap();
+            block_on(f.tables.verify(&there)).unwrap();
+            match committed.lock().unwrap().take().unwrap() {
+                Ok(new) => assert_eq!(there, new),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::NotFound, "{error}");
+                    assert_eq!(there, old);
+                }
+            }
+            seen[usize::from(there == old)] = true;
+        }
+    }
 }

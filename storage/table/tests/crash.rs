@@ -9,12 +9,13 @@
 )]
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow_array::{RecordBatch, UInt64Array};
 use futures::executor::block_on;
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 
-use tributary_core::storage::{IfExists, Storage, StoredTable, TableUri, WriteOptions};
+use tributary_core::storage::{IfExists, Storage, StoredTable, Sweep, TableUri, WriteOptions};
 use tributary_core::{ErrorKind, KeyType, Layout, Result, TableName, TableSchema};
 use tributary_table::Tables;
 
@@ -30,6 +31,10 @@ fn schema() -> TableSchema {
 
 fn tables(memory: &Memory) -> Tables {
     Tables::new(Arc::new(memory.clone()))
+}
+
+fn idle(hours: u64) -> Sweep {
+    Sweep { idle: Duration::from_secs(hours * 3600), ..Sweep::default() }
 }
 
 fn place() -> TableUri {
@@ -106,7 +111,8 @@ async fn check<F: AsyncFn(Tables) -> Result<()>>(before: &Memory, operation: F, 
 }
 
 async fn check_clean_up(memory: &Memory, found: Option<u64>) {
-    let swept = tables(memory).sweep(hour(1)).await.unwrap();
+    memory.set_time(hour(20));
+    let swept = tables(memory).sweep(&idle(5), &|_| false).await.unwrap();
     assert!(swept.failed.is_empty());
     assert_eq!(rows(&tables(memory)).await, found);
     let files = if found.is_some() { 3 } else { 0 };
@@ -164,7 +170,8 @@ fn clean_up_that_breaks_harms_nothing() {
             write(&tables(&memory), n, IfExists::Replace).await.unwrap();
         }
         memory.set("n/t/_snapshots/00112233445566778899aabbccddeeff/part", "left");
-        let sweep = async |tables: Tables| tables.sweep(hour(1)).await.map(drop);
+        memory.set_time(hour(10));
+        let sweep = async |tables: Tables| tables.sweep(&idle(5), &|_| false).await.map(drop);
         check(&memory, sweep, [Some(30), Some(30)]).await;
     });
 }

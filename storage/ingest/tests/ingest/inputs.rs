@@ -129,16 +129,14 @@ fn a_wrong_value_in_row_nine_million_is_told_before_anything_is_written() {
 }
 
 #[test]
-fn a_line_of_a_gigabyte_is_refused_without_reading_it() {
+fn a_line_of_a_terabyte_is_refused_without_reading_it() {
     let site = Site::new();
     for begin in ["id,x\na,1\nb,", "id,x\na,1\nb,\"\n"] {
         let path = site.file("long.csv", begin);
-        // a hole takes no disk
-        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 30).unwrap();
-        let began = std::time::Instant::now();
+        // a hole takes no disk, and hours to read
+        std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         let error = site.refused(UploadOptions::new(Site::table(), [path]));
         assert!(error.contains("long.csv:3: the row that begins here is longer than"), "{error}");
-        assert!(began.elapsed().as_secs() < 10, "it took {:?}", began.elapsed());
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
@@ -221,22 +221,29 @@ impl Storage for Store {
 
 #[derive(Debug, Default)]
 pub struct Records {
-    records: Mutex<BTreeMap<TableName, (Version, TableRecord)>>,
+    records: Mutex<ByName>,
     /// The next change fails as if the power went.
     pub refuses: AtomicBool,
 }
 
+type ByName = BTreeMap<TableName, (Version, TableRecord)>;
+
 impl Records {
-    fn check(&self, table: &TableName, expect: Expect) -> Result<u64> {
+    /// All records and the number of this one's version, if it is the expected one. Looking and changing are one step.
+    fn check(&self, table: &TableName, expect: Expect) -> Result<(MutexGuard<'_, ByName>, u64)> {
         if self.refuses.swap(false, Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Unavailable, "the database is away"));
         }
-        match (self.records.lock().unwrap().get(table), expect) {
-            (None, Expect::Absent) => Ok(0),
-            (Some((version, _)), Expect::At(expected)) if *version == expected => Ok(version.0),
-            (Some(_), Expect::Absent) => Err(Error::new(ErrorKind::AlreadyExists, "there is a record")),
-            _ => Err(Error::new(ErrorKind::Conflict, "the record changed")),
-        }
+        let records = self.records.lock().unwrap();
+        let version = match (records.get(table), expect) {
+            (None, Expect::Absent) => 0,
+            (Some((version, _)), Expect::At(expected)) if *version == expected => version.0,
+            (Some(_), Expect::Absent) => {
+                return Err(Error::new(ErrorKind::AlreadyExists, "there is a record"));
+            }
+            _ => return Err(Error::new(ErrorKind::Conflict, "the record changed")),
+        };
+        Ok((records, version))
     }
 }
 
@@ -251,14 +258,13 @@ impl StorageMeta for Records {
     }
 
     async fn set(&self, record: &TableRecord, expect: Expect) -> Result<Version> {
-        let version = Version(self.check(&record.table, expect)? + 1);
-        self.records.lock().unwrap().insert(record.table.clone(), (version, record.clone()));
-        Ok(version)
+        let (mut records, version) = self.check(&record.table, expect)?;
+        records.insert(record.table.clone(), (Version(version + 1), record.clone()));
+        Ok(Version(version + 1))
     }
 
     async fn remove(&self, table: &TableName, expect: Version) -> Result<()> {
-        self.check(table, Expect::At(expect))?;
-        self.records.lock().unwrap().remove(table);
+        self.check(table, Expect::At(expect))?.0.remove(table);
         Ok(())
     }
 }

@@ -24,44 +24,56 @@ pub fn hour(hours: u64) -> SystemTime {
 #[derive(Debug, Clone)]
 pub struct Memory {
     info: StorageInfo,
-    names: Arc<Mutex<BTreeMap<String, (Bytes, SystemTime)>>>,
-    now: Arc<Mutex<SystemTime>>,
+    state: Arc<Mutex<State>>,
+}
+
+/// All that a store holds, and its clock: one lock, so that each operation of the contract is one step.
+#[derive(Debug, Clone)]
+struct State {
+    names: BTreeMap<String, (Bytes, SystemTime)>,
+    now: SystemTime,
+    uploads: u64,
+}
+
+impl State {
+    fn set(&mut self, path: &str, bytes: impl Into<Bytes>) {
+        self.names.insert(path.to_owned(), (bytes.into(), self.now));
+    }
 }
 
 impl Memory {
     pub fn new() -> Self {
-        Self { info: StorageInfo::new("memory"), names: Arc::default(), now: Arc::new(Mutex::new(hour(0))) }
+        let state = State { names: BTreeMap::new(), now: hour(0), uploads: 0 };
+        Self { info: StorageInfo::new("memory"), state: Arc::new(Mutex::new(state)) }
     }
 
     /// With what this one holds now.
     pub fn copy(&self) -> Self {
-        let names = self.names().clone();
-        Self { names: Arc::new(Mutex::new(names)), ..Self::new() }
+        Self { info: self.info.clone(), state: Arc::new(Mutex::new(self.state().clone())) }
     }
 
     pub fn set_time(&self, now: SystemTime) {
-        *self.now.lock().unwrap() = now;
+        self.state().now = now;
     }
 
     pub fn paths(&self) -> Vec<String> {
-        self.names().keys().cloned().collect()
+        self.state().names.keys().cloned().collect()
     }
 
     pub fn bytes(&self, path: &str) -> Bytes {
-        self.names()[path].0.clone()
+        self.state().names[path].0.clone()
     }
 
     pub fn set(&self, path: &str, bytes: impl Into<Bytes>) {
-        let now = *self.now.lock().unwrap();
-        self.names().insert(path.to_owned(), (bytes.into(), now));
+        self.state().set(path, bytes);
     }
 
     pub fn remove(&self, path: &str) -> Option<Bytes> {
-        self.names().remove(path).map(|(bytes, _)| bytes)
+        self.state().names.remove(path).map(|(bytes, _)| bytes)
     }
 
-    fn names(&self) -> MutexGuard<'_, BTreeMap<String, (Bytes, SystemTime)>> {
-        self.names.lock().unwrap()
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
     }
 }
 
@@ -76,45 +88,50 @@ impl ByteStore for Memory {
     }
 
     async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
-        let names = self.names();
-        let (bytes, _) = names.get(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path))?;
+        let state = self.state();
+        let (bytes, _) = state.names.get(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path))?;
         let end = range.end.min(bytes.len() as u64);
         Ok(bytes.slice(range.start.min(end) as usize..end as usize))
     }
 
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
         let (folder, name) = path.rsplit_once('/').unwrap();
-        let unfinished = format!("{folder}/{UNFINISHED}{name}");
-        self.set(&unfinished, Bytes::new());
+        let mut state = self.state();
+        // two uploads of one name must not share what is unfinished
+        let number = state.uploads;
+        state.uploads += 1;
+        let unfinished = format!("{folder}/{UNFINISHED}{number}-{name}");
+        state.set(&unfinished, Bytes::new());
         Ok(Box::new(MemoryUpload { store: self.clone(), path: path.to_owned(), unfinished }))
     }
 
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
-        if self.names().contains_key(path) {
+        let mut state = self.state();
+        if state.names.contains_key(path) {
             return Err(Error::new(ErrorKind::AlreadyExists, path));
         }
-        self.set(path, bytes);
+        state.set(path, bytes);
         Ok(())
     }
 
     async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
-        let now = *self.now.lock().unwrap();
-        match self.names().get_mut(path) {
-            Some(there) if there.0 == expected => *there = (bytes, now),
-            _ => return Err(Error::new(ErrorKind::Conflict, path)),
+        let mut state = self.state();
+        if state.names.get(path).is_none_or(|(there, _)| *there != expected) {
+            return Err(Error::new(ErrorKind::Conflict, path));
         }
+        state.set(path, bytes);
         Ok(())
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let inside = |path: &str| folder.is_empty() || path.starts_with(&format!("{folder}/"));
-        let names = self.names();
+        let state = self.state();
         let entry = |(path, (bytes, modified)): (&String, &(Bytes, SystemTime))| Entry {
             path: path.clone(),
             bytes: bytes.len() as u64,
             modified: *modified,
         };
-        Ok(names.iter().filter(|(path, _)| inside(path)).map(entry).collect())
+        Ok(state.names.iter().filter(|(path, _)| inside(path)).map(entry).collect())
     }
 
     async fn delete(&self, paths: &[String]) -> Result<()> {
@@ -135,14 +152,16 @@ struct MemoryUpload {
 #[async_trait]
 impl Upload for MemoryUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        let so_far = self.store.bytes(&self.unfinished);
-        self.store.set(&self.unfinished, [so_far, bytes].concat());
+        let mut state = self.store.state();
+        let so_far = state.names[&self.unfinished].0.clone();
+        state.set(&self.unfinished, [so_far, bytes].concat());
         Ok(())
     }
 
     async fn finish(self: Box<Self>) -> Result<()> {
-        let bytes = self.store.remove(&self.unfinished).unwrap();
-        self.store.set(&self.path, bytes);
+        let mut state = self.store.state();
+        let (bytes, _) = state.names.remove(&self.unfinished).unwrap();
+        state.set(&self.path, bytes);
         Ok(())
     }
 
@@ -164,6 +183,20 @@ pub enum Break {
     OnceAfter,
     /// Nothing breaks, but the medium's client asks twice: its first conditional put is in the way of its second.
     AskedTwice,
+    /// Nothing breaks, but somebody else does something just before the step.
+    Meanwhile,
+}
+
+/// What somebody else does, once.
+#[derive(Clone, Default)]
+struct Meanwhile(Arc<Mutex<Option<Other>>>);
+
+type Other = Box<dyn FnOnce() + Send>;
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
+    }
 }
 
 /// Counts steps (each name of a `delete` is one) and breaks at one of them.
@@ -172,11 +205,19 @@ pub struct Breaking {
     inner: Memory,
     how: Break,
     left: Arc<Mutex<i64>>,
+    meanwhile: Meanwhile,
 }
 
 impl Breaking {
     pub fn new(inner: Memory, at: usize, how: Break) -> Self {
-        Self { inner, how, left: Arc::new(Mutex::new(at as i64)) }
+        Self { inner, how, left: Arc::new(Mutex::new(at as i64)), meanwhile: Meanwhile::default() }
+    }
+
+    /// Does `other` just before one of the steps.
+    pub fn meanwhile(inner: Memory, at: usize, other: impl FnOnce() + Send + 'static) -> Self {
+        let breaking = Self::new(inner, at, Break::Meanwhile);
+        *breaking.meanwhile.0.lock().unwrap() = Some(Box::new(other));
+        breaking
     }
 
     pub fn broke(&self) -> bool {
@@ -190,6 +231,13 @@ impl Breaking {
             *left
         };
         let lost = || Error::new(ErrorKind::Unavailable, "the store is gone");
+        if self.how == Break::Meanwhile {
+            let other = self.meanwhile.0.lock().unwrap().take_if(|_| left < 0);
+            if let Some(other) = other {
+                other();
+            }
+            return work.await;
+        }
         match (left, self.how) {
             (0.., _) | (..=-2, Break::OnceBefore | Break::OnceAfter) => work.await,
             (-1, Break::After | Break::OnceAfter) => work.await.and(Err(lost())),
