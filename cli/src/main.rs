@@ -13,6 +13,7 @@ mod download;
 mod exit;
 mod history;
 mod job;
+mod limits;
 mod output;
 mod reading;
 mod render;
@@ -73,6 +74,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Table(command) => table::run(&home()?, &command),
         Command::Component(command) => component::run(&home()?, &command),
         Command::Config(command) => config::run(&home()?, &command),
+        Command::Limits(command) => limits::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => cluster::gc(&home()?, &gc),
         Command::Bench(command) => bench::run(home, &command),

@@ -17,6 +17,7 @@ mod config;
 mod download;
 mod interop;
 mod jobs;
+mod limits;
 mod merging;
 mod peers;
 mod tables;

@@ -6,6 +6,7 @@
 //!    [`Cuts`] says what a bin holds. Categorical columns get a bin for each value ([`Cuts::of_categories`]).
 //! 2. [`AssignBins`] turns values into the numbers of bins.
 //! 3. [`CountBins`] counts rows and events in each bin; for a party without the label, [`encrypted`] does.
+//!    [`Pieces`] says which bins a party may show to others.
 //! 4. [`FeatureMetrics`] is computed from counts alone, so it equals what the joined table in the clear would give.
 //! 5. [`Model`] keeps it; [`AssignBins`] or [`AssignWoe`] apply it to rows.
 //!
@@ -43,6 +44,7 @@ mod cuts;
 
 mod assign;
 mod count;
+mod coarse;
 pub mod encrypted;
 
 mod metrics;
@@ -50,6 +52,7 @@ pub mod model;
 
 pub use assign::{AssignBins, AssignParams, AssignWoe, CutColumn, WoeColumn, WoeParams};
 pub use cells::{BinColumn, cell_key, cell_of};
+pub use coarse::{Coarse, JoinBins, JoinParams, JoinedBin, Pieces};
 pub use count::{BinCount, CountBins, CountParams};
 pub use cuts::Cuts;
 pub use metrics::FeatureMetrics;
@@ -68,6 +71,7 @@ pub fn kernels() -> Kernels {
         .fold::<FindRanges>()
         .map::<AssignBins>()
         .map::<AssignWoe>()
+        .map::<JoinBins>()
         .fold::<CountBins>()
         .map::<encrypted::EncryptLabels>()
         .map::<encrypted::DecryptCounts>()

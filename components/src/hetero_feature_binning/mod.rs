@@ -11,6 +11,7 @@ mod check;
 mod cuts;
 mod guest;
 mod host;
+mod release;
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,7 @@ use self::parameters::{Method, PredictParameters, TrainParameters, Transform};
 use tributary_component::definition::{Definition, Stage};
 use tributary_component::output::Outputs;
 use tributary_component::task::Task;
-use tributary_component::{Assignment, Component, ParameterProblem};
+use tributary_component::{Asked, Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -54,6 +55,10 @@ impl Component for HeteroFeatureBinning {
 
     fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
         check::problems(assignment)
+    }
+
+    fn asks(&self, assignment: &Assignment<'_>) -> Result<Vec<Asked>> {
+        check::asks(assignment)
     }
 
     async fn run(&self, task: &Task) -> Result<Outputs> {
@@ -89,6 +94,8 @@ struct Meta {
 
 /// The columns of one party with their bins, and what to do with them.
 struct Binning<'a> {
+    /// Key of the input.
+    input: &'static str,
     table: &'a Table,
     cuts: Vec<CutColumn>,
     /// How many of `cuts` are cut; the rest are categories.
@@ -139,8 +146,7 @@ impl Binning<'_> {
             (Measuring::Nothing, _) | (Measuring::OwnColumns, false) => Ok(Measured::default()),
             (_, true) => guest::measure(task, self).await,
             (Measuring::AllColumns, false) => {
-                host::contribute(task, self).await?;
-                Ok(Measured::default())
+                Ok(Measured { released: host::contribute(task, self).await?, ..Measured::default() })
             }
         }
     }
@@ -166,18 +172,31 @@ impl Binning<'_> {
 }
 
 async fn train(task: &Task) -> Result<Outputs> {
-    let parameters: TrainParameters = task.parameters()?;
+    let mut parameters: TrainParameters = task.parameters()?;
     let table = task.table("train_data")?;
     let columns = parameters.columns(&task.own, table.schema())?;
-    let binning = Binning {
+    let cuts = match release::cuts_of_job(task, &parameters)? {
+        release::CutsOfJob::Use => cuts::find(task, table, &parameters, &columns).await?,
+        release::CutsOfJob::Replace => {
+            let cuts = cuts::by_itself(task, table, &parameters, &columns).await?;
+            parameters.method = Method::Quantile;
+            cuts
+        }
+    };
+    let mut binning = Binning {
+        input: "train_data",
         table,
-        cuts: cuts::find(task, table, &parameters, &columns).await?,
+        cuts,
         binned: columns.binned.len(),
         adjustment_factor: parameters.adjustment_factor,
         key: parameters.he_param.bits().map_err(|e| Error::bug("a key that was checked").because(e))?,
         measure: Measuring::of(parameters.skip_metrics, parameters.local_only),
     };
-    let measured = binning.measured(task).await?;
+    let mut measured = binning.measured(task).await?;
+    // The model has the bins that others know of.
+    if let Some(cuts) = measured.released.take() {
+        binning.cuts = cuts;
+    }
     let model = learned(&binning, &parameters, &measured)?;
     let transformed = binning.transformed(task, parameters.transform_method, &model)?;
     let meta = Meta {
@@ -202,6 +221,7 @@ async fn predict(task: &Task) -> Result<Outputs> {
     let cuts = model.cuts().map(|(column, cuts)| CutColumn { column: column.into(), cuts: cuts.clone() });
     let cuts: Vec<CutColumn> = cuts.collect();
     let binning = Binning {
+        input: "test_data",
         table,
         binned: cuts.len(),
         cuts,

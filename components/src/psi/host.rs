@@ -6,7 +6,7 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Error, ErrorKind, Field, Layout, Result, Table, TableSchema};
 use tributary_psi::{Secret, points_schema};
 
-use super::{ID, Masked, POSITION, masked_again, row_of};
+use super::{ID, Masked, POSITION, expect_enough, masked_again, row_of};
 use tributary_component::task::Task;
 
 /// Gives the host's own rows: key → final position.
@@ -20,6 +20,10 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
     let slot = Slot::new("guest_points");
     let theirs = federation.pull_table(&slot, &guest, &task.computing, &points_schema()?, &any).await?;
     let sent = theirs.count().await?;
+    // Before its answer leaves: with that the guest knows which of them are here.
+    let release = task.release("input_data", &guest);
+    release.expect_common_rows(&format!("ids of {guest}"), sent)?;
+    release.book_ids(sent, own.count)?;
     let theirs = masked_again(task, &theirs, secret).await?;
     federation.push_table(&Slot::new("guest_points_masked"), to_guest, &theirs).await?;
     drop(theirs);
@@ -35,7 +39,10 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
     let schema = TableSchema::new(None, vec![Field::new(row_of(&task.own), DataType::UInt64)])?;
     let chosen =
         federation.pull_table(&Slot::new("host_rows"), &guest, &task.computing, &schema, &few).await?;
-    own_rows(own, &chosen, &row_of(&task.own)).await.map_err(|e| e.at(format!("rows chosen by {guest}")))
+    let common = own_rows(own, &chosen, &row_of(&task.own)).await;
+    let common = common.map_err(|e| e.at(format!("rows chosen by {guest}")))?;
+    expect_enough(&release, &common).await?;
+    Ok(common)
 }
 
 /// Turns positions into keys; refuses a position twice or beyond the table.

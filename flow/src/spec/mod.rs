@@ -27,7 +27,7 @@ use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 
 pub use conf::{Inheritance, JobConf, Launcher, ModelRef, Provider, SyncType, TaskConf};
-pub use needs::{Need, Needs};
+pub use needs::{Asking, Need, Needs};
 pub use runtime_conf::RuntimeConf;
 
 /// A job whose every name, type and range has been checked.

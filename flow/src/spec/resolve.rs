@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use tributary_component::definition::{Definition, Stage};
-use tributary_component::{Assignment, Component, Components, NamedTable, ParameterProblem};
+use tributary_component::{Asked, Assignment, Component, Components, NamedTable, ParameterProblem};
 use tributary_core::{Error, Party, Result};
 use tributary_document::{Item, Step};
 
@@ -15,7 +15,7 @@ use super::conf::TaskConf;
 use super::graph::{Edge, levels};
 use super::parties::{Parties, at};
 use super::raw;
-use super::{Channel, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
+use super::{Asking, Channel, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
 
 /// A task with what its names stand for, as far as they stand for anything.
 pub(super) struct Plan<'a, 'c> {
@@ -39,7 +39,11 @@ pub(super) type Plans<'a, 'c> = BTreeMap<&'a str, Plan<'a, 'c>>;
 
 /// The job; whole only if nothing was reported.
 pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec {
-    let mut found = Found { notes: std::mem::take(&mut job.notes).into_iter().collect(), needs: Vec::new() };
+    let mut found = Found {
+        notes: std::mem::take(&mut job.notes).into_iter().collect(),
+        needs: Vec::new(),
+        asks: Vec::new(),
+    };
     let plans: Plans<'_, '_> =
         job.tasks.iter().map(|task| (task.name, plan(task, &job, components))).collect();
     check_references(&job, &plans);
@@ -73,7 +77,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
         conf: job.conf,
         tasks,
         notes: found.notes.into_iter().collect(),
-        needs: Needs { list: found.needs, ..Needs::default() },
+        needs: Needs { list: found.needs, asks: found.asks, ..Needs::default() },
     }
 }
 
@@ -81,6 +85,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
 struct Found {
     notes: BTreeSet<String>,
     needs: Vec<Need>,
+    asks: Vec<Asking>,
 }
 
 fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, components: &'c Components) -> Plan<'a, 'c> {
@@ -199,6 +204,7 @@ fn party_tasks(
             Ok(settled) => {
                 found.notes.extend(settled.notes);
                 found.needs.extend(settled.needs);
+                found.asks.extend(settled.asks);
                 settled.parameters
             }
             Err(problems) => {
@@ -222,6 +228,7 @@ struct Settled {
     parameters: Map<String, Value>,
     notes: Vec<String>,
     needs: Vec<Need>,
+    asks: Vec<Asking>,
 }
 
 /// Parameters as written against the definition, then against what the component says of them.
@@ -240,14 +247,16 @@ fn settle(
     if !problems.is_empty() {
         return Err(problems);
     }
-    let need = |NamedTable { table, parameter }| {
+    let place = |parameter: &str| {
         let unwritten = || plan.task.parameters.below(&[Step::Key(parameter.to_owned())]);
-        let item = written.get(parameter).cloned().unwrap_or_else(unwritten);
-        Need::new(party, Channel::Table(table), &item)
+        written.get(parameter).cloned().unwrap_or_else(unwritten)
     };
+    let need = |NamedTable { table, parameter }| Need::new(party, Channel::Table(table), &place(parameter));
     let needs = component.tables(&assignment).map_err(bug)?.into_iter().map(need).collect();
+    let asking = |asked: Asked| Asking::new(party, asked.clone(), &place(asked.parameter));
+    let asks = component.asks(&assignment).map_err(bug)?.into_iter().map(asking).collect();
     let notes = checked.notes.into_iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
-    Ok(Settled { parameters: checked.values, notes, needs })
+    Ok(Settled { parameters: checked.values, notes, needs, asks })
 }
 
 /// Parameters as written, later maps over earlier ones, whole values at a time.
