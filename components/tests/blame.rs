@@ -13,13 +13,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use tributary_binning::BinColumn;
 use tributary_binning::encrypted::{HostFeatures, LABEL, label_schema, packed_schema};
-use tributary_component::{Component, Input, Stage, Task, Unwatched};
+use tributary_component::release::{NoLedger, Source};
+use tributary_component::{Component, Input, Releases, Stage, Task, Unwatched};
 use tributary_core::computing::{Computing, End, Engine, SessionSpec};
 use tributary_core::federation::{Federation, FederationExt, FederationSpec, Message, Slot};
 use tributary_core::storage::Nowhere;
 use tributary_core::{
-    Error, ErrorKind, Field, KeyType, Layout, Party, PartyId, Purpose, Result, Role, SessionId, Table,
-    TableSchema,
+    Error, ErrorKind, Field, KeyType, Layout, Limits, Party, PartyId, Purpose, Result, Role, SessionId,
+    Table, TableSchema,
 };
 use tributary_paillier::{Additive, Encrypt, KeyBits, ProvenKey, SecretKey};
 use tributary_psi::points_schema;
@@ -94,6 +95,14 @@ async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option
         inputs: BTreeMap::from([(input.to_string(), vec![Input::Table(table)])]),
         computing,
         federation: federation.clone(),
+        releases: Releases {
+            limits: Limits::NONE,
+            ledger: Arc::new(NoLedger),
+            sources: BTreeMap::from([(
+                input.to_string(),
+                vec![Source { table: "t".into(), content: "c".into() }],
+            )]),
+        },
         checkpoint: None,
         progress: Arc::new(Unwatched),
     };

@@ -23,6 +23,7 @@ use crate::kernel::{Keeps, KernelCall, Kernels};
 use crate::layout::Layout;
 use crate::ops::aggregate::{Aggregate, AggregateParams, Combine, Grouping, Measure};
 use crate::ops::columns::{DropKey, NumberRows, Rekey, RekeyParams, Select, SelectParams};
+use crate::ops::first::First;
 use crate::ops::merge::{Merge, MergeParams, MergeSides};
 use crate::ops::rows::{Count, Filter, HashHistogram, Predicate, SampleBelow, Take};
 use crate::plan::{EqualKeys, JoinKind, Node, Op, Plan};
@@ -360,6 +361,11 @@ impl Table {
         self.map(KernelCall::fold::<Aggregate>(&partial)?)?
             .gather_by_key(self.partitions())?
             .map(KernelCall::fold::<Combine>(&whole)?)
+    }
+
+    /// One row a key, the first in source order; `Keyed` in as many partitions as now.
+    pub fn first_by_key(&self) -> Result<Self> {
+        self.gather_by_key(self.partitions())?.map(KernelCall::fold::<First>(&())?)
     }
 
     /// Rows of one key next to each other, in source order, for a kernel that keeps `Groups`.

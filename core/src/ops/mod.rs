@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod columns;
+pub mod first;
 pub mod merge;
 pub mod rows;
 #[cfg(test)]
@@ -23,5 +24,6 @@ pub fn kernels() -> Kernels {
         .fold::<rows::HashHistogram>()
         .fold::<aggregate::Aggregate>()
         .fold::<aggregate::Combine>()
+        .fold::<first::First>()
         .map::<merge::MergeSides>()
 }
