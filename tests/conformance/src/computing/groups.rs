@@ -115,6 +115,24 @@ pub async fn distinct_keys_are_a_reduction_without_measures(fixture: Fixture) {
         .await;
 }
 
+pub async fn the_first_row_of_each_key_is_the_first_in_source_order(fixture: Fixture) {
+    let input = (any_rows(), any_key_type(), prop_oneof![Just(1), Just(2), Just(7)]);
+    fixture
+        .property(12, input, async |session: Session, (rows, key_type, n): (Vec<Row>, KeyType, u32)| {
+            let first = loose(&session, key_type, &rows, n).await.first_by_key().unwrap();
+            assert_eq!(*first.layout(), Layout::Keyed(n));
+            let mut found = Vec::new();
+            for batch in first.collect().await.unwrap() {
+                let x = model::numbers(&batch, 1);
+                found.extend(model::ids(batch.column(0)).into_iter().zip(x));
+            }
+            let of_group = |(id, rows): (u64, Vec<&Row>)| (id, Some(rows[0].x));
+            let expected: Vec<_> = grouped(key_type, &rows).into_iter().map(of_group).collect();
+            assert_eq!(found, expected);
+        })
+        .await;
+}
+
 pub async fn a_sum_beyond_64_bits_is_exhausted_and_not_wrapped(fixture: Fixture) {
     let sum = [Measure::of(Function::Sum, "x")];
     fixture

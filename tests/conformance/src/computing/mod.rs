@@ -315,6 +315,7 @@ macro_rules! computing_suite {
             $crate::computing::groups,
             [
                 reduce_by_key_gives_what_the_model_gives,
+                the_first_row_of_each_key_is_the_first_in_source_order,
                 reduce_gives_one_row_or_none,
                 missing_values_are_not_counted,
                 distinct_keys_are_a_reduction_without_measures,
