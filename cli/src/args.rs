@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// The configuration in force.
     #[command(subcommand)]
     Config(Config),
+    /// What a party lets go to its partners, and what they got.
+    #[command(subcommand)]
+    Limits(LimitsCommand),
     /// Take part in a cluster, start one for trying out, see what it does.
     #[command(subcommand)]
     Cluster(Cluster),
@@ -278,6 +281,33 @@ pub(crate) enum Config {
     },
     /// The reference of all keys.
     Reference,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LimitsCommand {
+    /// A party's limits, the file that sets each, and what each partner got about each table.
+    Show {
+        #[command(flatten)]
+        party: PartyArg,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Forget what partners got, so that they may get as much again. Subtracting old numbers from new ones stays possible.
+    Reset {
+        #[command(flatten)]
+        party: PartyArg,
+        /// Only about this table [default: all].
+        #[arg(long, value_name = "NAMESPACE/NAME")]
+        table: Option<String>,
+        /// Only to this partner [default: all].
+        #[arg(long, value_name = "ID")]
+        partner: Option<String>,
+        /// Confirms it; without, what would be forgotten is shown.
+        #[arg(long)]
+        yes: bool,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

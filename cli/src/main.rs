@@ -14,6 +14,7 @@ mod exit;
 mod gc;
 mod history;
 mod job;
+mod limits;
 mod output;
 mod reading;
 mod render;
@@ -76,6 +77,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Table(command) => table::run(&home()?, &command),
         Command::Component(command) => component::run(&home()?, &command),
         Command::Config(command) => config::run(&home()?, &command),
+        Command::Limits(command) => limits::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => gc::run(&home()?, &gc),
         Command::Bench(command) => bench::run(home, &command),

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Map;
 use tributary_binning::BinColumn;
 use tributary_binning::encrypted::{HostFeatures, LABEL, label_schema, packed_schema};
+use tributary_component::release::{NoLedger, Releases, Source};
 use tributary_component::{Component, Input, Stage, Task, Unwatched};
+use tributary_core::Limits;
 use tributary_core::computing::{Computing, End, Engine, SessionSpec};
 use tributary_core::federation::{Federation, FederationExt, FederationSpec, Message, Slot};
 use tributary_core::storage::Nowhere;
@@ -76,6 +78,13 @@ async fn table_of(party: &Party, session: &Arc<dyn Computing>) -> Table {
     kept(session, TableSchema::keyed("id", KeyType::Utf8, fields).unwrap(), columns).await
 }
 
+/// No limits: a table of an input, and a ledger that remembers nothing.
+fn unlimited(input: &str) -> Releases {
+    let source = Source { table: "n/t".into(), content: "0".into() };
+    let sources = BTreeMap::from([(input.to_string(), vec![source])]);
+    Releases { limits: Limits::NONE, ledger: Arc::new(NoLedger), sources }
+}
+
 /// Runs a component as one of the parties, and gives the error it ends with, if any.
 async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option<Error> {
     let (component, own, computing) = (component(name), federation.spec().own.clone(), session().await);
@@ -94,6 +103,7 @@ async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option
         inputs: BTreeMap::from([(input.to_string(), vec![Input::Table(table)])]),
         computing,
         federation: federation.clone(),
+        releases: unlimited(input),
         checkpoint: None,
         progress: Arc::new(Unwatched),
     };

@@ -68,11 +68,13 @@ pub mod storage;
 pub mod meta;
 pub mod federation;
 pub mod settings;
+pub mod limits;
 pub mod site;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
 pub use ids::{JobId, ModelName, Party, PartyId, Role, SessionId, TableName, TaskName};
 pub use layout::Layout;
+pub use limits::Limits;
 pub use schema::{Field, KeyType, Purpose, TableSchema};
 pub use shown::Shown;
 pub use site::Site;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::computing::Engine;
 use crate::federation::Network;
 use crate::ids::PartyId;
+use crate::limits::Limits;
 use crate::meta::StorageMeta;
 use crate::storage::Storage;
 
@@ -30,6 +31,8 @@ pub struct Site {
     pub memory_bytes: u64,
     /// How long a peer may be silent while a task waits for it.
     pub patience: Duration,
+    /// What this party lets go to its partners.
+    pub limits: Limits,
     /// Where this party's jobs and models are recorded.
     pub home: PathBuf,
 }

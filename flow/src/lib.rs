@@ -3,7 +3,8 @@
 //! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`lookup`] sees whether all
 //! it needs is there, [`scheduler`] decides what runs when, `executor` runs one attempt at one task of one party and `attempt`
 //! all of its parties, [`run`] performs a whole job in this process, [`event`] reports what happens, and [`record`] is what
-//! stays, with a `claim` on it while the job runs. Knows contracts and components, no engine.
+//! stays, with a `claim` on it while the job runs. What a job may make a party release, `limits` compares before it begins, and the
+//! [`ledger`] remembers. Knows contracts and components, no engine.
 
 pub mod spec;
 pub mod place;
@@ -12,14 +13,17 @@ pub mod scheduler;
 pub mod run;
 pub mod event;
 pub mod record;
+pub mod ledger;
 pub mod status;
 
 mod attempt;
 mod claim;
 mod clock;
 mod executor;
+mod limits;
 mod log;
 mod metered;
+mod sources;
 mod progress;
 mod staged;
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role, Site, TableName};
 use tributary_document::{Report, suggestion};
 
+use crate::limits;
 use crate::place::site;
 use crate::record::Records;
 use crate::spec::{Channel, JobSpec, ModelRef};
@@ -16,8 +17,10 @@ use crate::spec::{Channel, JobSpec, ModelRef};
 type Missing = (String, Option<String>);
 
 /// Looks up all that a job needs. `NotFound` because of [`Problems`](tributary_document::Problems) if anything is
-/// missing: each with file, line, column, party, and the nearest that is there.
+/// missing: each with file, line, column, party, and the nearest that is there. Before that, `Denied` in the same way if the job
+/// asks a party for more than its limits let go.
 pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
+    limits::check(spec, sites)?;
     let report = Report::new(&spec.needs.file);
     let (mut looked_up, mut told) = (BTreeSet::new(), BTreeSet::new());
     for need in &spec.needs.list {

@@ -23,6 +23,8 @@ pub(crate) const PARTY_ID: &str = "party_id";
 pub(crate) const PATIENCE: &str = "patience";
 /// The section of what all transports have in common.
 const FEDERATION: &str = "federation";
+/// The section of what a party lets go.
+pub(crate) const LIMITS: &str = "limits";
 /// The section that all processes of a cluster share.
 pub(crate) const CLUSTER: &str = "cluster";
 
@@ -111,6 +113,11 @@ pub(crate) const PARTS: &[Part] = &[
         path: FEDERATION,
         description: "what is taken from other parties, and how long it is waited for, on every engine",
         keys: Comes::Always(&[FEDERATION_KEYS, tributary_memory::config::LIMIT_KEYS]),
+    },
+    Part {
+        path: LIMITS,
+        description: "what a party lets go to its partners, whatever a job asks",
+        keys: Comes::Always(&[tributary_core::limits::KEYS]),
     },
     Part {
         path: CLUSTER,

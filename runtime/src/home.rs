@@ -139,6 +139,7 @@ impl Home {
                 cores: compute.cores,
                 memory_bytes: compute.memory_bytes,
                 patience: settings.patience()?,
+                limits: settings.limits()?,
                 home: self.party(&id),
                 id: id.clone(),
             };

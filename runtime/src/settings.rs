@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tributary_core::settings::{Origin, Section, Setting, Value};
-use tributary_core::{Error, PartyId, Result, ResultExt};
+use tributary_core::{Error, Limits, PartyId, Result, ResultExt};
 use zeroize::Zeroizing;
 
 use crate::choice::{CHOSEN, Contract, Known, Open};
-use crate::engines::{PARTY_ID, PATIENCE};
+use crate::engines::{LIMITS, PARTY_ID, PATIENCE};
 use crate::read;
 
 /// A section for the site and for each engine in this binary, chosen or not.
@@ -108,6 +108,11 @@ impl Settings {
     pub fn party_id(&self) -> Result<PartyId> {
         let site = self.section("")?;
         PartyId::new(site.get::<&str>(PARTY_ID)?).at(|| site.place(PARTY_ID))
+    }
+
+    /// What the party lets go to others.
+    pub fn limits(&self) -> Result<Limits> {
+        Limits::from_section(self.section(LIMITS)?)
     }
 
     /// How long a task waits for a silent party.

@@ -22,6 +22,7 @@ mod gc;
 mod interop;
 mod jobs;
 mod large_jobs;
+mod limits;
 mod merging;
 mod peers;
 mod tables;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::json;
-use tributary_component::{Component, Components, DataOutput, Input, Stage, Task, Unwatched};
+use tributary_component::{Component, Components, DataOutput, Input, Releases, Stage, Task, Unwatched};
 use tributary_core::computing::{BlobRef, Computing};
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::RowRanges;
@@ -148,6 +148,7 @@ fn component(components: &Components, session: &Arc<dyn Computing>, table: Table
         inputs: BTreeMap::from([("train_data".to_string(), vec![Input::Table(table)])]),
         computing: session.clone(),
         federation: Alone::new(own.clone(), session.spec().id.clone()),
+        releases: Releases::alone(),
         checkpoint: None,
         progress: Arc::new(Unwatched),
         own,

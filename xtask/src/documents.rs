@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-const DOCUMENTS: [&str; 9] = [
+const DOCUMENTS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "SECURITY.md",
     "docs/run.md",
     "docs/configure.md",
+    "docs/limits.md",
     "docs/tune.md",
     "docs/component.md",
     "docs/engine.md",

@@ -57,8 +57,8 @@ impl BinCount {
 pub struct CountParams {
     /// Columns of bin numbers. A feature's number is its place here.
     pub columns: Vec<BinColumn>,
-    /// The column with label 0 or 1.
-    pub label: String,
+    /// The column with label 0 or 1; without one, events are 0.
+    pub label: Option<String>,
 }
 
 /// Kernel `binning.count`: a partition becomes one row for each cell that occurs.
@@ -68,7 +68,7 @@ pub struct CountParams {
 #[derive(Debug)]
 pub struct CountBins {
     cells: Cells,
-    label: usize,
+    label: Option<usize>,
 }
 
 pub(crate) fn count_schema() -> Result<TableSchema> {
@@ -82,12 +82,12 @@ impl FoldKernel for CountBins {
 
     fn output(params: &CountParams, input: &TableSchema) -> Result<TableSchema> {
         Cells::open(&params.columns, input)?;
-        number_column(&params.label, input)?;
+        params.label.as_ref().map(|label| number_column(label, input)).transpose()?;
         count_schema()
     }
 
     fn open(params: CountParams, input: &TableSchema, _: &[Blob]) -> Result<Self> {
-        let label = number_column(&params.label, input)?;
+        let label = params.label.as_ref().map(|label| number_column(label, input)).transpose()?;
         Ok(Self { cells: Cells::open(&params.columns, input)?, label })
     }
 
@@ -96,7 +96,10 @@ impl FoldKernel for CountBins {
     }
 
     fn fold(&self, counts: &mut Vec<BinCount>, rows: &RecordBatch, _: &mut dyn Emit) -> Result<()> {
-        let events = events(rows, self.label)?;
+        let events = match self.label {
+            Some(label) => events(rows, label)?,
+            None => vec![false; rows.num_rows()],
+        };
         for feature in self.cells.bins(rows) {
             let (cells, bins) = feature?;
             let counts = &mut counts[cells];

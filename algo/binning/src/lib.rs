@@ -6,6 +6,7 @@
 //!    [`Cuts`] says what a bin holds. Categorical columns get a bin for each value ([`Cuts::of_categories`]).
 //! 2. [`AssignBins`] turns values into the numbers of bins.
 //! 3. [`CountBins`] counts rows and events in each bin; for a party without the label, [`encrypted`] does.
+//!    [`Pieces`] says which bins a party may show to others.
 //! 4. [`FeatureMetrics`] is computed from counts alone, so it equals what the joined table in the clear would give.
 //! 5. [`Model`] keeps it; [`AssignBins`] or [`AssignWoe`] apply it to rows.
 //!
@@ -46,6 +47,7 @@ mod categories;
 
 mod assign;
 mod count;
+mod coarse;
 pub mod encrypted;
 
 mod metrics;
@@ -54,6 +56,7 @@ pub mod model;
 pub use assign::{AssignBins, AssignParams, AssignWoe, CutColumn, WoeColumn, WoeParams};
 pub use categories::{CodeCategories, CodeParams, ListCategories, ListParams, TextCategories};
 pub use cells::{BinColumn, cell_key, cell_of};
+pub use coarse::{Coarse, JoinBins, JoinParams, JoinedBin, Pieces};
 pub use count::{BinCount, CountBins, CountParams};
 pub use cuts::Cuts;
 pub use merge::{MergeParams, MergeSketches};
@@ -76,6 +79,7 @@ pub fn kernels() -> Kernels {
         .map::<CodeCategories>()
         .map::<AssignBins>()
         .map::<AssignWoe>()
+        .map::<JoinBins>()
         .fold::<CountBins>()
         .map::<encrypted::EncryptLabels>()
         .map::<encrypted::DecryptCounts>()

@@ -83,7 +83,8 @@ fn encrypted_counts_equal_plain_counts() {
     for partitions in [1, 4] {
         let table = random_table(130, partitions);
         let host = binned(&table);
-        let plain = host.fold::<CountBins>(CountParams { columns: columns(), label: "y".into() }).unwrap();
+        let plain =
+            host.fold::<CountBins>(CountParams { columns: columns(), label: Some("y".into()) }).unwrap();
         let expected = BinCount::read(&plain.rows(), &columns()).unwrap();
 
         let sums = add(&sum(&host.zip(&encrypt(&table).unwrap())).unwrap());

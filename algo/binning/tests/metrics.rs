@@ -33,7 +33,8 @@ fn bin_columns() -> Vec<BinColumn> {
 
 fn counts(table: &Parts) -> Result<Vec<BinCount>> {
     let binned = table.map::<AssignBins>(AssignParams { columns: vec![cut_column()] }, &[])?;
-    let rows = binned.fold::<CountBins>(CountParams { columns: bin_columns(), label: "y".into() })?.rows();
+    let rows =
+        binned.fold::<CountBins>(CountParams { columns: bin_columns(), label: Some("y".into()) })?.rows();
     Ok(BinCount::read(&rows, &bin_columns())?.remove(0))
 }
 
@@ -162,7 +163,7 @@ fn bins_out_of_range_are_refused() {
     let table = table(&[(Some(9.0), true), (None, false)], 1);
     let binned = table.map::<AssignBins>(AssignParams { columns: vec![cut_column()] }, &[]).unwrap();
     let columns = vec![BinColumn { column: "x".into(), bins: 3 }];
-    let error = binned.fold::<CountBins>(CountParams { columns, label: "y".into() }).err().unwrap();
+    let error = binned.fold::<CountBins>(CountParams { columns, label: Some("y".into()) }).err().unwrap();
     assert!(error.to_string().contains("has bin 3, expected bins below 3"), "{error}");
     let kind = |bins: u32, features: usize| {
         let column = BinColumn { column: "x".into(), bins };

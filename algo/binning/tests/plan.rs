@@ -96,7 +96,7 @@ async fn encrypted_equals_plain() -> Result<()> {
     let decrypt = DecryptParams { public_key, packing };
     let counts = sums.map(KernelCall::map::<DecryptCounts>(&decrypt)?.with_blob(secret))?;
 
-    let count = CountParams { columns: columns.clone(), label: "y".into() };
+    let count = CountParams { columns: columns.clone(), label: Some("y".into()) };
     let plain = binned.map(KernelCall::fold::<CountBins>(&count)?)?.collect().await?;
     let (found, expected) = (counts.collect().await?, BinCount::read(&plain, &columns)?);
     assert_eq!(BinCount::read(&found, &columns)?, expected);

@@ -47,6 +47,11 @@ impl Assignment<'_> {
         self.parties.iter().filter(|party| party.role == *role).count()
     }
 
+    /// Whether another site takes part: what is released to it leaves this party.
+    pub fn has_partners(&self) -> bool {
+        self.parties.iter().any(|party| party.id != self.own.id)
+    }
+
     /// What is wrong where hosts work with a guest, and not exactly one guest is there.
     pub fn expect_one_guest(&self) -> Option<ParameterProblem> {
         let guests = self.count(&Role::guest());

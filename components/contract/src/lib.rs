@@ -6,6 +6,7 @@
 pub mod definition;
 pub mod assignment;
 pub mod components;
+pub mod release;
 pub mod task;
 pub mod output;
 #[cfg(feature = "testing")]
@@ -21,6 +22,7 @@ pub use crate::assignment::{Assignment, NamedTable};
 pub use crate::components::Components;
 pub use crate::definition::{Definition, ParameterProblem, Stage};
 pub use crate::output::{DataOutput, Metric, Model, Outputs};
+pub use crate::release::{Ask, Asked, Release, Releases};
 pub use crate::task::{Input, Level, Progress, Task, Unwatched};
 
 /// One algorithm, as a job names it.
@@ -45,6 +47,13 @@ pub trait Component: fmt::Debug + Send + Sync + 'static {
     /// Tables of the site that the parameters name: all that are missing, at all parties, are reported before the job
     /// begins. Asked only of parameters in which [`Component::check`] finds nothing wrong; an error is a bug.
     fn tables(&self, _: &Assignment<'_>) -> Result<Vec<NamedTable>> {
+        Ok(Vec::new())
+    }
+
+    /// What the parameters ask this party to release to others: what its limits refuse is reported before the job begins, with
+    /// its place. What depends on rows, `run` asks of [`Task::release`] before it leaves. Asked only of parameters in which
+    /// [`Component::check`] finds nothing wrong; an error is a bug.
+    fn asks(&self, _: &Assignment<'_>) -> Result<Vec<Asked>> {
         Ok(Vec::new())
     }
 

@@ -16,6 +16,7 @@ use tributary_core::{Error, ErrorKind, Layout, Party, Result, Role, Table};
 use crate::assignment;
 use crate::definition::Stage;
 use crate::output::{Metric, Model};
+use crate::release::{Release, Releases};
 
 /// One input of a task.
 #[derive(Debug, Clone)]
@@ -85,6 +86,8 @@ pub struct Task {
     pub computing: Arc<dyn Computing>,
     /// Values to and from the other parties.
     pub federation: Arc<dyn Federation>,
+    /// What the party lets go to others.
+    pub releases: Releases,
     /// The state that an earlier attempt handed over here, if any did.
     pub checkpoint: Option<Bytes>,
     /// Where to say how the task stands.
@@ -126,6 +129,11 @@ impl Task {
             Some([Input::Model(model)]) => Ok(model),
             _ => Err(Error::invalid(format!("input {key} is not one model"))),
         }
+    }
+
+    /// What a partner is to get about an input: to be asked before any of it leaves.
+    pub fn release<'a>(&'a self, input: &str, to: &'a Party) -> Release<'a> {
+        self.releases.of(&self.own, input, to)
     }
 
     /// The others that run this task in a role, in the order of the job.

@@ -10,8 +10,8 @@ use tributary_core::{Result, Role};
 
 use super::Measuring;
 use super::parameters::{Method, TrainParameters, Transform, repeated};
-use tributary_component::Assignment;
 use tributary_component::definition::{ParameterProblem as Problem, Stage};
+use tributary_component::{Ask, Asked, Assignment};
 
 /// Every such mistake of one party.
 pub(super) fn problems(assignment: &Assignment<'_>) -> Result<Vec<Problem>> {
@@ -28,6 +28,22 @@ pub(super) fn problems(assignment: &Assignment<'_>) -> Result<Vec<Problem>> {
     found.extend(named_twice(&parameters));
     found.extend(measuring(&parameters, assignment));
     Ok(found)
+}
+
+/// What a host is asked to release: nothing unless its columns are measured with the guest of another site.
+pub(super) fn asks(assignment: &Assignment<'_>) -> Result<Vec<Asked>> {
+    if assignment.stage == Stage::Predict || assignment.is_guest() || !assignment.has_partners() {
+        return Ok(Vec::new());
+    }
+    let parameters: TrainParameters = assignment.parameters()?;
+    if Measuring::of(parameters.skip_metrics, parameters.local_only) != Measuring::AllColumns {
+        return Ok(Vec::new());
+    }
+    Ok(vec![match parameters.method {
+        // Of which columns the points are, and so how many bins they make, only the table tells.
+        Method::Manual => Asked { ask: Ask::Cuts, parameter: "split_pt_dict" },
+        _ => Asked { ask: Ask::Bins(parameters.n_bins.into()), parameter: "n_bins" },
+    }])
 }
 
 /// Columns are chosen by name or by position.

@@ -38,6 +38,29 @@ pub(super) async fn find(
         .collect())
 }
 
+/// Cut points of every column where the job has some and this party takes none: as many bins, of equal numbers of rows.
+pub(super) async fn by_itself(
+    task: &Task,
+    table: &Table,
+    parameters: &TrainParameters,
+    columns: &Columns,
+) -> Result<Vec<CutColumn>> {
+    let mut all = Vec::new();
+    for column in &columns.binned {
+        let given = parameters.points(&task.own, table.schema(), column).map_or(0, Vec::len);
+        let bins = given.clamp(2, Cuts::MAX_BINS);
+        task.note(format!(
+            "limits.cuts_from_job: the job's cut points are not taken; column {column:?} is cut into {bins} bins of equal numbers of rows"
+        ));
+        let cuts = quantiles(table, std::slice::from_ref(column), bins as u32).await?;
+        all.extend(cuts.into_iter().map(|cuts| CutColumn { column: column.clone(), cuts }));
+    }
+    let categories = categories(table, &columns.categories).await?;
+    let named = columns.categories.iter().cloned().zip(categories);
+    all.extend(named.map(|(column, cuts)| CutColumn { column, cuts }));
+    Ok(all)
+}
+
 async fn sketch(table: &Table, features: &[String], focus: Option<Focus>) -> Result<Table> {
     let params = SketchParams { features: features.to_vec(), focus };
     table.map(KernelCall::fold::<SketchFeatures>(&params)?)

@@ -7,7 +7,7 @@ use tributary_binning::encrypted::{
     DecryptCounts, DecryptParams, EncryptLabels, EncryptParams, HostFeatures, packed_schema, packing,
 };
 use tributary_binning::model::{Binned, MetricsSummary};
-use tributary_binning::{BinCount, CountBins, CountParams, Cuts, FeatureMetrics};
+use tributary_binning::{BinCount, CountBins, CountParams, CutColumn, Cuts, FeatureMetrics};
 use tributary_core::computing::{Blob, BlobRef};
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
@@ -30,6 +30,8 @@ pub(super) struct Measured {
     pub own: Option<MetricsSummary>,
     pub hosts: BTreeMap<String, MetricsSummary>,
     pub metrics: Vec<Metric>,
+    /// At a host: its columns with the bins that the guest was told of.
+    pub released: Option<Vec<CutColumn>>,
 }
 
 /// Measures all columns that are to be measured.
@@ -80,7 +82,7 @@ impl<'a> Counted<'a> {
         })?;
         task.note(format!("measuring {} columns", binning.cuts.len()));
         let columns = binning.bin_columns();
-        let params = CountParams { columns: columns.clone(), label: label.into() };
+        let params = CountParams { columns: columns.clone(), label: Some(label.into()) };
         let counts = assigned.map(KernelCall::fold::<CountBins>(&params)?)?.collect().await?;
         let (rows, events) = (binning.table.count().await?, count_events(binning, label).await?);
         if events == 0 || events == rows {

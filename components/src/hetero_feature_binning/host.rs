@@ -1,23 +1,23 @@
 //! A host: adds up the guest's encrypted label by the bins of its own columns.
 
-use tributary_binning::BinColumn;
 use tributary_binning::encrypted::{
     AddEncrypted, AddParams, HostFeatures, LABEL, PackParams, PackSums, SumEncrypted, SumParams,
     label_schema, packing,
 };
+use tributary_binning::{BinColumn, CutColumn};
 use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Layout, Result};
 
 use super::parameters::features;
-use super::{Binning, Measure, anonymous_name};
+use super::{Binning, Measure, anonymous_name, release};
 use tributary_component::task::Task;
 
-/// Sends the guest what it needs to measure this host's columns, if it wants to.
-pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()> {
+/// Sends the guest what it needs to measure this host's columns, if it wants to, and gives them with the bins it was told of.
+pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<Option<Vec<CutColumn>>> {
     let (federation, guest) = (&task.federation, task.guest()?);
     let measure: Measure = federation.pull_message(&Slot::new("measure"), &guest).await?;
-    let Some(proven) = measure.key else { return Ok(()) };
+    let Some(proven) = measure.key else { return Ok(None) };
     let unusable =
         |e| Error::new(ErrorKind::Corrupt, format!("{guest} sent a key that is not usable")).because(e);
     let key = proven.open(&task.proof_context(&guest)).map_err(unusable)?;
@@ -34,10 +34,12 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     let slot = Slot::new("labels");
     let labels = federation.pull_table(&slot, &guest, &task.computing, &label_schema(&key)?, &layout).await?;
 
+    let released = release::book(task, binning, &guest).await?;
+
     // By position: any other order would tell of names, or of which columns are categories.
     let position =
         |name: &str| features(binning.table.schema()).position(|f| f.name == name).unwrap_or_default();
-    let mut columns = binning.bin_columns();
+    let mut columns = released.bin_columns();
     columns.sort_by_key(|column| position(&column.column));
     task.note(format!("adding up labels of {} columns", columns.len()));
     let names: Vec<&str> = columns.iter().map(|c| c.column.as_str()).collect();
@@ -45,8 +47,8 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
     // A partition fills ciphertexts of its own, so no more partitions than ciphertexts.
     let bins: usize = columns.iter().map(|c| c.bins as usize).sum();
     let partitions = task.partitions().min(bins.div_ceil(packing.slots()).max(1) as u32);
-    let sums = binning
-        .assigned()?
+    let sums = released
+        .assigned(&binning.coded.table)?
         .select(names)?
         .zip(&labels)?
         .map(KernelCall::fold::<SumEncrypted>(&params)?)?
@@ -61,5 +63,6 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<()>
         .map(|c| BinColumn { column: anonymous_name(task, binning.table, &c.column), bins: c.bins })
         .collect();
     federation.push_message(&Slot::new("features"), &to, &HostFeatures { columns: anonymized }).await?;
-    federation.push_table(&Slot::new("sums"), &to, &sums).await
+    federation.push_table(&Slot::new("sums"), &to, &sums).await?;
+    Ok(Some(released.cuts))
 }

@@ -12,6 +12,7 @@ mod categories;
 mod cuts;
 mod guest;
 mod host;
+mod release;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +33,7 @@ use self::parameters::{Columns, Method, PredictParameters, TrainParameters, Tran
 use tributary_component::definition::{Definition, Stage};
 use tributary_component::output::Outputs;
 use tributary_component::task::Task;
-use tributary_component::{Assignment, Component, ParameterProblem};
+use tributary_component::{Asked, Assignment, Component, ParameterProblem};
 
 /// The component.
 #[derive(Debug)]
@@ -56,6 +57,10 @@ impl Component for HeteroFeatureBinning {
 
     fn check(&self, assignment: &Assignment<'_>) -> Result<Vec<ParameterProblem>> {
         check::problems(assignment)
+    }
+
+    fn asks(&self, assignment: &Assignment<'_>) -> Result<Vec<Asked>> {
+        check::asks(assignment)
     }
 
     async fn run(&self, task: &Task) -> Result<Outputs> {
@@ -91,6 +96,8 @@ struct Meta {
 
 /// The columns of one party with their bins, and what to do with them.
 struct Binning<'a> {
+    /// Key of the input.
+    input: &'static str,
     table: &'a Table,
     /// The same rows, with numbers for categories of text.
     coded: Coded,
@@ -143,8 +150,7 @@ impl Binning<'_> {
             (Measuring::Nothing, _) | (Measuring::OwnColumns, false) => Ok(Measured::default()),
             (_, true) => guest::measure(task, self).await,
             (Measuring::AllColumns, false) => {
-                host::contribute(task, self).await?;
-                Ok(Measured::default())
+                Ok(Measured { released: host::contribute(task, self).await?, ..Measured::default() })
             }
         }
     }
@@ -170,21 +176,34 @@ impl Binning<'_> {
 }
 
 async fn train(task: &Task) -> Result<Outputs> {
-    let parameters: TrainParameters = task.parameters()?;
+    let mut parameters: TrainParameters = task.parameters()?;
     let table = task.table("train_data")?;
     let columns = parameters.columns(&task.own, table.schema())?;
     points_of_others(task, table, &parameters, &columns)?;
     let coded = Coded::of(table, &columns.categories).await?;
-    let binning = Binning {
+    let cuts = match release::cuts_of_job(task, &parameters)? {
+        release::CutsOfJob::Use => cuts::find(task, &coded.table, &parameters, &columns).await?,
+        release::CutsOfJob::Replace => {
+            let cuts = cuts::by_itself(task, &coded.table, &parameters, &columns).await?;
+            parameters.method = Method::Quantile;
+            cuts
+        }
+    };
+    let mut binning = Binning {
+        input: "train_data",
         table,
-        cuts: cuts::find(task, &coded.table, &parameters, &columns).await?,
+        cuts,
         coded,
         binned: columns.binned.len(),
         adjustment_factor: parameters.adjustment_factor,
         key: parameters.he_param.bits().map_err(|e| Error::bug("a key that was checked").because(e))?,
         measure: Measuring::of(parameters.skip_metrics, parameters.local_only),
     };
-    let measured = binning.measured(task).await?;
+    let mut measured = binning.measured(task).await?;
+    // The model has the bins that others know of.
+    if let Some(cuts) = measured.released.take() {
+        binning.cuts = cuts;
+    }
     let model = learned(&binning, &parameters, &measured)?;
     let transformed = binning.transformed(task, parameters.transform_method, &model)?;
     let meta = Meta {
@@ -234,6 +253,7 @@ async fn predict(task: &Task) -> Result<Outputs> {
     let cuts = model.cuts().map(|(column, cuts)| CutColumn { column: column.into(), cuts: cuts.clone() });
     let cuts: Vec<CutColumn> = cuts.collect();
     let binning = Binning {
+        input: "test_data",
         table,
         coded: Coded::as_is(table),
         binned: cuts.len(),

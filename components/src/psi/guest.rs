@@ -5,7 +5,7 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Layout, Party, Result, Role, Table};
 use tributary_psi::{POINT, Secret, points_schema};
 
-use super::{ID, Masked, POSITION, ROW, grouped, masked_again, row_of, ungrouped};
+use super::{ID, Masked, POSITION, ROW, expect_enough, grouped, masked_again, row_of, ungrouped};
 use tributary_component::task::Task;
 
 /// Gives the guest's own rows: key → final positions, one each.
@@ -31,6 +31,9 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
     let common = in_final_order(common, hosts.len())?.map(ungrouped(ROW)?)?.keep_rows().await?;
 
     for host in &hosts {
+        expect_enough(&task.release("input_data", host), &common).await?;
+    }
+    for host in &hosts {
         let rows = common.select([row_of(host)])?.drop_key()?.keep().await?;
         task.federation.push_table(&Slot::new("host_rows"), std::slice::from_ref(host), &rows).await?;
     }
@@ -46,6 +49,10 @@ async fn match_host(task: &Task, own: &Masked, secret: &Secret, host: &Party) ->
     let partitions = task.partitions();
     let any = move |rows| Ok(Layout::Rows(RowRanges::even(rows, partitions)));
     let theirs = federation.pull_table(&Slot::new("host_points"), host, computing, &schema, &any).await?;
+    // A host asks too: it is told which of its ids are common.
+    let (asked, release) = (theirs.count().await?, task.release("input_data", host));
+    release.expect_common_rows(&format!("ids of {host}"), asked)?;
+    release.book_ids(asked, own.count)?;
     let theirs = masked_again(task, &theirs, secret).await?.number_rows(&row_of(host))?.rekey(POINT, None)?;
 
     let ranges = match own.table.layout() {

@@ -6,7 +6,7 @@ use tributary_core::layout::RowRanges;
 use tributary_core::{Error, ErrorKind, Field, Layout, Result, Table, TableSchema};
 use tributary_psi::{Secret, points_schema};
 
-use super::{ID, Masked, POSITION, ROW, grouped, masked_again, row_of};
+use super::{ID, Masked, POSITION, ROW, expect_enough, grouped, masked_again, row_of};
 use tributary_component::task::Task;
 
 /// Gives the host's own rows: key → final positions, several where the guest has several rows of the id.
@@ -19,6 +19,10 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
     let any = move |rows| Ok(Layout::Rows(RowRanges::even(rows, partitions)));
     let slot = Slot::new("guest_points");
     let theirs = federation.pull_table(&slot, &guest, &task.computing, &points_schema()?, &any).await?;
+    // Before its answer leaves: with that the guest knows which of them are here.
+    let (sent, release) = (theirs.count().await?, task.release("input_data", &guest));
+    release.expect_common_rows(&format!("ids of {guest}"), sent)?;
+    release.book_ids(sent, own.count)?;
     let theirs = masked_again(task, &theirs, secret).await?;
     federation.push_table(&Slot::new("guest_points_masked"), to_guest, &theirs).await?;
     drop(theirs);
@@ -26,9 +30,10 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
     let schema = TableSchema::new(None, vec![Field::new(row_of(&task.own), DataType::UInt64)])?;
     let chosen =
         federation.pull_table(&Slot::new("host_rows"), &guest, &task.computing, &schema, &any).await?;
-    own_rows(task, own, &chosen, &row_of(&task.own))
-        .await
-        .map_err(|e| e.at(format!("rows chosen by {guest}")))
+    let common = own_rows(task, own, &chosen, &row_of(&task.own)).await;
+    let common = common.map_err(|e| e.at(format!("rows chosen by {guest}")))?;
+    expect_enough(&release, &common).await?;
+    Ok(common)
 }
 
 /// Turns positions in the points into keys; refuses one beyond them.

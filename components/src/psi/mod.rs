@@ -33,7 +33,7 @@ use tributary_psi::{
 use tributary_component::definition::{Artifact, Definition, Parameter};
 use tributary_component::output::{Metric, Outputs};
 use tributary_component::task::Task;
-use tributary_component::{Assignment, Component, ParameterProblem};
+use tributary_component::{Assignment, Component, ParameterProblem, Release};
 
 /// The component.
 #[derive(Debug)]
@@ -181,6 +181,14 @@ async fn masked_again(task: &Task, points: &Table, secret: &Secret) -> Result<Ta
     task.note(format!("masking {} points of a peer", points.count().await?));
     let blob = task.computing.put_blob(secret.to_blob()).await?;
     points.map(KernelCall::map::<MaskPoints>(&())?.with_blob(blob))?.keep().await
+}
+
+/// `Denied` if rows are common, but fewer than this party's limits want; none at all has a message of its own.
+async fn expect_enough(release: &Release<'_>, common: &Table) -> Result<()> {
+    match common.count().await? {
+        0 => Ok(()),
+        rows => release.expect_common_rows("common rows", rows),
+    }
 }
 
 /// The chosen rows of the input in their final order. `chosen`: key of the input, unique → list of final positions.

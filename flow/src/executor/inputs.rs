@@ -10,6 +10,7 @@ use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, Table, TableNam
 
 use super::PartyAttempt;
 use crate::record::Records;
+use crate::sources::{self, Sources};
 use crate::spec::Channel;
 
 impl PartyAttempt {
@@ -33,8 +34,27 @@ impl PartyAttempt {
         Ok(inputs)
     }
 
+    /// The tables of the site that each input was made of.
+    pub(super) async fn sources(&self) -> Result<Sources> {
+        let mut all = Sources::new();
+        for (key, channels) in &self.task.inputs.data {
+            for channel in channels {
+                let record =
+                    self.record_of(&self.table_name(channel)?).await.at(|| format!("input {key}"))?;
+                all.entry(key.clone()).or_default().extend(sources::of(&self.site, &record).await?);
+            }
+        }
+        Ok(all)
+    }
+
     async fn table(&self, channel: &Channel, computing: &Arc<dyn Computing>) -> Result<Table> {
-        let name = match channel {
+        let name = self.table_name(channel)?;
+        let record = self.record_of(&name).await?;
+        Table::load(computing, &record.uri).await.at(|| format!("load table {name}"))
+    }
+
+    fn table_name(&self, channel: &Channel) -> Result<TableName> {
+        Ok(match channel {
             Channel::TaskOutput { producer_task, output_artifact_key } => {
                 self.output_of(&self.shared.job, producer_task, output_artifact_key)?
             }
@@ -43,9 +63,7 @@ impl PartyAttempt {
             }
             Channel::Table(name) => name.clone(),
             Channel::ModelWarehouse { .. } => return Err(Error::bug("a model where a table is expected")),
-        };
-        let record = self.record_of(&name).await?;
-        Table::load(computing, &record.uri).await.at(|| format!("load table {name}"))
+        })
     }
 
     pub(super) async fn record_of(&self, name: &TableName) -> Result<TableRecord> {

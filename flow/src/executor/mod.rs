@@ -10,16 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tributary_component::{Component, Level, Stage, Task};
+use tributary_component::{Component, Level, Releases, Stage, Task};
 use tributary_core::computing::{Computing, End, SessionSpec};
 use tributary_core::federation::{Federation, FederationSpec};
 use tributary_core::placement::Placement;
 use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
 
 pub(crate) use self::outputs::PartyEnd;
+use crate::ledger;
 use crate::metered::Metered;
 use crate::progress::TaskProgress;
 use crate::record::Records;
+use crate::sources;
 use crate::spec::{ModelRef, PartyTask};
 
 /// Closing sessions after a failure may take this long.
@@ -124,6 +126,9 @@ impl PartyAttempt {
 
     async fn work(&self, sessions: &mut Sessions, end: &mut PartyEnd) -> Result<()> {
         let (computing, federation) = self.open(sessions).await?;
+        let sources = self.sources().await?;
+        let origin = sources::text(&sources);
+        let ledger = Arc::new(ledger::Releases::new(&self.site.home));
         let task = Task {
             name: self.shared.name.clone(),
             stage: self.shared.stage,
@@ -138,10 +143,11 @@ impl PartyAttempt {
             )?,
             computing,
             federation,
+            releases: Releases { limits: self.site.limits.clone(), ledger, sources },
             progress: self.progress.clone(),
         };
         let outputs = self.shared.component.run(&task).await?;
-        self.store(outputs, end).await
+        self.store(outputs, &origin, end).await
     }
 
     async fn open(&self, sessions: &mut Sessions) -> Result<(Arc<dyn Computing>, Arc<dyn Federation>)> {

@@ -10,6 +10,7 @@ use tributary_core::{Error, ErrorKind, Party, Result, ResultExt, Site, Table, Ta
 use super::{PartyAttempt, Shared};
 use crate::log::TaskLog;
 use crate::record::{DataRecord, Records, TaskOutputs};
+use crate::sources::SOURCES;
 use crate::staged::Staged;
 
 /// What a party's part of an attempt came to.
@@ -90,7 +91,7 @@ impl PartyEnd {
 
 impl PartyAttempt {
     /// Stores tables; the rest waits until all parties are done.
-    pub(super) async fn store(&self, outputs: Outputs, end: &mut PartyEnd) -> Result<()> {
+    pub(super) async fn store(&self, outputs: Outputs, sources: &str, end: &mut PartyEnd) -> Result<()> {
         for (key, output) in outputs.data {
             let name = match output {
                 DataOutput::Existing(name) => {
@@ -98,7 +99,7 @@ impl PartyAttempt {
                     name
                 }
                 DataOutput::Table(table) => {
-                    let stored = self.store_table(&key, &table, &mut end.stored).await;
+                    let stored = self.store_table(&key, &table, sources, &mut end.stored).await;
                     let (name, table) = stored.at(|| format!("store output {key}"))?;
                     end.rows += table.rows();
                     name
@@ -116,6 +117,7 @@ impl PartyAttempt {
         &self,
         key: &str,
         table: &Table,
+        sources: &str,
         stored: &mut Vec<TableName>,
     ) -> Result<(TableName, StoredTable)> {
         let shared = &self.shared;
@@ -136,6 +138,7 @@ impl PartyAttempt {
             ("component", shared.component.definition().name.to_string()),
             ("party", self.task.party.to_string()),
             ("output", key.to_string()),
+            (SOURCES, sources.to_string()),
         ];
         let entry = Entry { preview, origin, if_exists: IfExists::Fail };
         tributary_catalog::record(&self.site.storage, &self.site.meta, &name, &saved, entry).await?;

@@ -29,7 +29,7 @@ use tributary_core::{JobId, Party, TableName};
 use tributary_document::{Item, Limits, Problems, Report, parse};
 
 pub use conf::{JobConf, ModelRef, Provider, SyncType, TaskConf};
-pub use needs::{Need, Needs};
+pub use needs::{Asking, Need, Needs};
 pub use runtime_conf::RuntimeConf;
 
 /// A job whose every name, type and range has been checked.

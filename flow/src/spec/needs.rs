@@ -1,8 +1,9 @@
-//! What a job takes from outside itself, with the places where the file says so.
+//! What a job takes from outside itself and asks parties to release, with the places where the file says so.
 //!
 //! Kept beside the plan, not in it: places change with the spelling of a file, and the plan must not. Looking the things
 //! up is for whoever has the sites.
 
+use tributary_component::{Ask, Asked};
 use tributary_core::Party;
 use tributary_document::{Item, Position};
 
@@ -16,6 +17,8 @@ pub struct Needs {
     pub file: String,
     /// Each thing at each party, in the order of the tasks.
     pub list: Vec<Need>,
+    /// What it asks each party to release, in the same order.
+    pub asks: Vec<Asking>,
 }
 
 /// One thing that one party must have.
@@ -35,5 +38,25 @@ pub struct Need {
 impl Need {
     pub(super) fn new(party: &Party, source: Channel, item: &Item<'_>) -> Self {
         Self { party: party.clone(), source, at: item.at(), path: item.path().to_owned() }
+    }
+}
+
+/// One thing that one party is asked to release.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Asking {
+    /// Who is asked.
+    pub party: Party,
+    /// What for.
+    pub ask: Ask,
+    /// Where the file asks.
+    pub at: Position,
+    /// The way there from the top of the file.
+    pub path: String,
+}
+
+impl Asking {
+    pub(super) fn new(party: &Party, asked: Asked, item: &Item<'_>) -> Self {
+        Self { party: party.clone(), ask: asked.ask, at: item.at(), path: item.path().to_owned() }
     }
 }

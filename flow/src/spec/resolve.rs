@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use tributary_component::definition::{Definition, Stage};
-use tributary_component::{Assignment, Component, Components, NamedTable, ParameterProblem};
+use tributary_component::{Asked, Assignment, Component, Components, NamedTable, ParameterProblem};
 use tributary_core::{Error, Party, Result};
 use tributary_document::{Item, Step};
 
@@ -18,7 +18,7 @@ use super::conf::TaskConf;
 use super::graph::{Edge, levels};
 use super::parties::{Parties, at};
 use super::raw;
-use super::{Channel, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
+use super::{Asking, Channel, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
 
 /// A task with what its names stand for, as far as they stand for anything.
 pub(super) struct Plan<'a, 'c> {
@@ -47,7 +47,8 @@ pub(super) type Plans<'a, 'c> = BTreeMap<&'a str, Plan<'a, 'c>>;
 
 /// The job; whole only if nothing was reported.
 pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec {
-    let mut found = Found { notes: std::mem::take(&mut job.notes).into_iter().collect(), needs: Vec::new() };
+    let notes = std::mem::take(&mut job.notes).into_iter().collect();
+    let mut found = Found { notes, needs: Vec::new(), asks: Vec::new() };
     let plans: Plans<'_, '_> =
         job.tasks.iter().map(|task| (task.name, plan(task, &job, components))).collect();
     check_references(&job, &plans);
@@ -82,7 +83,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
         conf: job.conf,
         tasks,
         notes: found.notes.into_iter().collect(),
-        needs: Needs { list: found.needs, ..Needs::default() },
+        needs: Needs { list: found.needs, asks: found.asks, ..Needs::default() },
     }
 }
 
@@ -90,6 +91,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
 struct Found {
     notes: BTreeSet<String>,
     needs: Vec<Need>,
+    asks: Vec<Asking>,
 }
 
 fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, components: &'c Components) -> Plan<'a, 'c> {
@@ -236,6 +238,7 @@ fn party_tasks(
             Ok(settled) => {
                 found.notes.extend(settled.notes);
                 found.needs.extend(settled.needs);
+                found.asks.extend(settled.asks);
                 settled.parameters
             }
             Err(problems) => {
@@ -281,6 +284,7 @@ struct Settled {
     parameters: Arc<Map<String, Value>>,
     notes: Vec<String>,
     needs: Vec<Need>,
+    asks: Vec<Asking>,
 }
 
 /// Parameters that the definition takes, then against what the component says of them.
@@ -299,14 +303,16 @@ fn settle<'w>(
     if !problems.is_empty() {
         return Err(Cow::Owned(problems));
     }
-    let need = |NamedTable { table, parameter }| {
+    let place = |parameter: &str| {
         let unwritten = || plan.task.parameters.below(&[Step::Key(parameter.to_owned())]);
-        let item = written.items.get(parameter).cloned().unwrap_or_else(unwritten);
-        Need::new(party, Channel::Table(table), &item)
+        written.items.get(parameter).cloned().unwrap_or_else(unwritten)
     };
+    let need = |NamedTable { table, parameter }| Need::new(party, Channel::Table(table), &place(parameter));
     let needs = component.tables(&assignment).map_err(bug)?.into_iter().map(need).collect();
+    let asking = |asked: Asked| Asking::new(party, asked.clone(), &place(asked.parameter));
+    let asks = component.asks(&assignment).map_err(bug)?.into_iter().map(asking).collect();
     let notes = notes.iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
-    Ok(Settled { parameters: parameters.clone(), notes, needs })
+    Ok(Settled { parameters: parameters.clone(), notes, needs, asks })
 }
 
 /// Reports a problem where the parameter is written; false if it is not written at all.

@@ -1,0 +1,377 @@
+//! What leaves a party about its rows: the one place where a component asks before it lets anything go to a partner.
+//!
+//! Twice. Before a job runs, [`Component::asks`](crate::Component::asks) says what the parameters alone ask of a party, and job
+//! control compares it with the limits of that party's site. And while a task runs, [`Task::release`](crate::Task::release) gives
+//! a [`Release`], which compares the actual numbers and books them in the party's [`Ledger`] *before* they leave. What is
+//! booked stays booked, whatever becomes of the task: a partner that makes tasks fail would get numbers for nothing.
+//!
+//! Limits are each party's own and never travel. Partners see a refusal as a failed task.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tributary_core::limits::JobCuts;
+use tributary_core::{Error, ErrorKind, Limits, Party, PartyId, Result};
+
+/// A table of fewer rows counts as one of so many where ids are counted: it would be asked for once or twice otherwise.
+const LEAST_ROWS: u64 = 1_000;
+
+/// What parameters ask a party to let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Numbers about so many bins of a column.
+    Bins(u64),
+    /// Numbers about bins of its columns that the job cuts.
+    Cuts,
+}
+
+/// What a parameter asks a party to let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// What.
+    pub ask: Ask,
+    /// The parameter that asks, where messages about it point.
+    pub parameter: &'static str,
+}
+
+/// Why a party does not let something go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Who refuses what.
+    pub message: String,
+    /// What its operator would change.
+    pub help: String,
+}
+
+/// A table of a party that others ask about. It is known again by its name and by what it holds, so that a renamed table and one
+/// that is stored anew under its name keep what was booked.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Source {
+    /// Its name.
+    pub table: String,
+    /// Digest of its rows as they are stored.
+    pub content: String,
+}
+
+/// What of a table is counted.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Item {
+    /// Ids that were looked up in it.
+    Ids,
+    /// Numbers about a column.
+    Column(String),
+}
+
+/// Something to be booked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Charge {
+    /// What it is about.
+    pub item: Item,
+    /// How much.
+    pub amount: u64,
+    /// How much there may be with it.
+    pub limit: u64,
+    /// Of a column: where it is cut in this release.
+    pub cuts: Vec<f64>,
+    /// Of a column: [`Ledger::cuts`] as it was when this release was prepared.
+    pub after: Vec<f64>,
+}
+
+/// A charge that does not fit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Over {
+    /// The table.
+    pub table: String,
+    /// What of it.
+    pub item: Item,
+    /// What was booked before.
+    pub used: u64,
+    /// What was to be booked.
+    pub amount: u64,
+    /// What there may be.
+    pub limit: u64,
+}
+
+/// What each partner of a party got so far about each of its tables. Only the party's operator takes anything back.
+pub trait Ledger: fmt::Debug + Send + Sync + 'static {
+    /// Books all charges against all tables, durably, or none of them and says which does not fit. `Conflict` if cuts were booked
+    /// since they were read. Jobs and processes that book at once do not overlook each other.
+    fn book(&self, tables: &[Source], partner: &PartyId, charges: &[Charge]) -> Result<Option<Over>>;
+
+    /// Where a column has been cut in releases to a partner, ascending.
+    fn cuts(&self, tables: &[Source], partner: &PartyId, column: &str) -> Result<Vec<f64>>;
+}
+
+/// What a task may let go: its party's limits and ledger, and which tables its inputs come from.
+#[derive(Debug, Clone)]
+pub struct Releases {
+    /// The party's limits.
+    pub limits: Limits,
+    /// The party's ledger.
+    pub ledger: Arc<dyn Ledger>,
+    /// By input key: the party's tables that the input was made of.
+    pub sources: BTreeMap<String, Vec<Source>>,
+}
+
+/// What one partner is to get about one input.
+#[derive(Debug)]
+pub struct Release<'a> {
+    own: &'a Party,
+    to: &'a Party,
+    limits: Limits,
+    ledger: &'a Arc<dyn Ledger>,
+    sources: &'a [Source],
+}
+
+/// Numbers about one column that are to leave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Numbers {
+    /// The column, by the name that it has at home.
+    pub column: String,
+    /// How many.
+    pub count: u64,
+    /// Where it is cut.
+    pub cuts: Vec<f64>,
+    /// As [`Release::cuts`] gave them.
+    pub after: Vec<f64>,
+}
+
+impl Releases {
+    pub(crate) fn of<'a>(&'a self, own: &'a Party, input: &str, to: &'a Party) -> Release<'a> {
+        // A site that has two roles in a job keeps no secrets from itself.
+        let limits = if own.id == to.id { Limits::NONE } else { self.limits.clone() };
+        let sources = self.sources.get(input).map_or(&[][..], Vec::as_slice);
+        Release { own, to, limits, ledger: &self.ledger, sources }
+    }
+}
+
+impl Release<'_> {
+    /// The limits that hold between the two.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// `Denied` if a column has more bins than may be released.
+    pub fn expect_bins(&self, column: &str, bins: u64) -> Result<()> {
+        match refused(&self.limits, self.own, &Ask::Bins(bins)) {
+            None => Ok(()),
+            Some(refusal) => Err(denied(&refusal).at(format!("column {column:?}"))),
+        }
+    }
+
+    /// `Denied` if the party refuses cut points of a job.
+    pub fn expect_no_cuts(&self) -> Result<()> {
+        refused(&self.limits, self.own, &Ask::Cuts).map_or(Ok(()), |refusal| Err(denied(&refusal)))
+    }
+
+    /// `Denied` if the rows of an intersection, or the ids of the partner who asks for it, are too few.
+    pub fn expect_common_rows(&self, what: &str, rows: u64) -> Result<()> {
+        let least = self.limits.min_common_rows;
+        if rows >= least {
+            return Ok(());
+        }
+        let message = format!("{} goes on with at least {least} {what}, got {rows}", self.own);
+        Err(denied(&Refusal { message, help: operator(self.own, "lower limits.min_common_rows") }))
+    }
+
+    /// What a column with a bin of too few rows is refused with.
+    pub fn small_bin(&self, column: &str, rows: u64) -> Error {
+        let least = self.limits.min_rows;
+        let message = format!(
+            "{} releases no number with fewer than {least} rows behind it, and a bin of column {column:?} has {rows}",
+            self.own
+        );
+        denied(&Refusal { message, help: operator(self.own, "set limits.small_bins to merge") })
+    }
+
+    /// Where a column was cut in earlier releases to this partner, ascending.
+    pub fn cuts(&self, column: &str) -> Result<Vec<f64>> {
+        match self.is_own() {
+            true => Ok(Vec::new()),
+            false => self.ledger.cuts(self.sources, &self.to.id, column),
+        }
+    }
+
+    /// Books numbers about columns, all or none. Call it before they leave. `Denied` names the column that the partner may get no
+    /// more numbers about.
+    pub fn book_numbers(&self, numbers: impl IntoIterator<Item = Numbers>) -> Result<()> {
+        let charge = |numbers: Numbers| Charge {
+            item: Item::Column(numbers.column),
+            amount: numbers.count,
+            limit: self.limits.numbers,
+            cuts: numbers.cuts,
+            after: numbers.after,
+        };
+        self.book(&numbers.into_iter().map(charge).collect::<Vec<_>>())
+    }
+
+    /// Books ids that the partner looks up in a table of so many rows. Call it before anything leaves that answers.
+    pub fn book_ids(&self, ids: u64, rows: u64) -> Result<()> {
+        let limit = self.limits.ids_per_row.saturating_mul(rows.max(LEAST_ROWS));
+        let (cuts, after) = (Vec::new(), Vec::new());
+        self.book(&[Charge { item: Item::Ids, amount: ids, limit, cuts, after }])
+    }
+
+    fn book(&self, charges: &[Charge]) -> Result<()> {
+        if self.is_own() {
+            return Ok(());
+        }
+        if self.sources.is_empty() {
+            return Err(Error::bug("a release about an input that no table was given for"));
+        }
+        let over = self.ledger.book(self.sources, &self.to.id, charges);
+        let Some(over) = over.map_err(|e| e.at(format!("book a release of {}", self.own)))? else {
+            return Ok(());
+        };
+        let Over { table, item, used, amount, limit } = over;
+        let (what, key) = match item {
+            Item::Ids => (format!("answers for {limit} ids in table {table}"), "ids_per_row"),
+            Item::Column(name) => {
+                (format!("{limit} numbers about column {name:?} of table {table}"), "numbers")
+            }
+        };
+        let message = format!(
+            "{} gives partner {} no more than {what}: {used} are given, {amount} more were asked for",
+            self.own, self.to.id
+        );
+        let help = operator(
+            self.own,
+            &format!("raise limits.{key}, or forget what was given with `tributary limits reset`"),
+        );
+        Err(denied(&Refusal { message, help }))
+    }
+
+    fn is_own(&self) -> bool {
+        self.own.id == self.to.id
+    }
+}
+
+/// What a party's limits say of what is asked of it; nothing if it may go.
+pub fn refused(limits: &Limits, own: &Party, ask: &Ask) -> Option<Refusal> {
+    match ask {
+        Ask::Bins(bins) if *bins > limits.max_bins => Some(Refusal {
+            message: format!("{own} releases at most {} bins of a column, got {bins}", limits.max_bins),
+            help: format!("ask for fewer, or {}", operator(own, "raise limits.max_bins")),
+        }),
+        Ask::Cuts if limits.cuts_from_job == JobCuts::Refuse => Some(Refusal {
+            message: format!("{own} takes no cut points for its columns from a job"),
+            help: format!("leave them to it, or {}", operator(own, "set limits.cuts_from_job to use")),
+        }),
+        _ => None,
+    }
+}
+
+fn operator(own: &Party, does: &str) -> String {
+    format!("the operator of party {} may {does}", own.id)
+}
+
+fn denied(refusal: &Refusal) -> Error {
+    Error::new(ErrorKind::Denied, format!("{} ({})", refusal.message, refusal.help))
+}
+
+/// A ledger that remembers nothing: for tasks that run alone.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoLedger;
+
+impl Ledger for NoLedger {
+    fn book(&self, _: &[Source], _: &PartyId, _: &[Charge]) -> Result<Option<Over>> {
+        Ok(None)
+    }
+
+    fn cuts(&self, _: &[Source], _: &PartyId, _: &str) -> Result<Vec<f64>> {
+        Ok(Vec::new())
+    }
+}
+
+impl Releases {
+    /// For a task without partners.
+    pub fn alone() -> Self {
+        Self { limits: Limits::default(), ledger: Arc::new(NoLedger), sources: BTreeMap::new() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// Refuses beyond limits, and remembers what it was asked.
+    #[derive(Debug, Default)]
+    struct Memory(Mutex<Vec<(Item, u64)>>);
+
+    impl Ledger for Memory {
+        fn book(&self, tables: &[Source], _: &PartyId, charges: &[Charge]) -> Result<Option<Over>> {
+            let mut booked = self.0.lock().unwrap();
+            for Charge { item, amount, limit, .. } in charges {
+                let used: u64 = booked.iter().filter(|(of, _)| of == item).map(|(_, amount)| amount).sum();
+                if used + amount > *limit {
+                    let (table, item) = (tables[0].table.clone(), item.clone());
+                    return Ok(Some(Over { table, item, used, amount: *amount, limit: *limit }));
+                }
+            }
+            booked.extend(charges.iter().map(|charge| (charge.item.clone(), charge.amount)));
+            Ok(None)
+        }
+
+        fn cuts(&self, _: &[Source], _: &PartyId, _: &str) -> Result<Vec<f64>> {
+            Ok(vec![1.0])
+        }
+    }
+
+    fn releases(limits: Limits) -> Releases {
+        let source = Source { table: "n/t".into(), content: "c".into() };
+        Releases {
+            limits,
+            ledger: Arc::<Memory>::default(),
+            sources: BTreeMap::from([("data".to_string(), vec![source])]),
+        }
+    }
+
+    fn numbers(column: &str, count: u64) -> Numbers {
+        Numbers { column: column.into(), count, cuts: Vec::new(), after: Vec::new() }
+    }
+
+    #[test]
+    fn a_refusal_names_the_party_the_limit_the_value_and_the_key() {
+        let (host, guest) = (Party::new("host", "7").unwrap(), Party::new("guest", "9").unwrap());
+        let releases = releases(Limits { numbers: 12, ..Limits::default() });
+        let release = releases.of(&host, "data", &guest);
+        release.book_numbers([numbers("a", 10), numbers("b", 12)]).unwrap();
+        let error = release.book_numbers([numbers("c", 1), numbers("a", 3)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Denied);
+        let text = error.to_string();
+        for expected in
+            ["host_7", "partner 9", "12 numbers", "\"a\"", "n/t", "10 are given", "3 more", "limits.numbers"]
+        {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        release.book_numbers([numbers("c", 12)]).unwrap();
+        assert!(
+            release
+                .expect_bins("a", 101)
+                .unwrap_err()
+                .to_string()
+                .contains("at most 100 bins of a column, got 101")
+        );
+        assert!(
+            release.expect_common_rows("common rows", 1).is_err()
+                && release.expect_common_rows("x", 2).is_ok()
+        );
+        release.book_ids(1_000_000, 3).unwrap();
+        assert!(release.book_ids(1, 3).unwrap_err().to_string().contains("limits.ids_per_row"));
+    }
+
+    #[test]
+    fn a_site_has_no_limits_towards_itself() {
+        let (host, guest) = (Party::new("host", "7").unwrap(), Party::new("guest", "7").unwrap());
+        let releases = releases(Limits { numbers: 0, ..Limits::default() });
+        let release = releases.of(&host, "data", &guest);
+        release.book_numbers([numbers("a", 1_000)]).unwrap();
+        release.expect_bins("a", 1 << 40).unwrap();
+        release.expect_common_rows("common rows", 0).unwrap();
+        assert!(release.cuts("a").unwrap().is_empty());
+    }
+}

@@ -1,0 +1,262 @@
+//! What a host lets go, whatever a guest's jobs ask: the guest is the attacker here.
+
+use std::fmt::Write as _;
+
+use crate::site::Site;
+
+const ROWS: usize = 200;
+/// Numbers below it have eight bits: as many labels tell all rows apart.
+const BITS: usize = 8;
+
+/// A host whose column has another value in every row, and a guest whose label is a bit of the row's number.
+fn site(conf: &str) -> Site {
+    let site = Site::default();
+    site.write("parties/10000/service_conf.yaml", conf);
+    upload_host(&site, "values", &[]);
+    for bit in 0..BITS {
+        let mut csv = String::from("id,y\n");
+        (0..ROWS).for_each(|row| writeln!(csv, "r{row:03},{}", row >> bit & 1).unwrap());
+        upload(&site, "9999", &format!("bit_{bit}"), &csv, &["--label", "y"]);
+    }
+    site
+}
+
+fn upload(site: &Site, party: &str, name: &str, csv: &str, more: &[&str]) {
+    let file = site.write(&format!("{name}.csv"), csv);
+    let table = ["data", "upload", "-p", party, "-ns", "n", "-n", name, "--file", &file];
+    site.ok(&[&table[..], more].concat());
+}
+
+/// The value of a row: another order than that of the rows.
+fn value(row: usize) -> usize {
+    row * 37 % ROWS
+}
+
+fn upload_host(site: &Site, name: &str, more: &[&str]) {
+    let mut csv = String::from("id,v\n");
+    (0..ROWS).for_each(|row| writeln!(csv, "r{row:03},{}.5", value(row)).unwrap());
+    upload(site, "10000", name, &csv, more);
+}
+
+/// A job that measures the host's column once for each of these bits.
+fn job(site: &Site, host: &str, bits: impl Iterator<Item = usize>, parameters: &str) -> String {
+    let from = |task: String| {
+        format!("{{task_output_artifact: {{producer_task: {task}, output_artifact_key: output_data}}}}")
+    };
+    let (mut guest, mut at_host, mut tasks) = (String::new(), String::new(), String::new());
+    for bit in bits {
+        writeln!(guest, "        reader_{bit}: {{parameters: {{namespace: n, name: bit_{bit}}}}}").unwrap();
+        writeln!(at_host, "        reader_{bit}: {{parameters: {{namespace: n, name: {host}}}}}").unwrap();
+        let (read, common) = (from(format!("reader_{bit}")), from(format!("psi_{bit}")));
+        writeln!(tasks, "    reader_{bit}: {{component_ref: reader}}").unwrap();
+        writeln!(tasks, "    psi_{bit}: {{component_ref: psi, inputs: {{data: {{input_data: {read}}}}}}}")
+            .unwrap();
+        writeln!(tasks, "    binning_{bit}:\n      component_ref: hetero_feature_binning").unwrap();
+        writeln!(tasks, "      inputs: {{data: {{train_data: {common}}}}}").unwrap();
+        writeln!(tasks, "      parameters: {{he_param: {{key_length: 1024}}, {parameters}}}").unwrap();
+    }
+    let party = |role: &str, id: &str| format!("{{role: {role}, party_id: ['{id}']}}");
+    let (g, h) = (party("guest", "9999"), party("host", "10000"));
+    site.write(
+        "job.yaml",
+        &format!(
+            "dag:\n  stage: train\n  parties:\n  - {g}\n  - {h}\n  party_tasks:\n    guest_9999:\n      parties: [{g}]\n      tasks:\n{guest}    \
+             host_10000:\n      parties: [{h}]\n      tasks:\n{at_host}  tasks:\n{tasks}schema_version: 2.2.0\n"
+        ),
+    )
+}
+
+/// Rows of each bin of the host's column, as the guest was told in a job's task.
+fn told(site: &Site, task: &str) -> Vec<u64> {
+    let summary = site.model("9999", "guest", task)["data"]["host_metrics_summary"]["host_10000"].clone();
+    let numbers = |what: &str| {
+        let bins = summary[what]["host_10000_x0"].as_object().unwrap().clone();
+        bins.values().map(|n| n.as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    numbers("event_count").iter().zip(numbers("non_event_count")).map(|(a, b)| a + b).collect()
+}
+
+fn cuts(site: &Site, task: &str) -> Vec<f64> {
+    let model = site.model("10000", "host", task);
+    model["data"]["split_pt_dict"]["v"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_job_that_asks_for_every_rank_is_refused_before_it_runs_with_its_place() {
+    let site = site("");
+    let path = job(&site, "values", 0..BITS, "n_bins: 65535");
+    let message = site.fails(1, &["run", "--quiet", &path]);
+    let line =
+        std::fs::read_to_string(&path).unwrap().lines().position(|l| l.contains("n_bins")).unwrap() + 1;
+    for expected in [
+        format!("job.yaml:{line}:"),
+        "dag.tasks.binning_0.parameters.n_bins: host_10000 releases at most 100 bins of a column, got 65535"
+            .into(),
+        "the operator of party 10000 may raise limits.max_bins".into(),
+        "the job asks parties 8 times to release more than they do".into(),
+    ] {
+        assert!(message.contains(&expected), "{expected} in {message}");
+    }
+    assert!(!site.home().join("parties/10000/jobs").exists(), "nothing ran");
+    assert!(site.fails(1, &["explain", &path]).contains("limits.max_bins"));
+    // Where nobody is told of the host's columns, it may cut them as finely as it is asked to.
+    site.ok(&["run", "--quiet", &job(&site, "values", 0..1, "n_bins: 65535, local_only: true")]);
+}
+
+#[test]
+fn bins_of_few_rows_are_merged_and_no_series_of_jobs_gets_beyond_the_budget() {
+    let site = site("");
+    let refused = "host_10000 gives partner 9999 no more than 200 numbers about column \"v\" of table n/";
+    let message = site.fails(1, &["run", "--quiet", &job(&site, "values", 0..BITS, "n_bins: 40")]);
+    assert!(message.contains(refused) && message.contains("limits.numbers"), "{message}");
+    let shown = site.json(&["limits", "show", "-p", "10000", "--json"]);
+    let used = &shown["released"][0];
+    assert_eq!((used["table"].as_str(), used["partner"].as_str()), (Some("n/values"), Some("9999")));
+    assert_eq!(used["columns"]["v"]["numbers"], 200, "five tasks of forty bins");
+    // In another job, under another name of the table, and stored anew under one.
+    let alone = |host: &str| site.fails(1, &["run", "--quiet", &job(&site, host, 7..8, "n_bins: 10")]);
+    assert!(alone("values").contains(refused));
+    site.ok(&["table", "rename", "-p", "10000", "-ns", "n", "-n", "values", "--to-name", "renamed"]);
+    assert!(alone("renamed").contains(refused));
+    upload_host(&site, "again", &[]);
+    assert!(alone("again").contains(refused));
+    let text = site.ok(&["limits", "show", "-p", "10000"]);
+    assert!(
+        text.contains("n/values") && text.contains("limits.numbers") && text.contains("default"),
+        "{text}"
+    );
+
+    let reset = ["limits", "reset", "-p", "10000", "--table", "n/again"];
+    assert!(site.fails(2, &["limits", "reset", "-p", "10000"]).contains("confirm with --yes"));
+    assert!(
+        site.fails(3, &[&reset[..], &["--yes", "--partner", "8"]].concat()).contains("nothing of that kind")
+    );
+    site.ok(&["limits", "reset", "-p", "10000", "--yes"]);
+    site.ok(&["run", "--quiet", &job(&site, "again", 7..8, "n_bins: 100")]);
+    let rows = told(&site, "binning_7");
+    assert_eq!(
+        (rows.iter().sum::<u64>(), rows.len()),
+        (ROWS as u64, 34),
+        "33 bins and that of missing values"
+    );
+    assert!(rows.iter().all(|rows| *rows == 0 || *rows >= 5), "{rows:?}");
+    assert_eq!(cuts(&site, "binning_7").len(), 33, "the host's model has the merged bins");
+}
+
+#[test]
+fn two_ways_to_cut_a_column_show_no_fewer_rows_together() {
+    let site = site("limits: {numbers: 1000}");
+    let mut all = Vec::new();
+    for bins in [9, 10, 11, 23] {
+        site.ok(&["run", "--quiet", &job(&site, "values", 0..1, &format!("n_bins: {bins}"))]);
+        let cuts = cuts(&site, "binning_0");
+        assert_eq!(told(&site, "binning_0").len(), cuts.len() + 1);
+        all.extend(cuts);
+    }
+    all.sort_by(f64::total_cmp);
+    all.dedup();
+    let rows = |low: f64, high: f64| {
+        (0..ROWS).filter(|row| (value(*row) as f64 + 0.5 > low) && (value(*row) as f64 + 0.5 <= high)).count()
+    };
+    for pair in all.windows(2) {
+        assert!(rows(pair[0], pair[1]) >= 5, "{pair:?} of {all:?}");
+    }
+    assert!(all.len() > 12, "later jobs may add cuts: {all:?}");
+}
+
+#[test]
+fn tasks_that_measure_a_column_at_once_all_end_and_all_count() {
+    let site = site("limits: {numbers: 100}");
+    site.ok(&["run", "--quiet", &job(&site, "values", 0..4, "n_bins: 10")]);
+    let shown = site.json(&["limits", "show", "-p", "10000", "--json"]);
+    assert_eq!(shown["released"][0]["columns"]["v"]["numbers"], 40);
+    assert_eq!(shown["limits"]["numbers"]["value"], 100);
+    assert!(
+        shown["limits"]["numbers"]["set_by"].as_str().unwrap().ends_with("parties/10000/service_conf.yaml")
+    );
+    assert_eq!(shown["limits"]["max_bins"]["set_by"], "default");
+}
+
+#[test]
+fn a_host_refuses_small_bins_and_cuts_of_the_job_if_it_is_told_to() {
+    let refuses = site("limits: {small_bins: refuse, cuts_from_job: refuse}");
+    let message = refuses.fails(1, &["run", "--quiet", &job(&refuses, "values", 0..1, "n_bins: 100")]);
+    assert!(
+        message.contains("a bin of column \"v\" has 2") && message.contains("limits.small_bins"),
+        "{message}"
+    );
+    let given = "method: manual, split_pt_dict: {v: [50, 53, 199]}";
+    let at_host = |site: &Site| {
+        let path = job(site, "values", 0..1, "n_bins: 3");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let reader = "        reader_0: {parameters: {namespace: n, name: values}}\n";
+        let text = text.replace(reader, &format!("{reader}        binning_0: {{parameters: {{{given}}}}}\n"));
+        site.write("job.yaml", &text)
+    };
+    let message = refuses.fails(1, &["run", "--quiet", &at_host(&refuses)]);
+    assert!(
+        message.contains("split_pt_dict: host_10000 takes no cut points for its columns from a job"),
+        "{message}"
+    );
+
+    let by_itself = site("");
+    by_itself.ok(&["run", "--quiet", &at_host(&by_itself)]);
+    let own = cuts(&by_itself, "binning_0");
+    assert!(own.len() == 3 && own[0] > 60.0 && own[0] < 70.0, "a third of the rows: {own:?}");
+    let log = by_itself.ok(&["output", "log", "-p", "10000", "-r", "host", "-tn", "binning_0"]);
+    assert!(log.contains("the job's cut points are not taken"), "{log}");
+
+    let used = site("limits: {cuts_from_job: use}");
+    used.ok(&["run", "--quiet", &at_host(&used)]);
+    assert_eq!(cuts(&used, "binning_0"), [50.0, 199.0], "between 50 and 53 are three rows");
+}
+
+#[test]
+fn ids_are_looked_up_within_the_limits_of_both_parties() {
+    let psi = |site: &Site| {
+        let text = std::fs::read_to_string(job(site, "values", 0..1, "n_bins: 2")).unwrap();
+        let end = text.find("    binning_0:\n").unwrap();
+        site.write("job.yaml", &format!("{}schema_version: 2.2.0\n", &text[..end]))
+    };
+    // A table of fewer than a thousand rows counts as one of a thousand.
+    let few = site("limits: {ids_per_row: 1}");
+    for _ in 0..5 {
+        few.ok(&["run", "--quiet", &psi(&few)]);
+    }
+    let message = few.fails(1, &["run", "--quiet", &psi(&few)]);
+    for expected in [
+        "host_10000 gives partner 9999 no more than answers for 1000 ids in table n/values",
+        "limits.ids_per_row",
+    ] {
+        assert!(message.contains(expected), "{expected} in {message}");
+    }
+    let shown = few.json(&["limits", "show", "-p", "10000", "--json"]);
+    assert_eq!(shown["released"][0]["ids"], 1000);
+
+    // The guest is asked as well: the host is told which of its ids are common.
+    let guest = site("");
+    guest.write("parties/9999/service_conf.yaml", "limits: {ids_per_row: 0}");
+    let message = guest.fails(1, &["run", "--quiet", &psi(&guest)]);
+    assert!(message.contains("guest_9999 gives partner 10000 no more than answers for 0 ids"), "{message}");
+
+    // One id is a question about one person.
+    let one = site("");
+    upload(&one, "9999", "bit_0", "id,y\nr001,1\n", &["--label", "y", "--if-exists", "replace"]);
+    let message = one.fails(1, &["run", "--quiet", &psi(&one)]);
+    assert!(message.contains("host_10000 goes on with at least 2 ids of guest_9999, got 1"), "{message}");
+    assert_eq!(
+        one.json(&["limits", "show", "-p", "10000", "--json"])["released"].as_array().unwrap().len(),
+        0
+    );
+    upload(&one, "9999", "bit_0", "id,y\nr001,1\nx,0\n", &["--label", "y", "--if-exists", "replace"]);
+    let message = one.fails(1, &["run", "--quiet", &psi(&one)]);
+    assert!(
+        message.contains("at least 2 common rows, got 1") && message.contains("limits.min_common_rows"),
+        "{message}"
+    );
+    assert_eq!(
+        one.json(&["limits", "show", "-p", "10000", "--json"])["released"][0]["ids"],
+        2,
+        "booked for good"
+    );
+}
