@@ -86,7 +86,7 @@ fn reset(releases: &Releases, party: &PartyId, which: &Forget, yes: bool, json: 
         }
         let text = format!(
             "{} would be forgotten, and the partners of party {party} may get as much again; confirm with --yes",
-            render::counted(meant.len() as u64, "entry").replace("entrys", "entries")
+            render::counted(meant.len() as u64, "record")
         );
         return Err(Error::invalid(text));
     }

@@ -109,12 +109,12 @@ impl Limits {
         Ok(Self {
             max_bins: section.get("max_bins")?,
             min_rows: section.get("min_rows")?,
-            small_bins: match section.get("small_bins")? {
+            small_bins: match section.get::<&str>("small_bins")? {
                 "merge" => SmallBins::Merge,
                 "refuse" => SmallBins::Refuse,
                 _ => return Err(word("small_bins")),
             },
-            cuts_from_job: match section.get("cuts_from_job")? {
+            cuts_from_job: match section.get::<&str>("cuts_from_job")? {
                 "replace" => JobCuts::Replace,
                 "refuse" => JobCuts::Refuse,
                 "use" => JobCuts::Use,
