@@ -134,12 +134,8 @@ fn bins_of_few_rows_are_merged_and_no_series_of_jobs_gets_beyond_the_budget() {
     site.ok(&["limits", "reset", "-p", "10000", "--yes"]);
     site.ok(&["run", "--quiet", &job(&site, "again", 7..8, "n_bins: 100")]);
     let rows = told(&site, "binning_7");
-    assert_eq!(
-        (rows.iter().sum::<u64>(), rows.len()),
-        (ROWS as u64, 34),
-        "33 bins and that of missing values"
-    );
-    assert!(rows.iter().all(|rows| *rows == 0 || *rows >= 5), "{rows:?}");
+    assert_eq!((rows.iter().sum::<u64>(), rows.len()), (ROWS as u64, 33));
+    assert!(rows.iter().all(|rows| *rows >= 5), "{rows:?}");
     assert_eq!(cuts(&site, "binning_7").len(), 33, "the host's model has the merged bins");
 }
 
@@ -150,7 +146,7 @@ fn two_ways_to_cut_a_column_show_no_fewer_rows_together() {
     for bins in [9, 10, 11, 23] {
         site.ok(&["run", "--quiet", &job(&site, "values", 0..1, &format!("n_bins: {bins}"))]);
         let cuts = cuts(&site, "binning_0");
-        assert_eq!(told(&site, "binning_0").len(), cuts.len() + 1);
+        assert_eq!(told(&site, "binning_0").len(), cuts.len());
         all.extend(cuts);
     }
     all.sort_by(f64::total_cmp);
@@ -172,7 +168,7 @@ fn tasks_that_measure_a_column_at_once_all_end_and_all_count() {
     assert_eq!(shown["released"][0]["columns"]["v"]["numbers"], 40);
     assert_eq!(shown["limits"]["numbers"]["value"], 100);
     assert!(
-        shown["limits"]["numbers"]["set_by"].as_str().unwrap().ends_with("parties/10000/service_conf.yaml")
+        shown["limits"]["numbers"]["set_by"].as_str().unwrap().contains("parties/10000/service_conf.yaml:1:")
     );
     assert_eq!(shown["limits"]["max_bins"]["set_by"], "default");
 }

@@ -104,7 +104,7 @@ impl Pieces {
                 piece = 0;
             }
         }
-        if bin > 0 {
+        if bin + rows.last().copied().unwrap_or_default() > 0 {
             last_with_rows = kept.len();
         }
         let joins = !may(*missing) || (*missing > 0 && !may(total));
