@@ -30,6 +30,13 @@ pub(crate) struct PassedOver {
     pub fate: BTreeSet<String>,
 }
 
+impl PassedOver {
+    /// Whether all that the file says has an effect.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.engines.is_empty() && self.fate.is_empty()
+    }
+}
+
 /// Reads one file to the end of `found`.
 pub(crate) fn read(
     known: &'static Known,

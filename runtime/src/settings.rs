@@ -56,7 +56,9 @@ impl Settings {
             let section = section.ok_or_else(|| Error::bug("a section that is not declared was read"))?;
             section.set(key, value, Origin::File(place));
         }
-        self.passed_over.insert(file.to_owned(), passed_over);
+        if !passed_over.is_empty() {
+            self.passed_over.insert(file.to_owned(), passed_over);
+        }
         Ok(())
     }
 

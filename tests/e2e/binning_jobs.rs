@@ -109,6 +109,7 @@ fn each_party_takes_its_own_cut_points_and_categories_count_as_features() {
         &["--types", "color=category"],
         &[("10000", "id,w,income\na,1,5\nb,2,6\nc,3,7\nd,4,8\n")],
     );
+    site.write("parties/10000/service_conf.yaml", "limits: {min_rows: 1, cuts_from_job: use}\n");
     let points =
         "{method: manual, split_pt_dict: {age: [45, 60], income: [6, 8]}, he_param: {key_length: 1024}}";
     let path = job(&site, "['10000']", points, "{category_idx: [0]}");

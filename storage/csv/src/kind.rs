@@ -527,6 +527,10 @@ mod tests {
         assert!(Kind::ALL.iter().enumerate().all(|(i, kind)| *kind as usize == i));
     }
 
+    fn without_zeros(cell: &str) -> &str {
+        if cell.contains('.') { cell.trim_end_matches('0') } else { cell }
+    }
+
     proptest! {
         #[test]
         fn numbers_by_form_are_those_that_parse(
@@ -563,7 +567,7 @@ mod tests {
             }
         }
 
-        /// What is inferred as a number is written again with the same digits.
+        /// What is inferred as a number is written again with the same digits, zeros at the end of a fraction aside.
         #[test]
         fn a_kept_number_has_its_digits_again(cell in "-?[1-9][0-9]{0,20}(\\.[0-9]{1,20})?") {
             if matches!(kind_of(&cell), Kind::Integer | Kind::Decimal | Kind::LongInteger) {
@@ -573,7 +577,7 @@ mod tests {
                 let printed = format!("{:.places$}", value.abs()).replace('.', "");
                 let shortest = format!("{:.places$}", value.abs().to_string().parse::<f64>().unwrap());
                 prop_assert!(printed == written || shortest.replace('.', "") == written
-                    || Mantissa::of(&value.to_string()).is_same(&Mantissa::of(&cell)), "{}", cell);
+                    || Mantissa::of(&value.to_string()).is_same(&Mantissa::of(without_zeros(&cell))), "{}", cell);
             }
         }
 

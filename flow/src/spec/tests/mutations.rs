@@ -23,7 +23,7 @@ fn files_that_are_no_job_say_what_they_lack() {
     check(b"dag: ~\nschema_version: 2", "job.yaml:1:1: dag: required, but not given");
     check(
         b"{dag: {}, schema_version: 2}",
-        "job.yaml:1:2: dag.parties: required, but not given\njob.yaml:1:2: dag.tasks: required, but not given",
+        "job.yaml:1:2: dag.tasks: required, but not given\njob.yaml:1:2: dag.parties: required, but not given",
     );
     assert!(refusal("x".repeat(10 << 20).as_bytes()).contains("expected at most 1048576 bytes"));
     assert!(refusal(b"dag: \xff").contains("not UTF-8"));

@@ -125,7 +125,7 @@ fn a_wrong_value_in_row_nine_million_is_told_before_anything_is_written() {
     // a type that is found is that of all rows, and the place that made it is told
     options.columns.clear();
     let note = site.upload(options).unwrap().columns[0].note.clone().unwrap();
-    assert!(note.contains("holds an integer (") && note.ends_with("table.csv:9000002)"), "{note}");
+    assert!(note.contains("holds an integer (") && note.contains("table.csv:9000002)"), "{note}");
 }
 
 #[test]
