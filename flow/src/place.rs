@@ -50,13 +50,15 @@ impl Placed {
     }
 }
 
+/// Which options a task has: those that tasks share are one value.
+type Options = Option<*const Map<String, Value>>;
+
 /// Places every task; the error has a line for each cause, with the tasks and parties whose wishes cannot be met.
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
     let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
     let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
     // Most tasks of a party ask for the same, by options that they share.
-    let mut asked: HashMap<(&Party, Option<*const Map<String, Value>>), Result<Placement, String>> =
-        HashMap::new();
+    let mut asked: HashMap<(&Party, Options), Result<Placement, String>> = HashMap::new();
     for name in spec.levels.iter().flatten() {
         for part in &spec.tasks[name].parties {
             let site = site(sites, &part.party.id)?;

@@ -1,28 +1,16 @@
 //! Paths that documents name.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-const DOCUMENTS: [&str; 10] = [
-    "README.md",
-    "ARCHITECTURE.md",
-    "SECURITY.md",
-    "docs/run.md",
-    "docs/configure.md",
-    "docs/limits.md",
-    "docs/tune.md",
-    "docs/component.md",
-    "docs/engine.md",
-    "examples/breast/README.md",
-];
-
-/// A document links to what does not exist.
+/// Every link of a document to a file that does not exist.
 pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
-    let mut problems = Vec::new();
-    for document in DOCUMENTS {
-        let path = root.join(document);
+    let (mut problems, mut documents) = (Vec::new(), Vec::new());
+    collect(root, &mut documents)?;
+    for path in documents {
+        let document = path.strip_prefix(root).unwrap_or(&path).display();
         let folder = path.parent().unwrap_or(root);
         let text = fs::read_to_string(&path).with_context(|| document.to_string())?;
         for (number, line) in text.lines().enumerate() {
@@ -32,6 +20,21 @@ pub(crate) fn check(root: &Path) -> Result<Vec<String>> {
         }
     }
     Ok(problems)
+}
+
+fn collect(folder: &Path, documents: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "target" {
+                collect(&path, documents)?;
+            }
+        } else if name.ends_with(".md") {
+            documents.push(path);
+        }
+    }
+    Ok(())
 }
 
 /// Relative targets of Markdown links.

@@ -262,7 +262,13 @@ fn party_tasks(
 /// Parameters as they are written for some parties, and what the definition makes of them.
 struct Written<'a> {
     items: BTreeMap<&'a str, Item<'a>>,
-    checked: Result<(Arc<Map<String, Value>>, Vec<String>), Vec<ParameterProblem>>,
+    checked: Result<Taken, Vec<ParameterProblem>>,
+}
+
+/// Parameters that a definition takes, defaults filled in, and what it says of them.
+struct Taken {
+    parameters: Arc<Map<String, Value>>,
+    notes: Vec<String>,
 }
 
 impl<'a> Written<'a> {
@@ -274,7 +280,8 @@ impl<'a> Written<'a> {
         let items: BTreeMap<&str, Item<'_>> = maps.flat_map(Item::entries).collect();
         let values = items.iter().filter_map(|(name, item)| Some(((*name).to_owned(), item.json()?)));
         let checked = component.definition().validate_parameters(stage, &values.collect());
-        let checked = checked.map(|checked| (Arc::new(checked.values), checked.notes));
+        let checked =
+            checked.map(|checked| Taken { parameters: Arc::new(checked.values), notes: checked.notes });
         // Reported here, once for all parties; of what is not written, the parties that lack it are named.
         let unwritten =
             |problems: Vec<_>| problems.into_iter().filter(|problem| !report(problem, &items)).collect();
@@ -298,7 +305,7 @@ fn settle<'w>(
     party: &Party,
     written: &'w Written<'_>,
 ) -> Result<Settled, Cow<'w, [ParameterProblem]>> {
-    let (parameters, notes) =
+    let Taken { parameters, notes } =
         written.checked.as_ref().map_err(|problems| Cow::Borrowed(problems.as_slice()))?;
     let assignment = Assignment { stage, own: party, parties: &plan.parties, parameters };
     let bug = |error: Error| Cow::Owned(vec![ParameterProblem::of_task(error.chain())]);
