@@ -43,44 +43,44 @@ impl SchedulerGrpc for Admission {
         request: Request<ExecuteQueryParams>,
     ) -> Answer<Self::ExecuteQueryPushStream> {
         submission::check(request.get_ref()).map_err(|e| Status::permission_denied(e.to_string()))?;
-        self.0.execute_query_push(request).await
+        SchedulerGrpc::execute_query_push(&self.0, request).await
     }
 
     async fn cancel_job(&self, request: Request<CancelJobParams>) -> Answer<CancelJobResult> {
-        self.0.cancel_job(request).await
+        SchedulerGrpc::cancel_job(&self.0, request).await
     }
 
     async fn remove_session(&self, request: Request<RemoveSessionParams>) -> Answer<RemoveSessionResult> {
-        self.0.remove_session(request).await
+        SchedulerGrpc::remove_session(&self.0, request).await
     }
 
     async fn poll_work(&self, request: Request<PollWorkParams>) -> Answer<PollWorkResult> {
-        self.0.poll_work(request).await
+        SchedulerGrpc::poll_work(&self.0, request).await
     }
 
     async fn register_executor(
         &self,
         request: Request<RegisterExecutorParams>,
     ) -> Answer<RegisterExecutorResult> {
-        self.0.register_executor(request).await
+        SchedulerGrpc::register_executor(&self.0, request).await
     }
 
     async fn heart_beat_from_executor(&self, request: Request<HeartBeatParams>) -> Answer<HeartBeatResult> {
-        self.0.heart_beat_from_executor(request).await
+        SchedulerGrpc::heart_beat_from_executor(&self.0, request).await
     }
 
     async fn update_task_status(
         &self,
         request: Request<UpdateTaskStatusParams>,
     ) -> Answer<UpdateTaskStatusResult> {
-        self.0.update_task_status(request).await
+        SchedulerGrpc::update_task_status(&self.0, request).await
     }
 
     async fn executor_stopped(
         &self,
         request: Request<ExecutorStoppedParams>,
     ) -> Answer<ExecutorStoppedResult> {
-        self.0.executor_stopped(request).await
+        SchedulerGrpc::executor_stopped(&self.0, request).await
     }
 
     async fn execute_query(&self, _: Request<ExecuteQueryParams>) -> Answer<ExecuteQueryResult> {

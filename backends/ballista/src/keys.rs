@@ -60,7 +60,7 @@ impl Keys {
             fs::read_to_string(&path).at(|| format!("read {}", path.display()))
         };
         let secret = |name: &str| text(name).map(Zeroizing::new);
-        let [authority, certificate, private] = [text(FILES[0])?, text(FILES[1])?, secret(FILES[2])?];
+        let (authority, certificate, private) = (text(FILES[0])?, text(FILES[1])?, secret(FILES[2])?);
         let (path, key) = (folder.join(FILES[3]), secret(FILES[3])?);
         let bytes = HEXLOWER_PERMISSIVE.decode(key.trim().as_bytes()).map(Zeroizing::new);
         let bytes = bytes
@@ -188,7 +188,8 @@ impl Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tributary/{PROTOCOL} kernels/{} ballista/{BALLISTA_VERSION}", to_hex(&self.kernels[..16]))
+        let kernels = HEXLOWER.encode(&self.kernels[..16]);
+        write!(f, "tributary/{PROTOCOL} kernels/{kernels} ballista/{BALLISTA_VERSION}")
     }
 }
 
