@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::site::{Site, example, text, top};
+use crate::site::{Site, top};
 
 /// The sections of the page by their headings.
 fn sections(page: &str) -> BTreeMap<&str, &str> {
@@ -90,11 +90,11 @@ fn an_engine_that_is_not_in_the_binary_is_known() {
     let cluster = "computing: {spark: {cores: 64, anything: 1}}\ncluster: {scheduler: \"a:1\"}\n";
     site.write("service_conf.yaml", cluster);
     let output = site.run(&["config", "show"]);
-    let note = text(&output.stderr);
+    let note = crate::site::text(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{note}");
     assert!(note.contains("computing.spark") && note.contains("not in this binary"), "{note}");
     site.write("service_conf.yaml", &format!("default_engines: {{computing: spark}}\n{cluster}"));
-    let message = site.fails(2, &["explain", &example("toy/job.yaml").display().to_string()]);
+    let message = site.fails(2, &["explain", &crate::site::example("toy/job.yaml").display().to_string()]);
     assert!(message.contains("service_conf.yaml:1:19: default_engines.computing: engine spark"), "{message}");
     assert!(message.contains("--features ballista"), "{message}");
 }
