@@ -49,18 +49,27 @@ pub(super) async fn measure(task: &Task, binning: &Binning<'_>) -> Result<Measur
         counted => counted?,
     };
     let (mut measured, mut ranking) = (Measured::default(), Vec::new());
-    measured.own = Some(own_columns(task, binning, &counted, &mut ranking)?);
+    let (own, ranks) = own_columns(task, binning, &counted)?;
+    measured.own = Some(own);
+    ranking.extend(ranks);
     let key = match hosts.is_empty() {
         true => None,
         false => Some(send_labels(task, binning, counted.label, &hosts).await?),
     };
     for host in &hosts {
-        let Some((public, secret)) = &key else { continue };
-        let summary = host_columns(task, binning, host, public, secret, &counted, &mut ranking).await?;
+        let Some(key) = &key else { continue };
+        let (summary, ranks) = host_columns(task, binning, host, key, &counted).await?;
+        ranking.extend(ranks);
         measured.hosts.insert(host.to_string(), summary);
     }
     measured.metrics.push(rank(ranking));
     Ok(measured)
+}
+
+/// The guest's key of this task: what hosts add up with, and what decrypts their sums.
+struct OwnKey {
+    public: Vec<u8>,
+    secret: BlobRef,
 }
 
 /// What the guest's label says of its own columns.
@@ -105,12 +114,7 @@ async fn without_metrics(task: &Task, hosts: &[Party], why: &Error) -> Result<Me
 }
 
 /// Makes a key and sends its public part and the encrypted label to all hosts.
-async fn send_labels(
-    task: &Task,
-    binning: &Binning<'_>,
-    label: &str,
-    hosts: &[Party],
-) -> Result<(Vec<u8>, BlobRef)> {
+async fn send_labels(task: &Task, binning: &Binning<'_>, label: &str, hosts: &[Party]) -> Result<OwnKey> {
     if binning.key.is_weak() {
         task.warn(format!("a key of {} is weak; use 2048", binning.key));
     }
@@ -130,25 +134,24 @@ async fn send_labels(
     let call = KernelCall::map::<EncryptLabels>(&params)?.with_blob(secret.clone());
     let labels = binning.table.select([label])?.map(call)?.keep().await?;
     task.federation.push_table(&Slot::new("labels"), hosts, &labels).await?;
-    Ok((public, secret))
+    Ok(OwnKey { public, secret })
 }
 
 fn own_columns(
     task: &Task,
     binning: &Binning<'_>,
     counted: &Counted<'_>,
-    ranking: &mut Vec<Rank>,
-) -> Result<MetricsSummary> {
-    let mut summary = MetricsSummary::default();
+) -> Result<(MetricsSummary, Vec<Rank>)> {
+    let (mut summary, mut ranks) = (MetricsSummary::default(), Vec::new());
     for (i, (counts, column)) in counted.bins.iter().zip(&binning.cuts).enumerate() {
         let metrics = FeatureMetrics::new(counts, column.cuts.bins(), binning.adjustment_factor)
             .at(|| format!("measure column {:?}", column.column))?;
         let names = binning.coded.names(&column.column, &column.cuts);
         let binned = if i < binning.binned { Binned::Cut } else { Binned::ByCategory(&names) };
-        ranking.push(Rank::new(&task.own, &column.column, column.cuts.bins(), &metrics));
+        ranks.push(Rank::new(&task.own, &column.column, column.cuts.bins(), &metrics));
         summary.insert(&column.column, &metrics, &column.cuts, binned);
     }
-    Ok(summary)
+    Ok((summary, ranks))
 }
 
 /// Rows and events of all bins; nothing if they exceed 64 bits.
@@ -169,15 +172,13 @@ async fn host_columns(
     task: &Task,
     binning: &Binning<'_>,
     host: &Party,
-    public: &[u8],
-    secret: &BlobRef,
+    own: &OwnKey,
     counted: &Counted<'_>,
-    ranking: &mut Vec<Rank>,
-) -> Result<MetricsSummary> {
+) -> Result<(MetricsSummary, Vec<Rank>)> {
     let federation = &task.federation;
     let features: HostFeatures = federation.pull_message(&Slot::new("features"), host).await?;
     check(host, &features)?;
-    let key = tributary_paillier::PublicKey::from_checked_bytes(public)
+    let key = tributary_paillier::PublicKey::from_checked_bytes(&own.public)
         .map_err(|e| Error::bug("read own key").because(e))?;
     let partitions = task.partitions();
     let (most, from) = (cells(&features), host.clone());
@@ -188,14 +189,14 @@ async fn host_columns(
     let slot = Slot::new("sums");
     let sums = federation.pull_table(&slot, host, &task.computing, &packed_schema(&key)?, &layout).await?;
     task.note(format!("measuring {} columns of {host}", features.columns.len()));
-    let params = DecryptParams { public_key: public.to_vec(), packing: packing(counted.rows, &key)? };
+    let params = DecryptParams { public_key: own.public.clone(), packing: packing(counted.rows, &key)? };
     let call = KernelCall::map::<DecryptCounts>(&params)?;
-    let counts = sums.map(call.with_blob(secret.clone()))?.collect().await?;
+    let counts = sums.map(call.with_blob(own.secret.clone()))?.collect().await?;
     let wrong = |what: &str| Error::new(ErrorKind::Corrupt, format!("{host} sent sums that {what}"));
     let counts = BinCount::read(&counts, &features.columns)
         .map_err(|e| wrong("do not fit its features").because(e))?;
 
-    let mut summary = MetricsSummary::default();
+    let (mut summary, mut ranks) = (MetricsSummary::default(), Vec::new());
     for (counts, column) in counts.iter().zip(&features.columns) {
         if total(counts) != Some((counted.rows, counted.events)) {
             return Err(wrong(&format!("do not count every row and every event of {}", column.column)));
@@ -203,12 +204,12 @@ async fn host_columns(
         let bins = column.bins as usize - 1;
         let metrics = FeatureMetrics::new(counts, bins, binning.adjustment_factor)
             .at(|| format!("measure column {} of {host}", column.column))?;
-        ranking.push(Rank::new(host, &column.column, bins, &metrics));
+        ranks.push(Rank::new(host, &column.column, bins, &metrics));
         // The guest does not know where the host cuts: bins have numbers only.
         let numbers = Cuts::new((0..bins).map(|bin| bin as f64).collect())?;
         summary.insert(&column.column, &metrics, &numbers, Binned::Cut);
     }
-    Ok(summary)
+    Ok((summary, ranks))
 }
 
 fn cells(features: &HostFeatures) -> u64 {
