@@ -207,7 +207,7 @@ async fn wait_for(home: &Home, address: &str, nodes: &mut [Node]) -> Result<()> 
         }
         let ended = nodes.iter_mut().any(|node| !matches!(node.0.try_wait(), Ok(None)));
         if ended || since.elapsed() > UNTIL_READY {
-            let text = format!("{found} of {} executors joined; what they said is above", nodes.len());
+            let text = format!("{found} of {} executors joined; see their messages above", nodes.len());
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

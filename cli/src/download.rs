@@ -101,7 +101,7 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     let format = match (download.format, named) {
         (Some(given), Some((named, _))) if given != named => {
             return Err(Error::invalid(format!(
-                "--format and the end of {:?} are two formats; leave --format out, or choose another name",
+                "--format and the extension of {:?} contradict each other; leave --format out, or choose another name",
                 download.output.display().to_string()
             )));
         }
@@ -133,8 +133,9 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     Ok(options)
 }
 
-/// The format that the end of a file's name says, and the delimiter if that is CSV; none without an end, or of what is no file to be.
-/// `InvalidInput` for an end that says what is not written, for a file that is not what its name says misleads whoever opens it.
+/// The format that the end of a file's name says, and the delimiter if that is CSV; none without an end, or of what is no
+/// file to be. `InvalidInput` for an end that says what is not written, for a file that is not what its name says misleads
+/// whoever opens it.
 pub(crate) fn named(output: &Path) -> Result<Option<(args::Format, u8)>> {
     let is_special = fs::metadata(output).is_ok_and(|about| !about.is_file() && !about.is_dir());
     let ending = output.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
@@ -147,18 +148,18 @@ pub(crate) fn named(output: &Path) -> Result<Option<(args::Format, u8)>> {
         "arrow" | "ipc" | "feather" => (args::Format::Arrow, b','),
         "gz" | "zst" | "bz2" | "xz" | "zip" | "lz4" => {
             return refused(
-                "a compressed file is not written; write to - and compress what comes, as in `… -o - | gzip > FILE`".into(),
+                "compressed files are not supported; write to - and compress the output, as in `… -o - | gzip > FILE`".into(),
             );
         }
         "xlsx" | "xls" | "ods" => {
             return refused(
-                "a workbook is not written; write .csv, which spreadsheets open (see --escape-formulas)"
+                "workbooks are not supported; write .csv, which spreadsheets open (see --escape-formulas)"
                     .into(),
             );
         }
         other => {
             return refused(format!(
-                "no format is known by the end .{other}; end the name with .csv, .txt, .tsv, .parquet, .pq, .arrow or .feather"
+                "no format has the extension .{other}; use .csv, .txt, .tsv, .parquet, .pq, .arrow or .feather"
             ));
         }
     }))
@@ -226,11 +227,11 @@ mod tests {
             assert_eq!(named(name), Ok(expected), "{name}");
         }
         for (name, expected) in [
-            ("a.csv.gz", "a compressed file is not written"),
-            ("a.parquet.zst", "a compressed file is not written"),
-            ("a.xlsx", "a workbook is not written"),
-            ("a.json", "no format is known by the end .json"),
-            ("a.2024", "no format is known by the end .2024"),
+            ("a.csv.gz", "compressed files are not supported"),
+            ("a.parquet.zst", "compressed files are not supported"),
+            ("a.xlsx", "workbooks are not supported"),
+            ("a.json", "no format has the extension .json"),
+            ("a.2024", "no format has the extension .2024"),
         ] {
             assert!(named(name).unwrap_err().contains(expected), "{name}");
         }

@@ -62,12 +62,12 @@ fn show(dry_run: bool, swept: &[(PartyId, Swept)], sessions: Option<u64>) -> Res
         let files = render::counted(swept.files, "file");
         render::line(format!("party {party}: {removed} {files} ({})", render::bytes(swept.bytes)))?;
         for error in &swept.failed {
-            render::note(format!("party {party}: left as it is: {}", error.chain()));
+            render::note(format!("party {party}: not cleaned up: {}", error.chain()));
         }
     }
     if let Some(sessions) = sessions {
         let sessions = render::counted(sessions, "session");
-        render::line(format!("cluster: {removed} what {sessions} had left"))?;
+        render::line(format!("cluster: {removed} files of {sessions}"))?;
     }
     if swept.is_empty() && sessions.is_none() {
         render::line("nothing to clean up: this home has no party")?;

@@ -95,7 +95,7 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
         let named = download::named(path).at(|| "--reject-to")?;
         if named.is_some_and(|named| named != (args::Format::Csv, b',')) {
             let text = format!(
-                "--reject-to {:?}: bad rows are listed as CSV; end the name with .csv",
+                "--reject-to {:?}: bad rows are listed as CSV; choose a name that ends with .csv",
                 path.display().to_string()
             );
             return Err(Error::invalid(text));
@@ -166,10 +166,10 @@ pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: 
 fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {
     if columns.is_empty() {
         render::note(
-            "note: the table has ids only; if the file has more columns, --delimiter says what stands between them",
+            "note: the table has ids only; if the file has more columns, set what separates them (--delimiter)",
         );
     }
-    for (rows, why) in [(duplicates, "their id stands twice"), (rejected, "something is wrong with them")] {
+    for (rows, why) in [(duplicates, "their id occurs twice"), (rejected, "they have errors")] {
         if rows > 0 {
             render::line(format!("\n{} rows left out: {why}", render::count(rows)))?;
         }

@@ -168,7 +168,7 @@ impl<'a> Builder<'a> {
 
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Stop> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return self.stop(at, "this alias stands inside the value it names", "");
+            return self.stop(at, "this alias is inside the value that it names", "");
         };
         self.charge(at, depth + node.depth() - 1, node.weight())?;
         Ok(node)

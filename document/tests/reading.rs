@@ -152,7 +152,7 @@ fn what_cannot_be_read_says_why_and_where() {
         "f:1:4: tags are not supported, got \"tag:yaml.org,2002:!python/object:os.system\"",
     );
     check(b"a: 007\n", "f:1:4: \"007\" is ambiguous: put it in quotes, or drop the leading zeros");
-    check(b"a: &x [*x]\n", "f:1:8: this alias stands inside the value it names");
+    check(b"a: &x [*x]\n", "f:1:8: this alias is inside the value that it names");
     check(
         b"[a, b]: 1\n",
         "f:1:1: expected a key, got a list, a map or an alias (quote text that begins with * { [)",

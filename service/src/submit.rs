@@ -49,7 +49,7 @@ impl<'a> Submission<'a> {
     pub fn into_job(self, id: Option<&str>) -> Result<Job> {
         let id = match id {
             Some(LATEST) => {
-                let text = format!("job id {LATEST:?} stands for the latest job of a party; choose another");
+                let text = format!("job id {LATEST:?} means the latest job of a party; choose another");
                 return Err(Error::invalid(text));
             }
             Some(id) => JobId::new(id)?,

@@ -18,5 +18,5 @@ pub fn u32() -> Result<u32> {
 }
 
 fn refused(reason: getrandom::Error) -> Error {
-    Error::new(ErrorKind::Io, "the operating system gives no randomness").because(reason.to_string())
+    Error::new(ErrorKind::Io, "the operating system has no random numbers").because(reason.to_string())
 }

@@ -89,9 +89,9 @@ fn the_end_of_a_name_is_what_is_in_the_file() {
     assert_eq!(fs::read_to_string(download(&site, "o.tsv", &[])).unwrap(), "id\tx\na\t1\nb\t2\n");
     assert_eq!(fs::read_to_string(download(&site, "plain", &[])).unwrap(), "id,x\na,1\nb,2\n");
     for (name, more, expected) in [
-        ("o.xlsx", &[][..], "a workbook is not written"),
-        ("o.csv.gz", &[], "a compressed file is not written"),
-        ("o.json", &[], "no format is known by the end .json"),
+        ("o.xlsx", &[][..], "workbooks are not supported"),
+        ("o.csv.gz", &[], "compressed files are not supported"),
+        ("o.json", &[], "no format has the extension .json"),
         ("o.pq", &["--format", "csv"], "are two formats"),
     ] {
         let output = site.home().join(name).display().to_string();

@@ -17,8 +17,8 @@ pub struct Entry {
     pub preview: Vec<Vec<Option<String>>>,
     /// Where the table is from, for people.
     pub origin: Vec<(&'static str, String)>,
-    /// How the table was written. Unless nothing may have been there, the record goes over whatever is known of that name, as
-    /// long as the table is still the one stored.
+    /// How the table was written. Unless nothing may have been there, the record goes over whatever is known of that name,
+    /// as long as the table is still the one stored.
     pub if_exists: IfExists,
 }
 
@@ -61,12 +61,13 @@ async fn overwrite(
 ) -> Result<()> {
     for _ in 0..TRIES {
         let known = meta.get(&record.table).await?;
-        // Between the two looks, so that whoever replaces the table later also records it later, or finds our record changed.
+        // Between the two looks, so that whoever replaces the table later also records it later, or finds our record
+        // changed.
         match storage.open(&stored.uri).await {
             Ok(there) if there.snapshot == stored.snapshot => {}
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Error::new(ErrorKind::Conflict, "somebody else has deleted it since"));
+                return Err(Error::new(ErrorKind::Conflict, "another process has deleted it since"));
             }
             Err(error) => return Err(error),
         }
@@ -76,5 +77,5 @@ async fn overwrite(
             other => return other.map(drop),
         }
     }
-    Err(Error::new(ErrorKind::Conflict, "others change its record all the time"))
+    Err(Error::new(ErrorKind::Conflict, "other processes keep changing its record; try again"))
 }

@@ -59,10 +59,11 @@ async fn run(
     if let Ok(now) = storage.open(&record.uri).await
         && now.snapshot != stored.snapshot
     {
-        let left = || format!("rows were stored in {from} meanwhile, and {to} is without them; delete that");
+        let left =
+            || format!("rows were stored in {from} during the renaming, and {to} lacks them; delete {to}");
         storage.delete(&copy.uri).await.at(left)?;
         meta.remove(to, recorded).await.at(left)?;
-        let text = "the table was replaced, or rows were added to it, meanwhile; it has its old name, rename it again";
+        let text = "the table was replaced, or rows were added to it, during the renaming; it keeps its old name, rename it again";
         return Err(Error::new(ErrorKind::Conflict, text));
     }
     let left = || format!("the table has its new name, but {from} is still there; delete it");

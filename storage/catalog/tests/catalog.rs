@@ -193,7 +193,7 @@ fn rows_that_are_stored_while_a_table_is_renamed_are_not_lost() {
         Arc::new(Meanwhile { records: site.meta.clone(), happens: Mutex::new(Some(Box::new(replace))) });
     let error = block_on(rename(&site.storage, &meta, &name("t"), &name("u"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.to_string().contains("it has its old name, rename it again"), "{error}");
+    assert!(error.to_string().contains("it keeps its old name, rename it again"), "{error}");
     assert_eq!(site.rows("t").unwrap().num_rows(), 20);
     assert!(site.verify("t").unwrap());
     assert_eq!(site.rows("u").unwrap_err().kind(), ErrorKind::NotFound);

@@ -91,7 +91,7 @@ impl Local {
 }
 
 fn not_as_bound(name: &str) -> Error {
-    let text = "the file is not the one it was: its size, time of change, first or last bytes differ; bind or upload it again";
+    let text = "the file has changed: its size, modification time, first or last bytes differ; bind or upload it again";
     Error::new(ErrorKind::Corrupt, text).at(format!("read {name}"))
 }
 
@@ -134,7 +134,7 @@ mod tests {
                 Local::open(&path, &stamp)
                     .unwrap_err()
                     .to_string()
-                    .contains("rows.csv: the file is not the one")
+                    .contains("rows.csv: the file has changed")
             );
         }
         fs::remove_file(&path).unwrap();

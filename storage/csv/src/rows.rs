@@ -1,7 +1,8 @@
 //! The rows of a part, parsed on the fly: one block of a file and one batch in memory, whatever the size of the files.
 //!
-//! Every block is followed by a look at the file's size and time: rows of a file that was written to meanwhile are not passed on. What
-//! is wrong with a row is told with file and line; since all rows were good when the file was bound, it means that the file changed.
+//! Every block is followed by a look at the file's size and time: rows of a file that was written to meanwhile are not
+//! passed on. What is wrong with a row is told with file and line; since all rows were good when the file was bound, it
+//! means that the file changed.
 
 use arrow_array::RecordBatch;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
@@ -149,7 +150,7 @@ impl Rows {
             return Error::bug("a misfit of a column that is none");
         };
         let reason = match misfit.found {
-            None => "the value is missing, and here none may be".to_owned(),
+            None => "the value is missing, but this column needs one".to_owned(),
             Some(kind) => format!("{}, expected {}", kind.described(), column.value_type.form()),
         };
         self.fault(self.records.line(), Some(column.position), &reason)
@@ -170,7 +171,7 @@ impl Rows {
 }
 
 fn changed(what: String) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("{what}; the file is not the one it was, bind or upload it again"))
+    Error::new(ErrorKind::Corrupt, format!("{what}; the file has changed, bind or upload it again"))
 }
 
 impl Iterator for Rows {
@@ -314,7 +315,7 @@ mod tests {
         )
         .unwrap();
         let error = rows.find_map(Result::err).unwrap();
-        assert!(error.to_string().contains("rows.csv: the file is not the one it was"), "{error}");
+        assert!(error.to_string().contains("rows.csv: the file has changed"), "{error}");
         assert!(rows.next().is_none());
     }
 }

@@ -151,7 +151,7 @@ impl Encoder {
             "the same text as a value".to_owned()
         };
         Error::invalid(format!(
-            "column {:?} has {what}, which would be read as a missing value; choose another text for those (--null)",
+            "column {:?} has {what}, which would be read as a missing value; choose another text for missing values (--null)",
             field.name()
         ))
     }

@@ -1,7 +1,7 @@
 //! Batches encoded on several threads, written in order.
 //!
-//! A thread takes the next batch, which decodes it, while it holds the source; encodes it on its own; and hands it in. Whoever
-//! hands in the one that is due writes it, and those that wait behind it. Two finished batches a thread may wait, so
+//! A thread takes the next batch, which decodes it, while it holds the source; encodes it on its own; and hands it in.
+//! Whoever hands in the one that is due writes it, and those that wait behind it. Two finished batches a thread may wait, so
 //! memory is bounded by threads and not by the table.
 
 use std::collections::BTreeMap;
@@ -145,7 +145,7 @@ impl<'a> Shared<'a> {
 pub(crate) fn write_failed(reason: io::Error) -> Error {
     match reason.kind() {
         io::ErrorKind::BrokenPipe => {
-            Error::new(ErrorKind::Cancelled, "whoever reads it has closed it").because(reason)
+            Error::new(ErrorKind::Cancelled, "its reader has closed it").because(reason)
         }
         _ => reason.into(),
     }

@@ -119,7 +119,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Keeps everybody else, in any process, from replacing or removing files of a folder. The system lets go of it with the process.
+/// Keeps everybody else, in any process, from replacing or removing files of a folder. The system lets go of it with the
+/// process.
 ///
 /// Held for a rename or a removal, so that a file that was compared is still the one that is replaced. It is on the
 /// folder itself: a file for it would be one more to clean up, and keep an emptied folder from going.
@@ -241,11 +242,11 @@ pub(crate) fn failed(operation: &str, path: &Path, reason: io::Error) -> Error {
         (ErrorKind::Exhausted, _) => {
             "the disk is full; free space there, or move the tables to a larger disk"
         }
-        (ErrorKind::Denied, _) => "this user may not; give it read and write permission there",
+        (ErrorKind::Denied, _) => "permission denied; give this user read and write permission there",
         (_, io::ErrorKind::ReadOnlyFilesystem) => "the disk is read-only; mount it for writing",
         (ErrorKind::NotFound, _) => "it does not exist",
         (ErrorKind::AlreadyExists, _) => "it exists",
-        _ => "the disk refused; see the reason",
+        _ => "the disk reported an error; see the reason",
     };
     Error::new(kind, format!("{operation} {}: {advice}", path.display())).because(reason)
 }

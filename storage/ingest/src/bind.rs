@@ -1,8 +1,8 @@
 //! Binding: files become a table where they lie, without a copy of their rows.
 //!
-//! CSV is read once, like the first pass of an upload: for the types of its columns, and for everything that can be wrong with a row. Of
-//! Parquet, whose types are known, footers and the first rows are; a value that its column cannot hold, and an id that stands twice,
-//! are found by the job that meets them.
+//! CSV is read once, like the first pass of an upload: for the types of its columns, and for everything that can be wrong
+//! with a row. Of Parquet, whose types are known, footers and the first rows are; a value that its column cannot hold, and
+//! an id that stands twice, are found by the job that meets them.
 
 use std::sync::Arc;
 
@@ -34,17 +34,18 @@ pub struct Binding {
     pub notes: Vec<String>,
 }
 
-/// Makes a table of files that stay where they are, and records it. Its rows are read there by every job, in the order of the files
-/// (`Loose`), in at most [`UploadOptions::partitions`] parts; row groups of Parquet are not cut. Folders of Parquet files stand for the
-/// files in them.
+/// Makes a table of files that stay where they are, and records it. Its rows are read there by every job, in the order of
+/// the files (`Loose`), in at most [`UploadOptions::partitions`] parts; row groups of Parquet are not cut. Folders of
+/// Parquet files stand for the files in them.
 ///
 /// Options say of files and columns what they say in an [`upload`](crate::upload()). No row can be left out.
 ///
-/// Errors: those of an upload; `InvalidInput` for what can be read only once (pipes, compressed files), and for options that would leave
-/// rows out; `Unsupported` if the store cannot reach local files. After an error nothing is bound. A file that changes later makes
-/// every reading fail with `Corrupt`.
+/// Errors: those of an upload; `InvalidInput` for what can be read only once (pipes, compressed files), and for options that
+/// would leave rows out; `Unsupported` if the store cannot reach local files. After an error nothing is bound. A file that
+/// changes later makes every reading fail with `Corrupt`.
 ///
-/// Cost: CSV files are read once, a little more where parts begin, and again where ids seem to stand twice. Memory as for an upload.
+/// Cost: CSV files are read once, a little more where parts begin, and again where ids seem to stand twice. Memory as for an
+/// upload.
 pub async fn bind(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -67,7 +68,7 @@ impl Upload {
                 Inputs::Parquet(files) => parquet::prepare_columns(&self.options, files)?,
             };
         if content.schema().fields().is_empty() && self.options.sample_id == SampleId::Made {
-            return Err(Error::invalid("ids are made, and no other column is left; skip fewer"));
+            return Err(Error::invalid("ids are made, and no other column is left; skip fewer columns"));
         }
         // before anything changes: it shows that the files can be read as that
         let preview = self.preview(&content)?;

@@ -145,8 +145,8 @@ impl Columns {
         })
     }
 
-    /// The columns of a table that rows are added to, found by name among those of a file, in the table's order. `InvalidInput` where
-    /// the file has others, or the options want others.
+    /// The columns of a table that rows are added to, found by name among those of a file, in the table's order.
+    /// `InvalidInput` where the file has others, or the options want others.
     pub fn of_table(
         options: &UploadOptions,
         names: &[String],
@@ -176,7 +176,7 @@ impl Columns {
         let other = self.values.iter().filter(|column| column.given.is_none());
         match other.into_iter().find_map(|column| Some((column, column.stored.as_ref()?))) {
             Some((column, stored)) => Err(Error::invalid(format!(
-                "column {} is {stored} in the table, which no value of CSV becomes; add rows of a Parquet file",
+                "column {} is {stored} in the table, which CSV values cannot become; add rows of a Parquet file",
                 quoted(&column.name)
             ))),
             None => Ok(()),
@@ -260,7 +260,7 @@ impl Roles<'_> {
         if !self.taken.insert(position) {
             let name = quoted(&self.names[position]);
             return Err(Error::invalid(format!(
-                "column {name} is to be two of sample id, match id, label and weight"
+                "column {name} cannot be more than one of sample id, match id, label and weight"
             )));
         }
         Ok(())
@@ -269,7 +269,7 @@ impl Roles<'_> {
     fn check_kept(&self, position: usize) -> Result<()> {
         if self.skipped.contains(&position) {
             let name = quoted(&self.names[position]);
-            return Err(Error::invalid(format!("column {name} is to be skipped, but has a role")));
+            return Err(Error::invalid(format!("column {name} cannot be skipped, because it has a role")));
         }
         Ok(())
     }
@@ -365,12 +365,12 @@ mod tests {
         );
         refused(|o| o.skip = vec!["z".into()], "skip \"z\": the file has no such column");
         refused(|o| o.columns.entry("x1".into()).or_default().nulls = None, "did you mean \"x0\"?");
-        refused(|o| (o.label, o.weight) = (Some("y".into()), Some("y".into())), "is to be two of");
-        refused(|o| o.label = Some("id".into()), "is to be two of");
+        refused(|o| (o.label, o.weight) = (Some("y".into()), Some("y".into())), "cannot be more than one of");
+        refused(|o| o.label = Some("id".into()), "cannot be more than one of");
         refused(
             |o| (o.label, o.skip) = (Some("y".into()), vec!["y".into()]),
-            "is to be skipped, but has a role",
+            "cannot be skipped, because it has a role",
         );
-        refused(|o| o.skip = vec!["id".into()], "is to be skipped, but has a role");
+        refused(|o| o.skip = vec!["id".into()], "cannot be skipped, because it has a role");
     }
 }

@@ -1,9 +1,9 @@
 //! FATE's upload file (`flow data upload -c conf.json`) to options.
 //!
 //! Two departures, both in favour of the data: without a `dtype` types are inferred (FATE makes everything float32), and
-//! `na_values` are applied (FATE stores and forgets them). Keys that FATE has, in its second or first version, and that mean nothing
-//! here are passed over and named in a note; what would have a meaning that we do not give it is a problem, and so is a key that
-//! FATE has not. Two keys are ours: `if_exists` and `duplicates`, as on the command line.
+//! `na_values` are applied (FATE stores and forgets them). Keys that FATE has, in its second or first version, and that mean
+//! nothing here are passed over and named in a note; what would have a meaning that we do not give it is a problem, and so
+//! is a key that FATE has not. Two keys are ours: `if_exists` and `duplicates`, as on the command line.
 
 use tributary_core::{Error, Layout, Result, TableName};
 use tributary_csv::ValueType;
@@ -46,7 +46,7 @@ fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
         passed_over.extend(self::passed_over(meta, &PASSED_OVER_IN_META, "meta."));
     });
     if !passed_over.is_empty() {
-        options.notes.push(format!("passed over, for they mean nothing here: {}", passed_over.join(", ")));
+        options.notes.push(format!("ignored, because they mean nothing here: {}", passed_over.join(", ")));
     }
     Some(options)
 }
@@ -102,8 +102,8 @@ fn read_delimiter(item: &Item<'_>, options: &mut UploadOptions) {
     }
 }
 
-/// What FATE has no keys for: it replaces tables, and of rows with one id it takes the last. Its first version replaced them if it was
-/// told to drop or destroy what is there.
+/// What FATE has no keys for: it replaces tables, and of rows with one id it takes the last. Its first version replaced them
+/// if it was told to drop or destroy what is there.
 fn read_collisions(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     let existing = [("fail", Existing::Fail), ("replace", Existing::Replace), ("merge", Existing::Merge)];
     let duplicates = [("fail", Duplicates::Fail), ("first", Duplicates::First), ("last", Duplicates::Last)];
@@ -141,7 +141,7 @@ fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
         [(&options.label, label_type, "label"), (&options.weight, weight_type, "weight")]
     {
         if column.is_none() && value_type.is_some() {
-            options.notes.push(format!("meta.{role}_type was passed over, for there is no {role}_name"));
+            options.notes.push(format!("meta.{role}_type was ignored, because there is no {role}_name"));
         }
         if let (Some(column), Some(_)) = (column, value_type) {
             options.columns.entry(column.clone()).or_default().value_type = value_type;
@@ -159,14 +159,14 @@ fn read_format(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     }
     let header = keys.take("header");
     if header.is_given() {
-        header.problem("is made from the file; leave it out");
+        header.problem("is read from the file; leave it out");
     }
 }
 
 fn read_sample_id(item: &Item<'_>, options: &mut UploadOptions) {
     match (item.text(), &options.sample_id) {
         (None, _) | (Some("extend_sid"), SampleId::Made) => {}
-        (Some(_), SampleId::Made) => item.problem("excludes extend_sid; leave one of them out"),
+        (Some(_), SampleId::Made) => item.problem("contradicts extend_sid; leave one of them out"),
         (Some(name), _) => options.sample_id = SampleId::Column(name.to_owned()),
     }
 }
@@ -185,7 +185,7 @@ fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
         (None, [only]) => Some((*only).to_owned()),
         (None, []) => None,
         (None, _) => {
-            list.problem("has several; name one of them as match_id_name");
+            list.problem("has several; give one of them as match_id_name");
             None
         }
     };
@@ -193,7 +193,7 @@ fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     options.skip = others.map(|name| (*name).to_owned()).collect();
     if !options.skip.is_empty() {
         let names: Vec<String> = options.skip.iter().map(|name| quoted(name)).collect();
-        options.notes.push(format!("left out, for another column is the match id: {}", names.join(", ")));
+        options.notes.push(format!("left out, because another column is the match id: {}", names.join(", ")));
     }
 }
 
@@ -299,8 +299,8 @@ mod tests {
         assert_eq!(
             options.notes,
             [
-                "left out, for another column is the match id: \"b\"",
-                "passed over, for they mean nothing here: role, storage_engine, address, is_temp_file, work_mode, \
+                "left out, because another column is the match id: \"b\"",
+                "ignored, because they mean nothing here: role, storage_engine, address, is_temp_file, work_mode, \
                  meta.match_id_range, meta.with_label",
             ]
         );
@@ -340,7 +340,7 @@ mod tests {
             "meta.lable_name: unknown key (did you mean \"label_name\"?)",
             "meta.dtype: unknown type \"flaot32\" (did you mean \"float32\"?)",
             "meta.match_id_list: has several",
-            "meta.sample_id_name: excludes extend_sid",
+            "meta.sample_id_name: contradicts extend_sid",
         ] {
             assert!(error.contains(expected), "{expected}\nin\n{error}");
         }
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!((options.match_id.as_deref(), options.header), (Some("a"), Header::Numbered));
         assert_eq!(options.columns["x"].nulls, Some(vec![String::new(), "-".into()]));
         assert!(
-            read(r#""header": "a,b""#).unwrap_err().chain().contains("meta.header: is made from the file")
+            read(r#""header": "a,b""#).unwrap_err().chain().contains("meta.header: is read from the file")
         );
     }
 }

@@ -187,7 +187,7 @@ impl Search<'_> {
         let at_file = |reason: String| origin.fault(again.place, Some(self.rows.id_column()), &reason);
         match (original.row < before, again.row < before) {
             (false, _) => at_file(format!(
-                "the sample id stands already at {} {all}; keep the first or the last of each (data upload --duplicates \
+                "the sample id already occurs at {} {all}; keep the first or the last of each (data upload --duplicates \
                  first|last), or have ids made (--extend-sid){}",
                 origin.locate(original.place),
                 match self.options.sample_id {

@@ -1,4 +1,5 @@
-//! What the words after `--file` name: files, several by a pattern, folders, standard input; plain or compressed, CSV or Parquet.
+//! What the words after `--file` name: files, several by a pattern, folders, standard input; plain or compressed, CSV or
+//! Parquet.
 //!
 //! An upload reads its rows twice, and from many places at once. What cannot be read so, because it comes through a pipe or
 //! is compressed, is first copied to a temporary file that has no name: nobody else can open it, and it is gone with the
@@ -67,8 +68,8 @@ pub(crate) enum Once {
     Refused,
 }
 
-/// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and formats that are
-/// none of ours.
+/// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and
+/// formats that are none of ours.
 pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Result<Inputs> {
     let (mut csv, mut parquet) = (Vec::new(), Vec::new());
     let (mut first_csv, mut first_parquet) = (None, None);
@@ -86,7 +87,8 @@ pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Re
         }
         if let (Some(one), Some(other)) = (&first_parquet, &first_csv) {
             let (one, other) = (one.display(), other.display());
-            let text = format!("{one} is Parquet, and {other} is not; a table is made of files of one kind");
+            let text =
+                format!("{one} is Parquet, but {other} is not; all files of a table must have one format");
             return Err(Error::invalid(text));
         }
     }
@@ -112,12 +114,12 @@ impl Input {
         let check_copied = |name: &str, what: &str| match once {
             Once::Copied => Ok(()),
             Once::Refused => Err(Error::invalid(format!(
-                "{name} {what}, and a bound table reads its files where they are, from any row on; upload it \
+                "{name} {what}, but a bound table reads its files in place, from any row on; upload it \
                  (tributary data upload)"
             ))),
         };
         if path == Path::new(STANDARD_INPUT) {
-            check_copied("standard input", "can be read once")?;
+            check_copied("standard input", "can be read only once")?;
             return Self::copy(
                 "standard input".into(),
                 std::io::stdin().lock(),
@@ -134,7 +136,7 @@ impl Input {
                 return Ok(Found::Parquet(Source::Path(path.into())));
             }
             let text =
-                format!("{name} is a folder without Parquet files; name CSV files in it as '{name}/*.csv'");
+                format!("{name} is a folder without Parquet files; give CSV files in it as '{name}/*.csv'");
             return Err(Error::invalid(text));
         }
         let open = || File::open(path).at(|| format!("open {name}"));

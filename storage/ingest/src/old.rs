@@ -237,7 +237,7 @@ fn check_schema(schema: &TableSchema) -> Result<()> {
         match (&field.purpose, &field.data_type) {
             (Purpose::Ciphertext(_), _) => return refused(format!("column {name} has ciphertexts")),
             (_, DataType::List(_)) => {
-                return refused(format!("column {name} is {}, which no file is read as", field.data_type));
+                return refused(format!("column {name} is {}, which no file format gives", field.data_type));
             }
             _ => {}
         }

@@ -1,8 +1,8 @@
 //! Bad rows: what can be wrong with one row alone, and what becomes of it.
 //!
-//! A fault is of one row if it leaves no doubt about the others: its width, its bytes, a missing id, label or weight, a value
-//! that is not of the type given, an id that another row has. Where quotes break their rules nobody knows where rows end, and a
-//! type that is *found* is made of all rows; such faults are of the file, and end the upload.
+//! A fault is of one row if it leaves no doubt about the others: its width, its bytes, a missing id, label or weight, a
+//! value that is not of the type given, an id that another row has. Where quotes break their rules nobody knows where rows
+//! end, and a type that is *found* is made of all rows; such faults are of the file, and end the upload.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -72,7 +72,7 @@ impl Reason {
             }
             Self::NegativeWeight => "the weight is negative".into(),
             Self::InfiniteWeight => "the weight is infinite".into(),
-            Self::Repeated => "the sample id stands already in an earlier row".into(),
+            Self::Repeated => "the sample id already occurs in an earlier row".into(),
             Self::Stored => "the table has the sample id already".into(),
             Self::Unfit(reason) => reason.clone(),
         }
@@ -96,8 +96,8 @@ fn help(kind: Kind, expected: ValueType, said_by: SaidBy, column: &str) -> Strin
         is_integer || matches!(expected, ValueType::Float32 | ValueType::Float64 | ValueType::Decimal(_));
     let option = |value_type| types_option(column, value_type);
     match kind {
-        Kind::Comma if is_number => "; write a decimal point, and nothing between thousands".into(),
-        Kind::Text => "; if it spells a missing value, give it (--nulls, na_values)".into(),
+        Kind::Comma if is_number => "; write a decimal point, and no thousands separator".into(),
+        Kind::Text => "; if it means a missing value, name it (--nulls, na_values)".into(),
         _ if said_by == SaidBy::Table => String::new(),
         Kind::Decimal | Kind::LongDecimal | Kind::Exponent | Kind::Infinite if is_integer => {
             format!("; for such numbers: {}", option("float64"))
@@ -203,7 +203,9 @@ impl List {
         if let Ok(there) = fs::metadata(path).map(id) {
             let same = |file: &&str| fs::metadata(file).map(id).ok() == Some(there);
             if let Some(file) = origin.files().into_iter().find(same) {
-                let text = format!("bad rows would overwrite {file}, which is uploaded; give another file");
+                let text = format!(
+                    "the list of bad rows would overwrite {file}, which is uploaded; choose another file"
+                );
                 return Err(Error::invalid(text));
             }
         }

@@ -34,7 +34,7 @@ pub struct Summary {
     pub partitions: u32,
     /// Its bytes on the medium.
     pub bytes: u64,
-    /// Rows of the files left out because their id stands twice.
+    /// Rows of the files left out because their id occurs twice.
     pub duplicates_dropped: u64,
     /// Rows left out because something was wrong with them.
     pub rejected: u64,
@@ -58,9 +58,9 @@ pub struct DryRun {
     pub rows: u64,
     /// Its parts.
     pub partitions: u32,
-    /// Rows of the files that would be left out because their id stands twice.
+    /// Rows of the files that would be left out because their id occurs twice.
     pub duplicates_dropped: u64,
-    /// Rows that would be left out because something is wrong with them.
+    /// Rows that would be left out because they have errors.
     pub rejected: u64,
     /// What would become of the rows that are there; none unless rows would be added to a table.
     pub merged: Option<Merged>,

@@ -34,18 +34,18 @@ use crate::stats::ColumnStats;
 use crate::summary::{ColumnSummary, DryRun, Merged, Role, Summary};
 use crate::{csv, input, old, parquet};
 
-/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it; or adds their rows to the
-/// table that is there ([`Existing::Merge`]), behind its own.
+/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it; or adds their
+/// rows to the table that is there ([`Existing::Merge`]), behind its own.
 ///
-/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`; `Conflict`
-/// when a file changes meanwhile, or the table that rows are added to; `Exhausted` when a disk is full. After an error nothing is
-/// stored, unless the message says so.
+/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`;
+/// `Conflict` when a file changes meanwhile, or the table that rows are added to; `Exhausted` when a disk is full. After an
+/// error nothing is stored, unless the message says so.
 ///
 /// `progress` is called on the upload's threads, one call at a time.
 ///
-/// Cost: the files, and a table that rows are added to, are read twice (a third time where ids seem to stand twice), after a copy
-/// of what is compressed or comes through a pipe. The table is written anew. Memory does not grow with the files, but for a bit a
-/// row that is left out and 64 bytes a megabyte.
+/// Cost: the files, and a table that rows are added to, are read twice (a third time where ids seem to stand twice), after a
+/// copy of what is compressed or comes through a pipe. The table is written anew. Memory does not grow with the files, but
+/// for a bit a row that is left out and 64 bytes a megabyte.
 pub async fn upload(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -260,7 +260,7 @@ impl Upload {
         });
         stored.map_err(|error| match block_on(self.storage.abort(write)) {
             Ok(()) => error,
-            Err(left) => error.at(format!("what was written stays until the next clean-up ({left})")),
+            Err(left) => error.at(format!("the written files stay until the next clean-up ({left})")),
         })
     }
 

@@ -137,14 +137,15 @@ fn is_busy(reason: &rusqlite::Error) -> bool {
 /// What an error of SQLite means to the user of this file.
 pub(crate) fn failed(path: &Path, reason: rusqlite::Error) -> Error {
     let (kind, advice) = match reason.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (ErrorKind::Unavailable, "another process holds it for long; try again when that is done")
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            ErrorKind::Unavailable,
+            "another process has held its lock for a long time; try again when that process is done",
+        ),
         Some(ErrorCode::DiskFull) => (ErrorKind::Exhausted, "the disk is full; free space there"),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             (ErrorKind::Denied, "this user needs read and write permission for the file and its folder")
         }
-        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, "the disk refused; see the reason"),
+        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, "the disk reported an error; see the reason"),
         _ => (
             ErrorKind::Corrupt,
             "the file is damaged or not a meta database; restore it from a backup, or move it away and register the tables again",

@@ -33,7 +33,8 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Of a path, or of a file that is open already and only called so. `InvalidInput` for anything but a Parquet file that we can read.
+    /// Of a path, or of a file that is open already and only called so. `InvalidInput` for anything but a Parquet file that
+    /// we can read.
     pub(crate) fn open(path: &Path, open: Option<&Arc<File>>) -> Result<Self> {
         let opened = match open {
             Some(file) => Self::read(file.clone()),
@@ -136,8 +137,8 @@ pub(crate) fn damaged(reason: ParquetError) -> Error {
     match io {
         // A limit of ours comes as an error of reading too, with a text of its own.
         Some(io) if io.kind() != std::io::ErrorKind::Other => {
-            Error::new(ErrorKind::Io, "the disk refused").because(reason)
+            Error::new(ErrorKind::Io, "the disk reported an error").because(reason)
         }
-        _ => Error::invalid("it is damaged, or of a kind that cannot be read").because(reason),
+        _ => Error::invalid("it is damaged, or of an unsupported kind").because(reason),
     }
 }

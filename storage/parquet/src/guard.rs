@@ -1,5 +1,5 @@
-//! What is checked of a file before the decoder believes it. The decoder allocates by counts that a file states, and recurses
-//! as deep as a file's schema; running out of memory or stack ends the process, which no `catch_unwind` catches.
+//! What is checked of a file before the decoder believes it. The decoder allocates by counts that a file states, and
+//! recurses as deep as a file's schema; running out of memory or stack ends the process, which no `catch_unwind` catches.
 //!
 //! A footer and a page header are in Thrift's compact protocol. This walks them without making anything of them.
 
@@ -27,7 +27,7 @@ const DICTIONARY_PAGE: i64 = 2;
 /// The decoder's answer, or why there is none.
 pub(crate) fn guarded<T>(decode: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
     catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(ParquetError::General("its bytes make the decoder panic".into())))
+        .unwrap_or_else(|_| Err(ParquetError::General("the decoder panicked".into())))
 }
 
 /// What a footer is of.
@@ -41,15 +41,15 @@ pub(crate) enum Footer {
 /// Checks a footer's counts and depth.
 pub(crate) fn check_footer(bytes: &[u8]) -> ParquetResult<Footer> {
     let mut walk = Walk { bytes };
-    walk.file().ok_or_else(|| ParquetError::General("its footer makes no sense".into()))
+    walk.file().ok_or_else(|| ParquetError::General("its footer is invalid".into()))
 }
 
-/// Checks the sizes that a page header states, and gives the bytes that the page unfolds to. `start` is the beginning of the header, or
-/// all of it.
+/// Checks the sizes that a page header states, and gives the bytes that the page unfolds to. `start` is the beginning of the
+/// header, or all of it.
 pub(crate) fn check_page_header(start: &[u8]) -> ParquetResult<u64> {
     let refuse = |what: String| Err(ParquetError::General(what));
     let Some(page) = (Walk { bytes: start }).page() else {
-        return refuse("a page whose header makes no sense".into());
+        return refuse("a page with an invalid header".into());
     };
     if page.bytes > MAX_PAGE_BYTES {
         return refuse(format!("a page of {} bytes, at most {MAX_PAGE_BYTES} are read", page.bytes));

@@ -34,7 +34,8 @@ impl Local {
         Self { file, bytes, unfolds: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
-    /// Holds all pages to what the footer says of them in sum; a header may be read more than once, and some writers count otherwise.
+    /// Holds all pages to what the footer says of them in sum; a header may be read more than once, and some writers count
+    /// otherwise.
     pub(crate) fn hold_to(self, unpacked: u64) -> Self {
         let most = unpacked.saturating_mul(UNFOLD_TIMES).saturating_add(UNFOLD_BYTES);
         Self { unfolds: Arc::new(AtomicU64::new(most)), ..self }
@@ -87,7 +88,7 @@ impl Read for Head {
                 let bytes = check_page_header(&self.buffer).map_err(io::Error::other)?;
                 let left = |left: u64| left.checked_sub(bytes);
                 if self.unfolds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_err() {
-                    return Err(io::Error::other("its pages unfold to more bytes than its footer says"));
+                    return Err(io::Error::other("its pages decompress to more bytes than its footer says"));
                 }
             }
         }

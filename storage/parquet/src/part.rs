@@ -1,5 +1,5 @@
-//! One part of a table of ours into rows, a row group at a time. The manifest rules: a file with other columns, rows or bytes than it
-//! says is `Corrupt`, and the error names file and column.
+//! One part of a table of ours into rows, a row group at a time. The manifest rules: a file with other columns, rows or
+//! bytes than it says is `Corrupt`, and the error names file and column.
 //!
 //! The decoder is `parquet`'s push decoder: it says which bytes it wants, we ask the store. It was written for files of
 //! friends: it asserts some properties of its input, so that what it asserts cheaply is checked before, and a panic is
@@ -185,7 +185,7 @@ impl PartFile {
         match catch_unwind(AssertUnwindSafe(decode)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(reason)) => Err(self.corrupt("it cannot be decoded").because(reason)),
-            Err(_) => Err(self.corrupt("its bytes make the decoder panic")),
+            Err(_) => Err(self.corrupt("the decoder panicked")),
         }
     }
 

@@ -57,7 +57,8 @@ impl Span {
     pub fn rows(&self, schema: &TableSchema) -> Result<Rows> {
         let opened = Opened::open(&self.path, self.open.as_ref())?;
         if opened.stamp != self.stamp {
-            let text = "the file is not the one it was: its size, time of change or footer differ; bind or upload it again";
+            let text =
+                "the file has changed: its size, modification time or footer differ; bind or upload it again";
             return Err(Error::new(ErrorKind::Corrupt, text).at(self.described()));
         }
         let unpacked = opened.metadata.metadata().row_groups().get(self.groups.clone()).into_iter().flatten();
@@ -227,7 +228,7 @@ impl Rows {
                 misfits.extend(convert::cut(decoded.column(at), nanos));
             }
             if !field.is_nullable() && values.null_count() > 0 {
-                let reason = "the value is missing, and here none may be";
+                let reason = "the value is missing, but this column needs one";
                 let fits = |row: &usize| misfits.binary_search_by_key(row, |misfit| misfit.row).is_err();
                 let missing = (0..rows).filter(|row| values.is_null(*row)).filter(fits);
                 let missing =

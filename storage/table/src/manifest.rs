@@ -103,7 +103,7 @@ impl Manifest {
             ));
         }
         let manifest: Self =
-            serde_json::from_slice(text).map_err(|e| corrupt("its contents make no sense").because(e))?;
+            serde_json::from_slice(text).map_err(|e| corrupt("its contents are invalid").because(e))?;
         manifest.check().map_err(|reason| corrupt("its numbers do not fit together").because(reason))?;
         Ok(manifest)
     }
@@ -114,7 +114,7 @@ impl Manifest {
             return Err(Error::invalid(format!("keys are hashed by {:?}, expected {KEYS:?}", self.keys)));
         }
         if self.previous.as_ref() == Some(&self.snapshot) {
-            return Err(Error::invalid("a snapshot took the place of itself"));
+            return Err(Error::invalid("a snapshot replaced itself"));
         }
         if self.parts.len() as u64 != u64::from(self.layout.partitions()) {
             return Err(Error::invalid(format!(
@@ -199,7 +199,7 @@ pub(crate) fn check_rows(layout: &Layout, partition: u32, rows: u64) -> Result<(
 
 fn sum(parts: &[Part], of: impl Fn(&Part) -> u64) -> Result<u64> {
     let total = parts.iter().try_fold(0u64, |total, part| total.checked_add(of(part)));
-    total.ok_or_else(|| Error::invalid("the sizes of the parts do not add up"))
+    total.ok_or_else(|| Error::invalid("the sum of the sizes of the parts is too large"))
 }
 
 fn corrupt(what: impl Into<String>) -> Error {

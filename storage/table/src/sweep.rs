@@ -179,7 +179,7 @@ impl Tables {
         match entries.iter().any(|entry| entry.path.starts_with(&swept)) {
             true => Err(Error::new(
                 ErrorKind::NotFound,
-                "the write was idle so long that clean-up took it; write it again",
+                "the write was idle for so long that clean-up removed it; write it again",
             )),
             false => Ok(Late { entries, announced }),
         }

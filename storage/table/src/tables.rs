@@ -78,7 +78,9 @@ impl Tables {
         if let Some(path) = missing.keys().min() {
             return Err(Error::new(
                 ErrorKind::NotFound,
-                format!("part {path} is gone: the write was aborted, or idle so long that clean-up took it"),
+                format!(
+                    "part {path} is gone: the write was aborted, or was idle for so long that clean-up removed it"
+                ),
             ));
         }
         self.store.delete(&extra).await

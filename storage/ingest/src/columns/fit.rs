@@ -1,4 +1,5 @@
-//! Columns of a file as those of a table that rows are added to: the table has the say, and whoever says otherwise is told both.
+//! Columns of a file as those of a table that rows are added to: the table has the say, and whoever says otherwise is told
+//! both.
 
 use std::collections::HashMap;
 
@@ -37,7 +38,7 @@ pub(super) fn check(options: &UploadOptions, names: &[String], table: &TableSche
 
 fn contradiction(wanted: &str, stored: &str) -> Error {
     Error::invalid(format!(
-        "{wanted}, and in the table it is {stored}; rows that are added are as those that are there"
+        "{wanted}, but in the table it is {stored}; added rows have the columns of the table"
     ))
 }
 
@@ -89,7 +90,7 @@ pub(super) fn columns(found: Vec<Column>, file: &str, table: &TableSchema) -> Re
     }
     if !missing.is_empty() {
         let text = format!(
-            "{file} lacks {}, which the table has; rows that are added need every column of it",
+            "{file} lacks {}, which the table has; added rows need every column of the table",
             listed(&missing)
         );
         return Err(Error::invalid(text));
@@ -100,7 +101,7 @@ pub(super) fn columns(found: Vec<Column>, file: &str, table: &TableSchema) -> Re
     match more.is_empty() {
         true => Ok(columns),
         false => Err(Error::invalid(format!(
-            "{file} has {}, which the table has not; leave that out (--skip), or replace the table",
+            "{file} has {}, which the table does not have; leave them out (--skip), or replace the table",
             listed(&more)
         ))),
     }

@@ -1,4 +1,5 @@
-//! What the user should know of the columns that were chosen: a choice that nothing forced is the likeliest mistake of an upload.
+//! What the user should know of the columns that were chosen: a choice that nothing forced is the likeliest mistake of an
+//! upload.
 
 use tributary_core::Purpose;
 use tributary_csv::ValueType;
@@ -35,11 +36,11 @@ pub(super) fn of(
     if let Some(column) = feature(&LABELS).filter(|_| options.label.is_none()) {
         let name = quoted(&column.name);
         notes.push(format!(
-            "column {name} is a feature, for no label was named; if it is the label, name it (--label)"
+            "column {name} is a feature, because no label was named; if it is the label, name it (--label)"
         ));
     }
     if names.iter().any(|name| name.trim() != name) {
-        notes.push("names of columns have spaces around them, which belong to them".into());
+        notes.push("names of columns have spaces around them, which are part of the names".into());
     }
     if !names.is_empty() && names.iter().all(|name| name.parse::<f64>().is_ok()) {
         notes.push(
@@ -52,7 +53,7 @@ pub(super) fn of(
         let given = options.columns.get(name).and_then(|own| own.value_type);
         if let Some(given) = given.filter(|given| *given != ValueType::Text) {
             let name = quoted(name);
-            notes.push(format!("column {name} has ids, which are text; its type {given} was passed over"));
+            notes.push(format!("column {name} has ids, which are text; its type {given} was ignored"));
         }
     }
     notes

@@ -1,7 +1,7 @@
 //! What was seen of a column's cells, and the type that it therefore has.
 //!
-//! A type that is found gives back every value as it stands in the file. Where no type of numbers or times does, the column stays
-//! text, and a note says why and which type would make numbers of it.
+//! A type that is found gives back every value as it stands in the file. Where no type of numbers or times does, the column
+//! stays text, and a note says why and which type would make numbers of it.
 
 use tributary_core::Result;
 use tributary_csv::{Kind, ValueType, is_null, kind_of};
@@ -10,8 +10,8 @@ use crate::columns::{Column, TypedColumn};
 use crate::content::types_option;
 use crate::csv::source::{Place, Source};
 
-/// Whether a float that was asked for changes a number that was meant exactly: an integer, or more digits than any float prints. That
-/// `float32` rounds decimals is what it is asked for.
+/// Whether a float that was asked for changes a number that was meant exactly: an integer, or more digits than any float
+/// prints. That `float32` rounds decimals is what it is asked for.
 #[inline]
 fn is_rounded(given: ValueType, cell: &str) -> bool {
     match given {
@@ -178,8 +178,9 @@ impl Infer<'_> {
         let has_point = self.seen.earliest(&[Kind::Decimal, Kind::LongDecimal]).is_some();
         if let Some((place, kind)) = self.lost(has_point) {
             let (what, place, option) = (kind.described(), self.source.locate(place), self.option("float64"));
-            let note =
-                format!("text, for a number would not keep {what} ({place}) as it is; for numbers: {option}");
+            let note = format!(
+                "text, because a number would not keep {what} ({place}) as it is; for numbers: {option}"
+            );
             return Ok((ValueType::Text, Some(note)));
         }
         self.check_bounds(has_point)?;
@@ -192,8 +193,8 @@ impl Infer<'_> {
         Ok((value_type, joined([nan, plus, self.blanks()])))
     }
 
-    /// The first cell that is more than its number. Beside numbers with a point a plus sign and an exponent are those of numbers, and
-    /// integers have to be doubles.
+    /// The first cell that is more than its number. Beside numbers with a point a plus sign and an exponent are those of
+    /// numbers, and integers have to be doubles.
     fn lost(&self, has_point: bool) -> Option<(Place, Kind)> {
         match has_point {
             true => self.seen.earliest(&[
@@ -214,7 +215,7 @@ impl Infer<'_> {
             return refused(
                 place,
                 format!(
-                    "an infinite number; if it spells a missing value, give it (--nulls), else give the column the type text, \
+                    "an infinite number; if it means a missing value, name it (--nulls), else give the column the type text, \
                      or float64 to keep it ({})",
                     self.option("float64")
                 ),
@@ -235,16 +236,12 @@ impl Infer<'_> {
     fn of_text(&self) -> Option<String> {
         let note = |place, kind: Kind, why: &str| {
             let place = self.source.locate(place);
-            Some(format!("text, for it holds {} ({place}); {why}", kind.described()))
+            Some(format!("text, because it holds {} ({place}); {why}", kind.described()))
         };
         if self.seen.only(&[Kind::Comma, Kind::Integer, Kind::Decimal, Kind::WideInteger, Kind::Plus])
             && let Some(place) = self.seen.first(Kind::Comma)
         {
-            return note(
-                place,
-                Kind::Comma,
-                "for numbers write a decimal point, and nothing between thousands",
-            );
+            return note(place, Kind::Comma, "for numbers write a decimal point, and no thousands separator");
         }
         let times = [Kind::Date, Kind::Timestamp, Kind::TimestampUtc, Kind::TimestampZone, Kind::FineTime];
         if self.seen.only(&times)
@@ -266,7 +263,7 @@ impl Infer<'_> {
         let (second, other) = *others.find(|(_, kind)| !(one.is_number() && kind.is_number()))?;
         let (first, second) = (self.source.locate(first), self.source.locate(second));
         Some(format!(
-            "text, for it holds {} ({first}) and {} ({second}); if one spells a missing value: --nulls",
+            "text, because it holds {} ({first}) and {} ({second}); if one means a missing value: --nulls",
             one.described(),
             other.described()
         ))

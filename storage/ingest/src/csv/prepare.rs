@@ -53,7 +53,7 @@ pub(crate) fn prepare(
     let (roles, mut notes) = (columns.roles(), columns.notes.clone());
     notes.extend(survey.padded_id.map(|place| {
         let place = source.locate(place);
-        format!("ids have spaces or NUL bytes around them ({place}), which belong to them; other parties need the same")
+        format!("ids have spaces or NUL bytes around them ({place}), which are part of the ids; other parties need the same")
     }));
     let schema = columns.schema(&typed)?;
     let content = Cells {

@@ -144,7 +144,7 @@ impl Source {
         };
         let (own, other, name) = (shown(own), shown(other), self.inputs[file].name());
         Err(Error::invalid(format!(
-            "{name} has one column with the delimiter '{own}', and its lines have '{other}'; is that the delimiter? \
+            "{name} has one column with the delimiter '{own}', but its lines have '{other}'; is that the delimiter? \
              (--delimiter '{other}')"
         )))
     }

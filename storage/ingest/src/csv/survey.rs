@@ -1,8 +1,8 @@
 //! The first pass: what is in the files, row by row, and which type each column therefore has.
 //!
-//! All cores read, each a chunk at a time; what they found is put together in the order of the files, so that the first fault
-//! of the files is the one that is told, whoever found it. It keeps one small state a column, a mark for each chunk, and the
-//! hashes of ids.
+//! All cores read, each a chunk at a time; what they found is put together in the order of the files, so that the first
+//! fault of the files is the one that is told, whoever found it. It keeps one small state a column, a mark for each chunk,
+//! and the hashes of ids.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -44,8 +44,8 @@ pub(crate) struct Survey {
     pub rejected: RowSet,
 }
 
-/// What is noted of a row with its id's hash: its mark, and its place behind that, because the first pass does not know how many rows
-/// there are before a chunk.
+/// What is noted of a row with its id's hash: its mark, and its place behind that, because the first pass does not know how
+/// many rows there are before a chunk.
 fn noted(chunk: usize, row: u64) -> u64 {
     (chunk as u64) << 32 | row
 }
@@ -270,9 +270,9 @@ impl<'a> Pass<'a> {
         let help = if (0..got).any(|i| records.get(i).contains('\r')) {
             "; its lines end with a carriage return (CR) alone, expected LF or CR LF"
         } else if got > expected {
-            "; a value with the delimiter or a decimal comma in it has to stand in quotes"
+            "; a value with the delimiter or a decimal comma in it must be in quotes"
         } else if got == 1 && records.get(0).contains([',', ';', '\t', '|']) {
-            "; it has another delimiter than the line with the names"
+            "; its delimiter is not that of the header line"
         } else {
             ""
         };

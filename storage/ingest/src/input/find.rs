@@ -10,10 +10,10 @@ use super::STANDARD_INPUT;
 /// The paths that the words name. A word that is the name of a file is no pattern, whatever letters it has.
 pub(crate) fn resolve(words: &[PathBuf]) -> Result<Vec<PathBuf>> {
     if words.is_empty() {
-        return Err(Error::invalid("no file; name one at least"));
+        return Err(Error::invalid("no file; give at least one"));
     }
     if words.iter().filter(|word| *word == Path::new(STANDARD_INPUT)).count() > 1 {
-        return Err(Error::invalid("standard input (-) is named twice; it can be read once"));
+        return Err(Error::invalid("standard input (-) is given twice; it can be read only once"));
     }
     let paths = words.iter().map(|word| resolve_one(word)).collect::<Result<Vec<_>>>()?;
     Ok(paths.concat())
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn standard_input_can_be_named_once() {
         assert!(resolve(&["-".into()]).is_ok());
-        assert!(resolve(&["-".into(), "-".into()]).unwrap_err().to_string().contains("named twice"));
-        assert!(resolve(&[]).unwrap_err().to_string().contains("no file; name one"));
+        assert!(resolve(&["-".into(), "-".into()]).unwrap_err().to_string().contains("given twice"));
+        assert!(resolve(&[]).unwrap_err().to_string().contains("no file; give at least one"));
     }
 }

@@ -45,10 +45,10 @@ impl Unfolding {
         }
         let why = match self.most {
             Some(_) => String::new(),
-            None => format!(", {} times what is compressed", Self::TIMES),
+            None => format!(", {} times its compressed size", Self::TIMES),
         };
         Err(Error::invalid(format!(
-            "{name} unfolds to more than {most} bytes{why}; if it is what it should be, allow more (--max-unpacked BYTES)"
+            "{name} decompresses to more than {most} bytes{why}; if that is expected, allow more (--max-unpacked BYTES)"
         )))
     }
 }
@@ -132,7 +132,8 @@ fn unreadable(error: io::Error, name: &str, format: Format) -> Error {
     let damaged = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput];
     let is_packed = matches!(format, Format::Gzip | Format::Zstd);
     if is_packed && (damaged.contains(&error.kind()) || error.kind() == io::ErrorKind::Other) {
-        let text = format!("{name}: its compression is damaged, or it was cut short; copy it again");
+        let text =
+            format!("{name}: its compressed data are damaged, or the file was cut short; copy it again");
         return Error::new(ErrorKind::InvalidInput, text).because(error);
     }
     Error::from(error).at(format!("read {name}"))
@@ -206,7 +207,7 @@ mod tests {
         {
             let error = unpacked(packed).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            assert!(error.to_string().starts_with("rows: its compression is damaged"), "{error}");
+            assert!(error.to_string().starts_with("rows: its compressed data are damaged"), "{error}");
         }
         assert_eq!(unpacked(b"PAR1....").unwrap(), "PAR1....", "which is looked at as a file is");
     }
@@ -218,7 +219,7 @@ mod tests {
         assert_eq!(within(4 << 20).unwrap().len(), 4 << 20);
         let error = within((4 << 20) - 1).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert!(error.to_string().contains("unfolds to more than 4194303 bytes"), "{error}");
+        assert!(error.to_string().contains("decompresses to more than 4194303 bytes"), "{error}");
         assert!(error.to_string().contains("--max-unpacked"), "{error}");
         assert!(unpacked_within(&[b'0'; 100], Unfolding::new(Some(10))).is_ok(), "it is not compressed");
         // all files together, by default in proportion to their bytes

@@ -186,7 +186,7 @@ fn files_with_and_without_rows_are_one_table() {
         bound
             .unwrap_err()
             .to_string()
-            .contains("3.csv:1: column 1 (\"x0\"): the sample id stands already at")
+            .contains("3.csv:1: column 1 (\"x0\"): the sample id already occurs at")
     );
 }
 
@@ -236,7 +236,7 @@ fn a_changed_csv_file_is_an_error_and_never_other_rows() {
             assert!(text.contains("rows.csv") && text.contains(expected), "{text}");
         }
     };
-    let changed = "the file is not the one it was: its size, time of change, first or last bytes differ; bind or upload it again";
+    let changed = "the file has changed: its size, modification time, first or last bytes differ; bind or upload it again";
     bind();
     File::options().append(true).open(&file).unwrap().write_all(b"x,y,1,,0.5\n").unwrap();
     check(changed);
@@ -275,17 +275,17 @@ fn what_an_upload_refuses_and_what_cannot_be_read_in_place_is_not_bound() {
     check(b"id,x\na,1\nb,\"2\n", "rows.csv:3: column 2 (\"x\"): a quote that is never closed");
     check(
         b"id,x\na,1\nb,1\na,2\n",
-        "rows.csv:4: column 1 (\"id\"): the sample id stands already at rows.csv:2 (1 such rows in all); keep the first or the \
+        "rows.csv:4: column 1 (\"id\"): the sample id already occurs at rows.csv:2 (1 such rows in all); keep the first or the \
          last of each (data upload --duplicates first|last)",
     );
     let packed = zstd::encode_all(&b"id,x\na,1\n"[..], 1).unwrap();
-    check(&packed, "rows.csv is compressed, and a bound table reads its files where they are");
+    check(&packed, "rows.csv is compressed, but a bound table reads its files in place");
     let file = site.write("rows.csv", "id,x\na,1\n");
     let refused = |change: fn(&mut UploadOptions), expected: &str| {
         let error = site.refused(site.options(&[&file], change));
         assert!(error.contains(expected), "{error}");
     };
-    refused(|o| o.files = vec!["-".into()], "standard input can be read once");
+    refused(|o| o.files = vec!["-".into()], "standard input can be read only once");
     refused(|o| o.files.push("/dev/null".into()), "/dev/null is neither a file nor a pipe");
     refused(|o| o.label = Some("X".into()), "label \"X\": the file has no such column (did you mean");
     refused(|o| o.duplicates = Duplicates::First, "none can be left out (--duplicates");
@@ -304,7 +304,7 @@ fn what_an_upload_refuses_and_what_cannot_be_read_in_place_is_not_bound() {
     fs::rename(&file, folder.join("rows.csv")).unwrap();
     let error = site.refused(site.options(&[&folder], |_| {}));
     assert!(
-        error.contains("in is a folder without Parquet files; name CSV files in it as 'in/*.csv'"),
+        error.contains("in is a folder without Parquet files; give CSV files in it as 'in/*.csv'"),
         "{error}"
     );
 }
@@ -409,11 +409,11 @@ fn what_cannot_be_bound_leaves_everything_as_it_was() {
         ErrorKind::InvalidInput,
         "label \"Y\": the file has no such column (did you mean",
     );
-    refused(|o| o.label = Some("id".into()), ErrorKind::InvalidInput, "to be two of");
+    refused(|o| o.label = Some("id".into()), ErrorKind::InvalidInput, "cannot be more than one of");
     refused(
         |o| o.skip = vec!["id".into()],
         ErrorKind::InvalidInput,
-        "column \"id\" is to be skipped, but has a role",
+        "column \"id\" cannot be skipped, because it has a role",
     );
     refused(
         |o| o.match_id = Some("x".into()),

@@ -21,7 +21,7 @@ fn lines_that_end_with_a_carriage_return_alone_are_told_from_wide_rows() {
 
 #[test]
 fn another_delimiter_is_named() {
-    check("id;y;x\na;1;2,5\n", "has one column with the delimiter ',', and its lines have ';'");
+    check("id;y;x\na;1;2,5\n", "has one column with the delimiter ',', but its lines have ';'");
     check("id\ty\na\t1\n", "(--delimiter '\\t')");
     check("id|y\na|1\n", "(--delimiter '|')");
     let site = Site::new();
@@ -32,7 +32,7 @@ fn another_delimiter_is_named() {
     let mut options = site.options("a;1\nb;2\n");
     options.header = Header::Numbered;
     assert!(site.refused(options).contains("(--delimiter ';')"));
-    check("id,x\na;1\n", "1 values, expected 2; it has another delimiter than the line with the names");
+    check("id,x\na;1\n", "1 values, expected 2; its delimiter is not that of the header line");
     // a column of texts
     let site = Site::new();
     site.upload(site.options("name\nSmith; John\n")).unwrap();
@@ -42,14 +42,14 @@ fn another_delimiter_is_named() {
 fn decimal_commas_are_named() {
     check(
         "id,x\na,1,5\n",
-        "3 values, expected 2; a value with the delimiter or a decimal comma in it has to stand",
+        "3 values, expected 2; a value with the delimiter or a decimal comma in it must be in quotes",
     );
     let site = Site::new();
     let mut options = site.options("id;x\na;1,5\nb;2\n");
     options.delimiter = b';';
     let note = site.upload(options).unwrap().columns[0].note.clone().unwrap();
     assert!(
-        note.contains("text, for it holds a number with a comma (") && note.contains("decimal point"),
+        note.contains("text, because it holds a number with a comma (") && note.contains("decimal point"),
         "{note}"
     );
     let site = Site::new();
@@ -108,7 +108,7 @@ fn what_unfolds_beyond_its_bound_is_refused_and_leaves_nothing() {
     options.scratch = site.path("scratch");
     options.max_unpacked = Some(rows.len() as u64 - 1);
     let error = site.refused(options.clone());
-    assert!(error.contains("unfolds to more than") && error.contains("--max-unpacked"), "{error}");
+    assert!(error.contains("decompresses to more than") && error.contains("--max-unpacked"), "{error}");
     assert_eq!(std::fs::read_dir(site.path("scratch")).unwrap().count(), 0);
     options.max_unpacked = Some(rows.len() as u64);
     site.upload(options).unwrap();

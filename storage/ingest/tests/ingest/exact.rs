@@ -1,5 +1,5 @@
-//! A type that is found gives back every cell as it stands in the file, or the column stays text and a note says why; and what
-//! a preview shows is what is stored.
+//! A type that is found gives back every cell as it stands in the file, or the column stays text and a note says why; and
+//! what a preview shows is what is stored.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
@@ -105,7 +105,7 @@ fn missing_values_have_the_spellings_of_other_programs() {
     typed(&["NaN", "2"], "Int64", "NaN stands for", &["", "2"]);
     typed(&["  ", "2", ""], "Int64", "cells of spaces are missing values", &["", "2", ""]);
     typed(&[" ", "true"], "Boolean", "cells of spaces", &["", "true"]);
-    kept_as_text(&["NaN", "Nina"], "text, for it holds NaN");
+    kept_as_text(&["NaN", "Nina"], "text, because it holds NaN");
     let site = Site::new();
     // a spelling that is given, beside empty cells: numbers miss both, a text may be empty
     let mut options = site.options("id,x,s\n1,NA,NA\n2,,\n3,2.5,b\n");
@@ -187,11 +187,11 @@ fn the_summary_says_which_columns_have_roles_and_why() {
     assert_eq!(found, "sample id: y (the first column)");
     assert_eq!(notes, "column \"id\" is a feature; if it has the ids, name it (--id)");
     let (_, notes) = roles("id,y\na,1\n", |_| {});
-    assert!(notes.starts_with("column \"y\" is a feature, for no label was named"), "{notes}");
+    assert!(notes.starts_with("column \"y\" is a feature, because no label was named"), "{notes}");
     let id_type = |options: &mut UploadOptions| {
         options.columns.entry("id".into()).or_default().value_type = Some(ValueType::Int64);
     };
-    assert!(roles("id,x\n1,5\n", id_type).1.contains("its type int64 was passed over"));
+    assert!(roles("id,x\n1,5\n", id_type).1.contains("its type int64 was ignored"));
     let (_, notes) = roles("id,x\n\"a \",5\n", |_| {});
     assert!(
         notes.starts_with("ids have spaces or NUL bytes around them (") && notes.contains(":2)"),

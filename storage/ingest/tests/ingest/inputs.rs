@@ -96,7 +96,7 @@ fn a_file_that_many_threads_read_keeps_its_order_and_its_lines() {
     options.files = vec![path];
     options.max_rejects = 1;
     let error = other.refused(options.clone());
-    let again = format!("bad.csv:{}: column 1 (\"id\"): the sample id stands already", line + 1);
+    let again = format!("bad.csv:{}: column 1 (\"id\"): the sample id already occurs", line + 1);
     assert!(error.contains(&again) && error.contains("--max-rejects 1"), "{error}");
     (options.max_rejects, options.duplicates) = (1, Duplicates::Last);
     let summary = other.upload(options).unwrap();

@@ -155,7 +155,7 @@ fn where_rows_may_be_bad_those_that_the_table_has_are() {
     for expected in [
         "more.csv:5,x,\"text, expected an integer of 64 bits\",\"f,one,1,u\"",
         "more.csv:3,id,the table has the sample id already,\"b,6,1,u\"",
-        "more.csv:4,id,the sample id stands already in an earlier row,\"e,7,1,u\"",
+        "more.csv:4,id,the sample id already occurs in an earlier row,\"e,7,1,u\"",
     ] {
         let (place, rest) = expected.split_once(',').unwrap();
         let line = format!("{},{rest}", place.replace(':', ","));
@@ -186,7 +186,7 @@ fn made_ids_stay_made() {
     options.sample_id = SampleId::Column("id".into());
     assert_eq!(
         refused(&site, options),
-        "the sample id is to be \"id\", and in the table it is \"extend_sid\"; rows that are added are as those that are there"
+        "the sample id is to be \"id\", but in the table it is \"extend_sid\"; added rows have the columns of the table"
     );
 }
 
@@ -204,14 +204,14 @@ fn who_says_other_than_the_table_is_told_both() {
     check("id,z,y,d", |_| {}, "more.csv lacks the columns \"x\", \"c\"");
     check(same, |o| o.skip = vec!["x".into()], "lacks the column \"x\"");
     check("key,x,y,c", |_| {}, "sample id \"id\": the file has no such column");
-    check(same, |o| o.label = Some("x".into()), "the label is to be \"x\", and in the table it is \"y\"");
-    check(same, |o| o.weight = Some("x".into()), "the weight is to be \"x\", and in the table it is none");
+    check(same, |o| o.label = Some("x".into()), "the label is to be \"x\", but in the table it is \"y\"");
+    check(same, |o| o.weight = Some("x".into()), "the weight is to be \"x\", but in the table it is none");
     check(
         same,
         |o| o.match_id = Some("x".into()),
-        "the match id is to be \"x\", and in the table it is \"id\"",
+        "the match id is to be \"x\", but in the table it is \"id\"",
     );
-    check(same, |o| o.sample_id = SampleId::Made, "to be made (--extend-sid), and in the table it is \"id\"");
+    check(same, |o| o.sample_id = SampleId::Made, "to be made (--extend-sid), but in the table it is \"id\"");
     let give = |o: &mut UploadOptions, name: &str, value_type| {
         o.columns.entry(name.into()).or_default().value_type = Some(value_type);
     };
@@ -222,11 +222,11 @@ fn who_says_other_than_the_table_is_told_both() {
     ] {
         let mut options = merge(&site, "more.csv", "id,x,y,c\ne,5,1,u\n");
         give(&mut options, column, given);
-        let expected = format!("column \"{column}\" is to be {given}, and in the table it is {stored}");
+        let expected = format!("column \"{column}\" is to be {given}, but in the table it is {stored}");
         let error = refused(&site, options);
         assert!(error.contains(&expected), "{error}");
     }
-    let expected = "column \"x\" is to be float32, and in the table it is int64";
+    let expected = "column \"x\" is to be float32, but in the table it is int64";
     check(same, |o| o.default_type = Some(ValueType::Float32), expected);
     // what says the same is welcome
     let mut options = merge(&site, "more.csv", "id,x,y,c\ne,5,1,u\n");
@@ -238,7 +238,7 @@ fn who_says_other_than_the_table_is_told_both() {
     let more = merge(&site, "more.csv", "id,x,y,c,z,w\nf,5,1,u,1,1\n");
     assert_eq!(
         refused(&site, more),
-        "more.csv has the columns \"z\", \"w\", which the table has not; leave that out (--skip), or replace the table"
+        "more.csv has the columns \"z\", \"w\", which the table does not have; leave them out (--skip), or replace the table"
     );
     let error = refused(&site, merge(&site, "more.csv", "id,x,y,c\nf,1.5,1,u\n"));
     assert_eq!(
@@ -256,10 +256,10 @@ fn tables_that_no_file_has_rows_for_are_refused_by_name() {
     for (schema, expected) in [
         (TableSchema::keyed("n", KeyType::UInt64, vec![]).unwrap(), "its ids (\"n\") are UInt64"),
         (TableSchema::new(None, x(DataType::Float64)).unwrap(), "it has no column of ids"),
-        (text(x(DataType::Binary)), "column \"x\" is Binary in the table, which no value of CSV becomes"),
+        (text(x(DataType::Binary)), "column \"x\" is Binary in the table, which CSV values cannot become"),
         (text(x(list)), "column \"x\" is List"),
         (text(vec![Field::new("x", DataType::FixedSizeBinary(8)).purpose(cipher)]), "\"x\" has ciphertexts"),
-        (text(x(DataType::UInt64)), "column \"x\" is UInt64 in the table, which no value of CSV becomes"),
+        (text(x(DataType::UInt64)), "column \"x\" is UInt64 in the table, which CSV values cannot become"),
     ] {
         let site = Site::new();
         site.store(&schema, vec![vec![]]);

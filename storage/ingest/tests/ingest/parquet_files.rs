@@ -93,7 +93,7 @@ fn ids_are_compared_over_all_files() {
     let one = file(&site, "1.parquet", vec![("id", integers([1, 2, 3, 4])), ("x", x(4))]);
     let two = file(&site, "2.parquet", vec![("id", integers([5, 6, 7, 4, 1])), ("x", x(5))]);
     let error = site.refused(options(&[one.clone(), two.clone()]));
-    assert!(error.contains("2.parquet: row 4, column \"id\": the sample id stands already at "), "{error}");
+    assert!(error.contains("2.parquet: row 4, column \"id\": the sample id already occurs at "), "{error}");
     assert!(error.contains("1.parquet: row 4 (2 such rows in all)"), "{error}");
     for (rule, expected) in [
         (Duplicates::First, ["1", "2", "3", "4", "5", "6", "7"]),
@@ -157,7 +157,7 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
     let csv = site.file("rows.csv", "id,x\na,1\n");
     let error = site.refused(options(&[csv, path.clone()]));
     assert!(
-        error.contains("is Parquet, and rows.csv is not; a table is made of files of one kind"),
+        error.contains("is Parquet, but rows.csv is not; all files of a table must have one format"),
         "{error}"
     );
     let bytes = std::fs::read(&path).unwrap();
@@ -263,5 +263,5 @@ fn pages_that_unfold_beyond_the_bound_are_refused() {
     let mut options = options(&[path]);
     options.max_unpacked = Some(100);
     let error = site.refused(options);
-    assert!(error.contains("a.parquet unfolds to more than 100 bytes"), "{error}");
+    assert!(error.contains("a.parquet decompresses to more than 100 bytes"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! Bad rows of Parquet files; and Parquet files that come as folders, through pipes, compressed, or for a table that is there.
+//! Bad rows of Parquet files; and Parquet files that come as folders, through pipes, compressed, or for a table that is
+//! there.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -119,7 +120,7 @@ fn repeated_ids_are_bad_rows_too_unless_a_rule_decides() {
     (options.max_rejects, options.reject_to) = (2, Some(site.path("bad.csv")));
     let summary = site.upload(options.clone()).unwrap();
     assert_eq!((summary.rows, summary.rejected, summary.duplicates_dropped), (5, 2, 0));
-    let reason = "the sample id stands already in an earlier row";
+    let reason = "the sample id already occurs in an earlier row";
     assert_eq!(list(&site), [["4", "id", reason], ["6", "id", reason]]);
     (options.duplicates, options.if_exists) = (Duplicates::Last, Existing::Replace);
     let summary = site.upload(options.clone()).unwrap();
@@ -127,7 +128,10 @@ fn repeated_ids_are_bad_rows_too_unless_a_rule_decides() {
     assert_eq!(site.keys().concat(), ["3", "2", "4", "1", "5"]);
     options.reject_to = Some(site.path("rows.parquet"));
     let error = site.upload(options).unwrap_err().to_string();
-    assert!(error.contains("bad rows would overwrite") && error.contains("rows.parquet, which"), "{error}");
+    assert!(
+        error.contains("the list of bad rows would overwrite") && error.contains("rows.parquet, which"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -168,7 +172,7 @@ fn a_folder_is_its_parquet_files_by_name() {
     std::fs::create_dir(other.path("in")).unwrap();
     other.file("in/a.csv", "id\n1\n");
     let error = other.refused(UploadOptions::new(Site::table(), [other.path("in")]));
-    assert!(error.contains("in is a folder without Parquet files; name CSV files in it as '"), "{error}");
+    assert!(error.contains("in is a folder without Parquet files; give CSV files in it as '"), "{error}");
     file(&other, "in/b.parquet", vec![("id", integers([3, 4]))]);
     let error = other.refused(UploadOptions::new(Site::table(), [other.path("in")]));
     assert!(error.contains("\"a.csv\" does not end in .parquet"), "{error}");
@@ -204,7 +208,7 @@ fn a_pipe_and_a_compressed_file_may_bring_parquet() {
     options.if_exists = Existing::Replace;
     let error = site.upload(options).unwrap_err().to_string();
     assert!(
-        error.contains("rows.parquet.zst: row 3, column \"id\": the sample id stands already at"),
+        error.contains("rows.parquet.zst: row 3, column \"id\": the sample id already occurs at"),
         "{error}"
     );
 }

@@ -56,7 +56,7 @@ fn bad_rows_are_left_out_and_listed_with_their_places_as_they_were() {
             ["5", "y", "the label is missing", "\"d\",\"\",\"two\nlines\""],
             ["7", "x", "text, expected a number", "e,1,\"say \"\"x\"\"\""],
             ["8", "x", "text that is not UTF-8; save the file as UTF-8", "f,1,\u{fffd}"],
-            ["11", "id", "the sample id stands already in an earlier row", "a,1,4"],
+            ["11", "id", "the sample id already occurs in an earlier row", "a,1,4"],
         ]
     );
     let raw = std::fs::read(site.path("bad.csv")).unwrap();
@@ -132,7 +132,8 @@ fn the_list_never_overwrites_what_is_uploaded() {
     for list in ["table.csv", "other.csv"] {
         options.reject_to = Some(site.path(list));
         assert!(
-            site.refused(options.clone()).contains("bad rows would overwrite table.csv, which is uploaded")
+            site.refused(options.clone())
+                .contains("the list of bad rows would overwrite table.csv, which is uploaded")
         );
     }
     options.reject_to = Some(site.path("no/such/folder.csv"));
