@@ -21,7 +21,7 @@ pub(crate) fn json(schema: &TableSchema) -> Vec<Value> {
 fn purpose(purpose: &Purpose) -> String {
     match purpose {
         Purpose::MatchId => "match_id".into(),
-        // under which key is nothing to look at
+        // the anonymous key has no use for a reader
         Purpose::Ciphertext(_) => "ciphertext".into(),
         other => format!("{other:?}").to_lowercase(),
     }
@@ -51,7 +51,7 @@ pub(crate) fn rows(record: &TableRecord, count: usize) -> Result<()> {
     preview(names, record.preview.iter().take(count))
 }
 
-/// First rows under the names of their columns, in bounded width.
+/// The first rows under the names of their columns, in bounded width.
 pub(crate) fn preview<'a>(
     names: impl Iterator<Item = &'a str>,
     rows: impl IntoIterator<Item = &'a Vec<Option<String>>>,

@@ -20,7 +20,7 @@ use crate::args;
 use crate::exit::{Failure, STOPPED};
 use crate::{job, reading, render, table};
 
-/// More threads gain nothing: reading is one's work.
+/// More threads gain nothing: one thread reads.
 const MOST_THREADS: usize = 8;
 
 pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Failure> {
@@ -32,7 +32,7 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     let options = options(download, is_standard)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().at(|| "start the runtime")?;
-    // Before there is a file that a signal could leave behind.
+    // Before a file exists that a signal could leave behind.
     let stopped = {
         let _context = runtime.enter();
         job::stop_signal().at(|| "listen to signals")?
@@ -50,7 +50,7 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// A download about to begin.
+/// A download that is about to begin.
 struct Writing {
     storage: Arc<dyn Storage>,
     stored: StoredTable,
@@ -74,14 +74,14 @@ impl Writing {
                     bar.set_message(render::bytes(bytes));
                 }
             };
-            // in vain if nobody waits any more
+            // the receiver may be gone
             drop(send.send(tributary_export::export(&storage, &stored, &options, sink, &asked, tell)));
         };
         thread::Builder::new().name("download".into()).spawn(work).at(|| "start a thread")?;
         let summary = tokio::select! {
             summary = &mut result => summary,
             () = stopped => {
-                // There is nothing to clean up, and the thread may wait for a reader who is gone.
+                // There is nothing to clean up, and the thread may be waiting for a reader that is gone.
                 if is_standard {
                     std::process::exit(i32::from(STOPPED));
                 }
@@ -133,9 +133,9 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     Ok(options)
 }
 
-/// The format that the end of a file's name says, and the delimiter if that is CSV; none without an end, or of what is no
-/// file to be. `InvalidInput` for an end that says what is not written, for a file that is not what its name says misleads
-/// whoever opens it.
+/// The format that a file's extension names, and the delimiter if that is CSV. `None` without an extension, or if the output
+/// is no regular file. `InvalidInput` for an extension of another format, because a file whose name names the wrong format
+/// misleads its readers.
 pub(crate) fn named(output: &Path) -> Result<Option<(args::Format, u8)>> {
     let is_special = fs::metadata(output).is_ok_and(|about| !about.is_file() && !about.is_dir());
     let ending = output.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
@@ -172,7 +172,7 @@ fn bar(rows: u64) -> ProgressBar {
     bar
 }
 
-/// The summary; where the table has standard output for itself, as a note, and JSON too.
+/// The summary. If the table goes to standard output, the summary goes to standard error, as JSON too.
 fn tell(download: &args::Download, is_standard: bool, summary: &Summary) -> Result<()> {
     if summary.closed_early {
         return Ok(());
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_name_is_a_format_or_refused() {
+    fn an_extension_is_a_format_or_refused() {
         let named = |name: &str| named(Path::new(name)).map_err(|error| error.to_string());
         for (name, expected) in [
             ("a.csv", Some((args::Format::Csv, b','))),

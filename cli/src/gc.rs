@@ -1,4 +1,5 @@
-//! `gc`: what crashes and replacements left, of all parties of this home, and of the cluster if it takes part in one.
+//! `gc`: removes what crashes and replacements left behind, for all parties of this home and for the cluster that it takes
+//! part in.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(crate) fn run(home: &Home, gc: &args::Gc) -> Result<ExitCode, Failure> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The jobs that run now, of all parties: two of them may keep their tables in one folder.
+/// The running jobs of all parties, because two parties may keep their tables in one folder.
 fn running(home: &Home, parties: &[PartyId]) -> Result<Vec<JobRecord>> {
     let mut running = Vec::new();
     for party in parties {

@@ -43,7 +43,7 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Ready at the first Ctrl-C or SIGTERM; at the second the program ends at once. Listens from now on.
+/// Ready at the first Ctrl-C or SIGTERM; the second one ends the program at once. Listens from the call on.
 pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {

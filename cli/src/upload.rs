@@ -61,7 +61,7 @@ fn options(upload: &args::Upload) -> Result<UploadOptions> {
     Ok(options)
 }
 
-/// What the command line says counts before what a file says.
+/// Arguments of the command line override the upload file.
 fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<()> {
     if let Some(namespace) = &upload.namespace {
         options.table = TableName::new(namespace.as_str(), options.table.name.clone())?;
@@ -150,7 +150,7 @@ fn described(column: &ColumnSummary) -> Vec<String> {
     ]
 }
 
-/// Which columns are no features, and why; and what one should know of the files.
+/// Which columns are no features, and why; and the notes about the files.
 pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: &[String]) -> Result<()> {
     render::line("")?;
     for Role { role, column, why, .. } in roles {
