@@ -116,7 +116,7 @@ fn a_bound_file_has_the_types_and_the_notes_of_an_uploaded_one() {
     let site = Site::default();
     let file = site.write("rows.csv", "id,zip,x\na,007,NaN\nb,1,\nc,2,1.5\n");
     let shown = site.ok(&[&["table", "bind"], &TABLE[..], &["--file", &file, "--nulls", "NA"]].concat());
-    assert!(shown.contains("note: column \"zip\": text") && shown.contains("NaN stands for"), "{shown}");
+    assert!(shown.contains("note: column \"zip\": text") && shown.contains("NaN means"), "{shown}");
     let output = download(&site, "o.csv", &[]);
     assert_eq!(fs::read_to_string(output).unwrap(), "id,zip,x\na,007,\nb,1,\nc,2,1.5\n");
 }

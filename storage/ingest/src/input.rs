@@ -1,9 +1,9 @@
-//! What the words after `--file` name: files, several by a pattern, folders, standard input; plain or compressed, CSV or
+//! The inputs that the arguments of `--file` name: files, patterns, folders, standard input; plain or compressed, CSV or
 //! Parquet.
 //!
-//! An upload reads its rows twice, and from many places at once. What cannot be read so, because it comes through a pipe or
-//! is compressed, is first copied to a temporary file that has no name: nobody else can open it, and it is gone with the
-//! process, however that ends. Compression is known by a file's first bytes, not by its name.
+//! An upload reads its rows twice, and from many places at once. Pipes and compressed files cannot be read in this way, so
+//! they are first copied to a temporary file without a name: no other process can open it, and it disappears with the
+//! process, however that ends. Compression is recognised by a file's first bytes, not by its name.
 
 mod find;
 mod format;
@@ -26,13 +26,13 @@ use format::Format;
 pub(crate) use spool::temporary;
 use spool::{Unfolding, spool};
 
-/// What stands for standard input.
+/// The argument that means standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
 
-/// Something with rows, that can be read as often as one likes.
+/// An input that can be read any number of times.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// For messages.
+    /// Its name in messages.
     name: String,
     bytes: u64,
     medium: Medium,
@@ -40,36 +40,36 @@ pub(crate) struct Input {
 
 #[derive(Debug)]
 enum Medium {
-    /// A file of the user's, which may change meanwhile.
+    /// A file of the user, which may change during the upload.
     Path { path: PathBuf, changed: Option<SystemTime> },
-    /// A copy of ours.
+    /// Our own copy.
     Copy(Arc<File>),
 }
 
-/// What is uploaded: files of one kind.
+/// The inputs of an upload: files of one kind.
 #[derive(Debug)]
 pub(crate) enum Inputs {
     Csv(Vec<Input>),
     Parquet(Files),
 }
 
-/// One of them.
+/// One input.
 enum Found {
     Csv(Input),
     Parquet(Source),
 }
 
-/// What becomes of rows that can be read only once: of a pipe, or a compressed file.
+/// How input is handled that can be read only once: a pipe, or a compressed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Once {
-    /// They are copied.
+    /// It is copied.
     Copied,
-    /// They are refused, for they are to be read where they are.
+    /// It is refused, because rows are read in place.
     Refused,
 }
 
 /// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and
-/// formats that are none of ours.
+/// unsupported formats.
 pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Result<Inputs> {
     let (mut csv, mut parquet) = (Vec::new(), Vec::new());
     let (mut first_csv, mut first_parquet) = (None, None);
@@ -160,7 +160,7 @@ impl Input {
         Self { name, bytes: about.len(), medium }.check_not_empty().map(Found::Csv)
     }
 
-    /// `bytes`: how many there are to copy, if that is known.
+    /// `bytes`: the number of bytes to copy, if known.
     fn copy(
         name: String,
         from: impl std::io::Read,
@@ -174,7 +174,7 @@ impl Input {
         match format_of(&file, bytes, &name) {
             Ok(Format::Parquet) => Ok(Found::Parquet(Source::Open(file, name))),
             Err(error) => Err(error),
-            // what is compressed within what was compressed, the reading of rows finds
+            // a second compression within the first is found when rows are read
             Ok(_) => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
         }
     }
@@ -191,7 +191,7 @@ impl Input {
         &self.name
     }
 
-    /// Where it is, in full as far as it has a place.
+    /// Its full path, if it has one.
     pub fn place(&self) -> String {
         let Medium::Path { path, .. } = &self.medium else { return self.name.clone() };
         std::path::absolute(path).map_or_else(|_| self.name.clone(), |path| path.display().to_string())
@@ -202,7 +202,7 @@ impl Input {
         self.bytes
     }
 
-    /// Opens it for reading; `Conflict` if it is not what it was.
+    /// Opens it for reading; `Conflict` if it has changed.
     pub fn open(&self) -> Result<Local> {
         let file = match &self.medium {
             Medium::Copy(file) => file.clone(),
@@ -222,7 +222,7 @@ impl Input {
         Ok(Local::new(file, &self.name, self.bytes))
     }
 
-    /// Where it is to be found again, and by what it is known then. `Conflict` if it is not what it was.
+    /// Its path and its stamp. `Conflict` if it has changed.
     pub fn stamp(&self) -> Result<(PathBuf, Stamp)> {
         let Medium::Path { path, .. } = &self.medium else {
             return Err(Error::bug(format!("a copy of {} does not last", self.name)));
@@ -232,7 +232,7 @@ impl Input {
         Ok((std::path::absolute(path).at(|| format!("find {}", self.name))?, stamp))
     }
 
-    /// The error for an input that is not what it was.
+    /// The error for an input that has changed.
     pub fn changed(&self) -> Error {
         Local::changed(&self.name)
     }

@@ -1,5 +1,4 @@
-//! What the user should know of the columns that were chosen: a choice that nothing forced is the likeliest mistake of an
-//! upload.
+//! Notes for the user about the chosen columns: a default choice is the most likely mistake of an upload.
 
 use tributary_core::Purpose;
 use tributary_csv::ValueType;
@@ -8,9 +7,9 @@ use tributary_document::quoted;
 use super::{Column, Hints};
 use crate::options::{SampleId, UploadOptions};
 
-/// Names that say ids.
+/// Names that suggest ids.
 const IDS: [&str; 6] = ["id", "sid", "uid", "uuid", "sample_id", "user_id"];
-/// Names that say labels.
+/// Names that suggest labels.
 const LABELS: [&str; 4] = ["y", "label", "target", "class"];
 
 /// `id`: position of the ids, if the files have them.

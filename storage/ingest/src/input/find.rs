@@ -1,4 +1,4 @@
-//! Words to paths: a pattern stands for all files that match it, sorted by name.
+//! From arguments to paths: a pattern means all files that match it, sorted by name.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use tributary_core::{Error, ErrorKind, Result};
 
 use super::STANDARD_INPUT;
 
-/// The paths that the words name. A word that is the name of a file is no pattern, whatever letters it has.
+/// The paths that the arguments name. An argument that is the name of a file is no pattern, whatever characters it has.
 pub(crate) fn resolve(words: &[PathBuf]) -> Result<Vec<PathBuf>> {
     if words.is_empty() {
         return Err(Error::invalid("no file; give at least one"));
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_stands_for_its_matches_and_a_name_for_itself() {
+    fn a_pattern_means_its_matches_and_a_name_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["b.csv", "a.csv", "c.txt", "x[1].csv", "x1.csv"] {

@@ -1,8 +1,8 @@
-//! What a file is, by its first bytes; and what to do with one of a kind that is not read.
+//! The format of a file, by its first bytes; and the advice for unsupported formats.
 
 use tributary_core::{Error, Result};
 
-/// What a file is, as far as its first bytes tell.
+/// The format of a file, as far as its first bytes show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
@@ -11,7 +11,7 @@ pub(crate) enum Format {
     Zstd,
 }
 
-/// Kinds that are known and not read: how they begin, what they are, and what to do.
+/// Known but unsupported formats: first bytes, name, and advice.
 const OTHERS: [(&[u8], &str, &str); 20] = [
     (b"\xFF\xFE", "UTF-16", "save it as UTF-8"),
     (b"\xFE\xFF", "UTF-16", "save it as UTF-8"),
@@ -36,10 +36,10 @@ const OTHERS: [(&[u8], &str, &str); 20] = [
 ];
 
 impl Format {
-    /// So many bytes tell it.
+    /// The number of first bytes that decide.
     pub const BYTES: u64 = 16;
 
-    /// Errors: `InvalidInput` for a format that we know and do not read.
+    /// Errors: `InvalidInput` for a known but unsupported format.
     pub fn of(first: &[u8], name: &str) -> Result<Self> {
         match first {
             [0x1F, 0x8B, ..] => return Ok(Self::Gzip),
@@ -75,7 +75,7 @@ impl Format {
         if let Some((_, what, help)) = OTHERS.iter().find(|(begin, ..)| first.starts_with(begin)) {
             return refused(what, help);
         }
-        // every other byte of Latin letters is 0
+        // every other byte of Latin characters is 0
         let zeros = |from: usize| first.iter().skip(from).step_by(2).all(|byte| *byte == 0);
         if first.len() >= 4 && first.iter().any(|byte| *byte != 0) && (zeros(0) || zeros(1)) {
             return refused("UTF-16 without a byte order mark", "save it as UTF-8");
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_known_by_their_first_bytes_and_others_refused_with_what_to_do() {
+    fn formats_are_recognised_by_their_first_bytes_and_others_refused_with_advice() {
         let of = |first: &[u8]| Format::of(first, "rows.csv").map_err(|error| error.to_string());
         for (first, format) in [
             (&b"PAR1...."[..], Format::Parquet),
