@@ -45,7 +45,7 @@ pub(crate) struct Mark {
     /// Number of the first row, from 0 over all files.
     pub row: u64,
     pub place: Place,
-    /// Their block's place in the file.
+    /// Its bytes in the file.
     pub bytes: Range<u64>,
 }
 
