@@ -54,7 +54,7 @@ impl Failure {
             Self::Problems(problems) => {
                 render::note(problems.to_string());
                 let count = problems.list().len();
-                render::note(format!("error: {count} problem{} to mend", if count == 1 { "" } else { "s" }));
+                render::note(format!("error: {count} problem{} to fix", if count == 1 { "" } else { "s" }));
                 ExitCode::from(code(ErrorKind::InvalidInput))
             }
         }

@@ -88,7 +88,7 @@ fn verify(home: &Home, arg: &TableArg) -> Result<()> {
     render::line(format!("{name} is complete: {extent}, {bytes}"))?;
     match verified.recorded {
         true => Ok(()),
-        false => render::line("it has no record: an upload was cut short; replace or delete it"),
+        false => render::line("it has no record, because an upload was interrupted; replace or delete it"),
     }
 }
 

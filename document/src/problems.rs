@@ -12,7 +12,7 @@ const KEPT: usize = 1000;
 /// After this number of problems, no nearest names are searched any more.
 const HELPED: usize = 50;
 
-/// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to mend it)`.
+/// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to fix it)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Problem {
@@ -26,7 +26,7 @@ pub struct Problem {
     pub path: String,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 

@@ -70,7 +70,7 @@ impl<'a> Item<'a> {
         self.report.add(self.at, &self.path, message, None);
     }
 
-    /// Reports a problem and how to mend it.
+    /// Reports a problem and how to fix it.
     pub fn problem_with(&self, message: impl Into<String>, help: impl Into<Option<String>>) {
         self.report.add(self.at, &self.path, message, help.into());
     }
@@ -164,7 +164,7 @@ impl<'a> Item<'a> {
         parsed.or_else(|| self.expected(expected))
     }
 
-    /// One of some names, and what it stands for.
+    /// The value of one of some names.
     pub fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         let known = || names.iter().map(|(name, _)| *name);

@@ -63,7 +63,7 @@ pub struct Fault {
     pub line: u64,
     /// Position of the value within the record, from 0.
     pub field: Option<usize>,
-    /// What is wrong, and how to mend it.
+    /// What is wrong, and how to fix it.
     pub reason: String,
 }
 

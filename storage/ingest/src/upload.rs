@@ -240,7 +240,7 @@ impl Upload {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
             Ok(_) => exists(
-                "a table without a record, left by an upload cut short, is in its place; replace it (--if-exists \
+                "a table without a record, left by an interrupted upload, is in its place; replace it (--if-exists \
                  replace) or delete it",
             ),
         }

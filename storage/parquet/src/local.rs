@@ -59,7 +59,7 @@ impl ChunkReader for Local {
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         let end = start.checked_add(length as u64).filter(|end| *end <= self.bytes);
         if end.is_none() {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie outside of the file")));
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} are outside of the file")));
         }
         let mut buffer = vec![0; length];
         self.file.read_exact_at(&mut buffer, start)?;

@@ -133,7 +133,7 @@ fn unreadable(error: io::Error, name: &str, format: Format) -> Error {
     let is_packed = matches!(format, Format::Gzip | Format::Zstd);
     if is_packed && (damaged.contains(&error.kind()) || error.kind() == io::ErrorKind::Other) {
         let text =
-            format!("{name}: its compressed data are damaged, or the file was cut short; copy it again");
+            format!("{name}: its compressed data are damaged, or the file is incomplete; copy it again");
         return Error::new(ErrorKind::InvalidInput, text).because(error);
     }
     Error::from(error).at(format!("read {name}"))

@@ -1,4 +1,4 @@
-//! Messages that name the cause: how lines end, what stands between values, how text is encoded.
+//! Messages that name the cause: line ends, delimiters, encodings.
 
 use tributary_ingest::{Header, UploadOptions, ValueType};
 
@@ -11,11 +11,11 @@ fn check(content: impl AsRef<[u8]>, expected: &str) {
 }
 
 #[test]
-fn lines_that_end_with_a_carriage_return_alone_are_told_from_wide_rows() {
+fn lines_that_end_with_a_carriage_return_alone_are_distinguished_from_wide_rows() {
     check("id,x\ra,1\rb,2\r", "table.csv: its lines end with a carriage return (CR) alone");
     check("id,x\r", "end with a carriage return (CR) alone");
     check("id,x\na,1\rb,2\r", "3 values, expected 2; its lines end with a carriage return (CR) alone");
-    // more than is read of a record
+    // longer than the longest record
     check(format!("id,x\r{}", "a,1\r".repeat(5 << 20)), "end with a carriage return (CR) alone");
 }
 
@@ -85,13 +85,13 @@ fn padding_is_named() {
 }
 
 #[test]
-fn names_that_are_missing_are_told_with_what_leaves_them_out() {
+fn missing_names_are_reported_with_their_likely_cause() {
     check("id,x,\na,1,\n", "column 3 of table.csv has no name; does its line end with a delimiter?");
     check("y,id,x\n1,a,5\n0,b,6\n1,c,7\n", "if another column has the ids, name it (--id COLUMN)");
 }
 
 #[test]
-fn a_folder_of_folders_by_value_is_told_from_an_empty_one() {
+fn a_folder_of_folders_by_value_is_distinguished_from_an_empty_one() {
     let site = Site::new();
     std::fs::create_dir_all(site.path("t/dt=1")).unwrap();
     std::fs::write(site.path("t/dt=1/part-0.parquet"), "PAR1").unwrap();
@@ -100,7 +100,7 @@ fn a_folder_of_folders_by_value_is_told_from_an_empty_one() {
 }
 
 #[test]
-fn what_unfolds_beyond_its_bound_is_refused_and_leaves_nothing() {
+fn input_that_decompresses_beyond_its_bound_is_refused_and_leaves_nothing() {
     let site = Site::new();
     let rows = format!("id,x\n{}", (0..100_000).map(|i| format!("{i},0\n")).collect::<String>());
     let packed = site.file("a.csv.zst", zstd::encode_all(rows.as_bytes(), 1).unwrap());

@@ -1,5 +1,4 @@
-//! Bad rows of Parquet files; and Parquet files that come as folders, through pipes, compressed, or for a table that is
-//! there.
+//! Bad rows of Parquet files; and Parquet files in folders, through pipes, compressed, or for an existing table.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -179,7 +178,7 @@ fn a_folder_is_its_parquet_files_by_name() {
 }
 
 #[test]
-fn a_pipe_and_a_compressed_file_may_bring_parquet() {
+fn pipes_and_compressed_files_may_hold_parquet() {
     let site = Site::new();
     let path = file(&site, "rows.parquet", vec![("id", integers([1, 2, 2, 4]))]);
     let bytes = std::fs::read(&path).unwrap();
@@ -203,7 +202,7 @@ fn a_pipe_and_a_compressed_file_may_bring_parquet() {
         assert_eq!(std::fs::read_dir(site.path("scratch")).unwrap().count(), 0);
         assert_eq!(site.record().origin["file"], source.file_name().unwrap().to_str().unwrap());
     }
-    // its place is told by the name that it came under
+    // its place is reported with the name that was given
     let mut options = UploadOptions::new(Site::table(), [site.path("rows.parquet.zst")]);
     options.if_exists = Existing::Replace;
     let error = site.upload(options).unwrap_err().to_string();
@@ -266,7 +265,7 @@ fn times_of_a_zone_can_be_shown() {
 }
 
 #[test]
-fn ids_may_be_made_for_files_in_which_nothing_else_can_be_wrong() {
+fn ids_may_be_generated_for_files_without_possible_faults() {
     let site = Site::new();
     let path = file(&site, "rows.parquet", vec![("x", integers([1, 2, 3, 4]))]);
     let mut options = UploadOptions::new(Site::table(), [path]);

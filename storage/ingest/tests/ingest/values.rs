@@ -1,4 +1,4 @@
-//! What becomes of cells: types found and given, missing values, and errors with their places.
+//! Cells: inferred and given types, missing values, and errors with their places.
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -16,7 +16,7 @@ fn types(summary: &Summary) -> Vec<&DataType> {
 }
 
 #[test]
-fn types_are_found_over_the_whole_file() {
+fn types_are_inferred_from_the_whole_file() {
     let site = Site::new();
     let mut options = site.options(
         "id,i,f,b,d,t,z,s,none,both\n\
@@ -112,7 +112,7 @@ fn label_weight_and_match_id_have_types_and_purposes_of_their_own() {
 }
 
 #[test]
-fn given_types_and_null_spellings_are_kept_to() {
+fn given_types_and_null_spellings_are_used() {
     let site = Site::new();
     let mut options = site.options("id,a,b,c,d\n1,1,007,NA,1\n2,-1,,2,0\n");
     options.default_type = Some(ValueType::Float32);
@@ -134,7 +134,7 @@ fn given_types_and_null_spellings_are_kept_to() {
 }
 
 #[test]
-fn other_ways_to_write_a_table_are_read() {
+fn other_dialects_are_read() {
     let site = Site::new();
     let mut options = site.options("\u{feff}id\tname\r\n1\t\"a\tb\"\r\n\r\n2\t\"c\r\nd\"\"\"\r\n");
     (options.delimiter, options.partitions) = (b'\t', Some(1));
@@ -164,7 +164,7 @@ fn other_ways_to_write_a_table_are_read() {
 }
 
 #[test]
-fn made_ids_are_a_prefix_of_the_upload_and_the_number_of_the_row() {
+fn generated_ids_are_a_prefix_of_the_upload_and_the_number_of_the_row() {
     let site = Site::new();
     let mut options = site.options("id,x\na,1\na,2\n\nb,3\n");
     options.sample_id = SampleId::Made;
@@ -246,7 +246,7 @@ fn a_number_that_is_not_finite_may_be_a_missing_value_or_text() {
 }
 
 #[test]
-fn files_that_are_none_are_refused_before_anything_is_read() {
+fn files_without_a_table_are_refused_before_any_row_is_read() {
     let site = Site::new();
     let refused = |name: &str, content: &[u8]| {
         let options = UploadOptions::new(Site::table(), [site.file(name, content)]);
