@@ -131,7 +131,7 @@ pub(crate) struct Gc {
     /// Remove nothing, only show what would be removed.
     #[arg(long)]
     pub dry_run: bool,
-    /// As JSON.
+    /// Show the output as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -223,7 +223,7 @@ pub(crate) enum Output {
     Data {
         #[command(flatten)]
         task: TaskArg,
-        /// As JSON.
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -262,7 +262,7 @@ pub(crate) enum Component {
     },
     /// Show parameters, inputs and outputs of a component.
     Describe {
-        /// As `component list` shows it.
+        /// Name of the component, as in `component list`.
         name: String,
         /// In FATE's JSON form.
         #[arg(long)]

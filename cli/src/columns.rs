@@ -6,7 +6,7 @@ use tributary_core::{Purpose, Result, TableSchema};
 
 use crate::render;
 
-/// As `table schema --json` shows them.
+/// The columns, as `table schema --json` shows them.
 pub(crate) fn json(schema: &TableSchema) -> Vec<Value> {
     let key = schema.key().map(|key| {
         json!({"name": key.name, "type": key.key_type.data_type().to_string(), "purpose": "key", "nullable": false})

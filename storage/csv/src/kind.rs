@@ -227,7 +227,7 @@ fn leading_zeros(cell: &str) -> Kind {
 fn long_integer(cell: &str, digits: usize) -> Kind {
     match cell.parse::<i64>() {
         Ok(_) if cell.starts_with('+') => Kind::LeadingZeros,
-        // saturating, so that the greatest integer is not the double beyond it
+        // the cast saturates; without the bound, the greatest integer would equal the next larger double
         Ok(value) if value as f64 as i64 == value && value < i64::MAX => Kind::Integer,
         // as some programs print a double: at most 17 digits, then zeros
         Ok(value) if (digits <= 17 || cell.ends_with('0')) && is_shortest(cell, value as f64) => {
@@ -328,7 +328,7 @@ impl Written {
         if self.number <= 1 << 52 {
             return Some(true); // doubles are closer to each other than numbers of this many places
         }
-        // rounded twice, so that the nearest is this one or beside it
+        // rounded twice, so the nearest number is this one or a neighbour
         let near = (self.number as f64 / POWERS[self.places] as f64).to_bits();
         let mut found = false;
         for bits in [near, near - 1, near + 1] {

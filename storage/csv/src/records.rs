@@ -67,7 +67,7 @@ pub struct Fault {
     pub reason: String,
 }
 
-/// The records of one block, one at a time; blank lines are none.
+/// The records of one block, one at a time; blank lines are no records.
 #[derive(Debug)]
 pub struct Records {
     dialect: Dialect,
@@ -144,7 +144,7 @@ impl Records {
         self.fields.len()
     }
 
-    /// A value of the current record, without quotes; empty where there is none.
+    /// A value of the current record, without quotes; empty if the record has no such value.
     #[inline]
     pub fn get(&self, field: usize) -> &str {
         let span = self.fields.get(field);

@@ -148,7 +148,7 @@ impl Rows {
     #[cold]
     fn misfit(&self, misfit: Misfit) -> Error {
         let Some(column) = self.part.columns.get(misfit.column) else {
-            return Error::bug("a misfit of a column that is none");
+            return Error::bug("a misfit of an unknown column");
         };
         let reason = match misfit.found {
             None => "the value is missing, but this column needs one".to_owned(),

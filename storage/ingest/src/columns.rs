@@ -214,7 +214,7 @@ impl Columns {
         self.schema_of(KeyType::Utf8, fields.collect())
     }
 
-    /// The schema of these columns behind the key.
+    /// The schema of the key and these columns after it.
     pub fn schema_of(&self, key_type: KeyType, fields: Vec<Field>) -> Result<TableSchema> {
         TableSchema::new(Some(Key { name: self.key_name.clone(), key_type }), fields)
     }

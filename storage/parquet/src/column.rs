@@ -51,7 +51,7 @@ impl Column {
         self.is_int96 || self.read_as != *to
     }
 
-    /// As a column of a table.
+    /// The column as a field of a table.
     pub fn field(&self) -> Result<Field> {
         let field = Field::new(self.name.as_str(), self.data_type()?.clone());
         Ok(if self.nullable { field.nullable() } else { field })

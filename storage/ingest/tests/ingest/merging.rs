@@ -48,7 +48,7 @@ fn refused(site: &Site, options: UploadOptions) -> String {
     error.chain().replace(&folder, "").replace("upload experiment/table: ", "")
 }
 
-/// Of the column x.
+/// The values of the column x.
 fn integers(site: &Site) -> Vec<Option<i64>> {
     let column = site.stored().schema.column_index("x").unwrap();
     let of_batch = |batch: &RecordBatch| -> Vec<Option<i64>> {
