@@ -57,7 +57,7 @@ fn the_summary_says_what_became_of_the_columns_in_lines_of_bounded_width() {
     for expected in [
         "sample id: \"id\" (the first column)",
         "label: \"y\" (as given)",
-        "note: column \"zip\": text, for a number would not keep a number with leading zeros or a plus sign (",
+        "note: column \"zip\": text, because a number would not keep a number with leading zeros or a plus sign (",
         "1e-320",
         "1.7e308",
     ] {
