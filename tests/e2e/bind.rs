@@ -65,7 +65,7 @@ fn looked_at_checked_renamed_and_deleted(site: &Site, format: &str) {
     fs::write(&file, &whole).unwrap(); // the same bytes, but who can tell
     for command in [&["data", "download", "-o", "-"][..], &["table", "verify"]] {
         let message = site.fails(1, &arguments(command, "9999", "patients", &[]));
-        let expected = format!("breast_guest.{format}: the file is not the one it was");
+        let expected = format!("breast_guest.{format}: the file has changed");
         assert!(message.contains(&expected), "{message}");
         assert!(!message.contains("mean_radius"), "nothing was written: {message}");
     }
