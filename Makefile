@@ -1,4 +1,4 @@
-# make demo · make test · make bench. All set-up of a fresh Debian machine with Rust is done here.
+# make demo · make test · make bench. These targets also set up a fresh Debian machine with Rust.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Every measurement, in release, on two cores; one that misses its limit does not keep the others from running. Usage: bench.sh BINARY
-# The rival of uploads and downloads is DuckDB, in the environment that the tests use too.
+# Every measurement, in release, on two cores; one that misses its limit does not stop the others. Usage: bench.sh BINARY
+# Uploads and downloads are compared with DuckDB, in the environment that the tests use too.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -9,7 +9,7 @@ failed=0
 cargo run --release --quiet --package tributary-bench --bin jobs -- "$1" || failed=1
 cargo run --release --quiet --package tributary-bench --bin uploads -- "$1" "$python" || failed=1
 "$python" bench/tables.py "$1" || failed=1
-for arithmetic in portable adx avx512; do # the next best where the processor has not
+for arithmetic in portable adx avx512; do # falls back to the next best where the processor lacks one
   TRIBUTARY_ARITHMETIC=$arithmetic cargo bench --package tributary-paillier --bench paillier || failed=1
 done
 cargo bench --package tributary-bench --features rivals,cluster || failed=1

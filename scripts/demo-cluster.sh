@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job twice: on the cores of this process, and on a cluster of one scheduler and two executors; then both compared.
+# The main job twice: on the cores of this process, and on a cluster of one scheduler and two executors; then compares both.
 # Usage: demo-cluster.sh BINARY
 set -euo pipefail
 
@@ -60,7 +60,7 @@ for side in "9999 guest" "10000 host"; do
     actions=$((actions + n))
   done
 done
-# The parties' actions overlap; they are counted as if each waited for the one before.
+# The parties' actions overlap, but are counted as if they ran one after another.
 awk -v a="$(median standalone)" -v b="$(median cluster)" -v n="$actions" 'BEGIN {
   printf "median of 7: %s s on this process, %s s on the cluster; %d actions, %.1f ms each\n", a, b, n, (b - a) * 1000 / n }'
 
@@ -71,7 +71,7 @@ for what in metric model; do
     for job in standalone cluster; do
       "$binary" output $what --job-id $job --party "$party" --role "$role" --task-name binning_0 >"$home/$job.json"
     done
-    # Keys of encryption and ids of jobs differ from run to run; what was learned does not.
+    # Encryption keys and job ids differ from run to run; the results do not.
     diff <(sed 's/standalone/JOB/g' "$home/standalone.json") <(sed 's/cluster/JOB/g' "$home/cluster.json") >/dev/null ||
       { echo "error: the ${what}s of $role $party differ" >&2; diff "$home/standalone.json" "$home/cluster.json" | head -20 >&2; exit 1; }
     echo "equal: ${what}s of $role $party"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The main job on embedded defaults: two parties with different columns about partly the same patients.
+# The main job with default settings: two parties with different columns about partly the same patients.
 # Usage: demo.sh BINARY
 set -euo pipefail
 

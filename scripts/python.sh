@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Python environment that tests exchange tables with: pandas, DuckDB and Spark, pinned, made once in the user's cache.
-# Prints its interpreter. `--find` makes nothing, and fails where it is missing.
+# The Python environment that tests exchange tables with: pandas, DuckDB and Spark, with pinned versions, created once in the user's cache.
+# Prints its interpreter. `--find` creates nothing, and fails if it is missing.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -9,7 +9,7 @@ version=$(sha256sum "$requirements" | cut -c1-16)
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/tributary/python-$version
 python=$folder/bin/python
 
-# Written last: an environment cut short is made anew.
+# Written last, so that an incomplete environment is created again.
 if [ -e "$folder/complete" ] && command -v java >/dev/null; then
   echo "$python"
   exit 0

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Finds tests that depend on a machine's speed or luck: runs every suite many times over, on an idle machine and on a busy
-one, with few and many threads, and says what failed how often. Not part of `make test`: it takes hours.
+"""Finds tests that depend on a machine's speed or luck: runs every suite many times, on an idle machine and on a busy
+one, with few and many threads, and reports how often each test failed. Not part of `make test`: it takes hours.
 
     scripts/repeat-tests.py                          all suites, 20 times each way
     scripts/repeat-tests.py --times 5 --suite table  only suites with "table" in their name
     scripts/repeat-tests.py -- --package tributary-file --features …    as `cargo test` would be called
 
-Nothing is run again to make it pass. Outputs of failed runs are in $CARGO_TARGET_DIR/repeat-tests, or target/repeat-tests.
+A failed test is never retried. Outputs of failed runs are in $CARGO_TARGET_DIR/repeat-tests, or target/repeat-tests.
 Exit code 1 if anything failed. CARGO names another cargo.
 """
 
@@ -23,7 +23,7 @@ HANGS = 1800
 
 
 def suites(arguments):
-    """Every test program, with the folder of its package; built if need be."""
+    """Every test program, with the folder of its package; built if necessary."""
     cargo = os.environ.get("CARGO", "cargo")
     command = [cargo, "test", "--no-run", "--message-format=json", *(arguments or ["--workspace"])]
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout

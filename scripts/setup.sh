@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the build needs and this machine lacks. Does nothing, and asks for nothing, where all is there.
+# Installs the build's tools that this machine lacks. Does nothing, and asks for nothing, if all are there.
 set -euo pipefail
 
 missing=()

@@ -1,4 +1,4 @@
-//! The arguments as given. Resolved where they are used.
+//! The command-line arguments as given. They are resolved where they are used.
 
 mod reading;
 mod table;
@@ -13,14 +13,14 @@ pub(crate) use reading::Reading;
 pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
-/// Federated data jobs: several parties compute on the join of their tables, and nobody's rows leave home.
+/// Federated data jobs: several parties compute on the join of their tables, and no party's rows leave its site.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, after_help = crate::exit::HELP)]
 pub(crate) struct Arguments {
     /// Folder of state and configuration [default: $TRIBUTARY_HOME, else ~/.tributary].
     #[arg(long, global = true, value_name = "DIR")]
     pub home: Option<PathBuf>,
-    /// Another configuration file than service_conf.yaml in the home folder.
+    /// Configuration file to use instead of service_conf.yaml in the home folder.
     #[arg(long, global = true, value_name = "FILE")]
     pub service_conf: Option<PathBuf>,
     #[command(subcommand)]
@@ -31,89 +31,89 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run all parties of a job in this process.
     Run(Run),
-    /// Show what a job's tasks get on each party's engine, and why, without running it.
+    /// Show which resources a job's tasks get on each party's engine, and why, without running the job.
     Explain(Explain),
     /// List jobs and how their tasks ended.
     #[command(subcommand)]
     Job(JobCommand),
-    /// Show what a task of a finished job gave.
+    /// Show the outputs of a task of a finished job.
     #[command(subcommand)]
     Output(Output),
-    /// Bring tables in, and take them out.
+    /// Upload and download tables.
     #[command(subcommand)]
     Data(Data),
-    /// Look at tables, bind, rename, check and delete them.
+    /// List, inspect, bind, rename, verify and delete tables.
     #[command(subcommand)]
     Table(TableCommand),
-    /// What jobs can be made of.
+    /// List and describe the components that jobs can use.
     #[command(subcommand)]
     Component(Component),
-    /// The configuration in force.
+    /// Show the effective configuration.
     #[command(subcommand)]
     Config(Config),
-    /// What a party lets go to its partners, and what they got.
+    /// Show what a party may release to its partners, and what it has released.
     #[command(subcommand)]
     Limits(LimitsCommand),
-    /// Take part in a cluster, start one for trying out, see what it does.
+    /// Join a cluster, start one on this machine for a trial, show its state.
     #[command(subcommand)]
     Cluster(Cluster),
-    /// Remove what crashed writes, replaced tables and dead sessions of a cluster left.
+    /// Remove files that crashed writes, replaced tables and dead cluster sessions left behind.
     Gc(Gc),
-    /// Measure this site.
+    /// Run benchmarks on this site.
     #[command(subcommand)]
     Bench(Bench),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cluster {
-    /// Make the certificates and the key of a new cluster; copy the folder to every machine of it.
+    /// Create the certificates and the key of a new cluster; copy the folder to every machine of the cluster.
     Keys,
-    /// Serve as the cluster's scheduler.
+    /// Run the cluster's scheduler.
     Scheduler {
-        /// Address and port to listen on; port 0 is any free one.
+        /// Address and port to listen on; port 0 picks a free one.
         #[arg(long, default_value = "127.0.0.1:50050", value_name = "IP:PORT")]
         listen: String,
-        /// Host under which executors reach this one [default: the address].
+        /// Host name under which executors reach this scheduler [default: the address].
         #[arg(long, value_name = "HOST")]
         advertise: Option<String>,
         /// End with standard input.
         #[arg(long, hide = true)]
         attached: bool,
     },
-    /// Serve as an executor: compute what the scheduler gives.
+    /// Run an executor, which computes the tasks that the scheduler assigns.
     Executor {
-        /// Of the scheduler [default: cluster.scheduler of service_conf.yaml].
+        /// Address of the scheduler [default: cluster.scheduler of service_conf.yaml].
         #[arg(long, value_name = "HOST:PORT")]
         scheduler: Option<String>,
-        /// Address to listen on, for the scheduler and other executors.
+        /// Address on which to listen for the scheduler and other executors.
         #[arg(long, default_value = "127.0.0.1", value_name = "IP")]
         listen: std::net::IpAddr,
-        /// Host under which they reach this one [default: the address].
+        /// Host name under which they reach this executor [default: the address].
         #[arg(long, value_name = "HOST")]
         advertise: Option<String>,
-        /// Tasks at once [default: the machine's cores].
+        /// Number of tasks at the same time [default: the machine's cores].
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
         cores: Option<u32>,
-        /// Memory for shuffles in MiB, beyond which they spill [default: most of the machine's].
+        /// Memory for shuffles in MiB; larger shuffles spill to disk [default: most of the machine's memory].
         #[arg(long, value_name = "MIB")]
         memory: Option<u64>,
         /// End with standard input.
         #[arg(long, hide = true)]
         attached: bool,
     },
-    /// A scheduler and executors on this machine, until Ctrl-C.
+    /// Run a scheduler and executors on this machine, until Ctrl-C.
     Up {
-        /// How many executors.
+        /// Number of executors.
         #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
         executors: u32,
-        /// Cores of each.
+        /// Cores of each executor.
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
         cores: u32,
-        /// Port of the scheduler on 127.0.0.1; 0 is any free one.
+        /// Port of the scheduler on 127.0.0.1; 0 picks a free one.
         #[arg(long, default_value_t = 50050)]
         port: u16,
     },
-    /// Executors, cores, jobs, stages, rows.
+    /// Show executors, cores, jobs, stages and rows.
     Status {
         #[arg(long)]
         json: bool,
@@ -122,16 +122,16 @@ pub(crate) enum Cluster {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// Of tables, only what nobody has written to for so many seconds; see docs/configure.md.
+    /// For tables: remove only what has not been written to for this many seconds; see docs/configure.md.
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..))]
     pub older_than: u64,
-    /// Of a cluster, only sessions that have not been heard of for so many seconds; living ones are heard of every 30.
+    /// For a cluster: remove only sessions without a sign of life for this many seconds; living ones give one every 30.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
     pub sessions_older_than: u64,
-    /// Remove nothing, only say what would go.
+    /// Remove nothing, only show what would be removed.
     #[arg(long)]
     pub dry_run: bool,
-    /// As JSON.
+    /// Show the output as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -140,13 +140,13 @@ pub(crate) struct Gc {
 pub(crate) struct Run {
     /// The job: a DAG in YAML or JSON.
     pub job: PathBuf,
-    /// Events as JSON, a line each, and the summary as the last one.
+    /// Show events as JSON, one per line, and the summary as the last line.
     #[arg(long)]
     pub json: bool,
-    /// No progress, only the summary.
+    /// Show no progress, only the summary.
     #[arg(long, short)]
     pub quiet: bool,
-    /// Name of the job [default: date and time].
+    /// Id of the job [default: date and time].
     #[arg(long, value_name = "ID")]
     pub job_id: Option<String>,
 }
@@ -161,14 +161,14 @@ pub(crate) struct Explain {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobCommand {
-    /// All jobs of a party, latest first.
+    /// List all jobs of a party, latest first.
     List {
         #[command(flatten)]
         party: PartyArg,
         #[arg(long)]
         json: bool,
     },
-    /// How a job and its tasks stand or ended, and why it failed.
+    /// Show the status of a job and its tasks, and why it failed.
     Show {
         /// Id of the job; `latest` is the party's latest.
         #[arg(long, short, default_value = "latest")]
@@ -180,7 +180,7 @@ pub(crate) enum JobCommand {
     },
 }
 
-/// Whose tables and records.
+/// The party whose tables and records are used.
 #[derive(Debug, Args)]
 pub(crate) struct PartyArg {
     /// Id of the party [default: party_id of service_conf.yaml].
@@ -206,38 +206,38 @@ pub(crate) struct TaskArg {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Output {
-    /// Metrics, as JSON or as a table.
+    /// Show metrics, as JSON or as a table.
     Metric {
         #[command(flatten)]
         task: TaskArg,
-        /// Metrics that are lists of records, as tables.
+        /// Show metrics that are lists of records as tables.
         #[arg(long)]
         table: bool,
     },
-    /// Models, as JSON.
+    /// Show models as JSON.
     Model {
         #[command(flatten)]
         task: TaskArg,
     },
-    /// First rows of the output tables.
+    /// Show the first rows of the output tables.
     Data {
         #[command(flatten)]
         task: TaskArg,
-        /// As JSON.
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Names of the output tables, as JSON.
+    /// Show the names of the output tables as JSON.
     DataTable {
         #[command(flatten)]
         task: TaskArg,
     },
-    /// What the task cost: time, rows, bytes by slot, as JSON.
+    /// Show what the task cost: time, rows, bytes by slot, as JSON.
     Cost {
         #[command(flatten)]
         task: TaskArg,
     },
-    /// The task's log.
+    /// Show the task's log.
     Log {
         #[command(flatten)]
         task: TaskArg,
@@ -249,20 +249,20 @@ pub(crate) enum Data {
     /// Store files as a table.
     #[command(long_about = upload::ABOUT, after_long_help = upload::EXAMPLES)]
     Upload(Box<Upload>),
-    /// Write a table to a file, or to standard output. The file is there whole, or not at all.
+    /// Write a table to a file or to standard output. The file is written completely or not at all.
     Download(Box<Download>),
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Component {
-    /// All components of this binary.
+    /// List all components of this binary.
     List {
         #[arg(long)]
         json: bool,
     },
-    /// Parameters, inputs and outputs of a component.
+    /// Show parameters, inputs and outputs of a component.
     Describe {
-        /// As `component list` shows it.
+        /// Name of the component, as in `component list`.
         name: String,
         /// In FATE's JSON form.
         #[arg(long)]
@@ -272,27 +272,27 @@ pub(crate) enum Component {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Every key with its value and the file that sets it.
+    /// Show every key with its value and the file that sets it.
     Show {
         #[command(flatten)]
         party: PartyArg,
         #[arg(long)]
         json: bool,
     },
-    /// The reference of all keys.
+    /// Print the reference of all keys.
     Reference,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LimitsCommand {
-    /// A party's limits, the file that sets each, and what each partner got about each table.
+    /// Show a party's limits, the file that sets each, and what each partner got about each table.
     Show {
         #[command(flatten)]
         party: PartyArg,
         #[arg(long)]
         json: bool,
     },
-    /// Forget what partners got, so that they may get as much again. Subtracting old numbers from new ones stays possible.
+    /// Reset the count of what partners got, so that they may get as much again. Partners can still subtract old numbers from new ones.
     Reset {
         #[command(flatten)]
         party: PartyArg,
@@ -302,7 +302,7 @@ pub(crate) enum LimitsCommand {
         /// Only to this partner [default: all].
         #[arg(long, value_name = "ID")]
         partner: Option<String>,
-        /// Confirms it; without, what would be forgotten is shown.
+        /// Confirm the reset; without this option, only show what would be reset.
         #[arg(long)]
         yes: bool,
         #[arg(long)]
@@ -320,13 +320,13 @@ pub(crate) enum Bench {
 const TUNE: &str = "\
 Find the cores and partitions with which tasks run fastest on this site's computing engine.
 
-Runs each operation with each number of cores and each number of partitions, on rows that it makes itself, and shows the \
-times, the fastest setting of each operation, and the best one for all together as lines for a job. Nothing is stored.
+Runs each operation with each number of cores and each number of partitions, on rows that it generates, and shows the times, the \
+fastest setting of each operation, and the best one for all together as lines for a job. Nothing is stored.
 
-Operations: map, exchange, join and reduce are what every job is made of. binning is the component hetero_feature_binning on \
-a party's own columns. mask is what psi spends its time on, with one row in a hundred, because it is dear.
+Operations: every job consists of map, exchange, join and reduce. binning is the component hetero_feature_binning on a party's own \
+columns. mask is the operation in which psi spends its time; it uses one row in a hundred, because it is slow.
 
-More cores than the site has are shown as – with the reason. Ctrl-C ends it and shows what was measured so far.";
+More cores than the site has are shown as – with the reason. Ctrl-C ends the measurement and shows the results so far.";
 
 const TUNE_EXAMPLES: &str = "\
 Examples:
@@ -335,13 +335,13 @@ Examples:
   tributary bench tune --operations join,exchange --repeat 15 --json before.json
   tributary bench tune --compare before.json after.json
 
-The machine should do nothing else meanwhile. Choose --rows like your tables: small ones gain nothing from many partitions.";
+Run nothing else on the machine during the measurement. Set --rows to the size of your tables: small tables gain nothing from many partitions.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Tune {
     #[command(flatten)]
     pub party: PartyArg,
-    /// Another computing engine than service_conf.yaml names.
+    /// Computing engine to use instead of the one in service_conf.yaml.
     #[arg(long, value_name = "NAME")]
     pub engine: Option<String>,
     /// Cores of a task, up to 16 numbers [default: 1, 2, 4, … up to the site's].
@@ -353,16 +353,16 @@ pub(crate) struct Tune {
     /// Rows of each table; a row is a key and a number, 16 bytes.
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = rows)]
     pub rows: u64,
-    /// How often to measure; the median counts.
+    /// Number of measurements; the median counts.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub repeat: u32,
     /// Some of map, exchange, join, reduce, binning, mask [default: all].
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub operations: Vec<String>,
-    /// Measurements as JSON, a line each, into a file; - is standard output. Replaces the file.
+    /// Write the measurements to a file as JSON, one per line; - is standard output. Replaces the file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Heat maps into a file, SVG or PNG by the end of its name. Replaces the file.
+    /// Draw heat maps into a file, SVG or PNG by its extension. Replaces the file.
     #[arg(long, value_name = "FILE")]
     pub picture: Option<PathBuf>,
     /// Measure nothing: compare two files that --json wrote.
@@ -375,13 +375,13 @@ pub(crate) struct Tune {
     pub compare: Vec<PathBuf>,
 }
 
-/// A number of rows, `_` between digits as one likes.
+/// A number of rows; `_` may separate digits.
 fn rows(text: &str) -> Result<u64, String> {
     let number = text.replace('_', "").parse::<u64>().ok().filter(|rows| *rows > 0);
     number.ok_or_else(|| "expected a number of rows from 1, such as 1000000 or 1_000_000".into())
 }
 
-/// FATE's client has two-letter options with one dash, which no other tool has.
+/// FATE's client has two-letter options with one dash, which clap does not support.
 pub(crate) fn long_form(argument: OsString) -> OsString {
     match argument.to_str() {
         Some("-tn") => "--task-name".into(),

@@ -1,7 +1,7 @@
 //! `bench`: the thin front of the tuning bench. What is measured and what follows from it is `tributary_tune`'s.
 //!
-//! Results go to standard output and progress to standard error; with `--json -` the lines have standard output for
-//! themselves, and the tables go to standard error.
+//! Results go to standard output and progress to standard error; with `--json -` only the JSON lines go to standard output,
+//! and the tables go to standard error.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -41,7 +41,7 @@ fn compare(before: &Path, after: &Path) -> Result<ExitCode, Failure> {
 }
 
 fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
-    // What can be wrong with the arguments is found before an hour of measuring.
+    // Errors in the arguments are found before an hour of measuring.
     let picture = tune.picture.as_ref().map(|path| NewPicture::at(path)).transpose()?;
     let bench = bench(home, tune)?;
     let lines = tune.json.as_ref().map(|path| Lines::to(path)).transpose()?;
@@ -137,7 +137,7 @@ impl Lines {
         Ok(Self { to: RefCell::new(to), is_stdout, name, failed: RefCell::default() })
     }
 
-    /// A failure is told at the end: it is no reason to lose what is still measured.
+    /// A failure is reported at the end, so that the remaining measurements are not lost.
     fn write(&self, measurement: &Measurement) {
         let mut to = self.to.borrow_mut();
         let written = measurement.to_line().and_then(|line| {
@@ -150,7 +150,7 @@ impl Lines {
 
     fn finish(self) -> Result<()> {
         match self.failed.into_inner() {
-            // A reader that went away has what it wanted.
+            // A reader that closed the pipe needs no more output.
             Some(_) if self.is_stdout => Ok(()),
             Some(error) => Err(error),
             None => Ok(()),
@@ -158,7 +158,7 @@ impl Lines {
     }
 }
 
-/// A picture to be written when all is measured.
+/// A picture, written after all measurements.
 struct NewPicture {
     path: PathBuf,
     format: Format,

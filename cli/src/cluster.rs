@@ -20,7 +20,7 @@ use crate::render;
 const UNTIL_READY: Duration = Duration::from_secs(30);
 /// How long an executor waits before it looks for a scheduler again.
 const BETWEEN_LIVES: Duration = Duration::from_secs(1);
-/// How long it waits for its processes to end, before it ends them.
+/// How long `up` waits for its processes to end before it kills them.
 const UNTIL_ENDED: Duration = Duration::from_secs(10);
 
 pub(crate) fn run(home: &Home, command: &Cluster) -> Result<ExitCode, Failure> {
@@ -49,7 +49,7 @@ pub(crate) fn run(home: &Home, command: &Cluster) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Removes, or counts, what dead sessions left; nothing where this home takes part in no cluster.
+/// Removes or counts the files of dead sessions; none if this home takes part in no cluster.
 pub(crate) fn sweep(home: &Home, what: &Sweep) -> Result<Option<u64>> {
     runtime()?.block_on(home.sweep_cluster_store(what))
 }
@@ -116,7 +116,7 @@ fn executor(home: &Home, settings: ExecutorSettings, attached: bool) -> Result<(
     }
 }
 
-/// This program anew, in this process: an executor that has lost its scheduler forgets everything.
+/// Executes this program again in this process: an executor that has lost its scheduler drops all its state.
 fn again() -> Result<()> {
     let mut arguments = std::env::args_os();
     let binary = std::env::current_exe().at(|| "find this program")?;
@@ -125,7 +125,7 @@ fn again() -> Result<()> {
     Err(Error::from(error).at(format!("start {} again", binary.display())))
 }
 
-/// A process that ends with this one.
+/// A child process that ends with this process.
 struct Node(Child);
 
 impl Node {
@@ -133,13 +133,13 @@ impl Node {
         let binary = std::env::current_exe().at(|| "find this program")?;
         let mut command = Command::new(&binary);
         command.arg("--home").arg(home.folder()).arg("cluster").args(arguments).arg("--attached");
-        // Ctrl-C is for `up`, which ends them in order.
+        // Ctrl-C must reach `up` only, which ends the children in order.
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
         child.map(Self).at(|| format!("start {}", binary.display()))
     }
 
-    /// What follows `ready at` in the first line that says so.
+    /// The text after `ready at` in the first line that has it.
     fn ready(&mut self) -> Result<String> {
         let output = self.0.stdout.take().ok_or_else(|| Error::bug("a process without output"))?;
         for line in BufReader::new(output).lines() {
@@ -151,7 +151,7 @@ impl Node {
         Err(Error::new(ErrorKind::Unavailable, "the scheduler ended before it was ready; see above"))
     }
 
-    /// It ends by itself once its input is closed.
+    /// The child ends once its input is closed.
     fn let_go(&mut self) {
         drop(self.0.stdin.take());
     }
@@ -190,7 +190,7 @@ fn up(home: &Home, executors: u32, cores: u32, port: u16) -> Result<()> {
         stop_signal().at(|| "listen to signals")?.await;
         Ok::<(), Error>(())
     })?;
-    // All at once, and the scheduler first: none has the time to miss another.
+    // All at once, the scheduler first, so that none reports the loss of another.
     scheduler.let_go();
     nodes.iter_mut().for_each(Node::let_go);
     drop((scheduler, nodes));
@@ -207,7 +207,7 @@ async fn wait_for(home: &Home, address: &str, nodes: &mut [Node]) -> Result<()> 
         }
         let ended = nodes.iter_mut().any(|node| !matches!(node.0.try_wait(), Ok(None)));
         if ended || since.elapsed() > UNTIL_READY {
-            let text = format!("{found} of {} executors joined; what they said is above", nodes.len());
+            let text = format!("{found} of {} executors joined; see their messages above", nodes.len());
             return Err(Error::new(ErrorKind::Unavailable, text));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -6,7 +6,7 @@ use tributary_core::{Purpose, Result, TableSchema};
 
 use crate::render;
 
-/// As `table schema --json` shows them.
+/// The columns, as `table schema --json` shows them.
 pub(crate) fn json(schema: &TableSchema) -> Vec<Value> {
     let key = schema.key().map(|key| {
         json!({"name": key.name, "type": key.key_type.data_type().to_string(), "purpose": "key", "nullable": false})
@@ -21,7 +21,7 @@ pub(crate) fn json(schema: &TableSchema) -> Vec<Value> {
 fn purpose(purpose: &Purpose) -> String {
     match purpose {
         Purpose::MatchId => "match_id".into(),
-        // under which key is nothing to look at
+        // the anonymous key has no use for a reader
         Purpose::Ciphertext(_) => "ciphertext".into(),
         other => format!("{other:?}").to_lowercase(),
     }
@@ -51,7 +51,7 @@ pub(crate) fn rows(record: &TableRecord, count: usize) -> Result<()> {
     preview(names, record.preview.iter().take(count))
 }
 
-/// First rows under the names of their columns, in bounded width.
+/// The first rows under the names of their columns, in bounded width.
 pub(crate) fn preview<'a>(
     names: impl Iterator<Item = &'a str>,
     rows: impl IntoIterator<Item = &'a Vec<Option<String>>>,

@@ -34,7 +34,7 @@ fn show(settings: &Settings) -> Result<()> {
     render::table(&["key", "value", "set by"], &settings.list().into_iter().map(row).collect::<Vec<_>>())
 }
 
-/// Every key with its value, null where it has none, and where it was set. Of a secret, that it is set.
+/// Every key with its value (null if it has none) and where it was set. For a secret, only whether it is set.
 fn as_json(settings: &Settings) -> Map<String, Json> {
     let value = |value: &Value| match value {
         Value::Int(number) => (*number).into(),

@@ -20,7 +20,7 @@ use crate::args;
 use crate::exit::{Failure, STOPPED};
 use crate::{job, reading, render, table};
 
-/// More threads gain nothing: reading is one's work.
+/// More threads gain nothing: one thread reads.
 const MOST_THREADS: usize = 8;
 
 pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Failure> {
@@ -32,7 +32,7 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     let options = options(download, is_standard)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().at(|| "start the runtime")?;
-    // Before there is a file that a signal could leave behind.
+    // Before a file exists that a signal could leave behind.
     let stopped = {
         let _context = runtime.enter();
         job::stop_signal().at(|| "listen to signals")?
@@ -50,7 +50,7 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     Ok(ExitCode::SUCCESS)
 }
 
-/// A download about to begin.
+/// A download that is about to begin.
 struct Writing {
     storage: Arc<dyn Storage>,
     stored: StoredTable,
@@ -74,14 +74,14 @@ impl Writing {
                     bar.set_message(render::bytes(bytes));
                 }
             };
-            // in vain if nobody waits any more
+            // the receiver may be gone
             drop(send.send(tributary_export::export(&storage, &stored, &options, sink, &asked, tell)));
         };
         thread::Builder::new().name("download".into()).spawn(work).at(|| "start a thread")?;
         let summary = tokio::select! {
             summary = &mut result => summary,
             () = stopped => {
-                // There is nothing to clean up, and the thread may wait for a reader who is gone.
+                // There is nothing to clean up, and the thread may be waiting for a reader that is gone.
                 if is_standard {
                     std::process::exit(i32::from(STOPPED));
                 }
@@ -101,7 +101,7 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     let format = match (download.format, named) {
         (Some(given), Some((named, _))) if given != named => {
             return Err(Error::invalid(format!(
-                "--format and the end of {:?} are two formats; leave --format out, or choose another name",
+                "--format and the extension of {:?} contradict each other; leave --format out, or choose another name",
                 download.output.display().to_string()
             )));
         }
@@ -133,8 +133,9 @@ fn options(download: &args::Download, is_standard: bool) -> Result<ExportOptions
     Ok(options)
 }
 
-/// The format that the end of a file's name says, and the delimiter if that is CSV; none without an end, or of what is no file to be.
-/// `InvalidInput` for an end that says what is not written, for a file that is not what its name says misleads whoever opens it.
+/// The format that a file's extension names, and the delimiter if that is CSV. `None` without an extension, or if the output
+/// is no regular file. `InvalidInput` for an extension of another format, because a file whose name names the wrong format
+/// misleads its readers.
 pub(crate) fn named(output: &Path) -> Result<Option<(args::Format, u8)>> {
     let is_special = fs::metadata(output).is_ok_and(|about| !about.is_file() && !about.is_dir());
     let ending = output.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
@@ -147,18 +148,18 @@ pub(crate) fn named(output: &Path) -> Result<Option<(args::Format, u8)>> {
         "arrow" | "ipc" | "feather" => (args::Format::Arrow, b','),
         "gz" | "zst" | "bz2" | "xz" | "zip" | "lz4" => {
             return refused(
-                "a compressed file is not written; write to - and compress what comes, as in `… -o - | gzip > FILE`".into(),
+                "compressed files are not supported; write to - and compress the output, as in `… -o - | gzip > FILE`".into(),
             );
         }
         "xlsx" | "xls" | "ods" => {
             return refused(
-                "a workbook is not written; write .csv, which spreadsheets open (see --escape-formulas)"
+                "workbooks are not supported; write .csv, which spreadsheets open (see --escape-formulas)"
                     .into(),
             );
         }
         other => {
             return refused(format!(
-                "no format is known by the end .{other}; end the name with .csv, .txt, .tsv, .parquet, .pq, .arrow or .feather"
+                "no format has the extension .{other}; use .csv, .txt, .tsv, .parquet, .pq, .arrow or .feather"
             ));
         }
     }))
@@ -171,7 +172,7 @@ fn bar(rows: u64) -> ProgressBar {
     bar
 }
 
-/// The summary; where the table has standard output for itself, as a note, and JSON too.
+/// The summary. If the table goes to standard output, the summary goes to standard error, as JSON too.
 fn tell(download: &args::Download, is_standard: bool, summary: &Summary) -> Result<()> {
     if summary.closed_early {
         return Ok(());
@@ -211,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_of_a_name_is_a_format_or_refused() {
+    fn an_extension_is_a_format_or_refused() {
         let named = |name: &str| named(Path::new(name)).map_err(|error| error.to_string());
         for (name, expected) in [
             ("a.csv", Some((args::Format::Csv, b','))),
@@ -226,11 +227,11 @@ mod tests {
             assert_eq!(named(name), Ok(expected), "{name}");
         }
         for (name, expected) in [
-            ("a.csv.gz", "a compressed file is not written"),
-            ("a.parquet.zst", "a compressed file is not written"),
-            ("a.xlsx", "a workbook is not written"),
-            ("a.json", "no format is known by the end .json"),
-            ("a.2024", "no format is known by the end .2024"),
+            ("a.csv.gz", "compressed files are not supported"),
+            ("a.parquet.zst", "compressed files are not supported"),
+            ("a.xlsx", "workbooks are not supported"),
+            ("a.json", "no format has the extension .json"),
+            ("a.2024", "no format has the extension .2024"),
         ] {
             assert!(named(name).unwrap_err().contains(expected), "{name}");
         }

@@ -8,14 +8,14 @@ use tributary_document::Problems;
 
 use crate::render;
 
-/// What `--help` says of them.
+/// What `--help` says about exit codes.
 pub(crate) const HELP: &str = "\
-Exit codes: 0 done · 1 failed, or a table is broken · 2 wrong input or arguments · 3 not found · 4 exists already · 5 try again later \
-(a party or service was not there, or too slow; a job reads the table; a file or table changed meanwhile) · 130 stopped by a signal";
+Exit codes: 0 done · 1 failed, or a table is damaged · 2 wrong input or arguments · 3 not found · 4 already exists · 5 try again later \
+(a party or service was unavailable or too slow; a job reads the table; a file or table changed during the command) · 130 stopped by a signal";
 
-/// Anything else.
+/// Any other failure.
 const FAILED: u8 = 1;
-/// Ctrl-C.
+/// Stopped by a signal.
 pub(crate) const STOPPED: u8 = 130;
 
 /// Why a command ends early.
@@ -40,11 +40,11 @@ impl From<Problems> for Failure {
 }
 
 impl Failure {
-    /// Tells the user, and gives the exit code.
+    /// Shows the failure and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Error(error) => {
-                // Several things wrong at once, each with its place: a line each, and no chain of them.
+                // Several mistakes, each with its place: one line each, without the chain of errors.
                 match error.source().and_then(|source| source.downcast_ref::<Problems>()) {
                     Some(problems) => render::note(format!("{problems}\nerror: {error}")),
                     None => render::note(format!("error: {}", error.chain())),
@@ -54,7 +54,7 @@ impl Failure {
             Self::Problems(problems) => {
                 render::note(problems.to_string());
                 let count = problems.list().len();
-                render::note(format!("error: {count} problem{} to mend", if count == 1 { "" } else { "s" }));
+                render::note(format!("error: {count} problem{} to fix", if count == 1 { "" } else { "s" }));
                 ExitCode::from(code(ErrorKind::InvalidInput))
             }
         }

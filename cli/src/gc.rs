@@ -1,4 +1,5 @@
-//! `gc`: what crashes and replacements left, of all parties of this home, and of the cluster if it takes part in one.
+//! `gc`: removes what crashes and replacements left behind, for all parties of this home and for the cluster that it takes
+//! part in.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -32,7 +33,7 @@ pub(crate) fn run(home: &Home, gc: &args::Gc) -> Result<ExitCode, Failure> {
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The jobs that run now, of all parties: two of them may keep their tables in one folder.
+/// The running jobs of all parties, because two parties may keep their tables in one folder.
 fn running(home: &Home, parties: &[PartyId]) -> Result<Vec<JobRecord>> {
     let mut running = Vec::new();
     for party in parties {
@@ -62,12 +63,12 @@ fn show(dry_run: bool, swept: &[(PartyId, Swept)], sessions: Option<u64>) -> Res
         let files = render::counted(swept.files, "file");
         render::line(format!("party {party}: {removed} {files} ({})", render::bytes(swept.bytes)))?;
         for error in &swept.failed {
-            render::note(format!("party {party}: left as it is: {}", error.chain()));
+            render::note(format!("party {party}: not cleaned up: {}", error.chain()));
         }
     }
     if let Some(sessions) = sessions {
         let sessions = render::counted(sessions, "session");
-        render::line(format!("cluster: {removed} what {sessions} had left"))?;
+        render::line(format!("cluster: {removed} files of {sessions}"))?;
     }
     if swept.is_empty() && sessions.is_none() {
         render::line("nothing to clean up: this home has no party")?;

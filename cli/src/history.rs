@@ -1,4 +1,4 @@
-//! `job`: what ran, and how it ended.
+//! `job`: past and running jobs, and how they ended.
 
 use std::process::ExitCode;
 
@@ -11,7 +11,7 @@ use crate::args::{JobCommand, PartyArg};
 use crate::exit::Failure;
 use crate::render;
 
-/// A cause is cut after this many characters where jobs are listed; `job show` has all of it.
+/// A cause is cut after this many characters where jobs are listed; `job show` shows all of it.
 const SHORT: usize = 60;
 
 pub(crate) fn run(home: &Home, command: &JobCommand) -> Result<ExitCode, Failure> {

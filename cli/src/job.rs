@@ -43,12 +43,12 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Ready at the first Ctrl-C or SIGTERM; at the second the program ends at once. Listens from now on.
+/// Ready at the first Ctrl-C or SIGTERM; the second one ends the program at once. Listens from the call on.
 pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     Ok(async move {
         tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-        render::note("stopping; once more to end at once");
+        render::note("stopping; press Ctrl-C again to end at once");
         tokio::spawn(async move {
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             std::process::exit(i32::from(STOPPED));

@@ -1,4 +1,4 @@
-//! `limits`: what a party lets go to its partners, what they got, and the operator's way to forget it.
+//! `limits`: what a party may release to its partners, what it has released, and the operator's reset.
 
 use std::process::ExitCode;
 
@@ -85,7 +85,7 @@ fn reset(releases: &Releases, party: &PartyId, which: &Forget, yes: bool, json: 
             show_released(&meant)?;
         }
         let text = format!(
-            "{} would be forgotten, and the partners of party {party} may get as much again; confirm with --yes",
+            "{} would be reset, and the partners of party {party} may get as much again; confirm with --yes",
             render::counted(meant.len() as u64, "record")
         );
         return Err(Error::invalid(text));
@@ -97,6 +97,6 @@ fn reset(releases: &Releases, party: &PartyId, which: &Forget, yes: bool, json: 
     }
     match json {
         true => render::json(&json!({"forgotten": forgotten})),
-        false => render::line(format!("forgot what partners of party {party} got: {forgotten}")),
+        false => render::line(format!("reset what partners of party {party} got: {forgotten}")),
     }
 }

@@ -1,4 +1,4 @@
-//! `output`: what a task of a finished job gave, in the shapes that FATE's client prints.
+//! `output`: the outputs of a task of a finished job, in the forms that FATE's client prints.
 
 use std::process::ExitCode;
 

@@ -1,11 +1,11 @@
-//! What the command line says of files and columns, as options.
+//! The command line's arguments about files and columns, as options.
 
 use tributary_core::{Error, Result};
 use tributary_ingest::{Header, Quoting, SampleId, UploadOptions};
 
 use crate::args;
 
-/// What the command line says counts before what the options say already.
+/// Arguments of the command line override the options.
 pub(crate) fn apply(options: &mut UploadOptions, reading: &args::Reading) -> Result<()> {
     if let Some(delimiter) = &reading.delimiter {
         options.delimiter = self::delimiter(delimiter)?;
@@ -45,7 +45,7 @@ pub(crate) fn apply(options: &mut UploadOptions, reading: &args::Reading) -> Res
     Ok(())
 }
 
-/// `a=int64,b=decimal(10,2)` to its pairs: a comma within parentheses separates nothing.
+/// `a=int64,b=decimal(10,2)` to its pairs: a comma within parentheses is no separator.
 fn types(list: &str) -> Vec<&str> {
     let mut depth = 0_usize;
     let separates = |letter| {

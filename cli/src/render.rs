@@ -8,12 +8,12 @@ use serde_json::Value;
 use tributary_core::shown::printable;
 use tributary_core::{Error, Result, ResultExt};
 
-/// Writes a line or some to standard output: text of a file, a log or a peer may be in it.
+/// Writes one or more lines to standard output, escaped: they may hold text of a file, a log or a peer.
 pub(crate) fn line(text: impl AsRef<str>) -> Result<()> {
     write(&printable(text.as_ref()))
 }
 
-/// A reader that went away (`| head`) is no error: a job goes on without it.
+/// A reader that closed the pipe (`| head`) is no error: a job continues without it.
 fn write(text: &str) -> Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -21,7 +21,7 @@ fn write(text: &str) -> Result<()> {
     }
 }
 
-/// Writes a line to standard error, if anybody reads it.
+/// Writes a line to standard error; a failure to write is ignored.
 pub(crate) fn note(text: impl AsRef<str>) {
     drop(writeln!(std::io::stderr(), "{}", printable(text.as_ref())));
 }
@@ -37,7 +37,8 @@ pub(crate) fn json_line(value: &impl Serialize) -> Result<()> {
     write(&json_printable(&serde_json::to_string(value).map_err(|e| Error::bug("encode JSON").because(e))?))
 }
 
-/// The same JSON with escapes for what JSON lets stand in a text and a terminal obeys: it is outside of texts nowhere.
+/// The same JSON, with escapes for characters that JSON allows in a text and that control a terminal. They occur in texts
+/// only.
 fn json_printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -58,7 +59,7 @@ pub(crate) fn answer(data: Value) -> Result<()> {
     json(&serde_json::json!({"code": 0, "data": data, "message": "success"}))
 }
 
-/// Aligned columns under a header; numbers to the right.
+/// Aligned columns under a header; numbers are right-aligned.
 pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) -> Result<()> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
@@ -118,7 +119,7 @@ pub(crate) fn short(text: &str) -> String {
     }
 }
 
-/// Six digits behind the point; of what is very large or small, six digits and a power of ten.
+/// Six digits after the point; very large and very small numbers with six digits and a power of ten.
 fn decimal(number: f64) -> String {
     let fits = number == 0.0 || (1e-4..1e12).contains(&number.abs());
     if fits { format!("{number:.6}") } else { format!("{number:.6e}") }
@@ -139,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_shows_no_control_and_is_read_as_it_was() {
+    fn json_shows_no_control_character_and_reads_back_the_same() {
         let text = "a\u{1b}[2J\u{7f}\u{9b}\u{202e}\u{e0041}é\\\"\n";
         let shown = json_printable(&serde_json::to_string(&serde_json::json!({ text: [text] })).unwrap());
         assert!(!shown.chars().any(|c| c.is_control() || matches!(c, '\u{202e}' | '\u{e0041}')), "{shown}");

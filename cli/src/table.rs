@@ -85,10 +85,10 @@ fn verify(home: &Home, arg: &TableArg) -> Result<()> {
     }
     let (extent, bytes) =
         (render::extent(table.rows(), table.layout.partitions()), render::bytes(table.bytes()));
-    render::line(format!("{name} is whole: {extent}, {bytes}"))?;
+    render::line(format!("{name} is complete: {extent}, {bytes}"))?;
     match verified.recorded {
         true => Ok(()),
-        false => render::line("it has no record: an upload was cut short; replace or delete it"),
+        false => render::line("it has no record, because an upload was interrupted; replace or delete it"),
     }
 }
 

@@ -61,7 +61,7 @@ fn options(upload: &args::Upload) -> Result<UploadOptions> {
     Ok(options)
 }
 
-/// What the command line says counts before what a file says.
+/// Arguments of the command line override the upload file.
 fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<()> {
     if let Some(namespace) = &upload.namespace {
         options.table = TableName::new(namespace.as_str(), options.table.name.clone())?;
@@ -95,7 +95,7 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
         let named = download::named(path).at(|| "--reject-to")?;
         if named.is_some_and(|named| named != (args::Format::Csv, b',')) {
             let text = format!(
-                "--reject-to {:?}: bad rows are listed as CSV; end the name with .csv",
+                "--reject-to {:?}: bad rows are listed as CSV; choose a name that ends with .csv",
                 path.display().to_string()
             );
             return Err(Error::invalid(text));
@@ -150,7 +150,7 @@ fn described(column: &ColumnSummary) -> Vec<String> {
     ]
 }
 
-/// Which columns are no features, and why; and what one should know of the files.
+/// Which columns are no features, and why; and the notes about the files.
 pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: &[String]) -> Result<()> {
     render::line("")?;
     for Role { role, column, why, .. } in roles {
@@ -166,10 +166,10 @@ pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: 
 fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {
     if columns.is_empty() {
         render::note(
-            "note: the table has ids only; if the file has more columns, --delimiter says what stands between them",
+            "note: the table has ids only; if the file has more columns, set what separates them (--delimiter)",
         );
     }
-    for (rows, why) in [(duplicates, "their id stands twice"), (rejected, "something is wrong with them")] {
+    for (rows, why) in [(duplicates, "their id occurs twice"), (rejected, "they have errors")] {
         if rows > 0 {
             render::line(format!("\n{} rows left out: {why}", render::count(rows)))?;
         }

@@ -61,7 +61,7 @@ fn plain(event: &Event) {
     }
 }
 
-/// What the job says and has no effect; as the notes on the job file itself, shown even if progress is not.
+/// Settings of the job without effect. Shown even without progress, like the notes on the job file itself.
 fn tell(notes: &[String]) {
     notes.iter().for_each(|note| render::note(format!("note: {note}")));
 }
@@ -105,7 +105,7 @@ fn bars() -> Watcher {
             Event::JobStarted { notes, .. } => tell(notes),
             Event::JobEnded(_) => {
                 lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);
-                // Bars leave the cursor at the end of the last of them.
+                // Bars leave the cursor at the end of the last bar.
                 render::note("");
             }
         }
@@ -121,7 +121,7 @@ fn spinner(all: &MultiProgress, name: String) -> ProgressBar {
     bar
 }
 
-/// What a person wants to know at the end.
+/// The summary at the end.
 pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
     let row = |task: &TaskReport| {
         vec![

@@ -1,9 +1,9 @@
 //! Documents people write by hand (job files, `service_conf.yaml`), read with positions and all mistakes at once.
 //!
 //! YAML, and JSON as the part of YAML it is, becomes a bounded tree of [`Node`]s; an [`Item`] walks that tree and
-//! turns values into Rust types, and whatever is wrong goes to one [`Report`], so that a person mends a file in one
-//! go. Why not serde: it stops at the first mistake and has forgotten the position of everything that was right,
-//! which is where the mistakes between two places ("no task of this name") are found.
+//! turns values into Rust types, and every mistake goes to one [`Report`], so that a user corrects a file in one go. Why not
+//! serde: it stops at the first mistake, and it drops the positions of correct values, which mistakes between two places
+//! ("no task of this name") need.
 //!
 //! ```
 //! use tributary_document::{Item, Limits, Report, parse};

@@ -1,7 +1,7 @@
-//! The tree a document becomes: values, each with the place where it is written.
+//! The tree of a document: values, each with its position in the text.
 //!
-//! Integers are `i128` because ids of 21 digits are common in job files and often lose their quotes; what a number
-//! may be is for the reader of its key to say.
+//! Integers are `i128` because ids of 21 digits are common in job files and often lose their quotes; the reader of a key
+//! decides which numbers are allowed.
 
 use serde_json::Number;
 use zeroize::Zeroize;
@@ -35,7 +35,7 @@ pub enum Value {
     Int(i128),
     /// A finite number with a point or an exponent.
     Float(f64),
-    /// Anything in quotes, and whatever is none of the above.
+    /// Anything in quotes, and everything that is none of the above.
     Text(String),
     /// A sequence.
     List(Vec<Node>),
@@ -49,7 +49,7 @@ pub struct Map {
     pub(crate) entries: Vec<Entry>,
 }
 
-/// A key, where it stands, and its value.
+/// A key, its position, and its value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// The key as text; `1: x` has the key `1`.
@@ -70,7 +70,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// The path of the place this step leads to: `a.b` or `a[3]`.
+    /// The path of the place that this step leads to: `a.b` or `a[3]`.
     pub(crate) fn under(&self, path: &str) -> String {
         match self {
             Step::Key(key) if path.is_empty() => key.clone(),
@@ -93,7 +93,7 @@ impl Map {
 }
 
 impl Node {
-    /// The value as JSON. The error is the place of an integer that JSON numbers of 64 bits do not hold.
+    /// The value as JSON. The error is the position of an integer that does not fit the 64 bits of JSON numbers.
     pub fn to_json(&self) -> Result<serde_json::Value, Position> {
         Ok(match &self.value {
             Value::Null => serde_json::Value::Null,
@@ -111,8 +111,8 @@ impl Node {
         })
     }
 
-    /// Wipes the text of this value and of all below it, for documents that may hold secrets. What YAML's parser copied on
-    /// the way is out of reach.
+    /// Wipes the text of this value and of all below it, for documents that may hold secrets. Copies made by the YAML parser
+    /// are out of reach.
     pub fn wipe(&mut self) {
         match &mut self.value {
             Value::Text(text) => text.zeroize(),

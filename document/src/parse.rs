@@ -1,9 +1,9 @@
 //! Bytes to a tree, within bounds.
 //!
-//! A document may come from a stranger, so its size, depth and number of nodes are bounded before anything is built.
-//! Aliases are followed, because job files saved by Python clients have them wherever one list stands twice; each
+//! A document may come from an untrusted source, so its size, depth and number of nodes are bounded before anything is
+//! built. Aliases are followed, because job files saved by Python clients have them wherever one list occurs twice; each
 //! copy counts against the same bounds, which is what keeps "billion laughs" small. Merge keys (`<<`) are read for the same
-//! reason, by the rules of YAML 1.1: a map's own keys win, and of several merged maps the earlier one.
+//! reason, by the rules of YAML 1.1: a map's own keys win, then the earlier of several merged maps.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -24,20 +24,20 @@ pub struct Limits {
     pub bytes: usize,
     /// Values within values.
     pub depth: usize,
-    /// Values in all, copies made by aliases counted again.
+    /// Number of all values; copies made by aliases count again.
     pub nodes: usize,
     /// Bytes of one key of a map.
     pub key_bytes: usize,
 }
 
 impl Default for Limits {
-    /// Ample for a job of a thousand tasks.
+    /// Enough for a job of a thousand tasks.
     fn default() -> Self {
         Self { bytes: 4 << 20, depth: 64, nodes: 200_000, key_bytes: 256 }
     }
 }
 
-/// The key under which a map stands whose entries belong to the map around it.
+/// The key of a map whose entries are merged into the map around it.
 const MERGE: &str = "<<";
 
 /// Reads a document of one YAML (or JSON) value. `None` if it cannot be read at all, which is then in the report; a
@@ -89,7 +89,7 @@ struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     limits: &'a Limits,
     report: &'a Report,
-    /// Anchored values that are complete; within itself an anchor has no value yet.
+    /// Anchored values that are complete. Within its own value an anchor has none yet.
     anchors: HashMap<usize, Node>,
     nodes: usize,
     copied_bytes: usize,
@@ -168,7 +168,7 @@ impl<'a> Builder<'a> {
 
     fn alias(&mut self, anchor: usize, at: Position, depth: usize) -> Result<Node, Stop> {
         let Some(node) = self.anchors.get(&anchor).cloned() else {
-            return self.stop(at, "this alias stands inside the value it names", "");
+            return self.stop(at, "this alias is inside the value that it names", "");
         };
         self.charge(at, depth + node.depth() - 1, node.weight())?;
         Ok(node)
@@ -197,7 +197,7 @@ impl<'a> Builder<'a> {
         })
     }
 
-    /// A tag asks the reader to make something of a value, in some languages even to run code.
+    /// A tag asks the reader to build an object from a value; in some languages that even runs code.
     fn refuse_tag(&self, tag: Option<Cow<'_, Tag>>, at: Position) {
         if let Some(tag) = tag {
             let got = format!(", got {}", quoted(&tag.to_string()));
@@ -246,7 +246,7 @@ impl<'a> Builder<'a> {
         Ok(Map { entries })
     }
 
-    /// The entries of what stands under a merge key: a map, or a list of maps.
+    /// The entries below a merge key: those of a map, or of a list of maps.
     fn merged(&self, node: Node) -> Vec<Entry> {
         let at = node.at;
         let nodes = match node.value {
@@ -262,7 +262,7 @@ impl<'a> Builder<'a> {
                     node.at,
                     "",
                     "expected a map, or a list of maps, to merge",
-                    Some("quote \"<<\" if it is a key of its own".to_owned()),
+                    Some("quote \"<<\" if it is an ordinary key".to_owned()),
                 ),
             }
         }

@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use crate::node::Position;
 
-/// Problems beyond this many are counted, not kept: a file this wrong is not a job file.
+/// Problems beyond this number are counted, not kept: a file with so many is no job file.
 const KEPT: usize = 1000;
-/// After this many, names are no longer searched for the one that was meant.
+/// After this number of problems, no nearest names are searched any more.
 const HELPED: usize = 50;
 
-/// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to mend it)`.
+/// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to fix it)`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Problem {
@@ -22,11 +22,11 @@ pub struct Problem {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The way to the place from the top of the document, empty at the top: `dag.parties[0].role`.
+    /// The path of the place from the top of the document, empty at the top: `dag.parties[0].role`.
     pub path: String,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -34,7 +34,7 @@ pub struct Problem {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problems {
     list: Vec<Problem>,
-    /// How many more there were than are kept.
+    /// Number of problems beyond those that are kept.
     more: usize,
 }
 
@@ -50,12 +50,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// An empty report on the document that messages shall call `file`.
+    /// An empty report on a document that messages call `file`.
     pub fn new(file: impl Into<String>) -> Self {
         Self { file: file.into(), shows_values: true, found: RefCell::default(), more: 0.into() }
     }
 
-    /// For a document that may hold secrets: no problem repeats a value of it, save of items that are
+    /// For a document that may hold secrets: no problem repeats one of its values, except for items that are
     /// [shown](crate::Item::shown).
     #[must_use]
     pub fn hiding_values(mut self) -> Self {
@@ -63,7 +63,7 @@ impl Report {
         self
     }
 
-    /// Adds a problem; the same one again is not a second problem.
+    /// Adds a problem; a repeated one is not added again.
     pub fn add(&self, at: Position, path: &str, message: impl Into<String>, help: Option<String>) {
         let problem = Problem {
             file: self.file.clone(),
@@ -87,7 +87,7 @@ impl Report {
         self.found.borrow().is_empty()
     }
 
-    /// The value if there is one and nothing is wrong, else all that is.
+    /// The value if there is one and no problem was found, else all problems.
     pub fn finish<T>(self, value: Option<T>) -> Result<T, Problems> {
         if value.is_none() && self.is_clean() {
             self.add(Position { line: 1, column: 1 }, "", "the file cannot be read", None);
@@ -124,7 +124,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}:{}:{}: ", self.file, self.line, self.column)?;
         if !self.path.is_empty() {
-            // keys are the writer's own text: no control character of theirs reaches a terminal
+            // keys are the writer's own text, so their control characters are escaped for the terminal
             write!(out, "{}: ", self.path.escape_debug())?;
         }
         out.write_str(&self.message)?;

@@ -1,8 +1,8 @@
-//! From nodes to typed values: the one way documents are read, so that every reader reports mistakes alike.
+//! From nodes to typed values: the only way to read documents, so that every reader reports mistakes in the same way.
 //!
-//! A reader asks for what it knows and gets `None` for whatever is absent, null or wrong; only wrong is a problem. It
-//! therefore never stops, and what it has read at the end counts only if [`Report::finish`] agrees. Explicit null
-//! is absence everywhere, as in the job files this format comes from.
+//! A reader asks for the keys that it knows and gets `None` for each that is absent, null or wrong; only a wrong one is a
+//! problem. So a reader never stops early, and its result is valid only if [`Report::finish`] returns it. An explicit null
+//! means absence everywhere, as in the job files that this format comes from.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -13,7 +13,7 @@ use crate::node::{Entry, Map, Node, Position, Step, Value};
 use crate::problems::Report;
 use crate::scalar::unquoted;
 
-/// A place in a document: its path, where it is written, and the value there if any.
+/// A place in a document: its path, its position, and the value there, if any.
 #[derive(Clone, Debug)]
 pub struct Item<'a> {
     node: Option<&'a Node>,
@@ -24,7 +24,7 @@ pub struct Item<'a> {
     report: &'a Report,
 }
 
-/// The keys of one map, while they are taken one by one; those never asked for are problems.
+/// The keys of one map, taken one by one; keys that are never asked for are problems.
 #[derive(Debug)]
 pub struct Keys<'a> {
     item: Item<'a>,
@@ -38,29 +38,29 @@ impl<'a> Item<'a> {
         Self { node: Some(node), at: node.at, path: String::new(), shows: report.shows_values(), report }
     }
 
-    /// The same item, whose problems may repeat its value though the document's [hide](Report::hiding_values) values.
+    /// The same item; its problems may repeat its value even if the document [hides](Report::hiding_values) values.
     #[must_use]
     pub fn shown(mut self) -> Self {
         self.shows = true;
         self
     }
 
-    /// Where problems of this item are reported: its key, or for a list's element the element.
+    /// Where problems of this item are reported: at its key, or at the element of a list.
     pub fn at(&self) -> Position {
         self.at
     }
 
-    /// The way here from the top of the document.
+    /// The path from the top of the document.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Whether the key stands in the document, be its value null.
+    /// Whether the document has the key, even with the value null.
     pub fn is_written(&self) -> bool {
         self.node.is_some()
     }
 
-    /// Whether there is a value, of whatever type.
+    /// Whether there is a value, of any type.
     pub fn is_given(&self) -> bool {
         self.given().is_some()
     }
@@ -70,7 +70,7 @@ impl<'a> Item<'a> {
         self.report.add(self.at, &self.path, message, None);
     }
 
-    /// Reports a problem and how to mend it.
+    /// Reports a problem and how to fix it.
     pub fn problem_with(&self, message: impl Into<String>, help: impl Into<Option<String>>) {
         self.report.add(self.at, &self.path, message, help.into());
     }
@@ -80,7 +80,7 @@ impl<'a> Item<'a> {
         self.problem_with(format!("unknown {what} {}", quoted(name)), self.suggestion(name, known));
     }
 
-    /// The item some steps below; absent, but placed as near as the document allows, if nothing is there.
+    /// The item some steps below. If nothing is there, an absent item at the nearest position that the document has.
     pub fn below(&self, steps: &[Step]) -> Item<'a> {
         steps.iter().fold(self.clone(), |item, step| {
             let (at, node) = match (item.node.map(|node| &node.value), step) {
@@ -128,7 +128,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// An integer of a range, in quotes or not.
+    /// An integer within a range, in quotes or not.
     pub fn int_in<T>(&self, range: RangeInclusive<T>) -> Option<T>
     where
         T: TryFrom<i128> + PartialOrd + Display + Copy,
@@ -140,7 +140,7 @@ impl<'a> Item<'a> {
         number.or_else(|| self.expected(&format!("an integer from {} to {}", range.start(), range.end())))
     }
 
-    /// A number of a range, in quotes or not; an integer will do.
+    /// A number within a range, in quotes or not; integers are accepted.
     pub fn float_in(&self, range: RangeInclusive<f64>) -> Option<f64> {
         let number = match self.out_of_quotes()? {
             Value::Float(number) => Some(number),
@@ -152,7 +152,7 @@ impl<'a> Item<'a> {
             .or_else(|| self.expected(&format!("a number from {} to {}", range.start(), range.end())))
     }
 
-    /// Text, a number or a truth value, read from how it is written: `parse` gives none for what is not `expected`.
+    /// Text, a number or a truth value, read from its text: `parse` returns `None` for text that is not `expected`.
     pub fn scalar<T>(&self, expected: &str, parse: impl FnOnce(&str) -> Option<T>) -> Option<T> {
         let parsed = match self.given()? {
             Value::Text(text) => parse(text),
@@ -164,7 +164,7 @@ impl<'a> Item<'a> {
         parsed.or_else(|| self.expected(expected))
     }
 
-    /// One of some names, and what it stands for.
+    /// The value of one of some names.
     pub fn choice<T: Copy>(&self, names: &[(&str, T)]) -> Option<T> {
         let text = self.text()?;
         let known = || names.iter().map(|(name, _)| *name);
@@ -188,7 +188,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The elements of a list that has some; none if absent.
+    /// The elements of a non-empty list; none if absent.
     pub fn non_empty_list(&self) -> Vec<Item<'a>> {
         if matches!(self.given(), Some(Value::List(nodes)) if nodes.is_empty()) {
             self.problem("expected a list of at least one, got an empty one");
@@ -219,8 +219,8 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// Reads a map whose keys are known: `read` takes each of them, and those it does not take are problems. An
-    /// absent map reads as one without keys, except that it then lacks nothing it requires.
+    /// Reads a map whose keys are known: `read` takes each of them, and those it does not take are problems. An absent map
+    /// reads as one without keys, but its required keys are not reported as missing.
     pub fn map<T>(&self, read: impl FnOnce(&mut Keys<'a>) -> T) -> T {
         let mut keys = Keys { item: self.clone(), map: self.as_map(), asked: Vec::new() };
         let read = read(&mut keys);
@@ -246,13 +246,13 @@ impl<'a> Item<'a> {
         self.node.map_or(0, |node| node.weight().0)
     }
 
-    /// Help for a wrong name: the nearest known one, else the known ones if they are few. None once there are many
-    /// problems: each search costs time, and a file with so many mistakes has another one.
+    /// Help for a wrong name: the nearest known one, else the known ones if they are few. `None` once there are many
+    /// problems: each search costs time, and a file with so many mistakes needs more than a spelling fix.
     pub fn suggestion<'k>(&self, name: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
         if self.report.wants_help() { suggestion(name, known) } else { None }
     }
 
-    /// The value, out of its quotes if it is a number or a truth value in them.
+    /// The value; a number or truth value in quotes without its quotes.
     fn out_of_quotes(&self) -> Option<Value> {
         let given = self.given()?;
         match given {

@@ -1,14 +1,14 @@
 //! What a plain word means: null, a truth value, a number or text (YAML 1.2, core schema).
 //!
-//! Stricter than the schema in two places where people and older parsers disagree: `007` is refused, being 7, 7 in
-//! octal or text depending on the reader, and so are numbers that are not finite.
+//! Stricter than the schema in two places where users and older parsers disagree: `007` is refused, because it is 7, an
+//! octal number or text depending on the reader; so are numbers that are not finite.
 
 use tributary_suggest::quoted;
 
 use crate::node::Value;
 
-/// What text in quotes means where a number or a truth value is wanted: what it means without them, as in FATE, whose reader
-/// turns `"10"` into a number there. Nothing if it is text without quotes, too.
+/// The meaning of quoted text where a number or a truth value is expected: the same as without quotes, as in FATE, whose
+/// reader turns `"10"` into a number there. `None` if it is text without quotes, too.
 pub fn unquoted(text: &str) -> Option<Value> {
     plain(text).ok().filter(|value| matches!(value, Value::Bool(_) | Value::Int(_) | Value::Float(_)))
 }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn words_mean_what_the_core_schema_says() {
+    fn words_have_the_meaning_of_the_core_schema() {
         check("", Value::Null);
         check("~", Value::Null);
         check("True", Value::Bool(true));

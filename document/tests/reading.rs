@@ -1,4 +1,4 @@
-//! What a reader of a document sees, and what a person who wrote it wrongly is told.
+//! What a reader of a document gets, and which mistakes are reported.
 
 #![allow(clippy::unwrap_used)]
 
@@ -140,7 +140,7 @@ fn a_number_json_cannot_hold_is_a_problem_with_its_place() {
 }
 
 #[test]
-fn what_cannot_be_read_says_why_and_where() {
+fn unreadable_documents_are_refused_with_reason_and_place() {
     let check = |source: &[u8], expected: &str| assert_eq!(refusal(source), expected);
     check(b"", "f:1:1: the file is empty");
     check(b"# nothing\n", "f:1:1: the file is empty");
@@ -152,7 +152,7 @@ fn what_cannot_be_read_says_why_and_where() {
         "f:1:4: tags are not supported, got \"tag:yaml.org,2002:!python/object:os.system\"",
     );
     check(b"a: 007\n", "f:1:4: \"007\" is ambiguous: put it in quotes, or drop the leading zeros");
-    check(b"a: &x [*x]\n", "f:1:8: this alias stands inside the value it names");
+    check(b"a: &x [*x]\n", "f:1:8: this alias is inside the value that it names");
     check(
         b"[a, b]: 1\n",
         "f:1:1: expected a key, got a list, a map or an alias (quote text that begins with * { [)",
@@ -190,7 +190,7 @@ fn documents_beyond_the_bounds_are_refused_at_once() {
 }
 
 #[test]
-fn a_file_wrong_everywhere_is_refused_in_bounded_words() {
+fn a_file_full_of_mistakes_is_refused_with_a_bounded_message() {
     let source: String = (0..50_000).map(|i| format!("key{i}: {}\n", "v".repeat(40))).collect();
     let problems = read(&source, |keys| keys.take("kea1").text().is_some()).unwrap_err();
     assert_eq!(problems.list().len(), 1000);
@@ -248,7 +248,7 @@ list:
 }
 
 #[test]
-fn merge_keys_give_what_a_map_does_not_say_itself() {
+fn merge_keys_give_the_entries_that_a_map_lacks() {
     let json = |source: &str| {
         let report = Report::new("f");
         let node = parse(source.as_bytes(), &Limits::default(), &report);
@@ -276,7 +276,7 @@ fn aliases_and_merges_together_stay_within_the_bounds() {
 }
 
 #[test]
-fn scalars_may_stand_in_quotes_where_numbers_and_truth_values_are_wanted() {
+fn scalars_may_be_in_quotes_where_numbers_and_truth_values_are_wanted() {
     let report = Report::new("f");
     let node =
         parse(b"{i: '10', f: \"0.5\", t: \"true\", o: 1, z: '0', n: '007'}", &Limits::default(), &report)

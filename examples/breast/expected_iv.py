@@ -1,6 +1,6 @@
-"""Computes from the plain, joined tables what the binning jobs must find, and writes expected_iv.json.
+"""Computes the expected results of the binning jobs from the plain, joined tables, and writes expected_iv.json.
 
-It shares nothing with the product but the definitions, so that an end-to-end test can compare the two:
+It shares only the definitions with the product, so that an end-to-end test can compare the two:
 
 - n joined rows; the cut points of a column are its values at ranks ceil(k * n / 10), k = 1..10, equal ones once
 - a bin holds the values <= its cut point and > the one before

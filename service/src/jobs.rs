@@ -1,4 +1,4 @@
-//! What a party's jobs are and how they stand.
+//! The jobs of a party and their status.
 
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role};
 use tributary_flow::record::{JobRecord, Records, Standing};
@@ -8,7 +8,7 @@ use tributary_runtime::Home;
 
 use crate::Results;
 
-/// Stands for the latest job of a party.
+/// The id that means the latest job of a party.
 pub const LATEST: &str = "latest";
 
 /// The jobs of one party.
@@ -19,17 +19,17 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Those of a party, which may have none.
+    /// The jobs of a party, which may have none.
     pub fn of(home: &Home, party: &PartyId) -> Self {
         Self { party: party.clone(), records: Records::new(home.party(party)) }
     }
 
-    /// All of them, latest first.
+    /// All jobs, latest first.
     pub fn list(&self) -> Result<Vec<JobRecord>> {
         self.records.jobs()
     }
 
-    /// One, by its id or as [`LATEST`].
+    /// One job, by its id or [`LATEST`].
     pub fn find(&self, job_id: &str) -> Result<JobRecord> {
         match job_id {
             LATEST => {
@@ -40,17 +40,17 @@ impl Jobs {
         }
     }
 
-    /// How its tasks stand, in the order of the job.
+    /// The status of its tasks, in the order of the job.
     pub fn tasks(&self, job: &JobRecord) -> Result<Vec<Standing>> {
         self.records.tasks(job, &self.party)
     }
 
-    /// The name of the models that it registered, if it registered any.
+    /// The name of its registered models, if any.
     pub fn models(&self, job: &JobRecord) -> Result<Option<ModelRef>> {
         self.records.model_name(job)
     }
 
-    /// What one of its tasks gave in a role; the error suggests the nearest name.
+    /// The outputs of one of its tasks in a role; the error suggests the nearest name.
     pub fn results(&self, job_id: &str, role: &str, task: &str) -> Result<Results> {
         let (job, role) = (self.find(job_id)?, Role::new(role)?);
         let tasks = job.task_names();
@@ -66,7 +66,7 @@ impl Jobs {
     }
 }
 
-/// What a person who looks at results must know of their job; nothing if all is well.
+/// A warning about the job for readers of its results; `None` if the job is done.
 pub fn warning(job: &JobRecord) -> Option<String> {
     match (job.status, &job.error) {
         (Status::Success, _) => None,

@@ -1,7 +1,7 @@
-//! What people and programs ask of a site: submit a job, see how it stands, look at what its tasks gave, change tables.
+//! The requests of users and programs to a site: submit a job, see its status, read the outputs of its tasks, change tables.
 //!
-//! Each request is decided here once, with its checks and its words for what is missing; a command line and a server only
-//! translate to and from it. Nothing here prints, parses arguments or ends a process.
+//! Each request is implemented here once, with its checks and messages; a command line and a server only translate to and
+//! from it. Nothing here prints, parses arguments or ends a process.
 
 #![warn(missing_docs)]
 

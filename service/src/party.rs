@@ -1,9 +1,9 @@
-//! Whose tables and jobs are meant.
+//! The party whose tables and jobs a request is about.
 
 use tributary_core::{Error, ErrorKind, PartyId, Result};
 use tributary_runtime::Home;
 
-/// The party meant: the one given, or this site's own.
+/// The given party, or this site's own.
 pub fn party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     match given {
         Some(id) => PartyId::new(id),
@@ -11,7 +11,7 @@ pub fn party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     }
 }
 
-/// As [`party`], which must have tables or jobs already: looking at a mistyped one must not make it.
+/// Like [`party`], but the party must already have tables or jobs: a request for a mistyped party must not create it.
 pub fn known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     let id = party(home, given)?;
     if home.party(&id).is_dir() {

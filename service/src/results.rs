@@ -1,4 +1,4 @@
-//! What one task of one party gave.
+//! The outputs of one task of one party.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use tributary_component::{Metric, Model};
 use tributary_core::{Result, ResultExt, Role};
 use tributary_flow::record::{DataRecord, JobRecord, Records, TaskRecord};
 
-/// What one task of one party gave.
+/// The outputs of one task of one party.
 #[derive(Debug, Clone)]
 pub struct Results {
     records: Records,
@@ -26,12 +26,12 @@ impl Results {
         &self.job
     }
 
-    /// What it measured.
+    /// Its metrics.
     pub fn metrics(&self) -> Result<Vec<Metric>> {
         self.records.metrics(&self.job.job, &self.role, &self.task)
     }
 
-    /// Its models as JSON, by output key. A model that is no JSON is described by the sizes of its files in bytes.
+    /// Its models as JSON, by output key. A model that is not JSON is described by the sizes of its files in bytes.
     pub fn models(&self) -> Result<Map<String, Value>> {
         let models = self.records.models(&self.job.model, &self.role, &self.task)?;
         let shown = |model| match model {
@@ -50,7 +50,7 @@ impl Results {
         self.records.data(&self.job.job, &self.role, &self.task)
     }
 
-    /// What its last attempt cost: time, rows, bytes by slot.
+    /// The cost of its last attempt: time, rows, bytes by slot.
     pub fn cost(&self) -> Result<TaskRecord> {
         self.records.task(&self.job.job, &self.role, &self.task)
     }

@@ -1,4 +1,4 @@
-//! A job file to a job that can run, or to what it would get.
+//! From a job file to a job that can run, or to the resources that it would get.
 
 use tributary_component::Component;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
@@ -19,12 +19,12 @@ pub struct Submission<'a> {
 }
 
 impl<'a> Submission<'a> {
-    /// Reads and checks a job. `file` is what messages call the source.
+    /// Reads and checks a job. Messages call the source `file`.
     pub fn read(home: &'a Home, file: &str, source: &[u8]) -> Result<Self, Problems> {
         Ok(Self { home, spec: JobSpec::parse(file, source, home.components())? })
     }
 
-    /// What the job and its sites' configuration say and has no effect, a line each.
+    /// Settings of the job and of its sites that have no effect, a line each.
     pub fn notes(&self) -> Result<Vec<String>> {
         let conf = &self.spec.conf;
         let of_servers = [
@@ -38,18 +38,18 @@ impl<'a> Submission<'a> {
             .map(|(key, _)| format!("dag.conf.{key} has no effect where all parties run in one process"));
         let mut notes: Vec<String> = self.spec.notes.iter().cloned().chain(of_servers).collect();
         for party in self.parties() {
-            // A file of the machine counts for all of its parties.
+            // The machine's file applies to all of its parties.
             let of_site = self.home.party_settings(&party)?.notes();
             notes.extend(of_site.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
         }
         Ok(notes)
     }
 
-    /// The job, with the sites of all its parties. `id`: another one than date and time.
+    /// The job, with the sites of all its parties. `id`: the id to use instead of date and time.
     pub fn into_job(self, id: Option<&str>) -> Result<Job> {
         let id = match id {
             Some(LATEST) => {
-                let text = format!("job id {LATEST:?} stands for the latest job of a party; choose another");
+                let text = format!("job id {LATEST:?} means the latest job of a party; choose another");
                 return Err(Error::invalid(text));
             }
             Some(id) => JobId::new(id)?,
@@ -59,8 +59,8 @@ impl<'a> Submission<'a> {
         Ok(Job { id, spec: self.spec, sites, components: self.home.components().clone() })
     }
 
-    /// What every task gets on every party's engine. Placements do not depend on tables: what the job needs and a party
-    /// does not have is the second answer.
+    /// The resources of every task on every party's engine. Placements do not depend on tables; the second result lists the
+    /// tables and models that a party lacks.
     pub fn explain(&self) -> Result<(Placed, impl Future<Output = Result<()>>)> {
         let sites = self.home.sites(&self.parties())?;
         let placed = place(&self.spec, &sites)?;

@@ -1,4 +1,4 @@
-//! A party's tables by name. What changes or removes one looks first whether a running job reads it.
+//! A party's tables by name. Before a table is changed or removed, running jobs are checked for readers of it.
 
 use std::sync::Arc;
 use std::thread;
@@ -11,7 +11,7 @@ use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, TableName};
 use tributary_flow::record::Records;
 use tributary_runtime::Home;
 
-/// How often running jobs are looked at during a wait for their end.
+/// How often running jobs are checked during a wait for their end.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The tables of one party.
@@ -25,40 +25,40 @@ pub struct Tables {
 
 /// How long to wait for the end of jobs that read a table.
 pub struct Wait<'a> {
-    /// The longest time; zero to refuse at once.
+    /// The longest wait; zero to refuse at once.
     pub at_most: Duration,
-    /// Called once, with those jobs, if there is something to wait for.
+    /// Called once with those jobs, if there are any.
     pub waiting: &'a dyn Fn(&[JobId]),
 }
 
 impl Tables {
-    /// Those of a party.
+    /// The tables of a party.
     pub fn of(home: &Home, party: &PartyId) -> Result<Self> {
         let (storage, meta) = home.tables(party)?;
         Ok(Self { party: party.clone(), records: Records::new(home.party(party)), storage, meta })
     }
 
-    /// Whose they are.
+    /// The party.
     pub fn party(&self) -> &PartyId {
         &self.party
     }
 
-    /// Where their rows are.
+    /// The store of their rows.
     pub fn storage(&self) -> &Arc<dyn Storage> {
         &self.storage
     }
 
-    /// What is known of them.
+    /// Their records.
     pub fn meta(&self) -> &Arc<dyn StorageMeta> {
         &self.meta
     }
 
-    /// All of a namespace, or all.
+    /// The records of all tables, or of those in a namespace.
     pub async fn list(&self, namespace: Option<&str>) -> Result<Vec<TableRecord>> {
         Ok(self.meta.list(namespace).await?.into_iter().map(|(_, record)| record).collect())
     }
 
-    /// What is known of one. `NotFound` suggests the nearest name.
+    /// The record of a table. `NotFound` suggests the nearest name.
     pub async fn find(&self, name: &TableName) -> Result<(Version, TableRecord)> {
         if let Some(found) = self.meta.get(name).await? {
             return Ok(found);
@@ -72,29 +72,28 @@ impl Tables {
         Err(Error::new(ErrorKind::NotFound, format!("party {} has no table {name} ({help})", self.party)))
     }
 
-    /// Gives one another name.
+    /// Renames a table.
     pub async fn rename(&self, from: &TableName, to: &TableName, wait: Wait<'_>) -> Result<TableRecord> {
         self.await_readers(from, wait)?;
         tributary_catalog::rename(&self.storage, &self.meta, from, to).await
     }
 
-    /// Removes one.
+    /// Deletes a table.
     pub async fn delete(&self, name: &TableName, wait: Wait<'_>) -> Result<()> {
         self.await_readers(name, wait)?;
         tributary_catalog::delete(&self.storage, &self.meta, name).await
     }
 
-    /// Compares the rows of one with what is known of them.
+    /// Compares a table's rows with its manifest and record.
     pub async fn verify(&self, name: &TableName) -> Result<Verified> {
         tributary_catalog::verify(&self.storage, &self.meta, name).await
     }
 
-    /// Returns once no running job reads the table; blocks its thread until then. `Conflict` names those that still do
-    /// after the wait.
+    /// Returns once no running job reads the table; blocks its thread until then. `Conflict` names the jobs that still read
+    /// it after the wait.
     ///
-    /// A look and no lock: a job that begins just after it finds no table when it looks for it, which it does before
-    /// anything else, or at the latest in the task that reads it. Either way that is reported, and no reader sees half a
-    /// table.
+    /// This is a check, not a lock: a job that starts just after it fails to find the table, either when it starts or at the
+    /// latest in the task that reads the table. Either way that is reported, and no reader sees half a table.
     fn await_readers(&self, table: &TableName, wait: Wait<'_>) -> Result<()> {
         let (begun, mut reported) = (Instant::now(), false);
         loop {

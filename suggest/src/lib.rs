@@ -1,12 +1,12 @@
-//! Help for a wrong name ("did you mean"), and text as messages show it. The only place that decides which names are near.
+//! Help for a wrong name ("did you mean"), and text as messages show it. Only this crate decides which names are near.
 
 #![warn(missing_docs)]
 
 use std::borrow::Cow;
 
-/// Longer names than this are no typing mistake; to compare them would only cost time.
+/// Longer names are not compared: they are hardly typing mistakes, and the comparison costs time.
 const LONGEST: usize = 64;
-/// More known names than this are not listed.
+/// Longer lists of known names are not shown.
 const LISTED: usize = 12;
 
 /// The known name nearest to `name`, if one is near: up to a third of its characters differ, or one contains the other.

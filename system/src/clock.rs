@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Time since the beginning of 1970, UTC; zero on a clock that stands before it.
+/// Time since the beginning of 1970, UTC; zero if the clock shows an earlier time.
 pub fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

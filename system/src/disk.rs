@@ -1,4 +1,4 @@
-//! Room on a disk.
+//! Free space on a disk.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tributary_core::{Result, ResultExt};
 pub fn free_bytes(folder: &Path) -> Result<u64> {
     let existing = folder.ancestors().find(|folder| folder.exists()).unwrap_or(folder);
     let room = rustix::fs::statvfs(existing).map_err(std::io::Error::from);
-    let room = room.at(|| format!("ask for the free room of {}", existing.display()))?;
+    let room = room.at(|| format!("read the free space of {}", existing.display()))?;
     Ok(room.f_bavail.saturating_mul(room.f_frsize))
 }
 
@@ -19,11 +19,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_not_made_yet_has_the_room_of_its_parent() {
+    fn a_missing_folder_has_the_free_space_of_its_parent() {
         let parent = tempfile::tempdir().unwrap();
         let room = free_bytes(parent.path()).unwrap();
         assert!(room > 0);
-        // Others write to the disk meanwhile; it is the same disk if about as much is free.
+        // Other processes write to the disk during the test; it is the same disk if about as much is free.
         let later = free_bytes(&parent.path().join("not/made/yet")).unwrap();
         assert!(later > room / 2 && later < room.saturating_mul(2), "{room} and {later}");
     }

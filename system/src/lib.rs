@@ -1,5 +1,5 @@
-//! What the operating system gives, each asked for in one place: randomness, the time, room on a disk, and what a file is
-//! known by when it is opened again.
+//! The services of the operating system, each in one place: randomness, the time, free space on a disk, and the stamp by
+//! which a file is recognised when it is opened again.
 
 #![warn(missing_docs)]
 

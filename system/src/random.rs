@@ -1,8 +1,8 @@
-//! The operating system's randomness, for keys and for names that must not meet.
+//! The operating system's randomness, for keys and for names that must be unique.
 
 use tributary_core::{Error, ErrorKind, Result};
 
-/// Fills `bytes`. Errors: `Io` if the system has no randomness, here and below.
+/// Fills `bytes`. Errors, here and below: `Io` if the system has no randomness.
 pub fn fill(bytes: &mut [u8]) -> Result<()> {
     getrandom::fill(bytes).map_err(refused)
 }
@@ -18,5 +18,5 @@ pub fn u32() -> Result<u32> {
 }
 
 fn refused(reason: getrandom::Error) -> Error {
-    Error::new(ErrorKind::Io, "the operating system gives no randomness").because(reason.to_string())
+    Error::new(ErrorKind::Io, "the operating system has no random numbers").because(reason.to_string())
 }

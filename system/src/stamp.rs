@@ -1,4 +1,4 @@
-//! What a file is known by when it is opened again.
+//! The stamp by which a file is recognised when it is opened again.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -9,8 +9,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use tributary_core::{Error, Result};
 
-/// What a file is known by: its size, its time of change to the nanosecond, and the digest of a piece that any change of a program
-/// reaches. What keeps all three is no change that is made by mistake.
+/// A file's size, its modification time to the nanosecond, and the digest of a piece that every writing program changes. A
+/// change that keeps all three is not made by mistake.
 ///
 /// As text: `bytes:12 modified:1700000000.000000001 footer:sha256:…`, where `footer` names the piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,7 +23,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// Of a file, and the SHA-256 of its piece of that name (lower case).
+    /// The stamp of a file, with the SHA-256 of its piece of that name (lower case).
     pub fn new(about: &Metadata, piece: &str, sha256: &[u8]) -> Self {
         let sha256 = HEXLOWER.encode(sha256);
         let modified = (about.mtime(), about.mtime_nsec());
@@ -35,7 +35,7 @@ impl Stamp {
         self.bytes
     }
 
-    /// Whether size and time are these. Cheap enough to be asked again and again while a file is read.
+    /// Whether the file has this size and time. Cheap enough to check repeatedly while a file is read.
     pub fn is_of(&self, about: &Metadata) -> bool {
         (self.bytes, self.modified) == (about.len(), (about.mtime(), about.mtime_nsec()))
     }

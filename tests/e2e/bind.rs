@@ -65,7 +65,7 @@ fn looked_at_checked_renamed_and_deleted(site: &Site, format: &str) {
     fs::write(&file, &whole).unwrap(); // the same bytes, but who can tell
     for command in [&["data", "download", "-o", "-"][..], &["table", "verify"]] {
         let message = site.fails(1, &arguments(command, "9999", "patients", &[]));
-        let expected = format!("breast_guest.{format}: the file is not the one it was");
+        let expected = format!("breast_guest.{format}: the file has changed");
         assert!(message.contains(&expected), "{message}");
         assert!(!message.contains("mean_radius"), "nothing was written: {message}");
     }
@@ -86,14 +86,14 @@ fn what_cannot_be_bound_is_named() {
     refused("id,x\n", &[], "rows.csv has a header, but no rows");
     refused("id,x\na,1\nb,2,3\n", &[], "rows.csv:3: 3 values, expected 2");
     refused("id,x\na,1\nb,\"2\n\n", &[], "rows.csv:3: column 2 (\"x\"): a quote that is never closed");
-    refused("id,x\na,1\na,2\n", &[], "rows.csv:3: column 1 (\"id\"): the sample id stands already at");
+    refused("id,x\na,1\na,2\n", &[], "rows.csv:3: column 1 (\"id\"): the sample id already occurs at");
     refused(
         "id,x\na,1\nb,y\n",
         &["--types", "x=int64"],
         "rows.csv:3: column 2 (\"x\"): text, expected an integer",
     );
     refused("id,x\na,1\n", &["--label", "z"], "label \"z\": the file has no such column");
-    refused("\u{1f}", &["--file", "-"], "standard input can be read once");
+    refused("\u{1f}", &["--file", "-"], "standard input can be read only once");
     let packed = site.home().join("rows.csv.zst");
     fs::write(&packed, zstd::encode_all(&b"id,x\na,1\n"[..], 1).unwrap()).unwrap();
     let packed = packed.display().to_string();
@@ -104,7 +104,7 @@ fn what_cannot_be_bound_is_named() {
         2,
         &arguments(&["table", "bind"], "1", "t", &["--folder", &example("breast").display().to_string()]),
     );
-    assert!(message.contains("is a folder without Parquet files; name CSV files in it as"), "{message}");
+    assert!(message.contains("is a folder without Parquet files; give CSV files in it as"), "{message}");
     assert_eq!(site.json(&["table", "list", "-p", "1", "--json"]).as_array().unwrap().len(), 0);
 }
 
@@ -153,7 +153,7 @@ fn a_bound_csv_table_goes_out_as_an_upload_of_its_files_does() {
     for change in [first.replace('1', "7"), first[..first.len() - 1].to_owned()] {
         fs::write(&files[0], change).unwrap();
         let message = site.fails(1, &arguments(&["table", "verify"], "1", "t", &[]));
-        assert!(message.contains("1.csv: the file is not the one it was"), "{message}");
+        assert!(message.contains("1.csv: the file has changed"), "{message}");
     }
     fs::remove_file(&files[0]).unwrap();
     let message = site.fails(1, &arguments(&["data", "download"], "1", "t", &["-o", "-"]));

@@ -57,7 +57,7 @@ fn the_summary_says_what_became_of_the_columns_in_lines_of_bounded_width() {
     for expected in [
         "sample id: \"id\" (the first column)",
         "label: \"y\" (as given)",
-        "note: column \"zip\": text, for a number would not keep a number with leading zeros or a plus sign (",
+        "note: column \"zip\": text, because a number would not keep a number with leading zeros or a plus sign (",
         "1e-320",
         "1.7e308",
     ] {
@@ -89,9 +89,9 @@ fn the_end_of_a_name_is_what_is_in_the_file() {
     assert_eq!(fs::read_to_string(download(&site, "o.tsv", &[])).unwrap(), "id\tx\na\t1\nb\t2\n");
     assert_eq!(fs::read_to_string(download(&site, "plain", &[])).unwrap(), "id,x\na,1\nb,2\n");
     for (name, more, expected) in [
-        ("o.xlsx", &[][..], "a workbook is not written"),
-        ("o.csv.gz", &[], "a compressed file is not written"),
-        ("o.json", &[], "no format is known by the end .json"),
+        ("o.xlsx", &[][..], "workbooks are not supported"),
+        ("o.csv.gz", &[], "compressed files are not supported"),
+        ("o.json", &[], "no format has the extension .json"),
         ("o.pq", &["--format", "csv"], "are two formats"),
     ] {
         let output = site.home().join(name).display().to_string();
@@ -116,7 +116,7 @@ fn a_bound_file_has_the_types_and_the_notes_of_an_uploaded_one() {
     let site = Site::default();
     let file = site.write("rows.csv", "id,zip,x\na,007,NaN\nb,1,\nc,2,1.5\n");
     let shown = site.ok(&[&["table", "bind"], &TABLE[..], &["--file", &file, "--nulls", "NA"]].concat());
-    assert!(shown.contains("note: column \"zip\": text") && shown.contains("NaN stands for"), "{shown}");
+    assert!(shown.contains("note: column \"zip\": text") && shown.contains("NaN means"), "{shown}");
     let output = download(&site, "o.csv", &[]);
     assert_eq!(fs::read_to_string(output).unwrap(), "id,zip,x\na,007,\nb,1,\nc,2,1.5\n");
 }

@@ -77,7 +77,7 @@ fn a_replaced_table_and_a_table_that_cannot_be_read() {
 
     fs::write(table.join("_manifest.json"), "{}").unwrap();
     let said = site.fails(1, &["gc"]);
-    assert!(said.contains("left as it is") && said.contains("experiment/breast_guest"), "{said}");
+    assert!(said.contains("not cleaned up") && said.contains("experiment/breast_guest"), "{said}");
     assert_eq!(parts(&table), 1);
 }
 

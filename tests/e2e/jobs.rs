@@ -53,7 +53,7 @@ fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
         "did you mean \"toy_example\"?",
         "did you mean \"data_num\"?",
         "partition",
-        "problems to mend",
+        "problems to fix",
     ] {
         assert!(message.contains(expected), "{expected} in {message}");
     }
@@ -75,7 +75,7 @@ fn parameters_that_contradict_each_other_are_told_with_all_other_mistakes() {
         "job.yaml:34:25: dag.tasks.psi_0.dependent_tasks[0]: unknown task \"reader_1\"".to_string(),
         format!("job.yaml:53:7: {binning}.split_pt_dict: method manual needs cut points of each column"),
         format!("job.yaml:55:20: {binning}.he_param.key_length: expected 1024, 2048 or 3072 bits, got 1500"),
-        "4 problems to mend".to_string(),
+        "4 problems to fix".to_string(),
     ] {
         assert!(message.contains(&expected), "{expected} in {message}");
     }

@@ -218,7 +218,7 @@ fn bad_input_has_its_exit_code_and_says_what_is_expected() {
         ("", 2, "is empty"),
         ("id,n\n", 2, "has a header, but no rows"),
         ("id,n\na,1\nb,2,3\n", 2, "bad.csv:3: 3 values, expected 2"),
-        ("id,n\na,1\na,2\n", 2, "bad.csv:3: column 1 (\"id\"): the sample id stands already at "),
+        ("id,n\na,1\na,2\n", 2, "bad.csv:3: column 1 (\"id\"): the sample id already occurs at "),
         ("id,n\na,99999999999999999999\n", 2, "an integer beyond 64 bits"),
         ("id,n\na,\"1\n", 2, "a quote that is never closed"),
     ] {

@@ -1,26 +1,26 @@
-//! How files are written, and what their columns mean: said alike for an upload and a bind.
+//! How files are written, and what their columns mean: the same options for an upload and a bind.
 
 use clap::Args;
 
 /// How to read files.
 #[derive(Debug, Args)]
 pub(crate) struct Reading {
-    /// Between the values of a row; `\t` for tab [default: ,].
+    /// Character between the values of a row; `\t` for tab [default: ,].
     #[arg(long)]
     pub delimiter: Option<String>,
     /// The file has no header; columns are x0, x1, … or those named.
     #[arg(long, num_args = 0.., value_delimiter = ',', value_name = "NAMES")]
     pub no_header: Option<Vec<String>>,
-    /// `"` is a letter like any other.
+    /// Treat `"` as an ordinary character.
     #[arg(long)]
     pub no_quotes: bool,
     /// Column with a row's id [default: the first].
     #[arg(long, value_name = "COLUMN")]
     pub id: Option<String>,
-    /// Make ids: the file has none.
+    /// Generate ids, because the file has none.
     #[arg(long, conflicts_with = "id")]
     pub extend_sid: bool,
-    /// Column on which parties match, if that is not the id.
+    /// Column on which parties match, if it is not the id.
     #[arg(long, value_name = "COLUMN")]
     pub match_id: Option<String>,
     /// Column to be predicted.
@@ -32,13 +32,13 @@ pub(crate) struct Reading {
     /// Columns to leave out.
     #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
     pub skip: Vec<String>,
-    /// Types, inferred otherwise: `age=int64,price=decimal(10,2)`. Ids are text.
+    /// Types of columns; all others are inferred: `age=int64,price=decimal(10,2)`. Ids are text.
     #[arg(long, value_name = "COLUMN=TYPE,…")]
     pub types: Vec<String>,
-    /// Spellings of a missing value [default: the empty one]. Among numbers, times and truth values an empty cell is one in any case, and NaN among numbers.
+    /// Texts that mean a missing value [default: the empty text]. In columns of numbers, times and truth values an empty cell always means one; in columns of numbers so does NaN.
     #[arg(long, value_delimiter = ',', value_name = "TEXTS")]
     pub nulls: Option<Vec<String>>,
-    /// Bytes that compressed files may unfold to, all together, as 4GiB [default: 200 times their size, and 1GiB in any case].
+    /// Most bytes that all compressed files together may decompress to, such as 4GiB [default: 200 times their size, but at least 1GiB].
     #[arg(long, value_name = "BYTES", value_parser = bytes)]
     pub max_unpacked: Option<u64>,
 }

@@ -22,7 +22,7 @@ pub(crate) struct TableArg {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TableCommand {
-    /// All tables of a party.
+    /// List all tables of a party.
     List {
         #[command(flatten)]
         party: PartyArg,
@@ -32,67 +32,67 @@ pub(crate) enum TableCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Columns, rows, place and origin of a table.
+    /// Show columns, rows, place and origin of a table.
     Query(TableArg),
-    /// Columns of a table: name, type, purpose, whether values may be missing.
+    /// Show the columns of a table: name, type, purpose, whether values may be missing.
     Schema(TableArg),
-    /// First rows of a table.
+    /// Show the first rows of a table.
     Preview {
         #[command(flatten)]
         table: TableArg,
-        /// How many, at most 100.
+        /// Number of rows, at most 100.
         #[arg(long, default_value_t = 10)]
         rows: usize,
     },
-    /// Make a table of CSV or Parquet files where they lie, without copying them.
+    /// Make a table of CSV or Parquet files in place, without copying them.
     #[command(long_about = BIND)]
     Bind(Box<Bind>),
     /// Give a table another name.
     Rename {
         #[command(flatten)]
         table: TableArg,
-        /// Its new namespace [default: as it is].
+        /// Its new namespace [default: unchanged].
         #[arg(long, value_name = "NAMESPACE")]
         to_namespace: Option<String>,
-        /// Its new name [default: as it is].
+        /// Its new name [default: unchanged].
         #[arg(long, value_name = "NAME", required_unless_present = "to_namespace")]
         to_name: Option<String>,
-        /// How long to wait for running jobs that read it.
+        /// Seconds to wait for running jobs that read it.
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         wait: u64,
     },
-    /// Compare a table's bytes, counts and columns with its manifest, and the site's record with both. Reads all of it.
+    /// Compare a table's bytes, counts and columns with its manifest, and the site's record with both. Reads the whole table.
     Verify(TableArg),
-    /// Remove a table; files that it was bound to stay. Refused while a job reads it.
+    /// Delete a table; the files of a bound table stay. Refused while a job reads the table.
     Delete {
         #[command(flatten)]
         table: TableArg,
-        /// How long to wait for running jobs that read it.
+        /// Seconds to wait for running jobs that read it.
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         wait: u64,
     },
 }
 
 const BIND: &str = "\
-Make a table of CSV or Parquet files where they lie, without copying them.
+Make a table of CSV or Parquet files in place, without copying them.
 
-Any job reads it like an uploaded table. Its files must stay as they are: one that changed (size, time, a Parquet file's footer, the first \
-and last 64 KiB of a CSV file) is an error, never other rows; bind it again with --if-exists replace. Deleting the table leaves the \
-files. Options say of files and columns what they say in `tributary data upload`.
+Any job reads it like an uploaded table. Its files must not change: a changed file (size, time, a Parquet file's footer, the first \
+and last 64 KiB of a CSV file) is an error and never gives other rows; bind it again with --if-exists replace. Deleting the table \
+leaves the files. Options for files and columns mean the same as in `tributary data upload`.
 
-CSV is read once: for types, bad rows and ids that stand twice, of which each is an error with its place. What is compressed or comes \
-through a pipe cannot be bound; upload it. Every reading parses the files again; a table that many jobs read is better uploaded.
+CSV is read once, for types, bad rows and repeated ids; each bad row or repeated id is an error with its place. Compressed files and \
+pipes cannot be bound; upload them. Every reading parses the files again; a table that many jobs read is better uploaded.
 
-Of Parquet only footers and the first rows are read; a value that its column cannot hold, and an id that stands twice, are found by \
-the job that meets them. A folder is one that Spark or another program wrote at once: `part-*.parquet` and names that begin with `_` or \
-`.`, which are skipped; folders by the value of a column are refused. Ids are text or whole numbers. Columns of lists, structs or \
-times of day must be left out with --skip.";
+Of Parquet only footers and the first rows are read; a value that its column cannot hold, and a repeated id, are found by the job \
+that reads them. A folder holds the output of one write of Spark or another program: `part-*.parquet` and names that begin with `_` \
+or `.`, which are skipped; subfolders named by the value of a column are refused. Ids are text or whole numbers. Columns of lists, \
+structs or times of day must be left out with --skip.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Bind {
     #[command(flatten)]
     pub party: PartyArg,
-    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; folders of Parquet files.
+    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; or folders of Parquet files.
     #[arg(long, short, visible_alias = "folder", num_args = 1.., value_name = "PATH", required = true)]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
@@ -103,13 +103,13 @@ pub(crate) struct Bind {
     pub name: String,
     #[command(flatten)]
     pub reading: Reading,
-    /// Parts of the table at most; row groups of Parquet are not cut.
+    /// Most partitions of the table; row groups of Parquet are not split.
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub partitions: u32,
     /// What to do when the table exists.
     #[arg(long, value_enum, default_value = "fail")]
     pub if_exists: IfExists,
-    /// The record as JSON.
+    /// Show the record as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -121,16 +121,16 @@ pub(crate) struct Download {
     /// The file to write; `-` is standard output.
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
-    /// How to write it [default: by the end of the file's name: .csv, .txt, .tsv, .parquet, .pq, .arrow, .feather; csv without one].
+    /// Format [default: by the file's extension: .csv, .txt, .tsv, .parquet, .pq, .arrow, .feather; csv without an extension].
     #[arg(long, value_enum)]
     pub format: Option<Format>,
-    /// CSV: between the values of a row; `\t` for tab [default: a comma, a tab for .tsv].
+    /// CSV: character between the values of a row; `\t` for tab [default: a comma, a tab for .tsv].
     #[arg(long)]
     pub delimiter: Option<String>,
     /// CSV: no line with the names of the columns.
     #[arg(long)]
     pub no_header: bool,
-    /// CSV: how a missing value is written. A text that is the same is refused.
+    /// CSV: how a missing value is written. A text value that equals it is refused.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub null: String,
     /// CSV: write ' before texts that a spreadsheet would run: those that begin with = + - @, a tab or a carriage return.

@@ -7,22 +7,24 @@ use clap::{Args, ValueEnum};
 use super::{PartyArg, Reading};
 
 pub(crate) const ABOUT: &str = "\
-Store CSV or Parquet files as a table. Nothing is stored unless every row is good, or as many as --max-rejects allows.
+Store CSV or Parquet files as a table. Nothing is stored unless every row is good, except for as many bad rows as --max-rejects \
+allows.
 
-Rows are read twice: first to find the columns' types and whatever is wrong, then to write. Files compressed by gzip or zstd are \
-known by their content. They, and what comes through a pipe or as standard input, are first copied to a temporary file below the \
-home folder, which takes the room of the uncompressed rows and is gone with the command, however it ends.
+Rows are read twice: first to find the columns' types and all errors, then to write. Files compressed by gzip or zstd are recognised \
+by their content. Compressed files, and input from a pipe or standard input, are first copied to a temporary file below the home \
+folder. It takes the space of the uncompressed rows and is removed when the command ends, however it ends.
 
-With --if-exists merge the rows are added to those of the table, whose columns they must have, by name. Types, labels and ids are those of the \
-table. --duplicates decides over all rows: fail refuses an id that the table has, first keeps the table's row, last the file's.
+With --if-exists merge, the rows are added to the table. They must have the table's columns, by name; types, labels and ids are \
+those of the table. --duplicates decides over all rows: fail refuses an id that the table has, first keeps the table's row, last \
+keeps the file's row.
 
-A type that is found gives back every value as it stands in the file: a column with leading zeros, plus signs, or more digits than a number of 64 \
-bits keeps stays text, and a note says so.
+An inferred type keeps every value exactly as the file has it: a column with leading zeros, plus signs, or more digits than a number \
+of 64 bits keeps stays text, and a note says so.
 
 Types: int32, int64, float32, float64, bool, text, date (2024-01-31), timestamp (2024-01-31T12:30:00), timestamp_utc (with a zone), \
-decimal(digits,digits behind the point), category. Decimals and categories are never inferred; Parquet keeps its own types. A row is bad if its width differs, a \
-value is not of the type wanted or not UTF-8, its id, match id, label or weight is missing, its weight is negative, or its id stands in an \
-earlier row.";
+decimal(digits,digits after the point), category. Decimals and categories are never inferred; Parquet keeps its own types. A row is \
+bad if its width differs, a value is not of the wanted type or not UTF-8, its id, match id, label or weight is missing, its weight \
+is negative, or its id occurs in an earlier row.";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
@@ -37,10 +39,10 @@ Examples:
 pub(crate) struct Upload {
     #[command(flatten)]
     pub party: PartyArg,
-    /// An upload file in FATE's format; other options override what it says.
+    /// An upload file in FATE's format; other options override its keys.
     #[arg(long, short, value_name = "JSON")]
     pub config: Option<PathBuf>,
-    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; a folder is the Parquet files in it; - is standard input.
+    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; a folder means the Parquet files in it; - is standard input.
     #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present = "config")]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
@@ -51,30 +53,30 @@ pub(crate) struct Upload {
     pub name: Option<String>,
     #[command(flatten)]
     pub reading: Reading,
-    /// Parts of the table [default: 4, or as many as the table has that rows are added to].
+    /// Partitions of the table [default: 4; when rows are added to a table, as many as it has].
     #[arg(long, value_name = "N")]
     pub partitions: Option<u32>,
     /// What to do when the table exists.
     #[arg(long, value_enum)]
     pub if_exists: Option<Existing>,
-    /// What to do with an id that stands twice.
+    /// What to do with a repeated id.
     #[arg(long, value_enum)]
     pub duplicates: Option<Duplicates>,
-    /// So many rows may be bad and are left out; a row more, and nothing is stored [default: 0].
+    /// Most bad rows to leave out; with more, nothing is stored [default: 0].
     #[arg(long, value_name = "N")]
     pub max_rejects: Option<u64>,
-    /// Write all bad rows to this CSV file, each with its place and what is wrong with it. Replaces the file. Of a Parquet file, the place is the number of the row.
+    /// Write all bad rows to this CSV file, each with its place and its error. Replaces the file. In a Parquet file, the place is the number of the row.
     #[arg(long, value_name = "FILE")]
     pub reject_to: Option<PathBuf>,
     /// Store nothing: check all rows, and show the columns and the first rows that would be stored.
     #[arg(long)]
     pub dry_run: bool,
-    /// The summary as JSON.
+    /// Show the summary as JSON.
     #[arg(long)]
     pub json: bool,
 }
 
-/// For commands that make a table anew.
+/// For commands that make a new table.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum IfExists {
     Fail,
@@ -86,15 +88,15 @@ pub(crate) enum IfExists {
 pub(crate) enum Existing {
     /// Refuse [default].
     Fail,
-    /// Put the new table in its place.
+    /// Replace the table.
     Replace,
-    /// Add the rows to it.
+    /// Add the rows to the table.
     Merge,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum Duplicates {
-    /// Refuse [default]; or, where rows may be bad, all but the first are.
+    /// Refuse [default]; with --max-rejects, all but the first row are bad rows.
     Fail,
     /// Keep the first row.
     First,

@@ -1,4 +1,4 @@
-//! How an upload is getting on: a bar on a terminal; elsewhere a line now and then, so that a log shows that it lives.
+//! Progress of an upload: a bar on a terminal; elsewhere a line every few seconds, so that a log shows that it is alive.
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use tributary_ingest::{Progress, Stage};
 
 use crate::render;
 
-/// Between two lines.
+/// Time between two lines.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Shows progress on standard error, up to the end of the stage `last`.
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_tells_how_far_how_fast_and_how_long() {
+    fn a_line_shows_progress_speed_and_time_left() {
         let line = |stage, rows, bytes, total_bytes| {
             line(&Progress::new(stage, rows, bytes, total_bytes), Duration::from_secs(2))
         };

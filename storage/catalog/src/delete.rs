@@ -1,4 +1,4 @@
-//! Taking a table away.
+//! Deleting a table.
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 
 /// Removes a table's rows, then its record.
 ///
-/// In this order because the record is what a failed deletion is found and repeated by: rows that are gone already are no
-/// error while there is a record. Rows without one, which an upload cut short leaves, go too. Errors: `NotFound` if there is
-/// neither; `InvalidInput` if another store has the rows; `Conflict` if the record changes meanwhile.
+/// The record goes last, so that a failed deletion can be found and repeated: while there is a record, missing rows are no
+/// error. Rows without a record, which an interrupted upload leaves, are removed too. Errors: `NotFound` if there is
+/// neither; `InvalidInput` if another store has the rows; `Conflict` if the record changes during the deletion.
 pub async fn delete(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,

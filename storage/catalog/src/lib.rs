@@ -1,8 +1,8 @@
-//! Tables by name: what changes a store and the site's record of it together.
+//! Tables by name: the operations that change a store and the site's record of a table together.
 //!
-//! [`record`] tells the site of a table, [`rename`] gives one another name, [`delete`] takes one away, [`verify`] compares one with
-//! what is known of it. **The store decides what a table holds, the record only describes it**: each step here leaves a usable
-//! state if the next one never comes, and says which.
+//! [`record`] writes the site's record of a table, [`rename`] renames a table, [`delete`] deletes one, [`verify`] compares
+//! one with its manifest and record. **The store decides what a table holds, the record only describes it**: each step
+//! leaves a usable, documented state even if the next step never runs.
 
 #![warn(missing_docs)]
 

@@ -7,23 +7,23 @@ use tributary_core::storage::{IfExists, Storage, StoredTable};
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 use tributary_system::clock::now_ms;
 
-/// How often a record is written anew after somebody else wrote it in between.
+/// How often a record is written again after another process changed it in between.
 const TRIES: usize = 8;
 
-/// What a table's record says that the table itself does not know.
+/// The parts of a table's record that the table itself does not have.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// First rows as text, key first.
     pub preview: Vec<Vec<Option<String>>>,
-    /// Where the table is from, for people.
+    /// The origin of the table, for display.
     pub origin: Vec<(&'static str, String)>,
-    /// How the table was written. Unless nothing may have been there, the record goes over whatever is known of that name, as
-    /// long as the table is still the one stored.
+    /// How the table was written. If it may have replaced a table, the record replaces any record of that name, as long as
+    /// the stored table is still the same.
     pub if_exists: IfExists,
 }
 
-/// Records a table that was just stored, and gives its record. If somebody else has replaced the table since, the record is
-/// left to him. Errors: `AlreadyExists`; `Conflict` if the table was deleted since.
+/// Records a table that was just stored, and returns its record. If another process has replaced the table since, that
+/// process writes the record. Errors: `AlreadyExists`; `Conflict` if the table was deleted since.
 pub async fn record(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -61,12 +61,13 @@ async fn overwrite(
 ) -> Result<()> {
     for _ in 0..TRIES {
         let known = meta.get(&record.table).await?;
-        // Between the two looks, so that whoever replaces the table later also records it later, or finds our record changed.
+        // Between the two checks: a process that replaces the table later also records it later, or finds that our record
+        // changed.
         match storage.open(&stored.uri).await {
             Ok(there) if there.snapshot == stored.snapshot => {}
             Ok(_) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(Error::new(ErrorKind::Conflict, "somebody else has deleted it since"));
+                return Err(Error::new(ErrorKind::Conflict, "another process has deleted it since"));
             }
             Err(error) => return Err(error),
         }
@@ -76,5 +77,5 @@ async fn overwrite(
             other => return other.map(drop),
         }
     }
-    Err(Error::new(ErrorKind::Conflict, "others change its record all the time"))
+    Err(Error::new(ErrorKind::Conflict, "other processes keep changing its record; try again"))
 }

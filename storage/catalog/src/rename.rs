@@ -1,4 +1,4 @@
-//! Another name for a table.
+//! Renaming a table.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 use tributary_system::clock::now_ms;
 
-/// Gives a table another name, and gives its record.
+/// Renames a table and returns its record.
 ///
-/// The table is made anew under its new name, which moves no bytes where the medium can name them twice, then recorded, and
-/// only then the old one goes. Cut short, it leaves both, each whole; the same call then says that the new name exists,
-/// and either may be deleted.
+/// The table is created under its new name (without moving bytes where the medium has hard links), then recorded, and only
+/// then the old one is deleted. An interrupted call leaves both tables complete; a repeated call then reports that the new
+/// name exists, and either table may be deleted.
 ///
-/// Errors: `NotFound`; `Conflict` if somebody else stores the table anew meanwhile; `AlreadyExists` for the new name;
+/// Errors: `NotFound`; `Conflict` if another process stores the table during the call; `AlreadyExists` for the new name;
 /// `InvalidInput` if another store has the rows, or for equal names.
 pub async fn rename(
     storage: &Arc<dyn Storage>,
@@ -59,10 +59,11 @@ async fn run(
     if let Ok(now) = storage.open(&record.uri).await
         && now.snapshot != stored.snapshot
     {
-        let left = || format!("rows were stored in {from} meanwhile, and {to} is without them; delete that");
+        let left =
+            || format!("rows were stored in {from} during the renaming, and {to} lacks them; delete {to}");
         storage.delete(&copy.uri).await.at(left)?;
         meta.remove(to, recorded).await.at(left)?;
-        let text = "the table was replaced, or rows were added to it, meanwhile; it has its old name, rename it again";
+        let text = "the table was replaced, or rows were added to it, during the renaming; it keeps its old name, rename it again";
         return Err(Error::new(ErrorKind::Conflict, text));
     }
     let left = || format!("the table has its new name, but {from} is still there; delete it");

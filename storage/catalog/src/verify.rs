@@ -1,4 +1,4 @@
-//! Whether a table is what is known of it.
+//! Verifying a table against its manifest and record.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Storage, StoredTable};
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 
-/// A table that is as it should be.
+/// The result for an intact table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
-    /// As it is stored.
+    /// The table as stored.
     pub table: StoredTable,
     /// Whether the site has a record of it.
     pub recorded: bool,
@@ -17,7 +17,7 @@ pub struct Verified {
 
 /// Compares a table's manifest, stored bytes and counts with each other, and the site's record with the manifest.
 ///
-/// Cost: reads every byte of the table. Errors: `NotFound`; `Corrupt` names the first thing that differs, and what mends it.
+/// Cost: reads every byte of the table. Errors: `NotFound`; `Corrupt` names the first difference, and how to repair it.
 pub async fn verify(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,

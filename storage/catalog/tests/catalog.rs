@@ -35,7 +35,7 @@ impl Site {
         Self { storage, meta, folder }
     }
 
-    /// A file with ids from `first` on, in row groups of whatever the writer likes.
+    /// A file with ids from `first` on, in row groups of the writer's default size.
     fn file(&self, path: &str, first: i64, rows: i64) -> PathBuf {
         let path = self.folder.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -124,7 +124,7 @@ fn a_table_is_renamed_with_its_rows_and_record() {
     let site = Site::new();
     let file = site.file("a.parquet", 0, 10);
     let bound = site.bind(&file);
-    // one of our own making beside it
+    // and a table that is stored, not bound
     let copy = block_on(async {
         let table = site.storage.open(&bound.uri).await.unwrap();
         let uri = site.storage.locate(&name("own")).unwrap();
@@ -147,10 +147,10 @@ fn a_table_is_renamed_with_its_rows_and_record() {
     let taken = block_on(rename(&site.storage, &site.meta, &name("u"), &name("mine"))).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
     let left = |table: &str| site.folder.path().join("tables/n").join(table).exists();
-    assert!(!left("t") && !left("own"), "no folder stays");
+    assert!(!left("t") && !left("own"), "no folder is left");
 }
 
-/// Records, and something that happens just before the next one is written.
+/// Records, with an action that runs just before the next one is written.
 struct Meanwhile {
     records: Arc<dyn StorageMeta>,
     happens: Mutex<Option<Box<dyn FnOnce() + Send>>>,
@@ -193,7 +193,7 @@ fn rows_that_are_stored_while_a_table_is_renamed_are_not_lost() {
         Arc::new(Meanwhile { records: site.meta.clone(), happens: Mutex::new(Some(Box::new(replace))) });
     let error = block_on(rename(&site.storage, &meta, &name("t"), &name("u"))).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
-    assert!(error.to_string().contains("it has its old name, rename it again"), "{error}");
+    assert!(error.to_string().contains("it keeps its old name, rename it again"), "{error}");
     assert_eq!(site.rows("t").unwrap().num_rows(), 20);
     assert!(site.verify("t").unwrap());
     assert_eq!(site.rows("u").unwrap_err().kind(), ErrorKind::NotFound);
@@ -202,7 +202,7 @@ fn rows_that_are_stored_while_a_table_is_renamed_are_not_lost() {
 }
 
 #[test]
-fn a_record_is_not_written_over_that_of_whoever_replaced_the_table_since() {
+fn a_record_does_not_overwrite_that_of_a_later_replacement() {
     let site = Site::new();
     let (old, new) = (site.file("old.parquet", 0, 10), site.file("new.parquet", 0, 20));
     let bound = site.bind(&old);
@@ -235,7 +235,7 @@ fn verify_finds_bytes_and_records_that_differ() {
         "{error}"
     );
     block_on(site.meta.remove(&name("t"), version)).unwrap();
-    assert!(!site.verify("t").unwrap(), "no record is told, and no damage");
+    assert!(!site.verify("t").unwrap(), "it reports that there is no record, and no damage");
     block_on(site.meta.set(&record, tributary_core::meta::Expect::Absent)).unwrap();
     site.delete("t").unwrap();
     let error = site.verify("t").unwrap_err();

@@ -1,4 +1,4 @@
-//! Records to batches: the columns that are wanted of each.
+//! Records to batches: the requested columns of each record.
 
 use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions};
 use serde::{Deserialize, Serialize};
@@ -10,18 +10,18 @@ use crate::kind::{Kind, kind_of};
 use crate::records::Records;
 use crate::value_type::ValueType;
 
-/// A batch ends after so many rows, or so many bytes of CSV; the second bounds memory for wide tables.
+/// A batch ends after this many rows, or this many bytes of CSV; the latter bounds memory for wide tables.
 pub const BATCH_ROWS: u64 = 65_536;
 /// See [`BATCH_ROWS`].
 pub const BATCH_BYTES: u64 = 4 << 20;
 
-/// A column of a table, and how it stands in the files.
+/// A column of a table, and how the files hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Its place in a record, from 0.
     pub position: usize,
-    /// What its cells are.
+    /// The type of its cells.
     #[serde(rename = "type")]
     pub value_type: ValueType,
     /// Spellings of a missing value.
@@ -43,17 +43,18 @@ struct Growing {
     values: Box<dyn ColumnBuilder>,
 }
 
-/// A cell that is no value of its column.
+/// A cell that does not fit its column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Misfit {
-    /// Which column of the table, key first.
+    /// The column of the table, key first.
     pub column: usize,
-    /// What the cell is; none where it is a missing value.
+    /// The form of the cell; `None` for a missing value.
     pub found: Option<Kind>,
 }
 
 impl BatchBuilder {
-    /// For batches of this schema. `InvalidInput` unless there is one column for each of its own, key first, of the same type.
+    /// A builder for batches of this schema. `InvalidInput` unless there is one column for each column of the schema, key
+    /// first, of the same type.
     pub fn new(columns: &[Column], schema: &TableSchema) -> Result<Self> {
         let fields = schema.arrow().fields();
         let differs = |(column, field): (&Column, &std::sync::Arc<arrow_schema::Field>)| {
@@ -70,7 +71,7 @@ impl BatchBuilder {
         Ok(Self { columns: growing.collect(), schema: schema.clone(), rows: 0 })
     }
 
-    /// Appends the current record. After an error the batch is good for nothing.
+    /// Appends the current record. After an error the batch is invalid.
     #[inline]
     pub fn push(&mut self, records: &Records) -> Result<(), Misfit> {
         for (i, growing) in self.columns.iter_mut().enumerate() {
@@ -90,7 +91,7 @@ impl BatchBuilder {
         Ok(())
     }
 
-    /// The batch, and begins a new one.
+    /// Returns the batch, and begins a new one.
     pub fn finish(&mut self) -> Result<RecordBatch> {
         let columns: Vec<ArrayRef> = self.columns.iter_mut().map(|growing| growing.values.finish()).collect();
         let options = RecordBatchOptions::new().with_row_count(Some(std::mem::take(&mut self.rows)));
@@ -99,7 +100,7 @@ impl BatchBuilder {
 }
 
 impl Growing {
-    /// Appends a missing value, if the cell stands for one and there may be one.
+    /// Appends a missing value, if the cell means one and the column allows it.
     #[cold]
     fn push_missing(&mut self, cell: &str) -> bool {
         let is_missing = self.may_be_missing && self.column.value_type.is_missing(cell);

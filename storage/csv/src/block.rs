@@ -1,10 +1,10 @@
 //! Files to blocks of whole records, so that many threads can read one file.
 //!
-//! Where a record begins is known only from the file's beginning: a line end within quotes ends nothing. But each quote opens
-//! or closes (a doubled one does both), so whether a place is within quotes is told by the *number* of quotes before it.
-//! Every thread counts those of its own chunk, and waits until the chunks before it are counted: a hundredth of the work.
-//! A file that breaks the rules of quotes makes the count wrong from there on, but its first break is then an error that ends
-//! the reading, and all blocks before it are right.
+//! The start of a record is known only from the file's beginning: a line end within quotes ends no record. But each quote
+//! opens or closes (a doubled one does both), so the *number* of quotes before a place decides whether it is within quotes.
+//! Every thread counts the quotes of its own chunk, and waits until the chunks before it are counted, which is a hundredth
+//! of the work. In a file that breaks the rules of quotes the count is wrong from that place on, but the first break is an
+//! error that ends the reading, and all blocks before it are right.
 
 use std::ops::Range;
 use std::sync::{Condvar, Mutex};
@@ -15,34 +15,34 @@ use tributary_core::{Error, ErrorKind, Result};
 use crate::local::Local;
 use crate::records::Quoting;
 
-/// A record may have at least so many bytes; a longer one is refused, so that a wrong quote cannot fill memory.
+/// Records of up to this many bytes are accepted; longer ones are refused, so that a wrong quote cannot fill memory.
 pub const MAX_RECORD_BYTES: usize = 16 << 20;
-/// Bytes of a file that one thread looks at at once. Few enough to stay in the cache.
+/// Bytes of a file that one thread reads at once. Few enough to stay in the cache.
 pub const CHUNK_BYTES: u64 = 1 << 20;
-/// Read at once to find the end of a chunk's last record.
+/// Bytes read at once to find the end of a chunk's last record.
 const TAIL_BYTES: usize = 64 << 10;
 
 /// Records of a file, one after another.
 #[derive(Debug)]
 pub struct Block {
-    /// As they are in the file.
+    /// The bytes, as in the file.
     pub bytes: Vec<u8>,
-    /// Where it begins in the file.
+    /// Its offset in the file.
     pub byte: u64,
     /// Line of its first byte.
     pub line: u64,
-    /// Whether its last record ends with it. Else that record is longer than is accepted.
+    /// Whether its last record ends within the block. If not, that record is longer than the limit.
     pub whole: bool,
 }
 
-/// A stretch of a file between two places that have nothing to do with records.
+/// A byte range of a file, cut regardless of records.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunk {
-    /// Of several files, which.
+    /// The index of the file.
     pub file: usize,
     /// Its first byte.
     pub from: u64,
-    /// The byte behind its last.
+    /// The byte after its last.
     pub to: u64,
     /// Whether a record begins at `from`.
     pub is_first: bool,
@@ -53,7 +53,7 @@ pub struct Chunk {
 /// All chunks of all files, in order.
 #[derive(Debug)]
 pub struct Chunks {
-    /// Of each file: where its records begin, its bytes, and the number of its first chunk.
+    /// For each file: where its records begin, its bytes, and the number of its first chunk.
     files: Vec<(u64, u64, usize)>,
     count: usize,
     chunk_bytes: u64,
@@ -70,12 +70,12 @@ impl Chunks {
         Self { files: first, count, chunk_bytes }
     }
 
-    /// How many.
+    /// The number of chunks.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// One of them, by its number below [`Chunks::count`].
+    /// A chunk, by its number below [`Chunks::count`].
     pub fn get(&self, index: usize) -> Chunk {
         let file = self.files.partition_point(|(_, _, first)| *first <= index) - 1;
         let (from, bytes, first) = self.files[file];
@@ -85,7 +85,7 @@ impl Chunks {
     }
 }
 
-/// Tells each chunk, in order, whether it begins within quotes. Where quotes mean nothing, nobody waits.
+/// Decides for each chunk, in order, whether it begins within quotes. Without quoting, no thread waits.
 #[derive(Debug)]
 pub struct Turns {
     quoting: Quoting,
@@ -101,7 +101,7 @@ struct Turn {
 }
 
 impl Turns {
-    /// Of files written so; the first chunk has the first turn.
+    /// For files with this quoting; the first chunk has the first turn.
     pub fn new(quoting: Quoting) -> Self {
         Self { quoting, state: Mutex::default(), changed: Condvar::new() }
     }
@@ -125,7 +125,7 @@ impl Turns {
         Ok(quoted)
     }
 
-    /// Lets the others go on where a chunk cannot be read: what comes after it does not count.
+    /// Lets the other threads continue when a chunk cannot be read: chunks after it do not count.
     pub fn pass(&self, index: usize, chunk: &Chunk) {
         self.take(index, chunk, false).ok();
     }
@@ -137,8 +137,8 @@ impl Turns {
     }
 }
 
-/// The records that begin in a chunk (behind its first byte, unless it is a file's first, and up to the first byte of the
-/// next one), if there are any. Their line is not known yet.
+/// The records that begin in a chunk (after its first byte, unless it is a file's first chunk, and up to the first byte of
+/// the next chunk), if there are any. Their line is not known yet.
 pub fn block(
     file: &Local,
     chunk: &Chunk,
@@ -194,7 +194,8 @@ fn append_tail(
     Ok(from == file.bytes())
 }
 
-/// Where the first record begins behind the first byte; `quoted` says how the bytes begin, and then how they end.
+/// Where the first record after the first byte begins. `quoted`: whether the bytes begin within quotes; set to whether they
+/// end so.
 fn border(bytes: &[u8], quoted: &mut bool, quoting: Quoting) -> Option<usize> {
     if quoting == Quoting::None {
         return memchr::memchr(b'\n', bytes).map(|end| end + 1);
@@ -293,7 +294,7 @@ mod tests {
     fn a_record_without_an_end_is_not_read_beyond_the_limit() {
         for begin in ["id\nx", "id\n\"x\n"] {
             let (folder, file) = open(begin.as_bytes());
-            // a hole of a gigabyte behind it takes no disk
+            // a sparse gigabyte after it takes no disk space
             let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
             std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 30).unwrap();
             drop(file);
@@ -307,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_that_cannot_be_read_keeps_nobody_waiting() {
+    fn a_chunk_that_cannot_be_read_blocks_no_thread() {
         for quoting in [Quoting::Rfc4180, Quoting::None] {
             let (folder, file) = open(b"a,b\nc,d\n");
             let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();

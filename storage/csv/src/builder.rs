@@ -15,11 +15,11 @@ use crate::value_type::ValueType;
 
 /// A growing column.
 pub(crate) trait ColumnBuilder: fmt::Debug + Send {
-    /// Appends a value; false if the cell is none of this type.
+    /// Appends a value; false if the cell has none of this type.
     fn push(&mut self, cell: &str) -> bool;
     /// Appends a missing value.
     fn push_null(&mut self);
-    /// The column, and begins a new one.
+    /// Returns the column, and begins a new one.
     fn finish(&mut self) -> ArrayRef;
 }
 
@@ -123,29 +123,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_the_first_pass_lets_through_is_a_value(cell in "\\PC{0,12}|[-+.0-9eE]{0,12}|true|FALSE|0|1|1e39|1e400") {
+        fn what_the_first_pass_accepts_is_a_value(cell in "\\PC{0,12}|[-+.0-9eE]{0,12}|true|FALSE|0|1|1e39|1e400") {
             check(&cell);
         }
 
         #[test]
-        fn numbers_are_let_through_or_not_alike(cell in NUMBER) {
+        fn both_passes_accept_the_same_numbers(cell in NUMBER) {
             check(&cell);
         }
 
         #[test]
-        fn dates_are_let_through_or_not_alike(cell in "[0-9]{4}-[0-9]{2}-[0-3][0-9]([T ][0-9:.+Z-]{0,12})?") {
+        fn both_passes_accept_the_same_dates(cell in "[0-9]{4}-[0-9]{2}-[0-3][0-9]([T ][0-9:.+Z-]{0,12})?") {
             check(&cell);
         }
     }
 
-    /// Both passes have the same opinion on a cell.
+    /// Both passes accept a cell, or both refuse it.
     fn check(cell: &str) {
         let decimals =
             [(5, 2), (38, 0), (38, 38)].map(|(p, s)| ValueType::Decimal(Digits::new(p, s).unwrap()));
         for value_type in ValueType::NAMES.map(|(_, value_type)| value_type).into_iter().chain(decimals) {
             assert_eq!(builder(value_type).push(cell), value_type.fits(cell), "{value_type} {cell:?}");
         }
-        // a type that is found accepts what it is found for
+        // an inferred type accepts the cells that it was inferred from
         let found = match kind_of(cell) {
             Kind::Integer | Kind::WideInteger | Kind::Plus => ValueType::Int64,
             kind if kind.is_number() => ValueType::Float64,

@@ -1,7 +1,7 @@
-//! What a cell looks like. [`kind_of`] decides by form alone and quickly, because the first pass asks it of every cell; the parsers
-//! of [`crate::value`] accept what it names.
+//! The form of a cell. [`kind_of`] decides by form alone and quickly, because the first pass calls it for every cell; the
+//! parsers of [`crate::value`] accept what it names.
 //!
-//! Numbers have several kinds, because a type that is *found* must give back every value as it stands in the file: leading zeros
+//! Numbers have several kinds, because an *inferred* type must keep every value exactly as the file has it: leading zeros
 //! and signs are part of a code, and a double keeps about 16 digits.
 
 use crate::value::{Zone, date, digits, float64, time, truth};
@@ -10,21 +10,21 @@ use crate::value::{Zone, date, digits, float64, time, truth};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// An integer of 64 bits, which a double has exactly.
+    /// An integer of 64 bits that a double represents exactly.
     Integer,
-    /// An integer of 64 bits, which a double has not.
+    /// An integer of 64 bits that a double does not represent exactly.
     WideInteger,
-    /// An integer of more bits, which a double has as it is written.
+    /// An integer of more bits that a double keeps as it is written.
     LongInteger,
-    /// An integer of more bits, which a double has not.
+    /// An integer of more bits that a double does not keep.
     LongestInteger,
     /// An integer with a plus sign.
     Plus,
-    /// A number with leading zeros; and one of many digits with a plus sign.
+    /// A number with leading zeros, or one of many digits with a plus sign.
     LeadingZeros,
-    /// A number with a point or an exponent, or `-0`, which a double has as it is written.
+    /// A number with a point or an exponent, or `-0`, that a double keeps as it is written.
     Decimal,
-    /// A number with a point or an exponent, of more digits than a double keeps, or too near to zero for one.
+    /// A number with a point or an exponent that has more digits than a double keeps, or is too near to zero.
     LongDecimal,
     /// Digits, `e`, digits: a number, or a code.
     Exponent,
@@ -34,7 +34,7 @@ pub enum Kind {
     Infinite,
     /// A number beyond the largest double.
     TooLarge,
-    /// Digits with a comma among them: a decimal comma, or one between thousands.
+    /// Digits with a comma among them: a decimal comma or a thousands separator.
     Comma,
     /// `true`, `false`.
     Truth,
@@ -46,11 +46,11 @@ pub enum Kind {
     TimestampUtc,
     /// A time of another zone.
     TimestampZone,
-    /// A time with more digits of a second than microseconds have.
+    /// A time with more than six digits of a second.
     FineTime,
-    /// Nothing at all.
+    /// An empty cell.
     Empty,
-    /// Nothing but spaces.
+    /// Only spaces.
     Blank,
     /// Text that ends with a NUL byte, as fields of a fixed width do.
     Padded,
@@ -59,7 +59,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them, by their number.
+    /// All kinds, by their number.
     pub const ALL: [Self; 23] = [
         Self::Integer,
         Self::WideInteger,
@@ -97,7 +97,7 @@ impl Kind {
         (self as u8) <= Self::Plus as u8
     }
 
-    /// For messages, which never show a cell itself.
+    /// The text for messages, which never show a cell itself.
     pub fn described(self) -> &'static str {
         match self {
             Self::Integer => "an integer",
@@ -126,7 +126,7 @@ impl Kind {
     }
 }
 
-/// What a cell looks like. Spaces around it do not count.
+/// The form of a cell. Spaces around it do not count.
 #[inline]
 pub fn kind_of(cell: &str) -> Kind {
     let trimmed = cell.trim_ascii();
@@ -142,7 +142,7 @@ pub fn kind_of(cell: &str) -> Kind {
     }
 }
 
-/// Whether it is `nan`, which in a column of numbers stands for a missing one, as numpy and pandas write it.
+/// Whether it is `nan`, which means a missing value in a column of numbers, as numpy and pandas write it.
 #[inline]
 pub fn is_nan(cell: &str) -> bool {
     unsigned(cell.trim_ascii()).eq_ignore_ascii_case("nan")
@@ -170,9 +170,9 @@ fn text_kind(cell: &str) -> Kind {
     if cell.ends_with('\0') { Kind::Padded } else { Kind::Text }
 }
 
-/// Digits that a double keeps, whatever they are.
+/// Any number of this many digits is kept by a double.
 const SAFE_DIGITS: usize = 15;
-/// Digits before the point of a number that is no larger than the largest double, whatever they are.
+/// Any number with this many digits before the point is no larger than the largest double.
 const FINITE_DIGITS: usize = 308;
 
 #[inline]
@@ -222,14 +222,14 @@ fn leading_zeros(cell: &str) -> Kind {
     if float64(cell).is_some() { Kind::LeadingZeros } else { Kind::TooLarge }
 }
 
-/// Of an integer with more digits than a double keeps for certain.
+/// The kind of an integer with more digits than a double always keeps.
 #[cold]
 fn long_integer(cell: &str, digits: usize) -> Kind {
     match cell.parse::<i64>() {
         Ok(_) if cell.starts_with('+') => Kind::LeadingZeros,
-        // saturating, so that the greatest integer is not the double beyond it
+        // the cast saturates; without the bound, the greatest integer would equal the next larger double
         Ok(value) if value as f64 as i64 == value && value < i64::MAX => Kind::Integer,
-        // as some print a double: at most 17 digits, and zeros behind them
+        // as some programs print a double: at most 17 digits, then zeros
         Ok(value) if (digits <= 17 || cell.ends_with('0')) && is_shortest(cell, value as f64) => {
             Kind::Integer
         }
@@ -240,7 +240,7 @@ fn long_integer(cell: &str, digits: usize) -> Kind {
     }
 }
 
-/// Of a number whose digits a double may not keep.
+/// The kind of a number whose digits a double may not keep.
 fn long_decimal(cell: &str, digits: usize) -> Kind {
     match is_kept(cell) {
         true => Kind::Decimal,
@@ -257,8 +257,8 @@ fn is_shortest(cell: &str, double: f64) -> bool {
     Mantissa::of(cell).is_same(&Mantissa::of(zmij::Buffer::new().format(double)))
 }
 
-/// Whether a double has the number as it is written: the double, printed with so many digits, has the same ones. So do the shortest text
-/// that is read as this double, `%.17g`, and numpy's `%.18e`.
+/// Whether a double keeps the number as it is written: the double, printed with the same number of digits, gives the same
+/// digits. This holds for the shortest text that is read as this double, for `%.17g`, and for numpy's `%.18e`.
 fn is_kept(cell: &str) -> bool {
     if let Some(is_printed) = Written::of(cell).and_then(|written| written.is_printed()) {
         return is_printed;
@@ -267,14 +267,14 @@ fn is_kept(cell: &str) -> bool {
     is_shortest(cell, value) || value != 0.0 && is_printed(cell, value)
 }
 
-/// The same for any number, which takes 1 µs.
+/// The same check for any number; it takes 1 µs.
 fn is_printed(cell: &str, double: f64) -> bool {
     let written = Mantissa::of(cell);
     written.digits > SAFE_DIGITS
         && written.is_same(&Mantissa::of(&format!("{:.*e}", written.digits - 1, double)))
 }
 
-/// Powers of ten that are within 128 bits when they are multiplied by the fraction of a double.
+/// Powers of ten whose product with the fraction of a double fits 128 bits.
 const POWERS: [u128; 23] = {
     let mut powers = [1; 23];
     let mut i = 1;
@@ -285,7 +285,8 @@ const POWERS: [u128; 23] = {
     powers
 };
 
-/// `number` / 10^`places`: numbers that people measure. Whether a double has them is found by integers, because columns have nothing else.
+/// `number` / 10^`places`: ordinary measured numbers. Integer arithmetic checks whether a double keeps them, because most
+/// columns have only such numbers.
 struct Written {
     number: u64,
     places: usize,
@@ -322,12 +323,12 @@ impl Written {
         Some(Self { number, places })
     }
 
-    /// Whether a double is printed so. None if that takes more than 128 bits.
+    /// Whether a double is printed like this. `None` if the check takes more than 128 bits.
     fn is_printed(&self) -> Option<bool> {
         if self.number <= 1 << 52 {
-            return Some(true); // doubles lie closer to each other than numbers of so many places
+            return Some(true); // doubles are closer to each other than numbers of this many places
         }
-        // rounded twice, so that the nearest is this one or beside it
+        // rounded twice, so the nearest number is this one or a neighbour
         let near = (self.number as f64 / POWERS[self.places] as f64).to_bits();
         let mut found = false;
         for bits in [near, near - 1, near + 1] {
@@ -351,7 +352,7 @@ impl Written {
     }
 }
 
-/// The digits of a number, without zeros before and behind them.
+/// The digits of a number, without leading and trailing zeros.
 struct Mantissa<'a> {
     text: &'a [u8],
     digits: usize,
@@ -415,7 +416,7 @@ mod tests {
     use crate::value::integer;
 
     #[test]
-    fn cells_are_known_by_their_form() {
+    fn the_kind_of_a_cell_is_its_form() {
         for (cell, kind) in [
             ("0", Kind::Integer),
             (" -12 ", Kind::Integer),
@@ -545,7 +546,7 @@ mod tests {
         }
 
         #[test]
-        fn every_double_is_kept_however_it_is_printed(bits in any::<u64>(), digits in 16usize..40) {
+        fn every_printed_form_of_a_double_is_kept(bits in any::<u64>(), digits in 16usize..40) {
             let value = f64::from_bits(bits);
             prop_assume!(value.is_finite());
             for text in [value.to_string(), format!("{value:e}"), format!("{value:.digits$e}"), format!("{value:?}")] {
@@ -567,7 +568,7 @@ mod tests {
             }
         }
 
-        /// What is inferred as a number is written again with the same digits, zeros at the end of a fraction aside.
+        /// A number that is inferred as one is written back with the same digits, except for zeros at the end of a fraction.
         #[test]
         fn a_kept_number_has_its_digits_again(cell in "-?[1-9][0-9]{0,20}(\\.[0-9]{1,20})?") {
             if matches!(kind_of(&cell), Kind::Integer | Kind::Decimal | Kind::LongInteger) {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_system::Stamp;
 
-/// Of the beginning and of the end of a file, the digest is taken of so many bytes.
+/// The digest covers this many bytes at the beginning and at the end of a file.
 const END_BYTES: u64 = 64 << 10;
 
 /// An open file. Cheap to clone.
@@ -21,15 +21,15 @@ pub struct Local {
 }
 
 impl Local {
-    /// A file of so many bytes; `name` is what messages call it.
+    /// A file of this many bytes; messages call it `name`.
     pub fn new(file: Arc<File>, name: impl Into<String>, bytes: u64) -> Self {
         Self { file, name: name.into(), bytes }
     }
 
-    /// A file that has a stamp. `NotFound`; `Corrupt` if it is not the one that it was.
+    /// Opens a file that has this stamp. `NotFound`; `Corrupt` if the file has changed.
     pub(crate) fn open(path: &Path, stamp: &Stamp) -> Result<Self> {
         let name = path.display().to_string();
-        // before it is opened, for that would wait if it were a pipe now
+        // checked before opening, because opening a pipe would wait
         let about = fs::metadata(path).at(|| format!("open {name}"))?;
         if !about.is_file() || !stamp.is_of(&about) {
             return Err(not_as_bound(&name));
@@ -47,12 +47,12 @@ impl Local {
         self.bytes
     }
 
-    /// What messages call it.
+    /// Its name in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Fills `to` from there on. `Conflict` if the file ends before.
+    /// Fills `to` from an offset on. `Conflict` if the file ends earlier.
     pub fn read_exact(&self, from: u64, to: &mut [u8]) -> Result<()> {
         match self.file.read_exact_at(to, from) {
             Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Self::changed(&self.name)),
@@ -60,7 +60,8 @@ impl Local {
         }
     }
 
-    /// By what it is known again: its first and its last bytes are looked at, for nothing else tells of all of it.
+    /// The stamp by which it is recognised. It covers the first and the last bytes, because reading all of them would take
+    /// too long.
     pub fn stamp(&self) -> Result<Stamp> {
         let about = self.file.metadata().at(|| format!("read {}", self.name))?;
         let last = self.bytes.saturating_sub(END_BYTES).max(self.bytes.min(END_BYTES));
@@ -79,19 +80,19 @@ impl Local {
         Ok(stamp.is_of(&about))
     }
 
-    /// The error for a file that is not what it was when its reading began.
+    /// The error for a file that changed since its reading began.
     pub fn changed(name: &str) -> Error {
         Error::new(ErrorKind::Conflict, format!("{name} changed while it was read; try again"))
     }
 
-    /// The error for a file that is not what it was when it was bound.
+    /// The error for a file that changed since it was bound.
     pub(crate) fn not_as_bound(&self) -> Error {
         not_as_bound(&self.name)
     }
 }
 
 fn not_as_bound(name: &str) -> Error {
-    let text = "the file is not the one it was: its size, time of change, first or last bytes differ; bind or upload it again";
+    let text = "the file has changed: its size, modification time, first or last bytes differ; bind or upload it again";
     Error::new(ErrorKind::Corrupt, text).at(format!("read {name}"))
 }
 
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_known_again_by_size_time_and_ends() {
+    fn a_file_is_recognised_by_size_time_and_ends() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         for bytes in [0, 1, 1000, END_BYTES, END_BYTES + 1, 3 * END_BYTES] {
@@ -134,13 +135,17 @@ mod tests {
                 Local::open(&path, &stamp)
                     .unwrap_err()
                     .to_string()
-                    .contains("rows.csv: the file is not the one")
+                    .contains("rows.csv: the file has changed")
             );
         }
         fs::remove_file(&path).unwrap();
         let stamp = format!("bytes:0 modified:0.000000000 ends:sha256:{}", "0".repeat(64)).parse().unwrap();
         assert_eq!(Local::open(&path, &stamp).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
-        assert_eq!(Local::open(&path, &stamp).unwrap_err().kind(), ErrorKind::Corrupt, "and nobody waits");
+        assert_eq!(
+            Local::open(&path, &stamp).unwrap_err().kind(),
+            ErrorKind::Corrupt,
+            "and the call does not wait"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! Rows of CSV files as a part of a table that is bound to them: what is kept of it, and the format by its name.
+//! Rows of CSV files as a part of a bound table: its description, and the format by name.
 //!
-//! A part is a stretch of bytes of each of its files, which begins where a row does, on a known line. More is not kept: where the rows
-//! between are is found anew by every reading, in order, because that costs a hundredth of parsing them.
+//! A part is a byte range of each of its files that begins at a row, on a known line. Nothing else is kept: every reading
+//! finds the rows in between again, in order, which costs a hundredth of parsing them.
 
 use std::path::PathBuf;
 
@@ -18,11 +18,11 @@ use crate::records::{Dialect, Quoting};
 use crate::rows::Rows;
 use crate::value_type::ValueType;
 
-/// The format, for those who know it by name only.
+/// The format, for code that knows it by name only.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Csv;
 
-/// Rows that lie in files.
+/// Rows that stay in files.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Part {
@@ -33,23 +33,23 @@ pub struct Part {
     pub(crate) spans: Vec<Span>,
 }
 
-/// Rows that follow each other in one file.
+/// Consecutive rows of one file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
     /// The file: absolute, and UTF-8.
     pub path: PathBuf,
-    /// By what it is known again.
+    /// Its stamp.
     pub stamp: Stamp,
-    /// The first byte of the first row, and the one behind the last row.
+    /// The first byte of the first row, and the byte after the last row.
     pub bytes: (u64, u64),
     /// Line of the first row.
     pub line: u64,
-    /// How many rows there are.
+    /// The number of rows.
     pub rows: u64,
 }
 
-/// As a description says it. Written into tables: a change needs to read what was written before.
+/// The serialized form. It is stored in tables, so older forms must stay readable.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -61,9 +61,9 @@ struct Written {
 }
 
 impl Part {
-    /// Rows of some files, one after another, of records with `width` values. `columns` are those of the table, key first.
+    /// Rows of some files, in order, of records with `width` values. `columns` are those of the table, key first.
     ///
-    /// `InvalidInput` for what cannot be: a column beyond the width, a path that is not absolute, more rows than bytes.
+    /// `InvalidInput` for an impossible part: a column beyond the width, a path that is not absolute, more rows than bytes.
     pub fn new(dialect: Dialect, width: usize, columns: Vec<Column>, spans: Vec<Span>) -> Result<Self> {
         if let Some(column) = columns.iter().find(|column| column.position >= width) {
             return Err(Error::invalid(format!(
@@ -80,7 +80,7 @@ impl Part {
         Ok(Self { dialect, width, columns, spans })
     }
 
-    /// As a store keeps it.
+    /// The text that a store keeps.
     pub fn describe(&self) -> Result<BoundPart> {
         let mut description =
             serde_json::to_string(self).map_err(|e| Error::bug("a part cannot be described").because(e))?;
@@ -113,7 +113,7 @@ impl Span {
                 "file {path}: expected an absolute path in UTF-8; rename it"
             )));
         }
-        // a row has a byte at least
+        // a row has at least one byte
         let fits = from <= to && to <= self.stamp.bytes() && self.rows <= to - from;
         if !fits || self.line == 0 || self.line > self.stamp.bytes().saturating_add(1) {
             return Err(Error::invalid(format!("file {path}: an impossible place of rows")));
@@ -162,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// Stored tables rely on it.
+    /// Stored tables rely on this text.
     const GOLDEN: &str = concat!(
         r#"{"delimiter":";","quoting":"rfc4180","width":3,"columns":["#,
         r#"{"position":0,"type":"text","nulls":[""]},{"position":2,"type":"decimal(10,2)","nulls":["","NA"]}],"#,
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_read_for_ever() {
+    fn a_description_of_the_first_version_stays_readable() {
         let described = sample().describe().unwrap();
         assert_eq!((described.description.as_str(), described.format.as_str()), (GOLDEN, "csv"));
         assert_eq!(described.size, PartSize { rows: 30, bytes: 888 });

@@ -1,10 +1,10 @@
 //! A block of bytes to records, as RFC 4180 writes them.
 //!
-//! Why not the `csv` crate: it reads on to the end of the file when a quote is not closed, takes text after a closing
-//! quote as if it were meant, and does not know a record's line after a blank one. Here each is an error with its place.
-//! A test reads what that crate writes.
+//! Why not the `csv` crate: it reads to the end of the file when a quote is not closed, accepts text after a closing quote,
+//! and does not know a record's line after a blank line. Here each of the first two is an error with its place. A test reads
+//! what that crate writes.
 //!
-//! A block is text as a whole, so that letters are checked once and not for each cell, and cells are slices of it.
+//! A block is one text, so that UTF-8 is checked once and not for each cell, and cells are slices of it.
 
 use std::ops::Range;
 
@@ -18,10 +18,10 @@ use crate::block::{Block, MAX_RECORD_BYTES};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quoting {
-    /// As RFC 4180 has it: `"` around a value, `""` for one within; anything else is an error.
+    /// As in RFC 4180: `"` around a value, `""` for a quote within it; anything else is an error.
     #[default]
     Rfc4180,
-    /// A letter like any other.
+    /// An ordinary character.
     None,
 }
 
@@ -33,7 +33,7 @@ pub struct Dialect {
 }
 
 impl Dialect {
-    /// `delimiter` stands between the values of a record. `InvalidInput` unless it is ASCII, and means nothing else.
+    /// `delimiter` separates the values of a record. `InvalidInput` unless it is ASCII and has no other meaning.
     pub fn new(delimiter: u8, quoting: Quoting) -> Result<Self, Error> {
         let quote = quoting == Quoting::Rfc4180 && delimiter == b'"';
         if quote || matches!(delimiter, b'\n' | b'\r') || !delimiter.is_ascii() {
@@ -45,7 +45,7 @@ impl Dialect {
         Ok(Self { delimiter, quoting })
     }
 
-    /// Between the values of a record.
+    /// The character between the values of a record.
     pub fn delimiter(self) -> u8 {
         self.delimiter
     }
@@ -56,29 +56,29 @@ impl Dialect {
     }
 }
 
-/// Why records cannot be told apart from here on.
+/// Why the records after this place cannot be separated.
 #[derive(Debug)]
 pub struct Fault {
-    /// Line of the file, if the block knew its own.
+    /// Line of the file, if the block's line was known.
     pub line: u64,
     /// Position of the value within the record, from 0.
     pub field: Option<usize>,
-    /// What is wrong, and how to mend it.
+    /// What is wrong, and how to fix it.
     pub reason: String,
 }
 
-/// The records of one block, one at a time; blank lines are none.
+/// The records of one block, one at a time; blank lines are no records.
 #[derive(Debug)]
 pub struct Records {
     dialect: Dialect,
-    /// The block, and behind it those values of the current record that are not in the block as they are meant.
+    /// The block, followed by the unescaped values of the current record.
     text: String,
     /// Bytes of the block.
     block: usize,
     /// Where the block begins in its file.
     byte: u64,
     whole: bool,
-    /// Bytes that are no text, and were replaced; rising.
+    /// Positions of bytes that are not UTF-8 and were replaced, in ascending order.
     strange: Vec<usize>,
     /// Where the next record begins: in the block, and its line.
     at: usize,
@@ -91,7 +91,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// No records, until a block is loaded.
+    /// Without records until a block is loaded.
     pub fn new(dialect: Dialect) -> Self {
         Self {
             dialect,
@@ -108,14 +108,14 @@ impl Records {
         }
     }
 
-    /// Gives back the memory of the last block, to be used for the next.
+    /// Returns the memory of the last block for reuse.
     pub fn unload(&mut self) -> Vec<u8> {
         (self.block, self.at) = (0, 0);
         self.fields.clear();
         std::mem::take(&mut self.text).into_bytes()
     }
 
-    /// Goes on with another block.
+    /// Loads the next block.
     pub fn load(&mut self, block: Block) {
         (self.text, self.strange) = text_of(block.bytes, self.dialect);
         (self.block, self.byte, self.whole) = (self.text.len(), block.byte, block.whole);
@@ -138,13 +138,13 @@ impl Records {
         Ok(false)
     }
 
-    /// Number of values in the current record; what is beyond the widest table counts as one.
+    /// Number of values in the current record; all values beyond the widest table count as one.
     #[inline]
     pub fn width(&self) -> usize {
         self.fields.len()
     }
 
-    /// A value of the current record, without quotes; empty where there is none.
+    /// A value of the current record, without quotes; empty if the record has no such value.
     #[inline]
     pub fn get(&self, field: usize) -> &str {
         let span = self.fields.get(field);
@@ -168,7 +168,7 @@ impl Records {
         self.byte + self.begin as u64..self.byte + self.at as u64
     }
 
-    /// The first value of the current record with bytes that are no UTF-8, if there are any.
+    /// The first value of the current record with bytes that are not UTF-8, if any.
     #[inline]
     pub fn not_text(&self) -> Option<usize> {
         let first = *self.strange.get(self.strange.partition_point(|byte| *byte < self.begin))?;
@@ -177,7 +177,7 @@ impl Records {
         }
         let in_block = |field: &Range<u32>| field.end as usize > first && field.end as usize <= self.block;
         Some(match self.fields.iter().position(in_block) {
-            // in the value before it, which is a copy because of its quotes
+            // within the value before it, which is a copy because of its quotes
             Some(i) if self.fields[i].start as usize > first => i.saturating_sub(1),
             Some(i) => i,
             None => self.fields.len().saturating_sub(1),
@@ -265,10 +265,10 @@ impl Records {
         }
     }
 
-    /// The value behind an opening quote, and where the text behind its closing quote begins.
+    /// The value after an opening quote, and where the text after its closing quote begins.
     fn quoted_value(&mut self, begin: usize, lines: &mut u64) -> Result<(Range<u32>, usize), Fault> {
         let opened = *lines;
-        // doubled quotes make the value another text than that of the block
+        // a value with doubled quotes differs from the text of the block
         let mut copied = None;
         let mut at = begin;
         loop {
@@ -309,7 +309,7 @@ impl Records {
     }
 }
 
-/// The bytes as text, and where they are none: there they are replaced by a letter that separates nothing.
+/// The bytes as text, and where they are not UTF-8: such bytes are replaced by a character that is no separator.
 fn text_of(bytes: Vec<u8>, dialect: Dialect) -> (String, Vec<usize>) {
     let (mut bytes, mut strange) = match String::from_utf8(bytes) {
         Ok(text) => return (text, Vec::new()),
@@ -389,13 +389,13 @@ mod tests {
     }
 
     #[test]
-    fn without_quoting_a_quote_is_a_letter() {
+    fn without_quoting_a_quote_is_an_ordinary_character() {
         let found = read(b"5\" pipe,\"x\n", Quoting::None).unwrap();
         assert_eq!(found, [(1, vec!["5\" pipe".to_owned(), "\"x".to_owned()])]);
     }
 
     #[test]
-    fn what_a_quote_may_not_do_is_an_error_with_its_place() {
+    fn a_misplaced_quote_is_an_error_with_its_place() {
         for (text, place) in [
             ("a,b\n1,\"2\n3,4\n", "2/Some(1): a quote that is never closed"),
             ("a,b\n\"1\n2\",\"3\n", "3/Some(1): a quote that is never closed"),
@@ -416,7 +416,7 @@ mod tests {
         {
             assert_eq!(read(text, Quoting::Rfc4180).unwrap_err(), "2/Some(1): not text", "{text:?}");
         }
-        // other rows of the block are not touched by it
+        // other rows of the block are not affected
         assert_eq!(read(b"a,\xC3\xA9\n\xFF", Quoting::Rfc4180).unwrap_err(), "2/Some(0): not text");
     }
 

@@ -1,7 +1,9 @@
-//! The rows of a part, parsed on the fly: one block of a file and one batch in memory, whatever the size of the files.
+//! The rows of a part, parsed while they are read: memory holds one block of a file and one batch, whatever the size of the
+//! files.
 //!
-//! Every block is followed by a look at the file's size and time: rows of a file that was written to meanwhile are not passed on. What
-//! is wrong with a row is told with file and line; since all rows were good when the file was bound, it means that the file changed.
+//! The file's size and time are checked after every block: rows of a file that changed during the reading are not passed on.
+//! A bad row is reported with file and line; since all rows were good when the file was bound, it means that the file
+//! changed.
 
 use arrow_array::RecordBatch;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
@@ -14,7 +16,7 @@ use crate::local::Local;
 use crate::part::{Part, Span};
 use crate::records::Records;
 
-/// Batches of a part, in order. After an error nothing comes.
+/// Batches of a part, in order. Ends after an error.
 #[derive(Debug)]
 pub(crate) struct Rows {
     part: Part,
@@ -37,7 +39,7 @@ struct Reading {
     turns: Turns,
     /// The next chunk.
     index: usize,
-    /// Rows yet to come.
+    /// Remaining rows.
     left: u64,
 }
 
@@ -59,7 +61,7 @@ impl Rows {
     fn open_next(&mut self) -> Result<()> {
         let Some(span) = self.part.spans.get(self.next).cloned() else { return Ok(()) };
         let file = Local::open(&span.path, &span.stamp)?;
-        // the end of the span is that of a row, so that it may be taken for the end of the file
+        // the span ends with a row, so its end can be treated as the end of the file
         let chunks = Chunks::new([span.bytes].into_iter(), self.chunk_bytes);
         let turns = Turns::new(self.part.dialect.quoting());
         self.next += 1;
@@ -126,7 +128,7 @@ impl Rows {
         }
     }
 
-    /// Whether the current record is a row at all.
+    /// Checks that the current record is a row.
     #[inline]
     fn check(&mut self) -> Result<()> {
         let (got, expected) = (self.records.width(), self.part.width);
@@ -146,16 +148,16 @@ impl Rows {
     #[cold]
     fn misfit(&self, misfit: Misfit) -> Error {
         let Some(column) = self.part.columns.get(misfit.column) else {
-            return Error::bug("a misfit of a column that is none");
+            return Error::bug("a misfit of an unknown column");
         };
         let reason = match misfit.found {
-            None => "the value is missing, and here none may be".to_owned(),
+            None => "the value is missing, but this column needs one".to_owned(),
             Some(kind) => format!("{}, expected {}", kind.described(), column.value_type.form()),
         };
         self.fault(self.records.line(), Some(column.position), &reason)
     }
 
-    /// What is wrong with a row, without showing it.
+    /// The error of a row, without showing its values.
     #[cold]
     fn fault(&self, line: u64, position: Option<usize>, reason: &str) -> Error {
         let file = self.reading.as_ref().map_or("", |reading| reading.file.name());
@@ -170,7 +172,7 @@ impl Rows {
 }
 
 fn changed(what: String) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("{what}; the file is not the one it was, bind or upload it again"))
+    Error::new(ErrorKind::Corrupt, format!("{what}; the file has changed, bind or upload it again"))
 }
 
 impl Iterator for Rows {
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_as_it_was_bound_is_told_with_its_line() {
+    fn a_change_since_the_bind_is_reported_with_its_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         let check = |text: &[u8], expected: &str| {
@@ -299,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_written_to_while_it_is_read_passes_on_no_more_rows() {
+    fn a_file_that_changes_while_it_is_read_gives_no_more_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         let text: String = (0..200_000).map(|i| format!("row {i},the value of row {i}\n")).collect();
@@ -314,7 +316,7 @@ mod tests {
         )
         .unwrap();
         let error = rows.find_map(Result::err).unwrap();
-        assert!(error.to_string().contains("rows.csv: the file is not the one it was"), "{error}");
+        assert!(error.to_string().contains("rows.csv: the file has changed"), "{error}");
         assert!(rows.next().is_none());
     }
 }

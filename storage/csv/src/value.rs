@@ -1,5 +1,5 @@
-//! The value of a cell, once the column's type is known. Forms are strict where readers disagree: a date is `2024-01-31` and nothing
-//! else.
+//! The value of a cell, once the column's type is known. Forms are strict where readers disagree: a date is `2024-01-31` and
+//! nothing else.
 
 use std::str::FromStr;
 
@@ -25,7 +25,7 @@ pub(crate) fn truth(cell: &str) -> Option<bool> {
     }
 }
 
-/// An integer of the wanted width, also where it is written with a point and zeros behind it: `1.0`.
+/// An integer of the wanted width, also if it is written with a point and zeros: `1.0`.
 pub(crate) fn integer<T: FromStr>(cell: &str) -> Option<T> {
     let cell = cell.trim_ascii();
     cell.parse().ok().or_else(|| {
@@ -35,7 +35,7 @@ pub(crate) fn integer<T: FromStr>(cell: &str) -> Option<T> {
     })
 }
 
-/// A number; an infinite one only by its name, for what is beyond the largest is not rounded to it.
+/// A number; infinity only by its name, because a number beyond the largest double is not rounded to it.
 #[inline]
 pub fn float64(cell: &str) -> Option<f64> {
     let value = cell.trim_ascii().parse::<f64>().ok()?;
@@ -48,8 +48,8 @@ pub(crate) fn float32(cell: &str) -> Option<f32> {
     (value.is_finite() || value.is_infinite() && is_infinite(cell)).then_some(value)
 }
 
-/// The digits of a number without an exponent, as an integer of this scale. None if it has more digits than it may: nothing is
-/// rounded.
+/// The digits of a number without an exponent, as an integer of this scale. None if it has more digits than it may: nothing
+/// is rounded.
 pub(crate) fn decimal(cell: &str, digits_of: Digits) -> Option<i128> {
     let (precision, scale) = (digits_of.precision(), digits_of.scale());
     let bytes = cell.trim_ascii().as_bytes();
@@ -109,22 +109,22 @@ fn days_since_1970(year: i32, month: i32, day: i32) -> i32 {
     365 * year + year / 4 - year / 100 + year / 400 + day_of_year - 719_468
 }
 
-/// Whether a time says where it holds.
+/// The zone of a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Zone {
-    /// It does not.
+    /// Without a zone.
     Absent,
-    /// It does, so many minutes ahead of UTC.
+    /// This many minutes ahead of UTC.
     Ahead(i64),
 }
 
 /// A date with a time of day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Time {
-    /// Since 1970; of UTC where the zone is given.
+    /// Since 1970; in UTC if the zone is given.
     pub micros: i64,
     pub zone: Zone,
-    /// Whether microseconds are all that is written.
+    /// Whether the text has no digits beyond microseconds.
     pub is_exact: bool,
 }
 
@@ -145,7 +145,7 @@ pub(crate) fn time(cell: &str) -> Option<Time> {
     })
 }
 
-/// Microseconds of `:SS.fraction`, if it is there, whether they are all of it, and what follows.
+/// Microseconds of `:SS.fraction`, if present; whether no digits were dropped; and what follows.
 fn seconds(rest: &[u8]) -> Option<(i64, bool, &[u8])> {
     let Some(rest) = rest.strip_prefix(b":") else { return Some((0, true, rest)) };
     let whole = number(rest.get(..2)?).filter(|seconds| *seconds < 60)?;

@@ -1,4 +1,4 @@
-//! The types that a column of a file can be given as, or found to have.
+//! The types that a column of a file can be given, or that can be inferred for it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use tributary_suggest::{quoted, suggestion};
 use crate::kind::{Kind, is_nan, kind_of};
 use crate::value::{boolean, date, decimal, float32, has_exponent, integer, timestamp, timestamp_utc};
 
-/// What a column of a file can be given as, or found to be.
+/// The type of a column of a file, given or inferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum ValueType {
@@ -34,9 +34,9 @@ pub enum ValueType {
     Timestamp,
     /// `timestamp_utc`: date, time of day, and a zone; kept as UTC, of at most microseconds.
     TimestampUtc,
-    /// `decimal(precision,scale)`: so many digits in all, so many of them behind the point. Exact, and so never found.
+    /// `decimal(precision,scale)`: the number of digits in all, and of those after the point. Exact, and so never inferred.
     Decimal(Digits),
-    /// `category`: a text that is one of a few. Never found, because no number of different texts makes it one.
+    /// `category`: a text that is one of a few. Never inferred, because no number of different texts makes a category.
     Category,
 }
 
@@ -48,13 +48,13 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// `precision` digits, from 1 to 38, `scale` of them behind the point.
+    /// `precision` digits, from 1 to 38, `scale` of them after the point.
     pub fn new(precision: u8, scale: u8) -> Result<Self> {
         if (1..=DECIMAL128_MAX_PRECISION).contains(&precision) && scale <= precision {
             return Ok(Self { precision, scale });
         }
         Err(Error::invalid(format!(
-            "decimal({precision},{scale}), expected 1 to 38 digits, and no more of them behind the point"
+            "decimal({precision},{scale}), expected 1 to 38 digits, and no more of them after the point"
         )))
     }
 
@@ -63,7 +63,7 @@ impl Digits {
         self.precision
     }
 
-    /// Those behind the point.
+    /// Digits after the point.
     pub(crate) fn scale(self) -> u8 {
         self.scale
     }
@@ -100,7 +100,7 @@ impl ValueType {
         }
     }
 
-    /// For messages: what a cell of this type looks like.
+    /// The form of a cell of this type, for messages.
     pub fn form(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::Int32 => "an integer of 32 bits",
@@ -113,13 +113,13 @@ impl ValueType {
             Self::TimestampUtc => "a time with zone like 2024-01-31T12:30:00Z",
             Self::Decimal(Digits { precision, scale }) => {
                 let whole = precision - scale;
-                return format!("a number of {whole} digits before the point and {scale} behind it").into();
+                return format!("a number of {whole} digits before the point and {scale} after it").into();
             }
         })
     }
 
-    /// Whether a cell that has no value of this type stands for a missing one, however those are spelled: nothing but spaces, which only
-    /// text can be; and among numbers NaN, as numpy, pandas and FATE write a missing one.
+    /// Whether a cell without a value of this type always means a missing value: a cell of spaces only, unless the type is
+    /// text; and NaN for numbers, as numpy, pandas and FATE write a missing value.
     #[inline]
     pub fn is_missing(self, cell: &str) -> bool {
         match self {
@@ -129,7 +129,7 @@ impl ValueType {
         }
     }
 
-    /// Whether a cell has a value of this type: exactly when its column accepts it.
+    /// Whether a cell has a value of this type, that is, whether its column accepts it.
     #[inline]
     pub fn fits(self, cell: &str) -> bool {
         match self {
@@ -137,7 +137,7 @@ impl ValueType {
             Self::Int64 => integer::<i64>(cell).is_some(),
             Self::Float32 => match kind_of(cell) {
                 Kind::Integer | Kind::Infinite => true,
-                // what is short is not too large
+                // a short number is not too large
                 kind if kind.is_number() => {
                     cell.len() <= 30 && !has_exponent(cell) || float32(cell).is_some()
                 }
@@ -208,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_is_found_by_its_name_or_the_nearest_is_named() {
+    fn a_type_is_found_by_its_name_or_the_nearest_is_suggested() {
         for (name, value) in ValueType::NAMES {
             assert_eq!(name.parse::<ValueType>().unwrap(), value);
             assert_eq!(value.to_string(), name);
@@ -227,7 +227,7 @@ mod tests {
             ("decimal", "expected digits such as decimal(10,2)"),
             ("decimal(x,2)", "expected digits such as decimal(10,2)"),
             ("decimal(39,0)", "decimal(39,0), expected 1 to 38 digits"),
-            ("decimal(2,3)", "no more of them behind the point"),
+            ("decimal(2,3)", "no more of them after the point"),
             ("number", "(known: int32, int64"),
         ] {
             let error = text.parse::<ValueType>().unwrap_err().to_string();

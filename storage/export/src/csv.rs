@@ -9,23 +9,23 @@ use tributary_text::Column;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CsvOptions {
-    /// Between the values of a row: `,`.
+    /// The character between the values of a row: `,`.
     pub delimiter: u8,
     /// Whether the first line has the names of the columns.
     pub header: bool,
-    /// How a missing value is written: as nothing.
+    /// The text of a missing value: empty.
     pub null: String,
-    /// What becomes of texts that a spreadsheet takes for formulas: nothing.
+    /// How texts that a spreadsheet treats as formulas are written: unchanged.
     pub formulas: Formulas,
 }
 
 /// Texts that begin with `=`, `+`, `-`, `@`, a tab or a carriage return: a spreadsheet that opens the file runs them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Formulas {
-    /// They are written as they are, and read back so.
+    /// They are written unchanged, and read back the same.
     #[default]
     Kept,
-    /// A `'` is written before them, names of columns included. Numbers are never touched.
+    /// A `'` is written before them, also before names of columns. Numbers never change.
     Escaped,
 }
 
@@ -42,13 +42,13 @@ pub(crate) struct Encoder {
     header: bool,
     null: Vec<u8>,
     formulas: Formulas,
-    /// Bytes because of which a value stands in quotes.
+    /// Bytes that require quotes around a value.
     special: [bool; 256],
     schema: TableSchema,
 }
 
 impl Encoder {
-    /// `InvalidInput` for a column that CSV cannot hold, and options that make no CSV.
+    /// `InvalidInput` for a column that CSV cannot hold, and for invalid options.
     pub fn new(options: &CsvOptions, schema: &TableSchema) -> Result<Self> {
         let delimiter = options.delimiter;
         if !delimiter.is_ascii() || matches!(delimiter, b'"' | b'\r' | b'\n') {
@@ -79,7 +79,7 @@ impl Encoder {
         Ok(Self { delimiter, header, null, formulas, special, schema: schema.clone() })
     }
 
-    /// The line with the names of the columns, or nothing.
+    /// The header line, or nothing.
     pub fn header(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if self.header {
@@ -151,7 +151,7 @@ impl Encoder {
             "the same text as a value".to_owned()
         };
         Error::invalid(format!(
-            "column {:?} has {what}, which would be read as a missing value; choose another text for those (--null)",
+            "column {:?} has {what}, which would be read as a missing value; choose another text for missing values (--null)",
             field.name()
         ))
     }

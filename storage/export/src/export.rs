@@ -21,7 +21,7 @@ use crate::csv::{CsvOptions, Encoder};
 use crate::ordered::{self, write_failed};
 use crate::sink::Sink;
 
-/// Batches read ahead of an encoder that works alone.
+/// Batches read ahead of a single encoder.
 const AHEAD: usize = 4;
 
 /// How a table is written.
@@ -41,14 +41,14 @@ pub enum Format {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ExportOptions {
-    /// As what.
+    /// The format.
     pub format: Format,
-    /// How many threads encode CSV. The other formats are read by one and written by another.
+    /// How many threads encode CSV. The other formats use one thread to read and one to write.
     pub threads: usize,
 }
 
 impl ExportOptions {
-    /// In this format, on two threads.
+    /// Options for this format, with two threads.
     pub fn new(format: Format) -> Self {
         Self { format, threads: 2 }
     }
@@ -59,7 +59,7 @@ impl ExportOptions {
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// From now on.
+    /// Requests the stop.
     pub fn stop(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -72,7 +72,7 @@ impl Stop {
     }
 }
 
-/// What an export did.
+/// The summary of an export.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
@@ -80,13 +80,13 @@ pub struct Summary {
     pub rows: u64,
     /// Bytes written.
     pub bytes: u64,
-    /// Whether whoever reads the output closed it before the end.
+    /// Whether the reader of the output closed it before the end.
     pub closed_early: bool,
     /// All columns, key first.
     pub columns: Vec<ColumnSummary>,
 }
 
-/// What a column holds.
+/// A column, its type and its missing values.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct ColumnSummary {
@@ -98,11 +98,11 @@ pub struct ColumnSummary {
     pub nulls: u64,
 }
 
-/// Writes a table, in the order of its rows. Blocks the caller.
+/// Writes a table in the order of its rows. Blocks the caller.
 ///
-/// `tell` is called with rows and bytes written so far, one call at a time. Errors: `InvalidInput` for a column or value that
-/// the format cannot hold; `Cancelled` once `stop` was asked for; what the store or the sink says. After an error a file is not
-/// there. A reader who closes the other end of a pipe is no error.
+/// `tell` is called with rows and bytes written so far, one call at a time. Errors: `InvalidInput` for a column or value
+/// that the format cannot hold; `Cancelled` after a request to stop; errors of the store and of the sink. After an error
+/// there is no file. A reader that closes the other end of a pipe is no error.
 pub fn export(
     storage: &Arc<dyn Storage>,
     table: &StoredTable,
@@ -119,7 +119,7 @@ pub fn export(
         open: None,
         nulls: vec![0; table.schema.arrow().fields().len()],
     };
-    // Before anything is written: a table that cannot be read leaves standard output empty.
+    // Before anything is written, so that standard output stays empty if the table cannot be read.
     rows.open()?;
     let written = match &options.format {
         Format::Csv(csv) => {
@@ -217,7 +217,7 @@ fn write_csv(
     ordered::run(threads.max(1), &mut next, &|batch| encoder.rows(batch), sink, tell)
 }
 
-/// Hands batches that another thread reads to `write`.
+/// Passes batches to `write` while another thread reads them.
 fn read_ahead<T>(
     rows: &mut Rows<'_>,
     write: impl FnOnce(mpsc::IntoIter<Result<RecordBatch>>) -> Result<T>,
@@ -227,14 +227,14 @@ fn read_ahead<T>(
         let read = move || {
             while let Some(batch) = rows.next().transpose() {
                 let failed = batch.is_err();
-                // nobody is there any more after an error of the writer
+                // the writer is gone after its error
                 if send.send(batch).is_err() || failed {
                     break;
                 }
             }
         };
         thread::Builder::new().name("export".into()).spawn_scoped(scope, read)?;
-        // the receiver goes before the scope waits for the reader
+        // the receiver is dropped before the scope waits for the reader
         write(receive.into_iter())
     })
 }
@@ -260,7 +260,7 @@ fn write_parquet(
     })
 }
 
-/// What the encoder of Parquet writes to.
+/// The upload that the Parquet encoder writes to.
 struct SinkUpload<'a> {
     sink: &'a mut Sink,
     done: Arc<AtomicU64>,

@@ -1,8 +1,8 @@
 //! Batches encoded on several threads, written in order.
 //!
-//! A thread takes the next batch, which decodes it, while it holds the source; encodes it on its own; and hands it in. Whoever
-//! hands in the one that is due writes it, and those that wait behind it. Two finished batches a thread may wait, so
-//! memory is bounded by threads and not by the table.
+//! A thread takes and decodes the next batch while it holds the source, then encodes it in parallel with the others, then
+//! delivers it. The thread that delivers the next batch in order writes it and the finished ones after it. At most two
+//! finished batches per thread may wait, so memory depends on the threads and not on the table.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use crate::sink::Sink;
 pub(crate) type Next<'a> = dyn FnMut() -> Result<Option<RecordBatch>> + Send + 'a;
 /// One batch as bytes.
 pub(crate) type Encode<'a> = dyn Fn(&RecordBatch) -> Result<Vec<u8>> + Sync + 'a;
-/// Told of rows and bytes written so far.
+/// Called with rows and bytes written so far.
 pub(crate) type Tell<'a> = dyn Fn(u64, u64) + Sync + 'a;
 
 struct Source<'a> {
@@ -45,7 +45,7 @@ struct Shared<'a> {
     threads: usize,
 }
 
-/// Encodes and writes all batches; gives the number of rows. The first error ends it.
+/// Encodes and writes all batches, and returns the number of rows. Stops at the first error.
 pub(crate) fn run<'a>(
     threads: usize,
     next: &'a mut Next<'a>,
@@ -62,10 +62,10 @@ pub(crate) fn run<'a>(
         threads,
     };
     thread::scope(|scope| {
-        // The caller's own thread is one of them.
+        // The caller's thread is one of them.
         for _ in 1..threads {
             let builder = thread::Builder::new().name("export".into());
-            // Fewer than wished for do as well.
+            // Fewer threads than requested are enough.
             if builder.spawn_scoped(scope, || shared.work()).is_err() {
                 break;
             }
@@ -81,7 +81,7 @@ pub(crate) fn run<'a>(
 
 impl<'a> Shared<'a> {
     fn work(&self) {
-        // What panics would never be handed in, and the others wait for it.
+        // A batch whose encoder panics is never delivered, and the other threads would wait for it.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.until_the_end()));
         let panicked = |_| Err(Error::bug("the encoder of rows panicked"));
         if let Err(error) = outcome.unwrap_or_else(panicked) {
@@ -114,7 +114,7 @@ impl<'a> Shared<'a> {
         next.map(|batch| batch.map(|batch| (number, batch)))
     }
 
-    /// Whether to go on.
+    /// Whether to continue.
     fn hand_in(&self, number: u64, rows: u64, bytes: Vec<u8>) -> Result<bool> {
         let mut output = self.output();
         while output.failed.is_none() && number != output.due && output.waiting.len() >= 2 * self.threads {
@@ -141,11 +141,11 @@ impl<'a> Shared<'a> {
     }
 }
 
-/// Whoever reads a pipe and has enough closes it, which is no failure: it is told apart by its kind.
+/// A reader that closes a pipe early is no failure, so that error has its own kind.
 pub(crate) fn write_failed(reason: io::Error) -> Error {
     match reason.kind() {
         io::ErrorKind::BrokenPipe => {
-            Error::new(ErrorKind::Cancelled, "whoever reads it has closed it").because(reason)
+            Error::new(ErrorKind::Cancelled, "its reader has closed it").because(reason)
         }
         _ => reason.into(),
     }

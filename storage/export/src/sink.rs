@@ -1,4 +1,4 @@
-//! Where bytes go: standard output, or a file that is there whole or not at all.
+//! The destination of bytes: standard output, or a file that is written completely or not at all.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ use tributary_system::random;
 pub enum IfFileExists {
     /// Refuse with `AlreadyExists`.
     Fail,
-    /// Take its place, once the new one is whole.
+    /// Replace it once the new file is complete.
     Replace,
 }
 
@@ -27,7 +27,7 @@ pub struct Sink {
 #[derive(Debug)]
 enum To {
     Standard(io::Stdout),
-    /// A pipe or a device: what is written is gone.
+    /// A pipe or a device: written bytes cannot be taken back.
     Through(File, PathBuf),
     File(Unfinished),
 }
@@ -38,7 +38,8 @@ impl Sink {
         Self { to: To::Standard(io::stdout()), bytes: 0 }
     }
 
-    /// A file, made in its folder under a passing name, for its owner only. Pipes and devices are written as they are.
+    /// A file, created in its folder under a temporary name, readable by its owner only. Pipes and devices are written
+    /// directly.
     pub fn file(path: &Path, if_exists: IfFileExists) -> Result<Self> {
         let at = || format!("write {}", path.display());
         let to = match fs::metadata(path) {
@@ -59,7 +60,7 @@ impl Sink {
         self.bytes
     }
 
-    /// Everything was written: a file takes its place.
+    /// Call after all bytes: a file gets its final name.
     pub(crate) fn finish(mut self) -> Result<u64> {
         self.flush().at(|| self.described())?;
         let described = self.described();
@@ -98,7 +99,7 @@ impl Write for Sink {
     }
 }
 
-/// A file under a passing name beside its place. Dropped, it is removed.
+/// A file under a temporary name in the folder of its target. Removed on drop.
 #[derive(Debug)]
 struct Unfinished {
     file: File,
@@ -117,13 +118,13 @@ impl Unfinished {
     }
 
     fn place(self) -> Result<()> {
-        // Else a power cut could leave an empty file under the name.
+        // Otherwise a power cut could leave an empty file under the final name.
         self.file.sync_data()?;
         match self.if_exists {
             IfFileExists::Replace => fs::rename(&self.path, &self.target)?,
             IfFileExists::Fail => match fs::hard_link(&self.path, &self.target) {
                 Err(reason) if reason.kind() == io::ErrorKind::AlreadyExists => return Err(exists()),
-                // a medium without links: as near as it gets
+                // a medium without hard links: the nearest substitute
                 Err(_) if !self.target.exists() => fs::rename(&self.path, &self.target)?,
                 done => done?,
             },
@@ -134,7 +135,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // after a rename there is none
+        // after a rename there is no temporary file
         drop(fs::remove_file(&self.path));
     }
 }

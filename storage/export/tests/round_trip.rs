@@ -1,5 +1,5 @@
-//! What is written is what was stored: our own upload reads CSV back, readers of Arrow the other formats; in order, whatever the
-//! threads; and a file is there whole or not at all.
+//! The output equals the stored table: our own upload reads CSV back, and readers of Arrow read the other formats; in order,
+//! for any number of threads; and a file is written completely or not at all.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation panics")]
 
@@ -71,7 +71,7 @@ impl Site {
         export(&self.storage, table, &options, sink, &Stop::default(), |_, _| {})
     }
 
-    /// Files beside the tables, without those that may not be there.
+    /// Files beside the tables, without those that may be missing.
     fn files(&self) -> Vec<String> {
         let names =
             fs::read_dir(self.folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
@@ -187,7 +187,7 @@ proptest! {
     }
 }
 
-/// Values as they are, so that 0.0 is not -0.0.
+/// The bits of values, so that 0.0 differs from -0.0.
 fn bits(column: &ArrayRef) -> Vec<Option<String>> {
     let text = |i: usize| format!("{:?}", column.slice(i, 1));
     (0..column.len()).map(|i| column.is_valid(i).then(|| text(i))).collect()
@@ -210,7 +210,7 @@ fn numbered(partitions: usize, batches: usize, rows: usize) -> (Site, StoredTabl
 }
 
 #[test]
-fn rows_stand_in_the_order_of_the_table_whatever_the_threads() {
+fn rows_keep_the_order_of_the_table_for_any_number_of_threads() {
     let (site, table) = numbered(3, 40, 1000);
     let expected: String =
         std::iter::once("id,n\n".into()).chain((0..120_000).map(|n| format!("row {n},{n}\n"))).collect();
@@ -269,7 +269,7 @@ fn lines(field: Field, column: ArrayRef) -> Vec<String> {
 }
 
 #[test]
-fn what_an_upload_has_no_type_for_is_written_too() {
+fn types_that_an_upload_lacks_are_written_too() {
     let decimals = Decimal128Array::from(vec![Some(-12_345), None]).with_precision_and_scale(9, 2).unwrap();
     assert_eq!(
         lines(Field::new("x", DataType::Decimal128(9, 2)).nullable(), Arc::new(decimals)),
@@ -290,12 +290,12 @@ fn refused(field: Field, column: ArrayRef, format: Format) -> Error {
     let (site, table) = single(field, column);
     let error = site.export(&table, format, 2, &site.path("out.csv")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
-    assert!(site.files().is_empty(), "nothing stays: {:?}", site.files());
+    assert!(site.files().is_empty(), "no file is left: {:?}", site.files());
     error
 }
 
 #[test]
-fn what_csv_cannot_say_is_refused_and_leaves_no_file() {
+fn what_csv_cannot_hold_is_refused_and_leaves_no_file() {
     let text = |value: &str| Arc::new(StringArray::from(vec![Some("secret"), Some(value), None])) as ArrayRef;
     let field = || Field::new("x", DataType::Utf8).nullable();
     let error = refused(field(), text(""), csv("")).to_string();
@@ -312,7 +312,7 @@ fn what_csv_cannot_say_is_refused_and_leaves_no_file() {
 }
 
 #[test]
-fn a_file_is_there_whole_or_not_at_all() {
+fn a_file_is_written_completely_or_not_at_all() {
     let (site, table) = numbered(2, 20, 1000);
     let file = site.path("out.csv");
     let run = |if_exists, stop: &Stop, tell: &(dyn Fn(u64, u64) + Send + Sync)| {
@@ -328,7 +328,7 @@ fn a_file_is_there_whole_or_not_at_all() {
     })
     .unwrap_err();
     assert_eq!((error.kind(), site.files()), (ErrorKind::Cancelled, vec![]));
-    // another one takes the name meanwhile
+    // another file gets the name during the export
     let taken = |rows: u64, _| {
         if rows > 5000 {
             fs::write(&file, "theirs").unwrap()
@@ -345,7 +345,7 @@ fn a_file_is_there_whole_or_not_at_all() {
             .to_string()
             .contains("--overwrite")
     );
-    // the old one until the new one is whole
+    // the old file stays until the new one is complete
     let old = |rows: u64, _| {
         if rows < 40_000 {
             assert_eq!(fs::read_to_string(&file).unwrap(), "theirs")

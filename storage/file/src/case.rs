@@ -1,4 +1,4 @@
-//! Whether a disk tells upper from lower case in names, and what to do on one that does not.
+//! Whether a disk distinguishes upper and lower case in names, and how the store behaves if not.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -12,17 +12,17 @@ use tributary_table::UNFINISHED;
 
 use crate::disk::{failed, private_file};
 
-/// What a disk makes of `A` and `a`.
+/// How a disk treats the names `A` and `a`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Case {
     /// Two names.
     Told,
-    /// One name: each is looked up among those that are there, since opening it would give the other's file.
+    /// One name: each name is looked up in the folder's list, because opening it would give the other name's file.
     Folded,
 }
 
 impl Case {
-    /// Of the disk of a folder, seen by a small file there. One where nothing can be written gets no second name either.
+    /// Finds out for the disk of a folder, by writing a small file there. A read-only disk gets no second name either.
     pub(crate) fn of(folder: &Path) -> Result<Self> {
         let name = format!("{UNFINISHED}case-{:016x}", random::u64()?);
         let (path, swapped) = (folder.join(&name), folder.join(name.to_uppercase()));
@@ -32,14 +32,14 @@ impl Case {
         Ok(if folded { Self::Folded } else { Self::Told })
     }
 
-    /// `NotFound` if a folder has another name that the disk takes for this one.
+    /// `NotFound` if a folder has another name that the disk treats as this one.
     pub(crate) fn check(self, folder: &Path, name: &OsStr) -> Result<()> {
         match self.other(folder, name).map_err(|e| failed("look into", folder, e))? {
             None => Ok(()),
             Some(other) => Err(Error::new(
                 ErrorKind::NotFound,
                 format!(
-                    "{} does not exist, but {other:?} does, and this disk takes upper and lower case for the same; choose another name",
+                    "{} does not exist, but {other:?} does, and this disk does not distinguish upper and lower case; choose another name",
                     folder.join(name).display()
                 ),
             )),
@@ -90,11 +90,11 @@ mod tests {
         fs::hard_link(&small, &large).unwrap();
         assert!(is_same(&file, &large));
         Case::of(folder.path()).unwrap();
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the file that was made to look is gone");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "the probe file is removed");
     }
 
     #[test]
-    fn where_case_folds_the_second_name_is_refused_and_the_first_is_not_shown_for_it() {
+    fn where_case_folds_the_second_name_is_refused_and_does_not_give_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = FileStore::open(folder.path()).unwrap();
         store.fold_case();

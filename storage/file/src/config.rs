@@ -1,4 +1,4 @@
-//! What a site's configuration says to this store: the section `storage.file`.
+//! The store's section of a site's configuration: `storage.file`.
 
 use std::path::{Path, PathBuf};
 

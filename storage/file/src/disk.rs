@@ -1,5 +1,5 @@
-//! What the standard library leaves to do for durable files: folders that survive a crash, uploads that appear whole, and
-//! errors that say which file and how to mend it.
+//! What durable files need beyond the standard library: folders that survive a crash, uploads that appear completely, and
+//! errors that name the file and the remedy.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,19 +10,19 @@ use tributary_core::{Error, ErrorKind, Result};
 use tributary_system::random;
 use tributary_table::UNFINISHED;
 
-/// Tries to write into a folder that others remove, being empty, at the same time.
+/// Attempts to write into a folder that other processes remove at the same time, because it is empty.
 const TRIES: usize = 100;
 
-/// Whether what was written outlives a power cut.
+/// Whether written files survive a power cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durable {
     /// Files and folders are flushed.
     Yes,
-    /// They are not: what is there is worthless after a crash.
+    /// They are not: the files are worthless after a crash.
     No,
 }
 
-/// A file under a passing name beside its place. Dropped, it is removed.
+/// A file under a temporary name in the folder of its target. Removed on drop.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     durable: Durable,
@@ -33,7 +33,7 @@ pub(crate) struct Unfinished {
 }
 
 impl Unfinished {
-    /// In the folder of `target`, which is made, below `root`, if it does not exist.
+    /// In the folder of `target`, which is created below `root` if it does not exist.
     pub(crate) fn create(root: &Path, target: PathBuf, durable: Durable) -> Result<Self> {
         let folder = parent(&target)?;
         for _ in 0..TRIES {
@@ -55,7 +55,7 @@ impl Unfinished {
         self.file.write_all(bytes).map_err(|e| failed("write", &self.path, e))
     }
 
-    /// Takes its place, and that of what is there.
+    /// Gets its final name, and replaces any file there.
     pub(crate) fn replace(self) -> Result<()> {
         self.flush()?;
         let lock = FolderLock::take(parent(&self.target)?)?;
@@ -64,7 +64,7 @@ impl Unfinished {
         self.flush_folder()
     }
 
-    /// Takes the place of a file with these bytes, or `Conflict`.
+    /// Replaces a file with these bytes, or gives `Conflict`.
     pub(crate) fn replace_if(self, expected: &[u8]) -> Result<()> {
         self.flush()?;
         let lock = FolderLock::take(parent(&self.target)?)?;
@@ -76,7 +76,7 @@ impl Unfinished {
         if !has_bytes(&self.target, expected)? {
             return Err(Error::new(
                 ErrorKind::Conflict,
-                format!("{} changed meanwhile", self.target.display()),
+                format!("another process changed {}", self.target.display()),
             ));
         }
         self.rename()?;
@@ -88,7 +88,7 @@ impl Unfinished {
         fs::rename(&self.path, &self.target).map_err(|e| failed("write", &self.target, e))
     }
 
-    /// Takes its place, or `AlreadyExists`. A hard link is what local disks have for that.
+    /// Gets its final name, or gives `AlreadyExists`. Local disks do this with a hard link.
     pub(crate) fn link(self) -> Result<()> {
         self.flush()?;
         fs::hard_link(&self.path, &self.target).map_err(|e| failed("create", &self.target, e))?;
@@ -112,26 +112,27 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // after a rename there is nothing; else clean-up tries again
+        // after a rename there is no file; otherwise clean-up tries again
         if fs::remove_file(&self.path).is_ok() {
             prune(&self.root, &self.path);
         }
     }
 }
 
-/// Keeps everybody else, in any process, from replacing or removing files of a folder. The system lets go of it with the process.
+/// A lock that keeps all other processes and threads from replacing or removing files of a folder. The system releases it
+/// when the process ends.
 ///
-/// Held for a rename or a removal, so that a file that was compared is still the one that is replaced. It is on the
-/// folder itself: a file for it would be one more to clean up, and keep an emptied folder from going.
+/// Held for a rename or a removal, so that a file that was compared is still the one that is replaced. The folder itself is
+/// locked: a lock file would need clean-up, and would keep an emptied folder from being removed.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
     _folder: Option<File>,
-    /// Not where the disk has no locks. There nothing is compared either, and nobody is kept from anything.
+    /// None where the disk has no locks. There nothing is compared, and no process is excluded.
     holds: bool,
 }
 
 impl FolderLock {
-    /// Waits for whoever has it. A folder that is gone needs none.
+    /// Waits for the current holder. A removed folder needs no lock.
     pub(crate) fn take(path: &Path) -> Result<Self> {
         loop {
             let folder = match File::open(path) {
@@ -147,7 +148,7 @@ impl FolderLock {
                 Err(reason) if has_no_locks(&reason) => return Ok(Self { _folder: None, holds: false }),
                 Err(reason) => return Err(failed("lock folder", path, reason)),
             }
-            // emptied, removed and made again while we waited, it is another one
+            // the folder may have been removed and created again during the wait
             if is_at(&folder, path).map_err(|e| failed("open folder", path, e))? {
                 return Ok(Self { _folder: Some(folder), holds: true });
             }
@@ -157,7 +158,7 @@ impl FolderLock {
 
 /// Whether a disk says that it cannot lock a folder at all.
 fn has_no_locks(reason: &io::Error) -> bool {
-    /// What NFS says: it locks only what was opened for writing, and a folder cannot be.
+    /// The error of NFS, which locks only files that are open for writing; a folder cannot be.
     const EBADF: i32 = 9;
     matches!(reason.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput)
         || reason.raw_os_error() == Some(EBADF)
@@ -172,7 +173,7 @@ fn is_at(folder: &File, path: &Path) -> io::Result<bool> {
     Ok((held.dev(), held.ino()) == (there.dev(), there.ino()))
 }
 
-/// Whether a file has these bytes and no more; not if there is none.
+/// Whether a file has exactly these bytes; false if there is no file.
 fn has_bytes(path: &Path, expected: &[u8]) -> Result<bool> {
     let file = match File::open(path) {
         Err(reason) if reason.kind() == io::ErrorKind::NotFound => return Ok(false),
@@ -191,7 +192,7 @@ pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// With its parents, each durable before the next.
+/// Creates a folder with its parents, each durable before the next.
 pub(crate) fn make_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -212,7 +213,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
     Err(Error::new(ErrorKind::Conflict, format!("folder {} is removed again and again", path.display())))
 }
 
-/// Makes names in a folder durable. A folder that is gone needs nothing.
+/// Makes names in a folder durable. Does nothing for a removed folder.
 pub(crate) fn flush_folder(path: &Path) -> Result<()> {
     match File::open(path).and_then(|folder| folder.sync_all()) {
         Err(reason) if reason.kind() != io::ErrorKind::NotFound => Err(failed("flush folder", path, reason)),
@@ -220,7 +221,7 @@ pub(crate) fn flush_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Removes the folders above `path` that are empty now, up to the root.
+/// Removes the empty folders above `path`, up to the root.
 pub(crate) fn prune(root: &Path, path: &Path) {
     let above = path.ancestors().skip(1).take_while(|folder| *folder != root && folder.starts_with(root));
     for folder in above {
@@ -234,18 +235,18 @@ pub(crate) fn parent(path: &Path) -> Result<&Path> {
     path.parent().ok_or_else(|| Error::invalid(format!("{} is in no folder", path.display())))
 }
 
-/// The error of one file: what was attempted, and what helps.
+/// The error of one file: the attempted operation, and the remedy.
 pub(crate) fn failed(operation: &str, path: &Path, reason: io::Error) -> Error {
     let kind = Error::from(io::Error::from(reason.kind())).kind();
     let advice = match (kind, reason.kind()) {
         (ErrorKind::Exhausted, _) => {
             "the disk is full; free space there, or move the tables to a larger disk"
         }
-        (ErrorKind::Denied, _) => "this user may not; give it read and write permission there",
+        (ErrorKind::Denied, _) => "permission denied; give this user read and write permission there",
         (_, io::ErrorKind::ReadOnlyFilesystem) => "the disk is read-only; mount it for writing",
         (ErrorKind::NotFound, _) => "it does not exist",
         (ErrorKind::AlreadyExists, _) => "it exists",
-        _ => "the disk refused; see the reason",
+        _ => "the disk reported an error; see the reason",
     };
     Error::new(kind, format!("{operation} {}: {advice}", path.display())).because(reason)
 }

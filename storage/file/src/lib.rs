@@ -1,18 +1,18 @@
 //! The byte store of local files, below one root folder.
 //!
 //! An address is `file://` and the table's absolute folder, as it is (not percent-encoded): `file:///srv/tables/n/t`.
-//! Places outside of the root are refused, and so are symbolic links below it: a name leads where it says.
+//! Paths outside of the root are refused, and so are symbolic links below it.
 //!
-//! **It blocks the thread that polls it**, for as long as a local disk takes: engines poll from threads of their own, and a
-//! hop to an I/O pool would cost more than it hides. Do not put the root on a network mount that may hang.
+//! **It blocks the polling thread** for the time of a disk operation: engines poll from their own threads, and a switch to
+//! an I/O pool would cost more than it saves. Do not put the root on a network mount that may hang.
 //!
-//! **Names that differ in case only** are two names, also on a disk that takes them for one (a stick, a share of another
-//! system): there the second is refused, and what the first holds is not shown for it.
+//! **Names that differ in case only** are two names, also on a disk that treats them as one (a USB stick, a share of another
+//! system): there the second is refused, and never gives the content of the first.
 //!
-//! Files are written under another name, flushed, and then renamed (a local disk can; the trait does not ask for it); the folder
-//! is flushed after that. So what is there is whole, also after a power cut. Whoever replaces or removes a file holds a lock on
-//! its folder (`flock`) for that moment, so that "if unchanged" holds between processes. Files are 0600 and folders 0700: a table
-//! may be anybody's medical record.
+//! Files are written under another name, flushed, and then renamed (a local disk can; the trait does not require it); then
+//! the folder is flushed. So every file is complete, also after a power cut. To replace or remove a file, a process briefly
+//! locks its folder (`flock`), so that "if unchanged" holds between processes. Files are 0600 and folders 0700, because
+//! tables may hold medical records.
 //!
 //! ```
 //! # use tributary_core::storage::Storage;
@@ -39,8 +39,8 @@ use case::Case;
 pub use config::Config;
 pub use store::FileStore;
 
-/// `NotFound` if `folder` has another name that its disk takes for this one, because it does not tell upper from lower
-/// case: what is made under the name would be the other's. No error if there is no such folder.
+/// `NotFound` if `folder` has another name that differs in case only and its disk treats both as one: anything created under
+/// this name would go to the other. No error if there is no such folder.
 pub fn check_case(folder: &Path, name: &str) -> Result<()> {
     match folder.is_dir() {
         true => Case::of(folder)?.check(folder, name.as_ref()),
@@ -48,7 +48,7 @@ pub fn check_case(folder: &Path, name: &str) -> Result<()> {
     }
 }
 
-/// The tables below a folder, which is made if it does not exist.
+/// The tables below a folder, which is created if it does not exist.
 pub fn storage(root: &Path) -> Result<Arc<Tables>> {
     Ok(Arc::new(Tables::new(Arc::new(FileStore::open(root)?))))
 }

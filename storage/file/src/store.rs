@@ -26,12 +26,12 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Makes the folder if it does not exist. Its links are resolved here, once.
+    /// Creates the folder if it does not exist. Its links are resolved here, once.
     pub fn open(root: &Path) -> Result<Self> {
         Self::open_as(root, Durable::Yes)
     }
 
-    /// The same for what need not outlive a crash: nothing is flushed to the disk.
+    /// The same for files that need not survive a crash: nothing is flushed to the disk.
     pub fn open_scratch(root: &Path) -> Result<Self> {
         Self::open_as(root, Durable::No)
     }
@@ -60,8 +60,8 @@ impl FileStore {
         })
     }
 
-    /// The file of a path. `Denied` when it, or a folder on the way, is a link: it would lead elsewhere. `NotFound` when the
-    /// disk takes another name for it, see [`Case`].
+    /// The file of a path. `Denied` if the file, or a folder on the path, is a link. `NotFound` if the disk treats another
+    /// name as this one, see [`Case`].
     fn path(&self, path: &str) -> Result<PathBuf> {
         let mut file = self.root.clone();
         for component in Path::new(path).components() {
@@ -83,7 +83,7 @@ impl FileStore {
         Ok(file)
     }
 
-    /// The same, to be written.
+    /// The same, for writing.
     fn path_to_write(&self, path: &str) -> Result<PathBuf> {
         self.path(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::new(ErrorKind::AlreadyExists, error.to_string()),
@@ -91,7 +91,7 @@ impl FileStore {
         })
     }
 
-    /// The same, of a name that may be a link itself.
+    /// The same, for a name that may be a link itself.
     fn name(&self, path: &str) -> Result<PathBuf> {
         match path.rsplit_once('/') {
             Some((folder, name)) if !matches!(name, "" | "." | "..") => {
@@ -168,7 +168,8 @@ impl ByteStore for FileStore {
         file.replace_if(&expected)
     }
 
-    /// A hard link: no byte moves, and either name may go without the other. What has a name is never written to again.
+    /// A hard link: no bytes are copied, and either name may be removed without the other. Named files are never written to
+    /// again.
     async fn copy(&self, from: &str, to: &str) -> Result<()> {
         let (from, to) = (self.path(from)?, self.path_to_write(to)?);
         make_folder(parent(&to)?)?;
@@ -230,7 +231,7 @@ impl ByteStore for FileStore {
     }
 }
 
-/// Relative, so that a table's folder may be moved; made beside and renamed, so that there is always one.
+/// Relative, so that a table's folder may be moved; created under another name and renamed, so that there is always a link.
 #[cfg(unix)]
 fn relink(link: &Path, folder: &Path) -> io::Result<()> {
     let beside = link.with_file_name(format!("{}link", tributary_table::UNFINISHED));

@@ -1,4 +1,4 @@
-//! What only local files have: permissions, links, folders, and bytes that a disk loses.
+//! Properties of local files only: permissions, links, folders, and bytes that a disk loses.
 
 #![allow(
     clippy::unwrap_used,
@@ -128,7 +128,7 @@ fn a_changed_byte_is_found_and_the_file_named() {
 }
 
 #[test]
-fn nothing_is_left_of_what_was_removed_aborted_or_cancelled() {
+fn removed_aborted_and_cancelled_writes_leave_nothing() {
     let f = Fixture::new();
     f.replace(1, 10).unwrap();
     f.replace(2, 10).unwrap();
@@ -170,7 +170,7 @@ fn links_do_not_lead_out_of_the_root() {
 }
 
 #[test]
-fn an_error_names_the_file_and_what_helps() {
+fn an_error_names_the_file_and_the_remedy() {
     let f = Fixture::new();
     fs::write(f.root().join("n"), "a file where a folder should be").unwrap();
     let error = f.replace(1, 10).unwrap_err();
@@ -180,7 +180,7 @@ fn an_error_names_the_file_and_what_helps() {
 }
 
 #[test]
-fn clean_up_takes_what_a_kill_left() {
+fn clean_up_removes_what_a_kill_left() {
     let f = Fixture::new();
     let table = f.replace(1, 10).unwrap();
     let parts = f.root().join("n/t/_snapshots/00112233445566778899aabbccddeeff");

@@ -1,5 +1,5 @@
-//! A process that replaces a table again and again is killed (SIGKILL) at twenty points. Each time the table is there, whole,
-//! and no older than one that it had reported as committed.
+//! A process that replaces a table again and again is killed (SIGKILL) at twenty points. Each time the table is complete,
+//! and no older than the last one that the process reported as committed.
 //!
 //! The process is this test binary, running the ignored test below. It writes a line around every operation of its byte
 //! store; the test kills it after a number of lines, so that the points spread over the whole protocol without waiting.
@@ -43,7 +43,7 @@ fn place(tables: &Tables) -> TableUri {
 }
 
 async fn replace(tables: &Tables, value: u64) -> Result<StoredTable> {
-    // every other one by the way that compares
+    // every second one by the compare-and-replace path
     let how = match tables.open(&place(tables)).await {
         Ok(there) if value.is_multiple_of(2) => IfExists::ReplaceSnapshot(there.snapshot),
         _ => IfExists::Replace,
@@ -78,7 +78,7 @@ async fn value(tables: &Tables) -> u64 {
     values[0]
 }
 
-/// Says what it is about to do, and that it was done.
+/// Prints a line before and after each operation.
 #[derive(Debug)]
 struct Talking(FileStore);
 
@@ -138,7 +138,7 @@ fn replace_again_and_again() {
     }
 }
 
-/// Kills a writer after so many lines; the last value that it reported.
+/// Kills a writer after this many lines; returns the last value that it reported.
 fn kill_after(lines: usize, folder: &Path) -> u64 {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--ignored", "--exact", "replace_again_and_again", "--nocapture"])

@@ -1,8 +1,8 @@
-//! Binding: files become a table where they lie, without a copy of their rows.
+//! Binding: files become a table in place, without a copy of their rows.
 //!
-//! CSV is read once, like the first pass of an upload: for the types of its columns, and for everything that can be wrong with a row. Of
-//! Parquet, whose types are known, footers and the first rows are; a value that its column cannot hold, and an id that stands twice,
-//! are found by the job that meets them.
+//! CSV is read once, like the first pass of an upload: for the types of its columns, and for all errors of rows. Parquet has
+//! known types, so only footers and the first rows are read; a value that its column cannot hold, and a repeated id, are
+//! found by the job that reads them.
 
 use std::sync::Arc;
 
@@ -20,31 +20,32 @@ use crate::summary::{ColumnSummary, Role};
 use crate::upload::{Prepared, Upload, run};
 use crate::{csv, input, parquet};
 
-/// What was bound.
+/// The summary of a bind.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Binding {
     /// The site's record of the table.
     pub record: TableRecord,
-    /// Its columns after the key, as far as they were looked at.
+    /// Its columns after the key, as far as they were read.
     pub columns: Vec<ColumnSummary>,
-    /// Which columns have the ids, the label and the like.
+    /// The columns with the ids, the label and other roles.
     pub roles: Vec<Role>,
-    /// What one should know of the files and the options.
+    /// Notes about the files and the options.
     pub notes: Vec<String>,
 }
 
-/// Makes a table of files that stay where they are, and records it. Its rows are read there by every job, in the order of the files
-/// (`Loose`), in at most [`UploadOptions::partitions`] parts; row groups of Parquet are not cut. Folders of Parquet files stand for the
-/// files in them.
+/// Makes a table of files that stay in place, and records it. Every job reads its rows there, in the order of the files
+/// (`Loose`), in at most [`UploadOptions::partitions`] parts; row groups of Parquet are not split. A folder of Parquet files
+/// means the files in it.
 ///
-/// Options say of files and columns what they say in an [`upload`](crate::upload()). No row can be left out.
+/// Options for files and columns mean the same as in an [`upload`](crate::upload()). No row can be left out.
 ///
-/// Errors: those of an upload; `InvalidInput` for what can be read only once (pipes, compressed files), and for options that would leave
-/// rows out; `Unsupported` if the store cannot reach local files. After an error nothing is bound. A file that changes later makes
-/// every reading fail with `Corrupt`.
+/// Errors: those of an upload; `InvalidInput` for input that can be read only once (pipes, compressed files), and for
+/// options that would leave rows out; `Unsupported` if the store cannot reach local files. After an error nothing is bound.
+/// A file that changes later makes every reading fail with `Corrupt`.
 ///
-/// Cost: CSV files are read once, a little more where parts begin, and again where ids seem to stand twice. Memory as for an upload.
+/// Cost: CSV files are read once, a little more where parts begin, and again where ids seem to be repeated. Memory as for an
+/// upload.
 pub async fn bind(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -67,9 +68,9 @@ impl Upload {
                 Inputs::Parquet(files) => parquet::prepare_columns(&self.options, files)?,
             };
         if content.schema().fields().is_empty() && self.options.sample_id == SampleId::Made {
-            return Err(Error::invalid("ids are made, and no other column is left; skip fewer"));
+            return Err(Error::invalid("ids are made, and no other column is left; skip fewer columns"));
         }
-        // before anything changes: it shows that the files can be read as that
+        // before any change: this reads the files with these types
         let preview = self.preview(&content)?;
         let Bound { parts, files } = content.bound(partitions, &self.meter)?;
         let write = WriteOptions::default().with_if_exists(if_exists.clone());
@@ -85,7 +86,7 @@ impl Upload {
     }
 }
 
-/// Into how many partitions at most, and what becomes of a table that is there.
+/// The most partitions, and what happens to an existing table.
 fn check_options(options: &UploadOptions) -> Result<(u32, IfExists)> {
     let partitions = options.partitions.unwrap_or(UploadOptions::PARTITIONS);
     Layout::Loose(partitions).check()?;

@@ -1,4 +1,5 @@
-//! The columns a table gets from those of a file: roles by name, in the order sample id, match id, label, weight, the rest.
+//! The columns that a table gets from those of a file: roles by name, in the order sample id, match id, label, weight, the
+//! rest.
 
 mod fit;
 mod notes;
@@ -20,30 +21,30 @@ use crate::summary::Role;
 /// Name of the key column when ids are made.
 const MADE_ID: &str = "extend_sid";
 
-/// What is made of a file's columns, before their types are known.
+/// The table's columns from a file's columns, before their types are known.
 #[derive(Debug, Clone)]
 pub(crate) struct Columns {
     pub key: KeySource,
     key_name: String,
-    /// Why the ids are taken from there.
+    /// Why the ids are taken from this column.
     id_why: String,
-    /// Where the label and the like are said to be.
+    /// Why the other roles have their columns.
     role_why: &'static str,
-    /// What the user should know of this choice.
+    /// Notes for the user about this choice.
     pub notes: Vec<String>,
     /// Spellings of a missing id.
     pub key_nulls: Vec<String>,
     pub values: Vec<Column>,
 }
 
-/// What files themselves say of their columns.
+/// What the files themselves say about their columns.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hints {
     /// Position of the column with the ids, unless the options name one, and why.
     pub id: Option<(usize, String)>,
     /// Positions of columns that are left out, unless the options name them.
     pub left_out: Vec<usize>,
-    /// What the user should know of that.
+    /// Notes for the user about that.
     pub notes: Vec<String>,
 }
 
@@ -65,13 +66,13 @@ pub(crate) struct Column {
     pub purpose: Purpose,
     /// The type that was given.
     pub given: Option<ValueType>,
-    /// The type that the table has, where rows are added to one.
+    /// The type in the existing table, if rows are added to one.
     pub stored: Option<DataType>,
     pub nulls: Vec<String>,
 }
 
 impl Column {
-    /// Whether a value may be missing: only those of features may.
+    /// Whether values may be missing: only those of features may.
     pub fn may_be_missing(&self) -> bool {
         self.purpose == Purpose::Value
     }
@@ -86,7 +87,7 @@ pub(crate) struct TypedColumn {
 }
 
 impl TypedColumn {
-    /// What the column means, its type considered: categories are features of a kind of their own.
+    /// The purpose of the column, which for a category depends on its type.
     pub fn purpose(&self) -> Purpose {
         match (self.value_type, &self.column.purpose) {
             (ValueType::Category, Purpose::Value) => Purpose::Category,
@@ -96,8 +97,8 @@ impl TypedColumn {
 }
 
 impl Columns {
-    /// Finds the columns that the options name among those of the file. `InvalidInput` for one that is not there, or that
-    /// is to be two things.
+    /// Finds the columns that the options name among those of the file. `InvalidInput` for a missing column, or for one with
+    /// two roles.
     pub fn resolve(options: &UploadOptions, names: &[String], hints: &Hints) -> Result<Self> {
         let find = |what: &str, name: &str| find(names, what, name);
         for name in options.columns.keys() {
@@ -123,7 +124,7 @@ impl Columns {
             let Some(name) = name else { return Ok(None) };
             let position = find(what, name)?;
             if purpose == Purpose::MatchId && id == Some(position) {
-                return Ok(None); // the key itself is what parties match on
+                return Ok(None); // parties match on the key itself
             }
             taken.take(position)?;
             Ok::<_, Error>(Some(column(options, names, position, purpose)))
@@ -145,8 +146,8 @@ impl Columns {
         })
     }
 
-    /// The columns of a table that rows are added to, found by name among those of a file, in the table's order. `InvalidInput` where
-    /// the file has others, or the options want others.
+    /// The columns of a table that rows are added to, found by name among those of a file, in the table's order.
+    /// `InvalidInput` if the file has others, or the options ask for others.
     pub fn of_table(
         options: &UploadOptions,
         names: &[String],
@@ -154,7 +155,7 @@ impl Columns {
         table: &TableSchema,
     ) -> Result<Self> {
         let sample_id = fit::check(options, names, table)?;
-        // what the options say of the rest is what the table says
+        // the other options agree with the table
         let own = |own: &ColumnOptions| ColumnOptions { value_type: None, ..own.clone() };
         let plain = UploadOptions {
             sample_id,
@@ -171,19 +172,19 @@ impl Columns {
         Ok(Self { values, id_why: why.to_owned(), role_why: why, notes: options.notes.clone(), ..found })
     }
 
-    /// `InvalidInput` for a column of the table whose type no cell of a CSV file has.
+    /// `InvalidInput` for a column of the table whose type CSV cells cannot have.
     pub fn check_cells(&self) -> Result<()> {
         let other = self.values.iter().filter(|column| column.given.is_none());
         match other.into_iter().find_map(|column| Some((column, column.stored.as_ref()?))) {
             Some((column, stored)) => Err(Error::invalid(format!(
-                "column {} is {stored} in the table, which no value of CSV becomes; add rows of a Parquet file",
+                "column {} is {stored} in the table, which CSV values cannot become; add rows of a Parquet file",
                 quoted(&column.name)
             ))),
             None => Ok(()),
         }
     }
 
-    /// Which columns have the ids, the label and the like, and why.
+    /// The columns with the ids, the label and other roles, and why.
     pub fn roles(&self) -> Vec<Role> {
         let role = |role: &str, column: &str, why: &str| Role {
             role: role.to_owned(),
@@ -213,12 +214,12 @@ impl Columns {
         self.schema_of(KeyType::Utf8, fields.collect())
     }
 
-    /// The schema of these columns behind the key.
+    /// The schema of the key and these columns after it.
     pub fn schema_of(&self, key_type: KeyType, fields: Vec<Field>) -> Result<TableSchema> {
         TableSchema::new(Some(Key { name: self.key_name.clone(), key_type }), fields)
     }
 
-    /// What of a table's schema is in the files: all but a key that is made.
+    /// The part of a table's schema that is in the files: all but a generated key.
     pub fn in_files(&self, schema: &TableSchema) -> Result<TableSchema> {
         match self.key {
             KeySource::Column(_) => Ok(schema.clone()),
@@ -233,7 +234,7 @@ impl Columns {
             KeySource::Column(position) => {
                 let mut nulls = self.key_nulls.clone();
                 if nulls.iter().all(|spelling| !spelling.is_empty()) {
-                    nulls.push(String::new()); // an empty id is none
+                    nulls.push(String::new()); // an empty id is missing
                 }
                 Some(tributary_csv::Column { position, value_type: ValueType::Text, nulls })
             }
@@ -260,7 +261,7 @@ impl Roles<'_> {
         if !self.taken.insert(position) {
             let name = quoted(&self.names[position]);
             return Err(Error::invalid(format!(
-                "column {name} is to be two of sample id, match id, label and weight"
+                "column {name} cannot be more than one of sample id, match id, label and weight"
             )));
         }
         Ok(())
@@ -269,7 +270,7 @@ impl Roles<'_> {
     fn check_kept(&self, position: usize) -> Result<()> {
         if self.skipped.contains(&position) {
             let name = quoted(&self.names[position]);
-            return Err(Error::invalid(format!("column {name} is to be skipped, but has a role")));
+            return Err(Error::invalid(format!("column {name} cannot be skipped, because it has a role")));
         }
         Ok(())
     }
@@ -300,7 +301,7 @@ fn nulls(options: &UploadOptions, name: &str) -> Vec<String> {
     own.unwrap_or(&options.nulls).clone()
 }
 
-/// With 16 random bytes as hex: ids of two tables never meet.
+/// A prefix with 16 random bytes as hex, so that ids of two tables never collide.
 fn made_ids() -> Result<MadeIds> {
     let mut bytes = [0; 16];
     random::fill(&mut bytes)?;
@@ -358,19 +359,19 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_are_not_there_or_two_things_are_refused() {
+    fn missing_columns_and_columns_with_two_roles_are_refused() {
         refused(
             |o| o.label = Some("Y".into()),
             "label \"Y\": the file has no such column (did you mean \"y\"?)",
         );
         refused(|o| o.skip = vec!["z".into()], "skip \"z\": the file has no such column");
         refused(|o| o.columns.entry("x1".into()).or_default().nulls = None, "did you mean \"x0\"?");
-        refused(|o| (o.label, o.weight) = (Some("y".into()), Some("y".into())), "is to be two of");
-        refused(|o| o.label = Some("id".into()), "is to be two of");
+        refused(|o| (o.label, o.weight) = (Some("y".into()), Some("y".into())), "cannot be more than one of");
+        refused(|o| o.label = Some("id".into()), "cannot be more than one of");
         refused(
             |o| (o.label, o.skip) = (Some("y".into()), vec!["y".into()]),
-            "is to be skipped, but has a role",
+            "cannot be skipped, because it has a role",
         );
-        refused(|o| o.skip = vec!["id".into()], "is to be skipped, but has a role");
+        refused(|o| o.skip = vec!["id".into()], "cannot be skipped, because it has a role");
     }
 }

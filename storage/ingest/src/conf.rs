@@ -1,9 +1,9 @@
 //! FATE's upload file (`flow data upload -c conf.json`) to options.
 //!
 //! Two departures, both in favour of the data: without a `dtype` types are inferred (FATE makes everything float32), and
-//! `na_values` are applied (FATE stores and forgets them). Keys that FATE has, in its second or first version, and that mean nothing
-//! here are passed over and named in a note; what would have a meaning that we do not give it is a problem, and so is a key that
-//! FATE has not. Two keys are ours: `if_exists` and `duplicates`, as on the command line.
+//! `na_values` are applied (FATE stores and forgets them). Keys of FATE 1 and 2 that mean nothing here are ignored and named
+//! in a note. A key with a meaning that this product does not support is a problem, and so is a key that FATE does not have.
+//! Two keys are ours: `if_exists` and `duplicates`, as on the command line.
 
 use tributary_core::{Error, Layout, Result, TableName};
 use tributary_csv::ValueType;
@@ -11,7 +11,7 @@ use tributary_document::{Item, Keys, Limits, Report, parse, quoted};
 
 use crate::options::{Duplicates, Existing, Header, SampleId, UploadOptions};
 
-/// Reads an upload file; `name` is what messages call it. The path in it is taken as written.
+/// Reads an upload file; messages call it `name`. The path in it is used as written.
 ///
 /// Errors: `InvalidInput` whose source is a [`tributary_document::Problems`] with every mistake and its place.
 pub fn from_fate(source: &[u8], name: &str) -> Result<UploadOptions> {
@@ -23,7 +23,7 @@ pub fn from_fate(source: &[u8], name: &str) -> Result<UploadOptions> {
 }
 
 fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
-    // where something is missing a stand-in lets the reading go on, for the report refuses the file anyway
+    // placeholders for missing values let the reading continue; the report refuses the file anyway
     let file = keys.required("file").text().unwrap_or_default();
     let head = keys.required("head").bool();
     let partitions = either(keys, "partitions", "partition").int_in(1..=Layout::MAX_PARTITIONS);
@@ -46,12 +46,12 @@ fn upload_options(keys: &mut Keys<'_>) -> Option<UploadOptions> {
         passed_over.extend(self::passed_over(meta, &PASSED_OVER_IN_META, "meta."));
     });
     if !passed_over.is_empty() {
-        options.notes.push(format!("passed over, for they mean nothing here: {}", passed_over.join(", ")));
+        options.notes.push(format!("ignored, because they mean nothing here: {}", passed_over.join(", ")));
     }
     Some(options)
 }
 
-/// Keys of FATE that mean nothing here: what is stored where is the site's business.
+/// Keys of FATE that mean nothing here: the site's configuration decides where tables are stored.
 const PASSED_OVER: [&str; 13] = [
     "role",
     "party_id",
@@ -84,7 +84,7 @@ fn passed_over(keys: &mut Keys<'_>, known: &[&'static str], path: &str) -> Vec<S
     given.map(|key| format!("{path}{key}")).collect()
 }
 
-/// What FATE calls by one name, and its first version by another.
+/// Keys with one name in FATE 2 and another in FATE 1.
 fn either<'a>(keys: &mut Keys<'a>, name: &'static str, older: &'static str) -> Item<'a> {
     let (item, older) = (keys.take(name), keys.take(older));
     if item.is_given() && older.is_given() {
@@ -102,8 +102,8 @@ fn read_delimiter(item: &Item<'_>, options: &mut UploadOptions) {
     }
 }
 
-/// What FATE has no keys for: it replaces tables, and of rows with one id it takes the last. Its first version replaced them if it was
-/// told to drop or destroy what is there.
+/// Options without a key in FATE 2, which replaces tables and keeps the last of rows with one id. FATE 1 replaced tables if
+/// a key asked to drop or destroy them.
 fn read_collisions(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     let existing = [("fail", Existing::Fail), ("replace", Existing::Replace), ("merge", Existing::Merge)];
     let duplicates = [("fail", Duplicates::Fail), ("first", Duplicates::First), ("last", Duplicates::Last)];
@@ -141,7 +141,7 @@ fn read_meta(keys: &mut Keys<'_>, options: &mut UploadOptions) {
         [(&options.label, label_type, "label"), (&options.weight, weight_type, "weight")]
     {
         if column.is_none() && value_type.is_some() {
-            options.notes.push(format!("meta.{role}_type was passed over, for there is no {role}_name"));
+            options.notes.push(format!("meta.{role}_type was ignored, because there is no {role}_name"));
         }
         if let (Some(column), Some(_)) = (column, value_type) {
             options.columns.entry(column.clone()).or_default().value_type = value_type;
@@ -159,19 +159,19 @@ fn read_format(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     }
     let header = keys.take("header");
     if header.is_given() {
-        header.problem("is made from the file; leave it out");
+        header.problem("is read from the file; leave it out");
     }
 }
 
 fn read_sample_id(item: &Item<'_>, options: &mut UploadOptions) {
     match (item.text(), &options.sample_id) {
         (None, _) | (Some("extend_sid"), SampleId::Made) => {}
-        (Some(_), SampleId::Made) => item.problem("excludes extend_sid; leave one of them out"),
+        (Some(_), SampleId::Made) => item.problem("contradicts extend_sid; leave one of them out"),
         (Some(name), _) => options.sample_id = SampleId::Column(name.to_owned()),
     }
 }
 
-/// The named one of the candidates is used, the others are left out of the table.
+/// The named candidate is used, the others are left out of the table.
 fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     let (named, list) = (keys.take("match_id_name"), either(keys, "match_id_list", "id_list"));
     let candidates: Vec<&str> = list.list().iter().filter_map(Item::text).collect();
@@ -185,7 +185,7 @@ fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
         (None, [only]) => Some((*only).to_owned()),
         (None, []) => None,
         (None, _) => {
-            list.problem("has several; name one of them as match_id_name");
+            list.problem("has several; give one of them as match_id_name");
             None
         }
     };
@@ -193,7 +193,7 @@ fn read_match_id(keys: &mut Keys<'_>, options: &mut UploadOptions) {
     options.skip = others.map(|name| (*name).to_owned()).collect();
     if !options.skip.is_empty() {
         let names: Vec<String> = options.skip.iter().map(|name| quoted(name)).collect();
-        options.notes.push(format!("left out, for another column is the match id: {}", names.join(", ")));
+        options.notes.push(format!("left out, because another column is the match id: {}", names.join(", ")));
     }
 }
 
@@ -208,10 +208,10 @@ fn read_types(item: &Item<'_>, options: &mut UploadOptions) {
     }
 }
 
-/// FATE's types, and those that it has not, under the names that the command line has for them.
+/// FATE's types, and the other types under their command-line names.
 fn value_type(item: &Item<'_>) -> Option<ValueType> {
     let text = item.text()?;
-    // FATE's own names of types that have others here
+    // FATE's names for types that have other names here
     match text {
         "object" | "str" => return Some(ValueType::Text),
         "float" => return Some(ValueType::Float64),
@@ -225,7 +225,7 @@ fn value_type(item: &Item<'_>) -> Option<ValueType> {
     found.ok()
 }
 
-/// `na_values` is a spelling or a list of them, or a map from columns to such; all beside the empty one.
+/// `na_values` is one spelling, a list of them, or a map from columns to either; each in addition to the empty one.
 fn read_nulls(item: &Item<'_>, options: &mut UploadOptions) {
     if !is_map(item) {
         options.nulls.extend(spellings(item));
@@ -241,7 +241,7 @@ fn is_map(item: &Item<'_>) -> bool {
     item.json().is_some_and(|value| value.is_object())
 }
 
-/// Spellings as text; a number stands for the way it is written.
+/// Spellings as text; a number means its text.
 fn spellings(item: &Item<'_>) -> Vec<String> {
     let spelling = |item: &Item<'_>| {
         let value = item.json()?;
@@ -299,8 +299,8 @@ mod tests {
         assert_eq!(
             options.notes,
             [
-                "left out, for another column is the match id: \"b\"",
-                "passed over, for they mean nothing here: role, storage_engine, address, is_temp_file, work_mode, \
+                "left out, because another column is the match id: \"b\"",
+                "ignored, because they mean nothing here: role, storage_engine, address, is_temp_file, work_mode, \
                  meta.match_id_range, meta.with_label",
             ]
         );
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mistake_is_named_with_its_place() {
+    fn every_mistake_is_reported_with_its_place() {
         let source = br#"{"file": "a.csv", "hed": true, "partitions": 0,
             "meta": {"delimiter": "::", "lable_name": "y", "dtype": "flaot32", "match_id_list": ["a", "b"],
                      "sample_id_name": "id"},
@@ -340,7 +340,7 @@ mod tests {
             "meta.lable_name: unknown key (did you mean \"label_name\"?)",
             "meta.dtype: unknown type \"flaot32\" (did you mean \"float32\"?)",
             "meta.match_id_list: has several",
-            "meta.sample_id_name: excludes extend_sid",
+            "meta.sample_id_name: contradicts extend_sid",
         ] {
             assert!(error.contains(expected), "{expected}\nin\n{error}");
         }
@@ -358,7 +358,7 @@ mod tests {
         assert_eq!((options.match_id.as_deref(), options.header), (Some("a"), Header::Numbered));
         assert_eq!(options.columns["x"].nulls, Some(vec![String::new(), "-".into()]));
         assert!(
-            read(r#""header": "a,b""#).unwrap_err().chain().contains("meta.header: is made from the file")
+            read(r#""header": "a,b""#).unwrap_err().chain().contains("meta.header: is read from the file")
         );
     }
 }

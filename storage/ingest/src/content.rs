@@ -1,4 +1,4 @@
-//! What all kinds of files become before they are written: rows that were looked at, and can be read again.
+//! The common form of all files before they are written: checked rows that can be read again.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,26 +19,26 @@ use crate::rowset::RowSet;
 /// First rows as text, key first.
 pub(crate) type Preview = Vec<Vec<Option<String>>>;
 
-/// A table to be, without the rows that do not get into it.
+/// The content of a future table, without the rows that are left out.
 pub(crate) trait Content: fmt::Debug + Send + Sync {
     fn schema(&self) -> &TableSchema;
-    /// How many rows.
+    /// The number of rows.
     fn rows(&self) -> u64;
-    /// Bytes that are read for them.
+    /// Bytes that are read for the rows.
     fn bytes(&self) -> u64;
-    /// Its files, for people.
+    /// Its files, for display.
     fn describe(&self) -> String;
-    /// A stretch of its rows. May be asked for again.
+    /// A range of its rows. May be called again.
     fn batches(self: Arc<Self>, rows: Range<u64>, meter: &Arc<Meter>) -> RowStream;
     /// The first rows for display.
     fn preview(self: Arc<Self>, limit: usize, meter: &Meter) -> Result<Preview>;
-    /// Its rows where they lie, in at most so many parts; none may have been left out.
+    /// Its rows in place, in at most this many parts; only if no rows were left out.
     fn bound(&self, _partitions: u32, _meter: &Meter) -> Result<Bound> {
         Err(Error::bug("only rows of files are bound"))
     }
 }
 
-/// Rows where they lie.
+/// Rows in place.
 pub(crate) struct Bound {
     pub parts: Vec<BoundPart>,
     /// Where the files are.
@@ -46,7 +46,7 @@ pub(crate) struct Bound {
 }
 
 impl Bound {
-    /// With the ids of the rows, where they are made.
+    /// With the ids of the rows, if they are generated.
     pub fn with_ids(mut self, key: &KeySource) -> Self {
         let KeySource::Made(ids) = key else { return self };
         let mut ids: MadeIds = ids.clone();
@@ -58,7 +58,7 @@ impl Bound {
     }
 }
 
-/// Letters of a value kept for display.
+/// Characters of a value kept for display.
 const PREVIEW_LETTERS: usize = 200;
 
 /// A value as a preview shows it.
@@ -83,7 +83,8 @@ pub(crate) fn shown(batch: RecordBatch) -> Result<Preview> {
     Ok(rows)
 }
 
-/// The rows of a batch, whose first has the number `begin`, that are among those wanted and do not go; none if there are none.
+/// The rows of a batch that are wanted and not left out; `None` if there are none. The batch's first row has the number
+/// `begin`.
 pub(crate) fn staying(
     batch: &RecordBatch,
     begin: u64,
@@ -104,7 +105,7 @@ pub(crate) fn staying(
     Ok((batch.num_rows() > 0).then_some(batch))
 }
 
-/// The files that rows are from, as messages and lists of bad rows name them.
+/// The files of the rows, as messages and lists of bad rows name them.
 pub(crate) trait Origin {
     /// Name of each file, in order.
     fn files(&self) -> Vec<&str>;
@@ -112,20 +113,20 @@ pub(crate) trait Origin {
     fn column(&self, position: usize) -> &str;
     /// An error with its place; no value is ever part of it.
     fn fault(&self, place: Place, column: Option<usize>, reason: &str) -> Error;
-    /// A place, for people.
+    /// A place, for display.
     fn locate(&self, place: Place) -> String;
-    /// A row as it stands in its file; nothing where rows are no text.
+    /// A row as its file has it; `None` if rows are not text.
     fn text(&self, place: Place, bytes: Range<u64>) -> Result<Vec<u8>>;
 }
 
 /// A row that is read again.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
-    /// From 0 over all files.
+    /// Its number, from 0 over all files.
     pub number: u64,
     pub id: &'a str,
     pub place: Place,
-    /// That it takes in its file, where rows are text.
+    /// Bytes that it takes in its file, if rows are text.
     pub bytes: Range<u64>,
 }
 
@@ -135,7 +136,7 @@ pub(crate) trait Again {
     fn origin(&self) -> &dyn Origin;
     /// Position of the id's column in them.
     fn id_column(&self) -> usize;
-    /// The number of a row, of which the first pass noted this: less than 2⁶³.
+    /// The number of a row, from the first pass's note about it: less than 2⁶³.
     fn row_of(&self, noted: u64) -> u64;
     /// Calls `each` for every row of a set, in order.
     fn visit(&self, set: &RowSet, each: &mut dyn FnMut(Row<'_>) -> Result<()>) -> Result<()>;

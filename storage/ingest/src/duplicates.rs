@@ -1,9 +1,9 @@
-//! Sample ids that stand twice: which rows go, or why the upload is refused.
+//! Repeated sample ids: which rows are left out, or why the upload is refused.
 //!
-//! Equal hashes only make candidates; their ids are then read again and compared, so that no collision ever drops a row.
-//! Memory: a bit for each row, and [`UploadOptions::sort_bytes`], beyond which ids are sorted on disk.
+//! Equal hashes are only candidates; their ids are then read again and compared, so that no collision ever drops a row.
+//! Memory: a bit for each row, and [`UploadOptions::sort_bytes`]; more ids are sorted on disk.
 //!
-//! Where rows are added to a table, its rows come first: row n of the files has the number n behind those of the table.
+//! If rows are added to a table, its rows come first: the rows of the files are numbered after those of the table.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -21,21 +21,21 @@ use crate::rejects::{Reason, Reject, Rejects};
 use crate::rowset::RowSet;
 use crate::sorter::{Entry, Merged, Payload, Sorter, read_u64};
 
-/// What the search needs to know.
+/// The inputs of the search.
 pub(crate) struct Search<'a> {
     pub rows: &'a dyn Again,
-    /// The table that they are added to.
+    /// The table that the rows are added to.
     pub old: Option<&'a Arc<OldTable>>,
     pub options: &'a UploadOptions,
     pub meter: &'a Meter,
 }
 
-/// What the search decided, beside the rows of the files that go.
+/// The result of the search, beside the rows of the files that are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Repeated {
-    /// How many rows of the files go because a rule says so.
+    /// The number of rows of the files that a rule leaves out.
     pub dropped: u64,
-    /// Rows of the table that go.
+    /// Rows of the table that are left out.
     pub replaced: RowSet,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Repeated {
 #[derive(Debug)]
 struct Candidate {
     id: String,
-    /// Of a row of the files.
+    /// The place of a row of the files.
     place: Place,
 }
 
@@ -68,7 +68,8 @@ impl Payload for Candidate {
 }
 
 impl Search<'_> {
-    /// Adds the rows of the files that go because of their id to `dropped`; or refuses, or rejects them.
+    /// Adds the rows of the files that are left out because of their id to `dropped`; or refuses the upload, or rejects the
+    /// rows.
     ///
     /// `ids`: the hashes of all ids of the files, with what the first pass noted of their rows.
     pub fn run(&self, ids: Vec<Sorter<()>>, dropped: &mut RowSet, rejects: &mut Rejects) -> Result<Repeated> {
@@ -91,7 +92,7 @@ impl Search<'_> {
         }
     }
 
-    /// How many rows come before those of the files.
+    /// The number of rows before those of the files.
     fn before(&self) -> u64 {
         self.old.map_or(0, |old| old.rows())
     }
@@ -151,7 +152,7 @@ impl Search<'_> {
     fn decide(&self, candidates: Sorter<Candidate>) -> Result<Found> {
         let mut sorted = Merged::of(vec![candidates])?;
         let (mut found, before) = (Found::default(), self.before());
-        // ids of one hash: the first row of each, and the row that stays so far
+        // ids with one hash: the first row of each, and the row that stays so far
         let mut ids: HashMap<String, (Standing, u64)> = HashMap::new();
         let mut hash = None;
         while let Some(Entry { hash: next, row, payload: Candidate { id, place } }) = sorted.next()? {
@@ -187,7 +188,7 @@ impl Search<'_> {
         let at_file = |reason: String| origin.fault(again.place, Some(self.rows.id_column()), &reason);
         match (original.row < before, again.row < before) {
             (false, _) => at_file(format!(
-                "the sample id stands already at {} {all}; keep the first or the last of each (data upload --duplicates \
+                "the sample id already occurs at {} {all}; keep the first or the last of each (data upload --duplicates \
                  first|last), or have ids made (--extend-sid){}",
                 origin.locate(original.place),
                 match self.options.sample_id {
@@ -221,7 +222,7 @@ impl Search<'_> {
     }
 }
 
-/// Where a row is from.
+/// The side that a row belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Old,
@@ -255,12 +256,12 @@ struct Standing {
     place: Place,
 }
 
-/// Rows that go because of their id.
+/// Rows that are left out because of their id.
 #[derive(Debug, Default)]
 struct Found {
     rows: Rows,
     /// Rows of the files whose id the table has.
     stored: RowSet,
-    /// The first repetition, behind what it repeats.
+    /// The first repetition, after the row that it repeats.
     first: Option<(Standing, Standing)>,
 }

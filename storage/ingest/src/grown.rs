@@ -1,4 +1,4 @@
-//! A table with more rows: those of the table that is there, and behind them those of files.
+//! A table with added rows: those of the existing table, then those of the files.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,11 +13,11 @@ use crate::old::OldTable;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
 
-/// Both; the columns are those of the table, only that values may be missing where the files lack some.
+/// The merged schema: the table's columns, where features may be missing if the files lack some values.
 #[derive(Debug)]
 pub(crate) struct Grown {
     old: Arc<OldTable>,
-    /// Rows of the table that go: rows of the files take their place.
+    /// Rows of the table that rows of the files replace.
     replaced: Arc<RowSet>,
     new: Arc<dyn Content>,
     schema: TableSchema,
@@ -37,7 +37,7 @@ impl Grown {
         Ok(Self { old, replaced: Arc::new(replaced), new, schema })
     }
 
-    /// How many rows of the table stay.
+    /// The number of rows of the table that stay.
     pub fn kept(&self) -> u64 {
         self.old.rows() - self.replaced.len()
     }

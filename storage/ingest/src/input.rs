@@ -1,8 +1,9 @@
-//! What the words after `--file` name: files, several by a pattern, folders, standard input; plain or compressed, CSV or Parquet.
+//! The inputs that the arguments of `--file` name: files, patterns, folders, standard input; plain or compressed, CSV or
+//! Parquet.
 //!
-//! An upload reads its rows twice, and from many places at once. What cannot be read so, because it comes through a pipe or
-//! is compressed, is first copied to a temporary file that has no name: nobody else can open it, and it is gone with the
-//! process, however that ends. Compression is known by a file's first bytes, not by its name.
+//! An upload reads its rows twice, and from many places at once. Pipes and compressed files cannot be read in this way, so
+//! they are first copied to a temporary file without a name: no other process can open it, and it disappears with the
+//! process, however that ends. Compression is recognised by a file's first bytes, not by its name.
 
 mod find;
 mod format;
@@ -25,13 +26,13 @@ use format::Format;
 pub(crate) use spool::temporary;
 use spool::{Unfolding, spool};
 
-/// What stands for standard input.
+/// The argument that means standard input.
 pub(crate) const STANDARD_INPUT: &str = "-";
 
-/// Something with rows, that can be read as often as one likes.
+/// An input that can be read any number of times.
 #[derive(Debug)]
 pub(crate) struct Input {
-    /// For messages.
+    /// Its name in messages.
     name: String,
     bytes: u64,
     medium: Medium,
@@ -39,36 +40,36 @@ pub(crate) struct Input {
 
 #[derive(Debug)]
 enum Medium {
-    /// A file of the user's, which may change meanwhile.
+    /// A file of the user, which may change during the upload.
     Path { path: PathBuf, changed: Option<SystemTime> },
-    /// A copy of ours.
+    /// Our own copy.
     Copy(Arc<File>),
 }
 
-/// What is uploaded: files of one kind.
+/// The inputs of an upload: files of one kind.
 #[derive(Debug)]
 pub(crate) enum Inputs {
     Csv(Vec<Input>),
     Parquet(Files),
 }
 
-/// One of them.
+/// One input.
 enum Found {
     Csv(Input),
     Parquet(Source),
 }
 
-/// What becomes of rows that can be read only once: of a pipe, or a compressed file.
+/// How input is handled that can be read only once: a pipe, or a compressed file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Once {
-    /// They are copied.
+    /// It is copied.
     Copied,
-    /// They are refused, for they are to be read where they are.
+    /// It is refused, because rows are read in place.
     Refused,
 }
 
-/// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and formats that are
-/// none of ours.
+/// Opens all inputs, in order. Errors: `NotFound`; `InvalidInput` for empty files, folders without Parquet files, and
+/// unsupported formats.
 pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Result<Inputs> {
     let (mut csv, mut parquet) = (Vec::new(), Vec::new());
     let (mut first_csv, mut first_parquet) = (None, None);
@@ -86,7 +87,8 @@ pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Re
         }
         if let (Some(one), Some(other)) = (&first_parquet, &first_csv) {
             let (one, other) = (one.display(), other.display());
-            let text = format!("{one} is Parquet, and {other} is not; a table is made of files of one kind");
+            let text =
+                format!("{one} is Parquet, but {other} is not; all files of a table must have one format");
             return Err(Error::invalid(text));
         }
     }
@@ -112,12 +114,12 @@ impl Input {
         let check_copied = |name: &str, what: &str| match once {
             Once::Copied => Ok(()),
             Once::Refused => Err(Error::invalid(format!(
-                "{name} {what}, and a bound table reads its files where they are, from any row on; upload it \
+                "{name} {what}, but a bound table reads its files in place, from any row on; upload it \
                  (tributary data upload)"
             ))),
         };
         if path == Path::new(STANDARD_INPUT) {
-            check_copied("standard input", "can be read once")?;
+            check_copied("standard input", "can be read only once")?;
             return Self::copy(
                 "standard input".into(),
                 std::io::stdin().lock(),
@@ -134,7 +136,7 @@ impl Input {
                 return Ok(Found::Parquet(Source::Path(path.into())));
             }
             let text =
-                format!("{name} is a folder without Parquet files; name CSV files in it as '{name}/*.csv'");
+                format!("{name} is a folder without Parquet files; give CSV files in it as '{name}/*.csv'");
             return Err(Error::invalid(text));
         }
         let open = || File::open(path).at(|| format!("open {name}"));
@@ -158,7 +160,7 @@ impl Input {
         Self { name, bytes: about.len(), medium }.check_not_empty().map(Found::Csv)
     }
 
-    /// `bytes`: how many there are to copy, if that is known.
+    /// `bytes`: the number of bytes to copy, if known.
     fn copy(
         name: String,
         from: impl std::io::Read,
@@ -172,7 +174,7 @@ impl Input {
         match format_of(&file, bytes, &name) {
             Ok(Format::Parquet) => Ok(Found::Parquet(Source::Open(file, name))),
             Err(error) => Err(error),
-            // what is compressed within what was compressed, the reading of rows finds
+            // a second compression within the first is found when rows are read
             Ok(_) => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
         }
     }
@@ -189,7 +191,7 @@ impl Input {
         &self.name
     }
 
-    /// Where it is, in full as far as it has a place.
+    /// Its full path, if it has one.
     pub fn place(&self) -> String {
         let Medium::Path { path, .. } = &self.medium else { return self.name.clone() };
         std::path::absolute(path).map_or_else(|_| self.name.clone(), |path| path.display().to_string())
@@ -200,7 +202,7 @@ impl Input {
         self.bytes
     }
 
-    /// Opens it for reading; `Conflict` if it is not what it was.
+    /// Opens it for reading; `Conflict` if it has changed.
     pub fn open(&self) -> Result<Local> {
         let file = match &self.medium {
             Medium::Copy(file) => file.clone(),
@@ -220,7 +222,7 @@ impl Input {
         Ok(Local::new(file, &self.name, self.bytes))
     }
 
-    /// Where it is to be found again, and by what it is known then. `Conflict` if it is not what it was.
+    /// Its path and its stamp. `Conflict` if it has changed.
     pub fn stamp(&self) -> Result<(PathBuf, Stamp)> {
         let Medium::Path { path, .. } = &self.medium else {
             return Err(Error::bug(format!("a copy of {} does not last", self.name)));
@@ -230,7 +232,7 @@ impl Input {
         Ok((std::path::absolute(path).at(|| format!("find {}", self.name))?, stamp))
     }
 
-    /// The error for an input that is not what it was.
+    /// The error for an input that has changed.
     pub fn changed(&self) -> Error {
         Local::changed(&self.name)
     }

@@ -1,21 +1,22 @@
-//! Files in: [`upload`] turns CSV or Parquet files into a stored table and the site's record of it, [`dry_run`] tells what it would
-//! do, [`bind()`] makes a table of files that stay where they are.
+//! Files in: [`upload`] turns CSV or Parquet files into a stored table and the site's record of it, [`dry_run`] reports what
+//! an upload would do, [`bind()`] makes a table of files that stay where they are.
 //!
-//! CSV files are read twice. The first pass looks at every row, on all cores: it finds what each column is, and whatever is wrong,
-//! so that row nine million does not surprise a table that is half written. The second writes the partitions, several at
-//! once, each worker starting at a mark that the first pass left. Both stream: memory does not grow with the files, except for
-//! a bit for each row that is left out, and a mark a megabyte. What can be read only once (a pipe, gzip, zstd) is copied to a
-//! temporary file without a name before. Of Parquet files, whose types are known, the first pass reads what can be wrong: ids, labels,
-//! weights, and values that become those of another type. Rows may be added to a table that is there ([`Existing::Merge`]).
+//! CSV files are read twice. The first pass looks at every row, on all cores: it infers the type of each column and finds
+//! all errors, so that an error in row nine million is found before the table is written. The second pass writes the
+//! partitions, several at once; each worker starts at a mark of the first pass. Both stream: memory does not grow with the
+//! files, except for a bit for each row that is left out, and a mark per megabyte. Input that can be read only once (a pipe,
+//! gzip, zstd) is first copied to a temporary file without a name. Parquet files have known types, so the first pass reads
+//! only columns that can have errors: ids, labels, weights, and values that change their type. Rows may be added to an
+//! existing table ([`Existing::Merge`]).
 //!
-//! What values of a CSV file may be:
-//! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not; among numbers, times and truth
-//!   values so is a cell of nothing or spaces, among numbers `NaN`
-//! - a column of integers is `Int64`, of numbers `Float64`, where that gives back every value as it is written; else it stays text,
-//!   and a note says why: leading zeros, plus signs, more digits than a double keeps
+//! The values of a CSV file:
+//! - a cell that is one of the null spellings (by default the empty one) is missing, quoted or not; in columns of numbers,
+//!   times and truth values so is an empty cell or one of spaces, in columns of numbers also `NaN`
+//! - a column of integers is `Int64`, of numbers `Float64`, if that keeps every value as it is written; otherwise it
+//!   stays text, and a note says why: leading zeros, plus signs, more digits than a double keeps
 //! - infinite numbers, and integers beyond 64 bits, are refused, with their place, unless a type is given
 //! - `true`/`false` in any case, ISO dates, and ISO times with or without a zone have types of their own
-//! - all else is text, exactly as written; so are ids
+//! - everything else, and every id, is text exactly as written
 //!
 //! ```
 //! use tributary_core::TableName;

@@ -1,7 +1,7 @@
-//! The table that rows are added to, as it was when the upload began.
+//! The table that rows are added to, as it was at the start of the upload.
 //!
-//! It is read as often as the files are, never changed, and known again by its snapshot: the commit takes the place of
-//! that one only, so that what others store meanwhile is not lost.
+//! It is read as often as the files, never changed, and recognised by its snapshot: the commit replaces only that snapshot,
+//! so that rows that other processes store during the upload are not lost.
 
 use std::num::NonZero;
 use std::ops::Range;
@@ -29,7 +29,7 @@ use crate::progress::{Meter, Stage};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
 
-/// A stored table, to be read.
+/// A stored table, for reading.
 #[derive(Debug)]
 pub(crate) struct OldTable {
     storage: Arc<dyn Storage>,
@@ -42,7 +42,7 @@ pub(crate) struct OldTable {
 type Numbered = (u64, RecordBatch);
 
 impl OldTable {
-    /// The table of that name; none if there is none. `InvalidInput` for one that no rows can be added to.
+    /// The table of that name; `None` if there is none. `InvalidInput` for one that no rows can be added to.
     pub fn open(
         storage: &Arc<dyn Storage>,
         meta: &Arc<dyn StorageMeta>,
@@ -78,7 +78,7 @@ impl OldTable {
         &self.table.schema
     }
 
-    /// How many rows it has.
+    /// The number of its rows.
     pub fn rows(&self) -> u64 {
         self.table.rows()
     }
@@ -93,17 +93,17 @@ impl OldTable {
         self.table.layout.partitions()
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn uri(&self) -> &TableUri {
         &self.table.uri
     }
 
-    /// How a table that has its rows takes its place.
+    /// The mode in which a table with its rows replaces it.
     pub fn successor(&self) -> IfExists {
         IfExists::ReplaceSnapshot(self.table.snapshot.clone())
     }
 
-    /// The hashes of its ids, with the numbers of their rows. All cores read.
+    /// The hashes of its ids, with their row numbers. All cores read.
     pub fn ids(self: &Arc<Self>, options: &UploadOptions, meter: &Meter) -> Result<Vec<Sorter<()>>> {
         meter.begin(Stage::Compare, self.bytes());
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(self.partitions() as usize);
@@ -137,7 +137,7 @@ impl OldTable {
         Ok(())
     }
 
-    /// Calls `each` with number and id of every row of a set, in order. Partitions without any are not read.
+    /// Calls `each` with number and id of every row of a set, in order. Partitions without such rows are not read.
     pub fn visit(
         self: &Arc<Self>,
         set: &RowSet,
@@ -161,7 +161,7 @@ impl OldTable {
         Ok(())
     }
 
-    /// A stretch of those rows that do not go.
+    /// A range of the rows that stay.
     pub fn batches(
         self: Arc<Self>,
         rows: Range<u64>,
@@ -201,19 +201,19 @@ impl OldTable {
         stream::once(rows).try_flatten().map_ok(number).map_err(gone).boxed()
     }
 
-    /// About the bytes of so many rows.
+    /// About the bytes of this many rows.
     fn bytes_of(&self, rows: usize) -> u64 {
         (u128::from(self.bytes()) * rows as u128 / u128::from(self.rows().max(1))) as u64
     }
 }
 
-/// The error for a table that is there no more as it was.
+/// The error for a table that has changed or is gone.
 pub(crate) fn changed() -> Error {
     let text = "the table changed while rows were added; nothing was stored, run it again";
     Error::new(ErrorKind::Conflict, text)
 }
 
-/// What a store says of a table that was replaced twice or deleted since.
+/// Whether a store's error means that the table was replaced twice or deleted since.
 fn gone(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => changed().because(error),
@@ -221,7 +221,7 @@ fn gone(error: Error) -> Error {
     }
 }
 
-/// `InvalidInput` for a table that no file has rows for.
+/// `InvalidInput` for a table whose rows no file can hold.
 fn check_schema(schema: &TableSchema) -> Result<()> {
     let refused = |what: String| Err(Error::invalid(format!("no rows can be added to the table: {what}")));
     match schema.key() {
@@ -237,7 +237,7 @@ fn check_schema(schema: &TableSchema) -> Result<()> {
         match (&field.purpose, &field.data_type) {
             (Purpose::Ciphertext(_), _) => return refused(format!("column {name} has ciphertexts")),
             (_, DataType::List(_)) => {
-                return refused(format!("column {name} is {}, which no file is read as", field.data_type));
+                return refused(format!("column {name} is {}, which no file format gives", field.data_type));
             }
             _ => {}
         }

@@ -1,9 +1,9 @@
-//! Parquet files of other programs to tables: their types are known, so the first pass reads only what can be wrong: ids, match ids,
-//! labels, weights, and columns whose values become those of another type.
+//! Parquet files of other programs to tables: their types are known, so the first pass reads only columns that can have
+//! errors: ids, match ids, labels, weights, and columns whose values change their type.
 //!
-//! The first pass notes *which* rows are bad, a bit for each; where there are any, they are read again in the order of the files,
-//! and told or left out one by one. So all cores read, however many rows are bad memory stays small, and the first fault of the
-//! files is the one that is told.
+//! The first pass notes *which* rows are bad, with one bit for each. Then the bad rows are read again in the order of the
+//! files, and reported or left out one by one. So all cores can read, memory stays small for any number of bad rows, and the
+//! first fault of the files is the one that is reported.
 
 mod content;
 mod faults;
@@ -33,7 +33,7 @@ use crate::upload::Prepared;
 use content::{Foreign, ForeignRows};
 use faults::Look;
 
-/// Looks at all rows; `old`: the table that they are added to.
+/// Checks all rows; `old`: the table that they are added to.
 pub(crate) fn prepare(
     options: &UploadOptions,
     files: Files,
@@ -68,7 +68,7 @@ pub(crate) fn prepare(
     Ok(Prepared { repeated, rejected, ..prepared(foreign) })
 }
 
-/// Looks at the columns only: values are met where the rows are read.
+/// Checks the columns only: values are checked when the rows are read.
 pub(crate) fn prepare_columns(options: &UploadOptions, files: Files) -> Result<Prepared> {
     open(options, files, None).map(prepared)
 }
@@ -97,7 +97,7 @@ fn open(options: &UploadOptions, files: Files, old: Option<&Arc<OldTable>>) -> R
     Ok(foreign)
 }
 
-/// What a writer noted for itself: pandas says which column is its index, and puts it behind all others.
+/// Metadata of the writer: pandas names the column of its index, and puts it after all others.
 fn hints(files: &Files, names: &[String]) -> Hints {
     let position = |name: &String| names.iter().position(|known| known == name);
     let mut hints = Hints::default();
@@ -139,7 +139,7 @@ fn described(field: &Field) -> ColumnSummary {
     }
 }
 
-/// What has no meaning for files that know their columns.
+/// Options without a meaning for files that define their columns.
 fn check_options(options: &UploadOptions) -> Result<()> {
     let spelled = options.columns.values().any(|column| column.nulls.is_some());
     let refused = [
@@ -175,8 +175,8 @@ fn field(files: &Files, column: &Column) -> Result<Field> {
     Ok(field)
 }
 
-/// Looks at all row groups, on all cores. The hashes of good rows' ids with their numbers, and the bad rows; where no row may be
-/// bad, at least the first of those.
+/// Checks all row groups, on all cores. Returns the hashes of good rows' ids with their numbers, and the bad rows; if no row
+/// may be bad, at least the first bad one.
 fn all(
     foreign: &Foreign,
     look: &Look<'_>,
@@ -192,7 +192,8 @@ fn all(
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(groups).max(1);
     let next = AtomicUsize::new(0);
     let stop = || next.store(groups, Ordering::Relaxed);
-    // Groups are begun in order, and those that were begun are looked at to their end: what comes before the first fault is known.
+    // Groups are started in order, and started groups are checked to their end, so that all rows before the first fault are
+    // checked.
     let work = || {
         let mut ids = Sorter::new(options.sort_bytes / workers, &options.scratch);
         let mut bad = RowSet::default();
@@ -231,7 +232,7 @@ fn all(
         }
     }
     match failed {
-        // a bad row before what cannot be read comes first, where it ends the upload anyway
+        // a bad row before an unreadable group is reported first, if it ends the upload anyway
         Some((group, error)) if !stops || bad.next(0).is_none_or(|row| row >= foreign.groups[group].row) => {
             Err(error)
         }

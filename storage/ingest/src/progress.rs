@@ -1,4 +1,4 @@
-//! How far an upload is, and whether anybody still wants it. One object does both, because both are asked at the same
+//! The progress of an upload, and whether it was cancelled. One object does both, because both are checked at the same
 //! places: every few thousand rows.
 
 use std::fmt;
@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 use tributary_core::{Error, ErrorKind, Result};
 
-/// How far an upload is.
+/// The progress of an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
-    /// Which pass.
+    /// The current pass.
     pub stage: Stage,
     /// Rows done in this pass.
     pub rows: u64,
     /// Bytes of the files, or of the table, done in this pass.
     pub bytes: u64,
-    /// Bytes in all; 0 if that is not known.
+    /// Bytes in all; 0 if not known.
     pub total_bytes: u64,
 }
 
 impl Progress {
-    /// Of a pass over the files.
+    /// The progress of a pass over the files.
     pub fn new(stage: Stage, rows: u64, bytes: u64, total_bytes: u64) -> Self {
         Self { stage, rows, bytes, total_bytes }
     }
@@ -33,9 +33,9 @@ impl Progress {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Copying what can be read only once: pipes, compressed files.
+    /// Copying input that can be read only once: pipes, compressed files.
     Copy,
-    /// Finding out what is there.
+    /// Checking all rows and inferring types.
     Check,
     /// Comparing ids with those of the table that rows are added to.
     Compare,
@@ -61,7 +61,7 @@ impl Meter {
         self.change(|progress| *progress = Progress { stage, rows: 0, bytes: 0, total_bytes });
     }
 
-    /// Counts rows and bytes done. `Cancelled` once somebody asked to stop.
+    /// Counts rows and bytes done. `Cancelled` after a request to stop.
     pub fn add(&self, rows: u64, bytes: u64) -> Result<()> {
         self.check()?;
         self.change(|progress| {
@@ -71,7 +71,7 @@ impl Meter {
         Ok(())
     }
 
-    /// `Cancelled` once somebody asked to stop.
+    /// `Cancelled` after a request to stop.
     pub fn check(&self) -> Result<()> {
         match self.stopped.load(Ordering::Relaxed) {
             true => Err(Error::new(ErrorKind::Cancelled, "it was stopped")),

@@ -1,8 +1,8 @@
-//! Bad rows: what can be wrong with one row alone, and what becomes of it.
+//! Bad rows: the faults that a single row can have, and how they are handled.
 //!
-//! A fault is of one row if it leaves no doubt about the others: its width, its bytes, a missing id, label or weight, a value
-//! that is not of the type given, an id that another row has. Where quotes break their rules nobody knows where rows end, and a
-//! type that is *found* is made of all rows; such faults are of the file, and end the upload.
+//! A fault belongs to one row if the other rows stay valid: its width, its bytes, a missing id, label or weight, a value
+//! that is not of the given type, a repeated id. Where quotes break their rules the ends of rows are unknown, and an
+//! *inferred* type depends on all rows; such faults belong to the file, and end the upload.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufWriter, Write};
@@ -21,28 +21,28 @@ use crate::options::UploadOptions;
 #[derive(Debug, Clone)]
 pub(crate) struct Reject {
     pub place: Place,
-    /// Bytes of the file, where rows are text.
+    /// Its bytes in the file, if rows are text.
     pub bytes: Range<u64>,
     pub column: Option<usize>,
     pub reason: Reason,
 }
 
-/// Where the type of a column is from.
+/// The source of a column's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SaidBy {
-    /// The options, which may say another one.
+    /// The options, which may set another one.
     Options,
     /// The table that rows are added to.
     Table,
 }
 
-/// What is wrong with a row.
+/// The fault of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reason {
     Width {
         got: usize,
         expected: usize,
-        /// Why that may be.
+        /// A possible cause.
         help: &'static str,
     },
     NotText,
@@ -50,11 +50,11 @@ pub(crate) enum Reason {
     Misfit(Kind, ValueType, SaidBy),
     NegativeWeight,
     InfiniteWeight,
-    /// The id stands in an earlier row of the files.
+    /// The id occurs in an earlier row of the files.
     Repeated,
-    /// The id stands in the table that rows are added to.
+    /// The id occurs in the table that rows are added to.
     Stored,
-    /// A value that a Parquet file has, and the table cannot have.
+    /// A value of a Parquet file that the table cannot hold.
     Unfit(String),
 }
 
@@ -72,13 +72,13 @@ impl Reason {
             }
             Self::NegativeWeight => "the weight is negative".into(),
             Self::InfiniteWeight => "the weight is infinite".into(),
-            Self::Repeated => "the sample id stands already in an earlier row".into(),
+            Self::Repeated => "the sample id already occurs in an earlier row".into(),
             Self::Stored => "the table has the sample id already".into(),
             Self::Unfit(reason) => reason.clone(),
         }
     }
 
-    /// How to mend it, where its description does not say; `column` is the name of the column with the fault.
+    /// The remedy, if the description does not name it; `column` is the name of the column with the fault.
     fn help(&self, column: &str) -> String {
         match self {
             Self::Width { help, .. } => (*help).into(),
@@ -89,15 +89,15 @@ impl Reason {
     }
 }
 
-/// How to mend a cell that is not of the type wanted, or which type it is of.
+/// The remedy for a cell that is not of the wanted type, or the type that it has.
 fn help(kind: Kind, expected: ValueType, said_by: SaidBy, column: &str) -> String {
     let is_integer = matches!(expected, ValueType::Int32 | ValueType::Int64);
     let is_number =
         is_integer || matches!(expected, ValueType::Float32 | ValueType::Float64 | ValueType::Decimal(_));
     let option = |value_type| types_option(column, value_type);
     match kind {
-        Kind::Comma if is_number => "; write a decimal point, and nothing between thousands".into(),
-        Kind::Text => "; if it spells a missing value, give it (--nulls, na_values)".into(),
+        Kind::Comma if is_number => "; write a decimal point, and no thousands separator".into(),
+        Kind::Text => "; if it means a missing value, name it (--nulls, na_values)".into(),
         _ if said_by == SaidBy::Table => String::new(),
         Kind::Decimal | Kind::LongDecimal | Kind::Exponent | Kind::Infinite if is_integer => {
             format!("; for such numbers: {}", option("float64"))
@@ -113,7 +113,7 @@ fn help(kind: Kind, expected: ValueType, said_by: SaidBy, column: &str) -> Strin
 }
 
 impl Reject {
-    /// The error that it is where no row may be bad.
+    /// The error that it gives if no row may be bad.
     pub fn error(&self, origin: &dyn Origin) -> Error {
         let column = self.column.map_or("", |position| origin.column(position));
         let reason = format!("{}{}", self.reason.describe(), self.reason.help(column));
@@ -137,33 +137,33 @@ struct List {
 }
 
 impl Rejects {
-    /// Errors: whatever the disk says of the file; `InvalidInput` if it is one of those that are uploaded.
+    /// Errors: those of the disk; `InvalidInput` if the file is one of the uploaded files.
     pub fn open(options: &UploadOptions, origin: &dyn Origin) -> Result<Self> {
         let list = options.reject_to.as_ref().map(|path| List::create(path, origin)).transpose()?;
         Ok(Self { most: options.max_rejects, count: 0, first: None, list })
     }
 
-    /// How many bad rows there were.
+    /// The number of bad rows.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Whether there are more than there may be.
+    /// Whether there are more than allowed.
     pub fn too_many(&self) -> bool {
         self.count > self.most
     }
 
-    /// Whether bad rows do not end the upload at once.
+    /// Whether the upload continues after a bad row.
     pub fn go_on(&self) -> bool {
         self.list.is_some() || self.most > 0
     }
 
-    /// So many bad rows are of interest, of those still to come.
+    /// How many more bad rows are of interest.
     pub fn wanted(&self) -> u64 {
         if self.list.is_some() { u64::MAX } else { self.most.saturating_sub(self.count).saturating_add(1) }
     }
 
-    /// Takes note of a bad row. An error if there may be none more, and no list of all is wanted.
+    /// Adds a bad row. An error if no more are allowed and no list of all was requested.
     pub fn add(&mut self, origin: &dyn Origin, reject: &Reject) -> Result<()> {
         self.count += 1;
         self.first.get_or_insert_with(|| reject.clone());
@@ -178,7 +178,7 @@ impl Rejects {
         }
     }
 
-    /// To be called once all bad rows are known. An error if there are more than there may be.
+    /// Call after the last bad row. An error if there are more than allowed.
     pub fn finish(&mut self, origin: &dyn Origin) -> Result<()> {
         let Some(list) = &mut self.list else { return Ok(()) };
         list.out.flush().at(|| list.at())?;
@@ -203,7 +203,9 @@ impl List {
         if let Ok(there) = fs::metadata(path).map(id) {
             let same = |file: &&str| fs::metadata(file).map(id).ok() == Some(there);
             if let Some(file) = origin.files().into_iter().find(same) {
-                let text = format!("bad rows would overwrite {file}, which is uploaded; give another file");
+                let text = format!(
+                    "the list of bad rows would overwrite {file}, which is uploaded; choose another file"
+                );
                 return Err(Error::invalid(text));
             }
         }
@@ -241,7 +243,7 @@ impl List {
     }
 }
 
-/// A record of RFC 4180; the bytes of a value come back as they were.
+/// A record of RFC 4180; the bytes of a value are kept.
 fn write_record(out: &mut impl Write, values: &[&[u8]]) -> std::io::Result<()> {
     for (i, value) in values.iter().enumerate() {
         if i > 0 {

@@ -1,9 +1,10 @@
-//! Rows that do not get into the table: a bit for each row of the files, so that memory stays small however many they are.
+//! Rows that are left out of the table: one bit for each row of the files, so that memory stays small for any number of
+//! them.
 
 /// A set of row numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RowSet {
-    /// Grows with the greatest row; no memory at all while the set is empty.
+    /// Grows with the greatest row number; no memory while the set is empty.
     words: Vec<u64>,
     len: u64,
 }
@@ -28,12 +29,12 @@ impl RowSet {
         }
     }
 
-    /// How many.
+    /// The number of rows.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -44,7 +45,7 @@ impl RowSet {
         self.words.get((row / 64) as usize).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
-    /// The first row of the set from there on.
+    /// The first row of the set from a row on.
     pub fn next(&self, from: u64) -> Option<u64> {
         let mut at = (from / 64) as usize;
         let mut word = *self.words.get(at)? & (u64::MAX << (from % 64));
@@ -55,7 +56,7 @@ impl RowSet {
         Some(at as u64 * 64 + u64::from(word.trailing_zeros()))
     }
 
-    /// The row that is number `kept` of those that are not in the set.
+    /// The row with number `kept` among those that are not in the set.
     pub fn row_of(&self, mut kept: u64) -> u64 {
         for (i, word) in self.words.iter().enumerate() {
             let stay = u64::from(word.count_zeros());

@@ -1,14 +1,14 @@
-//! About how many different values a column has, in two kilobytes.
+//! An estimate of the number of different values of a column, in two kilobytes.
 //!
-//! HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007), with the estimator of Ertl, "New cardinality estimation algorithms for
-//! HyperLogLog sketches" (2017), section 4, which needs no tables and no special case for few values. Its standard error is 2.3 %; below
-//! some hundred values it is all but exact.
+//! HyperLogLog (Flajolet, Fusy, Gandouet, Meunier 2007), with the estimator of Ertl, "New cardinality estimation algorithms
+//! for HyperLogLog sketches" (2017), section 4, which needs no tables and no special case for few values. Its standard error
+//! is 2.3 %; below a few hundred values it is almost exact.
 
 /// Registers, a power of two: 1.04 / √2048 is the standard error.
 const BITS: u32 = 11;
 const REGISTERS: usize = 1 << BITS;
 
-/// What has been seen.
+/// The state over all added values.
 #[derive(Clone)]
 pub(crate) struct Sketch(Box<[u8; REGISTERS]>);
 
@@ -36,21 +36,21 @@ impl Sketch {
     /// Adds a value that is a number.
     #[inline]
     pub fn add_number(&mut self, bits: u64) {
-        // the finisher of SplitMix64: numbers are no hashes
+        // the finisher of SplitMix64, because plain numbers are no hashes
         let mut z = bits.wrapping_add(0x9E37_79B9_7F4A_7C15);
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         self.add(z ^ (z >> 31));
     }
 
-    /// Adds all that another has seen.
+    /// Adds all values of another sketch.
     pub fn merge(&mut self, other: &Self) {
         for (register, other) in self.0.iter_mut().zip(&*other.0) {
             *register = (*register).max(*other);
         }
     }
 
-    /// About how many different values.
+    /// The estimated number of different values.
     pub fn estimate(&self) -> u64 {
         const RANKS: usize = 64 - BITS as usize;
         let mut count = [0_u32; RANKS + 2];

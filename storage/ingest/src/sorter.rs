@@ -1,4 +1,4 @@
-//! Sorting what does not fit in memory: sorted runs go to a temporary file without a name, and are merged when they are read.
+//! External sorting: sorted runs go to a temporary file without a name, and are merged when they are read.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,10 +14,10 @@ use tributary_core::{Result, ResultExt};
 
 use crate::input::temporary;
 
-/// Read at once from each run.
+/// Bytes read at once from each run.
 const RUN_BYTES: usize = 64 << 10;
 
-/// What is sorted: by hash, then by row.
+/// An entry; entries are sorted by hash, then by row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry<P> {
     pub hash: u64,
@@ -25,9 +25,9 @@ pub(crate) struct Entry<P> {
     pub payload: P,
 }
 
-/// What comes along with an entry.
+/// The payload of an entry.
 pub(crate) trait Payload: Sized {
-    /// Memory beyond the entry itself.
+    /// Its memory in bytes, beyond the entry itself.
     fn bytes(&self) -> usize;
     fn write(&self, to: &mut dyn Write) -> io::Result<()>;
     fn read(from: &mut dyn Read) -> io::Result<Self>;
@@ -47,14 +47,14 @@ impl Payload for () {
     }
 }
 
-/// Reads a number that was written as its bytes, the least first.
+/// Reads a little-endian number.
 pub(crate) fn read_u64(from: &mut dyn Read) -> io::Result<u64> {
     let mut bytes = [0; 8];
     from.read_exact(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// Takes entries in any order.
+/// Accepts entries in any order.
 #[derive(Debug)]
 pub(crate) struct Sorter<P> {
     entries: Vec<Entry<P>>,
@@ -72,12 +72,12 @@ struct Spilled {
 }
 
 impl<P: Payload> Sorter<P> {
-    /// Keeps about so many bytes in memory, and what is more in files in the folder `scratch`.
+    /// Keeps about this many bytes in memory, and the rest in files in the folder `scratch`.
     pub fn new(most_bytes: usize, scratch: &Path) -> Self {
         Self { entries: Vec::new(), payload_bytes: 0, most_bytes, scratch: scratch.into(), spilled: None }
     }
 
-    /// Adds an entry. Errors: whatever the disk says.
+    /// Adds an entry. Errors: those of the disk.
     #[inline]
     pub fn push(&mut self, hash: u64, row: u64, payload: P) -> Result<()> {
         self.payload_bytes += payload.bytes();
@@ -150,7 +150,7 @@ pub(crate) struct Merged<P> {
     runs: Vec<Run<P>>,
     /// The next payload of each run.
     payloads: Vec<Option<P>>,
-    /// The next entry of each run that has one, the least first.
+    /// The next entry of each run that has one, the smallest first.
     heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
 }
 
@@ -187,7 +187,7 @@ fn reading() -> &'static str {
     "read a temporary file back"
 }
 
-/// A stretch of a file that several read at once.
+/// A range of a file that several runs share.
 #[derive(Debug)]
 struct At {
     file: Arc<File>,

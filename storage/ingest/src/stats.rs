@@ -1,4 +1,4 @@
-//! What a column holds, collected from its batches while they are written.
+//! Statistics of a column, collected from its batches while they are written.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
@@ -12,15 +12,15 @@ use tributary_core::layout::hash_bytes;
 use crate::sketch::Sketch;
 use crate::summary::{Decimal, Extent};
 
-/// Letters kept of the least and the greatest text.
+/// Characters kept of the least and the greatest text.
 const EXTENT_LETTERS: usize = 40;
 
-/// Of one column, over some rows.
+/// The statistics of one column, over some rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ColumnStats {
     pub nulls: u64,
     pub extent: Option<Extent>,
-    /// Of the different values.
+    /// The sketch of the different values.
     pub sketch: Sketch,
 }
 
@@ -89,7 +89,7 @@ impl ColumnStats {
         self.widen(found);
     }
 
-    /// Adds those of other rows.
+    /// Adds the statistics of other rows.
     pub fn merge(&mut self, other: Self) {
         self.nulls += other.nulls;
         self.widen(other.extent);
@@ -103,7 +103,7 @@ impl ColumnStats {
         };
     }
 
-    /// Least and greatest; what is no number (a foreign NaN) is neither.
+    /// Least and greatest; a NaN (from a foreign file) is neither.
     fn numbers<T: ArrowPrimitiveType>(
         &mut self,
         values: &ArrayRef,

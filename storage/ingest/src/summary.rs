@@ -1,4 +1,4 @@
-//! What an upload did or would do, for people and for programs.
+//! The summary of an upload or a dry run, for users and for programs.
 
 use std::fmt;
 
@@ -16,17 +16,17 @@ pub struct Role {
     pub role: String,
     /// Its name.
     pub column: String,
-    /// Why it is that one.
+    /// Why it is this column.
     pub why: String,
 }
 
-/// What an upload did.
+/// The summary of an upload.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// The table made.
+    /// The stored table.
     pub table: TableName,
-    /// Where it is.
+    /// Its address.
     pub uri: TableUri,
     /// Its rows.
     pub rows: u64,
@@ -34,77 +34,77 @@ pub struct Summary {
     pub partitions: u32,
     /// Its bytes on the medium.
     pub bytes: u64,
-    /// Rows of the files left out because their id stands twice.
+    /// Rows of the files left out because their id occurs twice.
     pub duplicates_dropped: u64,
-    /// Rows left out because something was wrong with them.
+    /// Rows left out because they had errors.
     pub rejected: u64,
-    /// What became of the rows that were there; none unless rows were added to a table.
+    /// How the existing rows were merged; `None` unless rows were added to a table.
     pub merged: Option<Merged>,
     /// Its columns after the key.
     pub columns: Vec<ColumnSummary>,
-    /// Which columns have the ids, the label and the like.
+    /// The columns with the ids, the label and other roles.
     pub roles: Vec<Role>,
-    /// What one should know of the files and the options.
+    /// Notes about the files and the options.
     pub notes: Vec<String>,
 }
 
-/// What an upload would do.
+/// The summary of a dry run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct DryRun {
-    /// The table that would be made.
+    /// The table that would be stored.
     pub table: TableName,
     /// Its rows.
     pub rows: u64,
     /// Its parts.
     pub partitions: u32,
-    /// Rows of the files that would be left out because their id stands twice.
+    /// Rows of the files that would be left out because their id occurs twice.
     pub duplicates_dropped: u64,
-    /// Rows that would be left out because something is wrong with them.
+    /// Rows that would be left out because they have errors.
     pub rejected: u64,
-    /// What would become of the rows that are there; none unless rows would be added to a table.
+    /// How the existing rows would be merged; `None` unless rows would be added to a table.
     pub merged: Option<Merged>,
     /// Name of the key column.
     pub key: String,
-    /// The columns after the key; missing values are those of all rows that were read of the files.
+    /// The columns after the key; missing values are counted over all rows of the files.
     pub columns: Vec<ColumnSummary>,
-    /// Which columns have the ids, the label and the like.
+    /// The columns with the ids, the label and other roles.
     pub roles: Vec<Role>,
-    /// What one should know of the files and the options.
+    /// Notes about the files and the options.
     pub notes: Vec<String>,
     /// The first rows as text, key first.
     pub preview: Vec<Vec<Option<String>>>,
 }
 
-/// Rows of a table that others are added to.
+/// Row counts of a merge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Merged {
     /// Rows of the table that stay.
     pub kept: u64,
-    /// Rows of the table that go, for rows with their ids take their place.
+    /// Rows of the table that are replaced by rows with the same id.
     pub replaced: u64,
-    /// Rows of the files that get into the table.
+    /// Rows of the files that are added.
     pub added: u64,
 }
 
-/// What a column holds.
+/// The summary of a column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ColumnSummary {
     /// Its name.
     pub name: String,
-    /// As it is stored.
+    /// Its stored type.
     pub data_type: DataType,
-    /// What it means.
+    /// Its purpose.
     pub purpose: Purpose,
-    /// Missing values; for Parquet files none before the table is written.
+    /// Missing values; for Parquet files `None` before the table is written.
     pub nulls: Option<u64>,
-    /// About how many different values, give or take 5 %; exact below some ten. None before the table is written.
+    /// The estimated number of different values, ± 5 %; exact below about ten. `None` before the table is written.
     pub distinct: Option<u64>,
-    /// Least and greatest value; none for truth values, where all are missing, and before the table is written.
+    /// Least and greatest value; `None` for truth values, if all are missing, and before the table is written.
     pub extent: Option<Extent>,
-    /// What one should know about the type that was found.
+    /// A note about the inferred type.
     pub note: Option<String>,
 }
 
@@ -122,11 +122,11 @@ pub enum Extent {
     Micros(i64, i64),
     /// Of decimals.
     Decimals(Decimal, Decimal),
-    /// Of texts, in the order of their bytes; their first letters, if they are long.
+    /// Of texts, in the order of their bytes; long texts are cut after their first characters.
     Texts(String, String),
 }
 
-/// An exact number; shown, and in JSON, as people write it.
+/// An exact number; as decimal text in output and in JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal {
     pub(crate) unscaled: i128,
@@ -152,7 +152,7 @@ impl Serialize for Decimal {
 }
 
 impl Extent {
-    /// Both ends as people write them.
+    /// Both ends as text.
     pub fn texts(&self) -> (String, String) {
         let day = |days: i64| {
             let date = i32::try_from(days).ok().and_then(temporal_conversions::date32_to_datetime);

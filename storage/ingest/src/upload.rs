@@ -1,12 +1,12 @@
 //! An upload from beginning to end.
 //!
 //! The table is committed first, the site's record of it written after. **The store decides what a table holds, the
-//! record only describes it**, so a crash between the two leaves a usable state: after a replacement the old record
-//! names the new table, whose columns and rows every reader takes from the store; a new table without a record is found by
-//! the next upload of that name, which may replace it, and [`tributary_catalog::delete`] removes it.
+//! record only describes it**, so a crash between the two leaves a usable state. After a replacement the old record names
+//! the new table, whose columns and rows every reader takes from the store. A new table without a record is found by the
+//! next upload of that name, which may replace it, and [`tributary_catalog::delete`] deletes it.
 //!
-//! All of it runs on threads of its own: reading, parsing and compressing are heavy, and the caller's executor may have
-//! only one. Dropping the future stops them within a few thousand rows; what was written is taken away.
+//! An upload runs on its own threads: reading, parsing and compressing take much CPU time, and the caller's executor may
+//! have only one thread. Dropping the future stops them within a few thousand rows, and the written parts are removed.
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -34,18 +34,18 @@ use crate::stats::ColumnStats;
 use crate::summary::{ColumnSummary, DryRun, Merged, Role, Summary};
 use crate::{csv, input, old, parquet};
 
-/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it; or adds their rows to the
-/// table that is there ([`Existing::Merge`]), behind its own.
+/// Stores files as a table in file order, cut into parts of nearly equal length (`Loose`), and records it; or adds their
+/// rows after those of the existing table ([`Existing::Merge`]).
 ///
-/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`; `Conflict`
-/// when a file changes meanwhile, or the table that rows are added to; `Exhausted` when a disk is full. After an error nothing is
-/// stored, unless the message says so.
+/// Errors: `InvalidInput` with file, line and column for anything wrong in the files; `NotFound`; `AlreadyExists`;
+/// `Conflict` when a file, or the table that rows are added to, changes during the upload; `Exhausted` when a disk is full.
+/// After an error nothing is stored, unless the message says so.
 ///
 /// `progress` is called on the upload's threads, one call at a time.
 ///
-/// Cost: the files, and a table that rows are added to, are read twice (a third time where ids seem to stand twice), after a copy
-/// of what is compressed or comes through a pipe. The table is written anew. Memory does not grow with the files, but for a bit a
-/// row that is left out and 64 bytes a megabyte.
+/// Cost: the files, and a table that rows are added to, are read twice (a third time if ids seem to be repeated); compressed
+/// files and pipes are copied first. The whole table is written. Memory does not grow with the files, except for a bit per
+/// row that is left out and 64 bytes per megabyte.
 pub async fn upload(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -55,8 +55,8 @@ pub async fn upload(
     run("upload", storage, meta, options, progress, Upload::run).await
 }
 
-/// Does everything that an upload does before it stores: reads and checks all rows, and tells what would be stored. Errors
-/// are those of [`upload`].
+/// Does all steps of an upload before it stores: reads and checks all rows, and reports what would be stored. Errors are
+/// those of [`upload`].
 pub async fn dry_run(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -66,7 +66,7 @@ pub async fn dry_run(
     run("upload", storage, meta, options, progress, Upload::dry_run).await
 }
 
-/// Runs work on a thread of its own; `verb` says in errors what it does to the table.
+/// Runs work on its own thread; `verb` names the operation in errors.
 pub(crate) async fn run<T: Send + 'static>(
     verb: &'static str,
     storage: &Arc<dyn Storage>,
@@ -80,7 +80,7 @@ pub(crate) async fn run<T: Send + 'static>(
     let _stop = StopOnDrop(meter.clone());
     let upload = Upload { storage: storage.clone(), meta: meta.clone(), options, meter };
     let (send, result) = oneshot::channel();
-    let work = move || drop(send.send(work(&upload))); // in vain if nobody waits any more
+    let work = move || drop(send.send(work(&upload))); // the receiver may be gone
     thread::Builder::new().name(verb.into()).spawn(work).at(|| what.clone())?;
     result.await.map_err(|_| Error::bug("its thread ended without a result")).flatten().at(|| what)
 }
@@ -93,7 +93,7 @@ impl Drop for StopOnDrop {
     }
 }
 
-/// All that is asked for, and whom to ask.
+/// The request, and the services that it needs.
 pub(crate) struct Upload {
     pub storage: Arc<dyn Storage>,
     pub meta: Arc<dyn StorageMeta>,
@@ -101,19 +101,19 @@ pub(crate) struct Upload {
     pub meter: Arc<Meter>,
 }
 
-/// What is known of files before anything is stored.
+/// The checked files before anything is stored.
 pub(crate) struct Prepared {
     pub content: Arc<dyn Content>,
-    /// As far as the rows themselves do not tell more.
+    /// The schema as inferred before the rows are written.
     pub columns: Vec<ColumnSummary>,
     pub roles: Vec<Role>,
     pub notes: Vec<String>,
-    /// Rows whose ids stand twice.
+    /// Rows with repeated ids.
     pub repeated: Repeated,
     pub rejected: u64,
 }
 
-/// What is to be stored, and how.
+/// The content to store, and how.
 struct Plan {
     uri: TableUri,
     if_exists: IfExists,
@@ -240,13 +240,13 @@ impl Upload {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error),
             Ok(_) => exists(
-                "a table without a record, left by an upload cut short, is in its place; replace it (--if-exists \
+                "a table without a record, left by an interrupted upload, is in its place; replace it (--if-exists \
                  replace) or delete it",
             ),
         }
     }
 
-    /// The table, and what is in its columns after the key.
+    /// The stored table, and the statistics of its columns after the key.
     fn store(&self, plan: &Plan) -> Result<(StoredTable, Vec<ColumnStats>)> {
         self.meter.begin(Stage::Write, plan.content.bytes());
         let layout = Layout::Loose(plan.ranges.partitions());
@@ -260,11 +260,12 @@ impl Upload {
         });
         stored.map_err(|error| match block_on(self.storage.abort(write)) {
             Ok(()) => error,
-            Err(left) => error.at(format!("what was written stays until the next clean-up ({left})")),
+            Err(left) => error.at(format!("the written files stay until the next clean-up ({left})")),
         })
     }
 
-    /// Where rows are added, any other table than the one that was read is one that changed; also one where there was none.
+    /// When rows are added, any table other than the one that was read counts as changed; so does a table where there was
+    /// none.
     fn explain(&self, error: Error) -> Error {
         match (self.options.if_exists, error.kind()) {
             (Existing::Merge, ErrorKind::Conflict | ErrorKind::AlreadyExists) => {
@@ -321,7 +322,7 @@ impl Upload {
 
     fn record(&self, plan: &Plan, stored: &StoredTable, preview: Preview) -> Result<()> {
         let origin = vec![("made_by", "upload".to_owned()), ("file", plan.content.describe())];
-        // what is known of a table that was not there is of one that is gone
+        // an old record of a table that did not exist belongs to a deleted table
         let if_exists = match (self.options.if_exists, &plan.if_exists) {
             (Existing::Merge, IfExists::Fail) => IfExists::Replace,
             (_, if_exists) => if_exists.clone(),

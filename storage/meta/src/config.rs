@@ -1,4 +1,4 @@
-//! What a site's configuration says to this engine: the section `storage_meta.sqlite`.
+//! The engine's section of a site's configuration: `storage_meta.sqlite`.
 
 use std::path::{Path, PathBuf};
 

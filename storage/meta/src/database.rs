@@ -1,4 +1,4 @@
-//! The file: making it, bringing it up to date, and saying what is wrong with it.
+//! The database file: creation, migration, and error messages.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::path::Path;
@@ -10,15 +10,15 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use tributary_core::{Error, ErrorKind, Result};
 
-/// "trbm": tells our file from another program's.
+/// "trbm": distinguishes our file from another program's.
 const APPLICATION_ID: i64 = 0x7472_626d;
 /// How long to wait for another process.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest value read or written.
 pub(crate) const MAX_RECORD_BYTES: usize = 64 << 20;
 
-/// Each brings the file from the version of its position to the next; `user_version` counts them. Never change one that
-/// was released: add another.
+/// Each migrates the file from the version of its position to the next; `user_version` counts them. Never change a released
+/// one: add another.
 const STEPS: [&str; 1] = ["
     CREATE TABLE tables (
         version INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -29,7 +29,7 @@ const STEPS: [&str; 1] = ["
     ) STRICT;
 "];
 
-/// Opens the file, which is made if it does not exist.
+/// Opens the file, which is created if it does not exist.
 pub(crate) fn open(path: &Path) -> Result<Connection> {
     make_private(path)?;
     let connect = || -> rusqlite::Result<Connection> {
@@ -39,7 +39,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
         )?;
         connection.busy_timeout(PATIENCE)?;
         connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, MAX_RECORD_BYTES as i32)?;
-        // what is in the file decides nothing but its rows
+        // the file's schema cannot run code or change settings
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         Ok(connection)
@@ -51,7 +51,7 @@ pub(crate) fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite would make the file readable for all; its other files copy the mode of this one.
+/// SQLite would create the file readable for all; its other files copy the mode of this one.
 fn make_private(path: &Path) -> Result<()> {
     let io = |e: std::io::Error| Error::from(e).at(format!("create meta database {}", path.display()));
     if path.exists() {
@@ -72,8 +72,8 @@ fn make_private(path: &Path) -> Result<()> {
     file.open(path).map(drop).map_err(io)
 }
 
-/// Before anything is changed: a file of ours, or an empty one. In this order, since another process may be making it: once
-/// there are tables, it says whose they are.
+/// Before any change: checks that the file is ours or empty. In this order, because another process may be creating it: once
+/// there are tables, the application id is set.
 fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
     let tables = number(connection, "SELECT count(*) FROM sqlite_schema").map_err(|e| failed(path, e))?;
     let owner = number(connection, "PRAGMA application_id").map_err(|e| failed(path, e))?;
@@ -83,8 +83,8 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<()> {
     Err(Error::invalid(format!("{} is a database of another program; choose another path", path.display())))
 }
 
-/// The first switch needs the file for oneself, and SQLite does not wait for that by itself. A medium that cannot do it
-/// stays with the rollback journal, which is as durable.
+/// The first switch needs exclusive access to the file, and SQLite does not wait for that. A medium without support keeps
+/// the rollback journal, which is as durable.
 fn write_ahead(connection: &Connection) -> rusqlite::Result<()> {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -134,17 +134,18 @@ fn is_busy(reason: &rusqlite::Error) -> bool {
     matches!(reason.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
 }
 
-/// What an error of SQLite means to the user of this file.
+/// An error of SQLite, with its remedy for the user.
 pub(crate) fn failed(path: &Path, reason: rusqlite::Error) -> Error {
     let (kind, advice) = match reason.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-            (ErrorKind::Unavailable, "another process holds it for long; try again when that is done")
-        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+            ErrorKind::Unavailable,
+            "another process has held its lock for a long time; try again when that process is done",
+        ),
         Some(ErrorCode::DiskFull) => (ErrorKind::Exhausted, "the disk is full; free space there"),
         Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
             (ErrorKind::Denied, "this user needs read and write permission for the file and its folder")
         }
-        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, "the disk refused; see the reason"),
+        Some(ErrorCode::SystemIoFailure) => (ErrorKind::Io, "the disk reported an error; see the reason"),
         _ => (
             ErrorKind::Corrupt,
             "the file is damaged or not a meta database; restore it from a backup, or move it away and register the tables again",

@@ -1,14 +1,14 @@
-//! What the site knows of each table, in one SQLite file.
+//! The site's records of its tables, in one SQLite file.
 //!
 //! **A version is a row number that SQLite never gives twice** (`AUTOINCREMENT`), so that compare-and-set also notices a
 //! record that was removed and made again: a change is "delete the row with this number, insert another" in one transaction.
 //!
-//! **Durable when a call returns**: write-ahead log, `synchronous=FULL`. `NORMAL` would spare a flush a change and lose the
-//! last changes in a power cut; there are a handful of changes a job. Any number of processes may have the file open;
-//! one writes at a time and the others wait for up to ten seconds. Not for network mounts: SQLite's locks do not work there.
+//! **Durable when a call returns**: write-ahead log, `synchronous=FULL`. `NORMAL` would save a flush per change and lose the
+//! last changes in a power cut; a job makes only a handful of changes. Any number of processes may have the file open; one
+//! writes at a time and the others wait for up to ten seconds. Not for network mounts: SQLite's locks do not work there.
 //!
-//! Opening is done by the first call (and takes under a millisecond when the file exists), so that a program that asks for
-//! nothing pays nothing. The file is 0600: previews are rows.
+//! The first call opens the file (in under a millisecond if it exists), so that a program without calls has no cost. The
+//! file is 0600, because previews hold rows.
 //!
 //! ```
 //! # use tributary_core::{TableName, meta::StorageMeta};

@@ -13,7 +13,7 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 
 use crate::database::{self, MAX_RECORD_BYTES, failed};
 
-/// The records in a file, which the first call opens or makes.
+/// The records in a file, which the first call opens or creates.
 pub fn open(path: &Path) -> Result<Arc<Meta>> {
     let path = std::path::absolute(path).at(|| format!("find meta database {}", path.display()))?;
     Ok(Arc::new(Meta { path, connection: Mutex::new(None) }))
@@ -35,7 +35,7 @@ impl Meta {
         }
     }
 
-    /// All of it happens, durably, or nothing.
+    /// Runs a transaction: all of it happens durably, or nothing.
     fn change<T>(&self, work: impl FnOnce(&Transaction) -> Result<T>) -> Result<T> {
         self.run(|connection| {
             let transaction = connection
@@ -58,7 +58,7 @@ impl Meta {
             .map_err(|e| self.failed(e))
     }
 
-    /// `Conflict` or `NotFound` unless it was there at this version.
+    /// `Conflict` or `NotFound` unless the record had this version.
     fn take(&self, transaction: &Transaction, table: &TableName, expect: Version) -> Result<()> {
         let expected = i64::try_from(expect.0).ok();
         match self.version(transaction, table)? {
@@ -119,7 +119,7 @@ impl Meta {
     }
 }
 
-/// What the fields of a record, being public, do not ensure.
+/// Checks that the public fields of a record do not ensure.
 fn check(record: &TableRecord) -> Result<()> {
     TableName::new(record.table.namespace.as_str(), record.table.name.as_str())?;
     record.layout.check()?;

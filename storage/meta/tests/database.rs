@@ -1,4 +1,5 @@
-//! What only a file of SQLite has: damage, strangers, versions, permissions, and several processes at the first start.
+//! Properties of an SQLite file only: damage, foreign files, versions, permissions, and several processes at the first
+//! start.
 
 #![allow(
     clippy::unwrap_used,
@@ -59,25 +60,25 @@ fn a_record_of_the_first_release_is_read_and_written_the_same() {
 }
 
 #[test]
-fn a_damaged_file_is_named_with_what_to_do() {
+fn a_damaged_file_is_named_with_the_remedy() {
     let (_folder, path) = filled();
     let bytes = fs::read(&path).unwrap();
     for (at, with) in [(0, b'X'), (20, 9), (100, 0xff), (4096, 0xff), (bytes.len() - 200, 0xff)] {
         let mut damaged = bytes.clone();
         damaged.get_mut(at..(at + 100).min(bytes.len())).unwrap().fill(with);
         fs::write(&path, damaged).unwrap();
-        // damage in bytes that nobody reads is not noticed
+        // damage in unused bytes is not noticed
         if let Err(error) = get(&path) {
             assert_eq!(error.kind(), ErrorKind::Corrupt, "at {at}: {}", error.chain());
             assert!(error.to_string().contains("restore it from a backup"), "{error}");
         }
     }
-    fs::write(&path, "not a database, but quite a text").unwrap();
+    fs::write(&path, "not a database, but a long text").unwrap();
     assert!(refused(&path, ErrorKind::Corrupt).contains("restore it from a backup"));
 }
 
 #[test]
-fn a_record_that_cannot_be_is_corruption() {
+fn an_impossible_record_is_corruption() {
     for text in [
         "",
         "{}",
@@ -107,7 +108,7 @@ fn a_database_of_another_program_is_not_touched() {
 }
 
 #[test]
-fn a_newer_version_is_not_guessed_at() {
+fn a_newer_version_is_refused() {
     let (_folder, path) = filled();
     Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
     assert!(refused(&path, ErrorKind::Unsupported).contains("use a newer one"));
@@ -134,7 +135,7 @@ fn only_the_user_may_read_records() {
 }
 
 #[test]
-fn a_path_that_cannot_be_is_named() {
+fn an_impossible_path_is_named() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let path = folder.path().join("file/meta.db");
@@ -143,7 +144,7 @@ fn a_path_that_cannot_be_is_named() {
 }
 
 #[test]
-fn many_may_make_the_file_at_once() {
+fn many_may_create_the_file_at_once() {
     for _ in 0..10 {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("meta.db");

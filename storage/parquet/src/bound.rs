@@ -1,4 +1,4 @@
-//! Row groups of files as the parts of a table that is bound to them.
+//! Row groups of files as the parts of a bound table.
 
 use std::path::PathBuf;
 
@@ -13,11 +13,11 @@ use tributary_system::Stamp;
 use crate::files::Files;
 use crate::rows::Span;
 
-/// The format, for those who know it by name only.
+/// The format, for code that knows it by name only.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Parquet;
 
-/// What a part is described by. Written into tables: a change needs to read what was written before.
+/// The description of a part. It is stored in tables, so older descriptions must stay readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Description {
@@ -30,12 +30,12 @@ struct Description {
 struct BoundFile {
     path: PathBuf,
     stamp: Stamp,
-    /// The first, and the one behind the last.
+    /// The first row group, and the one after the last.
     row_groups: (usize, usize),
 }
 
 impl Files {
-    /// The row groups as parts of about equal numbers of rows, at most `partitions`. `InvalidInput` if there are no rows.
+    /// The row groups as at most `partitions` parts with about equal numbers of rows. `InvalidInput` if there are no rows.
     pub fn parts(&self, partitions: u32) -> Result<Vec<BoundPart>> {
         Layout::Loose(partitions).check()?;
         let rows = self.rows();
@@ -46,7 +46,7 @@ impl Files {
         let (mut parts, mut start, mut done) = (Vec::new(), 0, 0u64);
         for (i, group) in groups.iter().enumerate() {
             done += group.rows;
-            // A part ends with the row group that brings its share of all rows, so that the last row ends the last part.
+            // A part ends with the row group that completes its share of all rows, so that the last row ends the last part.
             let due = (u128::from(done) * u128::from(partitions) / u128::from(rows)) as usize;
             let own = &groups[start..=i];
             let size = PartSize {
@@ -115,7 +115,8 @@ impl FileFormat for Parquet {
     fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream> {
         let mut spans = Description::decode(description)?.into_iter();
         let schema = schema.clone();
-        // The first file is opened now, so that one that is gone or changed is told before any row; others when their turn comes.
+        // The first file is opened now, so that a missing or changed one is reported before any row; the others are opened
+        // in turn.
         let mut open = spans.next().map(|span| span.rows(&schema)).transpose()?;
         let rows = std::iter::from_fn(move || {
             loop {
@@ -141,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// Stored tables rely on it.
+    /// Stored tables rely on this text.
     const GOLDEN: &str = r#"{
   "files": [
     {
@@ -162,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_read_for_ever_and_an_impossible_one_is_not() {
+    fn a_first_description_stays_readable_and_an_impossible_one_is_refused() {
         assert_eq!(Description::of(&[sample()]).unwrap().encode().unwrap(), GOLDEN);
         assert_eq!(Description::decode(GOLDEN).unwrap(), [sample()]);
         for (from, to) in [("/srv", "srv"), ("1,", "4,"), ("footer", ""), ("\"path\"", "\"paths\"")] {

@@ -1,4 +1,4 @@
-//! What the columns of a file are to us.
+//! The columns of a file, and their types in a table.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,24 +19,24 @@ use crate::guard::guarded;
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Its type as the format names it, for messages.
+    /// The format's name of its type, for messages.
     pub stored: String,
     /// Whether values may be missing: the file says so, and its statistics do not say that none is.
     pub nullable: bool,
-    /// Whether it is text that the writer had as categories.
+    /// Whether it is text that the writer stored as categories.
     pub is_category: bool,
     /// Whether its values are UUIDs, which are bytes in the file and text to us.
     pub(crate) is_uuid: bool,
-    /// Whether its values are times of 96 bits, of which the decoder cuts nanoseconds.
+    /// Whether its values are times of 96 bits, whose nanoseconds the decoder drops.
     pub(crate) is_int96: bool,
-    /// The type that the decoder gives.
+    /// The type that the decoder returns.
     pub(crate) read_as: DataType,
-    /// The type it gets, or why it gets none.
+    /// The type in a table, or why there is none.
     pub(crate) becomes: std::result::Result<DataType, &'static str>,
 }
 
 impl Column {
-    /// The type of its values in a table. `InvalidInput` for a column that no table can have.
+    /// The type of its values in a table. `InvalidInput` for a column that no table can hold.
     pub fn data_type(&self) -> Result<&DataType> {
         self.becomes.as_ref().map_err(|why| {
             Error::invalid(format!(
@@ -46,12 +46,12 @@ impl Column {
         })
     }
 
-    /// Whether values are changed on their way to this type, so that single ones may not fit.
+    /// Whether values are converted to this type, so that single ones may not fit.
     pub fn is_converted(&self, to: &DataType) -> bool {
         self.is_int96 || self.read_as != *to
     }
 
-    /// As a column of a table.
+    /// The column as a field of a table.
     pub fn field(&self) -> Result<Field> {
         let field = Field::new(self.name.as_str(), self.data_type()?.clone());
         Ok(if self.nullable { field.nullable() } else { field })
@@ -82,8 +82,8 @@ impl Column {
     }
 }
 
-/// Names of columns that the writer had as dictionaries of Arrow. Its schema is believed in that only, and where it makes no sense
-/// nothing is.
+/// Names of columns that the writer had as Arrow dictionaries. Nothing else is taken from the writer's schema, and nothing
+/// at all from an invalid one.
 fn categories(file: &FileMetaData) -> HashSet<String> {
     let noted = guarded(|| parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata()));
     let fields = noted.into_iter().flat_map(|schema| schema.fields().iter().cloned().collect::<Vec<_>>());
@@ -99,7 +99,7 @@ fn is_int96(root: &Type) -> bool {
     root.is_primitive() && root.get_physical_type() == Physical::INT96
 }
 
-/// What the decoder is asked for: its own choice, but for two.
+/// The type that the decoder is asked for: its own choice, with two exceptions.
 fn read_as(root: &Type, own: &DataType) -> DataType {
     match own {
         _ if is_int96(root) => DataType::Timestamp(TimeUnit::Microsecond, None),

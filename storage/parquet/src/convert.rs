@@ -1,4 +1,4 @@
-//! Values of a file as values of a table. Exact or refused: nothing is rounded, cut or wrapped.
+//! Values of a file as values of a table. Exact or refused: nothing is rounded, truncated or wrapped.
 
 use std::sync::Arc;
 
@@ -12,22 +12,22 @@ use data_encoding::HEXLOWER;
 /// A value that its new type cannot hold.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Misfit {
-    /// Which, from 0 in the array.
+    /// Its row, from 0 in the array.
     pub(crate) row: usize,
-    /// Why.
+    /// The reason.
     pub(crate) reason: String,
 }
 
 /// Why a time does not fit.
 const TOO_FINE: &str = "it has nanoseconds, and a table keeps microseconds; round it first";
 
-/// Whether values of a column's type may be had as another one; single values may still not fit.
+/// Whether values of a column's type can be converted to another one; single values may still not fit.
 pub(crate) fn can_become(from: &DataType, to: &DataType) -> bool {
     use DataType as T;
     let is_integer = |t: &T| t.is_integer();
     match (from, to) {
         _ if from == to => true,
-        // a label of 0.0 and 1.0 is one of 0 and 1
+        // labels 0.0 and 1.0 are labels 0 and 1
         (T::Boolean, to) => is_integer(to),
         (from, T::Utf8) => is_integer(from) || *from == T::Date32,
         (from, T::Float64) => *from == T::Float32 || is_integer(from),
@@ -36,8 +36,8 @@ pub(crate) fn can_become(from: &DataType, to: &DataType) -> bool {
     }
 }
 
-/// The values as `to`: first what the type of the file becomes in any table, then what this table wants. With them those that do not
-/// fit, by row; what stands in their places means nothing.
+/// The values as `to`: first converted to the type that any table uses, then to this table's type. Also returns the values
+/// that do not fit, by row; their places in the array are meaningless.
 pub(crate) fn convert(values: &ArrayRef, is_uuid: bool, to: &DataType) -> Result<Converted, ArrowError> {
     use DataType as T;
     match (values.data_type(), to) {
@@ -90,7 +90,7 @@ fn micros(values: &ArrayRef, to: &DataType) -> Converted {
     (Arc::new(micros.with_data_type(to.clone())), cut)
 }
 
-/// Times of 96 bits that were cut to `micros`; `nanos` are the same times, modulo 2^64.
+/// Times of 96 bits that were truncated to `micros`; `nanos` are the same times, modulo 2^64.
 pub(crate) fn cut(micros: &ArrayRef, nanos: &ArrayRef) -> Vec<Misfit> {
     let micros = micros.as_primitive_opt::<TimestampMicrosecondType>();
     let nanos = nanos.as_primitive_opt::<TimestampNanosecondType>();
@@ -102,7 +102,7 @@ pub(crate) fn cut(micros: &ArrayRef, nanos: &ArrayRef) -> Vec<Misfit> {
     rows.filter(is_cut).map(|row| Misfit { row, reason: TOO_FINE.into() }).collect()
 }
 
-/// Rows whose number is none of the whole ones, in order.
+/// Rows whose number is not whole, in order.
 fn not_whole(values: &ArrayRef) -> Vec<usize> {
     let broken = |value: f64| value.fract() != 0.0 || value.is_nan();
     match values.data_type() {
@@ -121,7 +121,7 @@ fn not_whole(values: &ArrayRef) -> Vec<usize> {
 fn uuids(values: &FixedSizeBinaryArray) -> ArrayRef {
     let text = |bytes: &[u8]| {
         let mut text = HEXLOWER.encode(bytes);
-        // From the last on, so that those before keep their place.
+        // From the last on, so that earlier insertions keep their place.
         for place in [20, 16, 12, 8] {
             text.insert(place.min(text.len()), '-');
         }

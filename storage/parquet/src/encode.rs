@@ -27,20 +27,20 @@ use tributary_core::bytestore::Upload;
 
 const ROW_GROUP_ROWS: usize = 256 << 10;
 const ROW_GROUP_BYTES: usize = 16 << 20;
-/// Bytes handed to the store at once; see [`Upload::write`].
+/// Bytes passed to the store at once; see [`Upload::write`].
 const CHUNK_BYTES: usize = 8 << 20;
 /// Bytes of rows encoded between two yields: about 10 ms, so that a cancelled action stops in time.
 const SLICE_BYTES: usize = 4 << 20;
-/// A column with more distinct values than fit here is written plain. An eighth of the usual: trying costs distinct numbers
-/// a tenth of the time, where the usual limit doubles it, and still helps whatever has few values.
+/// A column with more distinct values than fit here is written plain. An eighth of the usual: for distinct numbers the
+/// attempt costs a tenth of the time, while the usual limit doubles it, and columns with few values still gain.
 const DICTIONARY_BYTES: usize = 128 << 10;
 
-/// What was written.
+/// The written file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Written {
     /// Rows and bytes.
     pub size: PartSize,
-    /// Of the bytes: `sha256:` and hex.
+    /// The digest of the bytes: `sha256:` and hex.
     pub digest: String,
 }
 
@@ -67,7 +67,7 @@ pub async fn write_rows(
     Ok(written)
 }
 
-/// `InvalidInput` for a schema that no Parquet file can have.
+/// `InvalidInput` for a schema that no Parquet file can hold.
 pub fn check_schema(schema: &TableSchema) -> Result<()> {
     if schema.arrow().fields().is_empty() {
         return Err(Error::invalid("a stored table needs at least one column"));
@@ -75,7 +75,7 @@ pub fn check_schema(schema: &TableSchema) -> Result<()> {
     PartEncoder::new(schema).map(|_| ())
 }
 
-/// About how many rows of this schema take so many bytes in memory: at least 1, at most 16 Ki.
+/// About how many rows of this schema take this many bytes in memory: at least 1, at most 16 Ki.
 pub(crate) fn rows_in(schema: &TableSchema, bytes: usize) -> usize {
     let width = |data_type: &DataType| match data_type {
         DataType::FixedSizeBinary(width) => usize::try_from(*width).unwrap_or(0),
@@ -86,7 +86,7 @@ pub(crate) fn rows_in(schema: &TableSchema, bytes: usize) -> usize {
     (bytes / row.max(1)).clamp(1, 16 << 10)
 }
 
-/// The batch under the schema's own names: engines may have others.
+/// The batch with the schema's names: engines may use others.
 fn adopt(schema: &TableSchema, batch: RecordBatch) -> Result<RecordBatch> {
     schema.check(&batch)?;
     let (_, columns, _) = batch.into_parts();
@@ -114,7 +114,7 @@ impl PartEncoder {
         self.writer.write(rows).map_err(encode_failed)
     }
 
-    /// What is encoded, once it is worth sending.
+    /// The encoded bytes, once there are enough to send.
     fn take_chunk(&mut self) -> Option<Bytes> {
         let done = self.writer.inner_mut();
         if done.len() < CHUNK_BYTES {
@@ -142,7 +142,7 @@ fn encode_failed(reason: parquet::errors::ParquetError) -> Error {
     Error::invalid("the rows cannot be encoded as Parquet").because(reason)
 }
 
-/// The digest of some bytes, as a part has it: `sha256:` and hex.
+/// The digest of some bytes, in the form of a part: `sha256:` and hex.
 pub fn digest_of(bytes: &[u8]) -> String {
     digest_text(Sha256::new().chain_update(bytes))
 }
@@ -153,8 +153,8 @@ pub(crate) fn digest_text(digest: Sha256) -> String {
     format!("sha256:{hex}")
 }
 
-/// Snappy, a dictionary where it may help, statistics for each row group. Not for fixed-size bytes, which are hashes, points
-/// and ciphertexts: random.
+/// Snappy, a dictionary where it may help, statistics for each row group. None of these for fixed-size bytes, because
+/// hashes, points and ciphertexts are random.
 fn properties(schema: &TableSchema) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("tributary ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -178,8 +178,8 @@ fn properties(schema: &TableSchema) -> WriterProperties {
     properties.build()
 }
 
-/// The schema that a file tells readers by Arrow: categories are dictionaries there, which pandas makes its own categories of. The
-/// values are text all the same, for us and for readers that do not know of it.
+/// The Arrow schema in a file: categories are dictionaries there, which pandas turns into its own categories. For us, and
+/// for readers that ignore this schema, the values are text.
 fn as_others_see_it(schema: &TableSchema) -> Schema {
     let shown = |(field, known): (&FieldRef, Option<&Purpose>)| match known {
         Some(Purpose::Category) => {
@@ -193,7 +193,7 @@ fn as_others_see_it(schema: &TableSchema) -> Schema {
     Schema::new(schema.arrow().fields().iter().zip(purposes).map(shown).collect::<Vec<_>>())
 }
 
-/// Lets the executor look up: a store of local files never waits, and a future that never yields cannot be dropped.
+/// Yields to the executor: a store of local files never waits, and a future that never yields cannot be dropped.
 async fn yield_once() {
     let mut yielded = false;
     poll_fn(|context| {
@@ -231,7 +231,7 @@ mod tests {
         let types: Vec<String> =
             reader.schema().fields().iter().map(|field| field.data_type().to_string()).collect();
         assert_eq!(types, ["Utf8", "Utf8", "Dictionary(Int32, Utf8)"]);
-        // as our own reader asks for it
+        // as our own reader requests it
         let options =
             parquet::arrow::arrow_reader::ArrowReaderOptions::new().with_schema(schema.arrow().clone());
         let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options).unwrap();

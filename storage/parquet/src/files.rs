@@ -22,12 +22,12 @@ pub struct Files {
     index: Index,
 }
 
-/// What is known of a file.
+/// The metadata of a file.
 #[derive(Debug, Clone)]
 pub struct FileAbout {
-    /// Absolute; or what an open file without a name is called.
+    /// Its absolute path; or the name of an open file without a path in messages.
     pub path: PathBuf,
-    /// By what it is known again.
+    /// Its stamp.
     pub stamp: Stamp,
     /// Its size.
     pub bytes: u64,
@@ -41,32 +41,33 @@ pub struct FileAbout {
 pub enum Source {
     /// In a file, or in the files of a folder.
     Path(PathBuf),
-    /// In an open file without a name, and what messages call it.
+    /// In an open file without a name, and its name in messages.
     Open(Arc<File>, String),
 }
 
-/// What is known of a row group.
+/// The metadata of a row group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Group {
     /// Its rows.
     pub rows: u64,
     /// Its bytes in the file.
     pub bytes: u64,
-    /// What its pages unfold to, as the footer says; reading holds them to that.
+    /// The decompressed bytes of its pages, as the footer states; reading enforces it.
     pub unpacked: u64,
 }
 
 impl Files {
     /// Reads the footers of files, and of the files of folders, in this order and by name within a folder.
     ///
-    /// A folder is one that Spark or another program wrote at once: names that start with `_` or `.` are skipped, and a
-    /// folder with more in it than Parquet files (partitions by folder, Delta Lake) is refused. Errors: `NotFound`;
-    /// `InvalidInput` for no files, what is no Parquet file, and a file whose columns differ from the first one's.
+    /// A folder holds the output of one write of Spark or another program: names that start with `_` or `.` are skipped, and
+    /// a folder with more in it than Parquet files (partitions by folder, Delta Lake) is refused. Errors: `NotFound`;
+    /// `InvalidInput` for no files, for a file that is not Parquet, and for a file whose columns differ from the first
+    /// one's.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
         Self::of(paths.iter().map(|path| Source::Path(path.as_ref().to_owned())))
     }
 
-    /// The same of files that may have no names.
+    /// The same for files that may have no names.
     pub fn of(sources: impl IntoIterator<Item = Source>) -> Result<Self> {
         let mut all: Option<Self> = None;
         for source in sources {
@@ -82,7 +83,7 @@ impl Files {
                 }
             }
         }
-        all.ok_or_else(|| Error::invalid("no Parquet file; name a file, several, or a folder of them"))
+        all.ok_or_else(|| Error::invalid("no Parquet file; give one or more files, or a folder of them"))
     }
 
     fn add(&mut self, columns: Vec<Column>, about: FileAbout) -> Result<()> {
@@ -123,22 +124,22 @@ impl Files {
         &self.files
     }
 
-    /// Which columns pandas had as its index, as the first file says.
+    /// The columns of pandas' index, as the first file states.
     pub fn index(&self) -> &Index {
         &self.index
     }
 
-    /// The rows of all files, as their footers say.
+    /// The rows of all files, as their footers state.
     pub fn rows(&self) -> u64 {
         self.all_groups().map(|(_, _, group)| group.rows).sum()
     }
 
-    /// How many row groups there are.
+    /// The number of row groups.
     pub fn groups(&self) -> usize {
         self.files.iter().map(|file| file.groups.len()).sum()
     }
 
-    /// All row groups in order: number of the file, number in the file, and what is known.
+    /// All row groups in order: number of the file, number in the file, and metadata.
     pub fn all_groups(&self) -> impl Iterator<Item = (usize, usize, Group)> {
         let of_file = |(number, file): (usize, &FileAbout)| {
             let groups: Vec<_> = file.groups.iter().copied().enumerate().collect();
@@ -147,7 +148,7 @@ impl Files {
         self.files.iter().enumerate().flat_map(of_file)
     }
 
-    /// A column by name, as one of a table. `InvalidInput` if there is none, or no table can have it.
+    /// A column by name, as one of a table. `InvalidInput` if there is none, or no table can hold it.
     pub fn field(&self, name: &str) -> Result<Field> {
         self.column(name)?.field()
     }
@@ -193,7 +194,7 @@ fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, Index,
             let nulls = group.columns().get(position).and_then(|c| c.statistics()?.null_count_opt());
             nulls == Some(0)
         };
-        // Where nothing is nested, columns and leaves are the same.
+        // Without nested columns, columns and leaves are the same.
         let flat = groups.iter().all(|group| group.columns().len() == metadata.schema().fields().len());
         if flat && groups.iter().all(leaf) {
             column.nullable = false;

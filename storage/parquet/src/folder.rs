@@ -1,4 +1,4 @@
-//! Which files a path stands for: itself, or those of a folder as Spark and other programs write one.
+//! The files that a path means: itself, or those of a folder as Spark and other programs write one.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
-/// Names by which a file of a folder is taken for Parquet.
+/// File extensions that mark a file of a folder as Parquet.
 const ENDINGS: [&str; 3] = ["parquet", "parq", "pq"];
 
-/// The file, or the files of a folder by name. Errors say why a folder cannot be understood.
+/// The file, or the files of a folder by name. Errors say why a folder is refused.
 pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     let about = fs::metadata(path).map_err(|reason| match reason.kind() {
         std::io::ErrorKind::NotFound => Error::new(ErrorKind::NotFound, "there is no such file or folder"),
@@ -23,8 +23,8 @@ pub(crate) fn expand(path: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Whether something in a folder has a name by which it is taken for Parquet, or is a folder as writers make them by the values of a
-/// column. Whether it can be read, its reading finds.
+/// Whether a folder has an entry with the name of a Parquet file, or a subfolder named by the value of a column. Reading it
+/// finds out whether it can be read.
 pub fn has_parquet(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.into_iter().any(|entry| {
@@ -60,7 +60,7 @@ fn of_folder(folder: &Path) -> Result<Vec<PathBuf>> {
                 "it is a Delta Lake table, whose log says which files count; export it first".into(),
             );
         }
-        // `_SUCCESS`, `.part-….crc`, `_metadata`: notes of programs
+        // `_SUCCESS`, `.part-….crc`, `_metadata`: files that programs write for themselves
         if name.starts_with(['_', '.']) {
             continue;
         }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_that_mean_more_than_their_files_are_refused_with_what_to_do() {
+    fn folders_that_mean_more_than_their_files_are_refused_with_advice() {
         for (names, expected) in [
             (&["year=2024/", "part-0.parquet"][..], "partitioned by \"year\""),
             (&["_delta_log/", "part-0.parquet"], "Delta Lake"),
@@ -130,7 +130,7 @@ mod tests {
             assert!(error.contains(expected), "{error}");
         }
         let (by_value, _) = folder(&["dt=1/", "_SUCCESS"]);
-        assert!(has_parquet(by_value.path()), "its reading says what is wrong");
+        assert!(has_parquet(by_value.path()), "reading it reports the error");
         let (other, _) = folder(&["a.csv", "notes/"]);
         assert!(!has_parquet(other.path()));
         let error = expand(Path::new("/no/such/file.parquet")).unwrap_err();

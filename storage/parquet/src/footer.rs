@@ -1,4 +1,4 @@
-//! A file's footer: what is in it, and by what the file is known again.
+//! A file's footer: its content, and the stamp by which the file is recognised.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -17,10 +17,10 @@ use crate::column::Column;
 use crate::guard::{Footer, MAX_FOOTER_BYTES, check_footer, guarded};
 use crate::local::Local;
 
-/// For a file of which we have no key.
+/// For a file whose key we do not have.
 const ENCRYPTED: &str = "it is encrypted (Parquet modular encryption); decrypt it first";
 
-/// Length of the footer, and the four letters.
+/// Length of the footer, and the magic number of four bytes.
 const TAIL_BYTES: u64 = 8;
 
 /// An open file whose footer was read and checked.
@@ -33,7 +33,8 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
-    /// Of a path, or of a file that is open already and only called so. `InvalidInput` for anything but a Parquet file that we can read.
+    /// Opens a path, or uses a file that is already open; messages use the path in both cases. `InvalidInput` for anything
+    /// but a readable Parquet file.
     pub(crate) fn open(path: &Path, open: Option<&Arc<File>>) -> Result<Self> {
         let opened = match open {
             Some(file) => Self::read(file.clone()),
@@ -49,7 +50,7 @@ impl Opened {
         }
         let local = Local::new(file, about.len());
         let footer = footer(&local)?;
-        // it has place and statistics of all columns
+        // it holds the offsets and statistics of all columns
         let stamp = Stamp::new(&about, "footer", &Sha256::digest(&footer));
         if check_footer(&footer).map_err(damaged)? == Footer::OfEncryptedColumns {
             return Err(Error::invalid(ENCRYPTED));
@@ -59,7 +60,7 @@ impl Opened {
         check_row_groups(&parquet, local.bytes)?;
         let (columns, read_as) = guarded(|| Column::of_file(parquet.file_metadata()))
             .map_err(|e| Error::invalid("its columns have types that cannot be read").because(e))?;
-        // Not the Arrow schema that some writers add: it would be one more thing to distrust, for the names of zones.
+        // Without the Arrow schema that some writers add: it would only add names of zones, and must be checked too.
         let options = ArrowReaderOptions::new().with_schema(read_as);
         let metadata =
             guarded(|| ArrowReaderMetadata::try_new(Arc::new(parquet), options)).map_err(damaged)?;
@@ -95,13 +96,13 @@ fn footer(local: &Local) -> Result<Vec<u8>> {
     Ok(footer)
 }
 
-/// What a row group's pages unfold to, as the footer says.
+/// The decompressed bytes of a row group's pages, as the footer states.
 pub(crate) fn unpacked(group: &RowGroupMetaData) -> u64 {
     let columns = group.columns().iter().map(|column| column.uncompressed_size().max(0).unsigned_abs());
     columns.fold(0, u64::saturating_add)
 }
 
-/// Counts are possible, and each column lies within the file.
+/// Checks that counts are possible, and each column is within the file.
 fn check_row_groups(parquet: &ParquetMetaData, bytes: u64) -> Result<()> {
     let wrong = |what: String| Err(Error::invalid(format!("it is damaged: {what}")));
     let mut total = 0i64;
@@ -120,24 +121,24 @@ fn check_row_groups(parquet: &ParquetMetaData, bytes: u64) -> Result<()> {
                 && end.is_some_and(|end| end as u64 <= bytes);
             if !fits {
                 let name = column.column_path().string();
-                return wrong(format!("column {name:?} of row group {number} lies outside of the file"));
+                return wrong(format!("column {name:?} of row group {number} is outside of the file"));
             }
         }
     }
     Ok(())
 }
 
-/// The error of a file that the decoder refuses.
+/// The error for a file that the decoder refuses.
 pub(crate) fn damaged(reason: ParquetError) -> Error {
     let io = match &reason {
         ParquetError::External(source) => source.downcast_ref::<std::io::Error>(),
         _ => None,
     };
     match io {
-        // A limit of ours comes as an error of reading too, with a text of its own.
+        // Our own limits are reported as read errors too, with their own text.
         Some(io) if io.kind() != std::io::ErrorKind::Other => {
-            Error::new(ErrorKind::Io, "the disk refused").because(reason)
+            Error::new(ErrorKind::Io, "the disk reported an error").because(reason)
         }
-        _ => Error::invalid("it is damaged, or of a kind that cannot be read").because(reason),
+        _ => Error::invalid("it is damaged, or of an unsupported kind").because(reason),
     }
 }

@@ -1,19 +1,19 @@
-//! What is checked of a file before the decoder believes it. The decoder allocates by counts that a file states, and recurses
-//! as deep as a file's schema; running out of memory or stack ends the process, which no `catch_unwind` catches.
+//! Checks of a file before it reaches the decoder. The decoder allocates by counts that a file states, and recurses as deep
+//! as a file's schema; running out of memory or stack ends the process, and `catch_unwind` does not prevent that.
 //!
-//! A footer and a page header are in Thrift's compact protocol. This walks them without making anything of them.
+//! A footer and a page header are in Thrift's compact protocol. This module walks them without building values.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use parquet::errors::{ParquetError, Result as ParquetResult};
 
-/// Longest footer. That of a file with 1,000 columns in 1,000 row groups has about 100 MiB.
+/// Longest footer. A file with 1,000 columns in 1,000 row groups has about 100 MiB.
 pub(crate) const MAX_FOOTER_BYTES: u64 = 256 << 20;
 /// Largest page, decompressed. Writers end a page at 1 MiB, or after the value that exceeds it.
 const MAX_PAGE_BYTES: i64 = 256 << 20;
 /// The format counts row groups in 16 bits.
 const MAX_ROW_GROUPS: u64 = i16::MAX as u64;
-/// Nesting of a schema, and of what is skipped.
+/// Deepest nesting of a schema, and of skipped values.
 const MAX_DEPTH: usize = 64;
 
 const STRUCT: u8 = 12;
@@ -21,54 +21,54 @@ const LIST: u8 = 9;
 const I32: u8 = 5;
 /// The field of a footer that says how columns are encrypted.
 const ENCRYPTION_ALGORITHM: i64 = 8;
-/// As a page header numbers the kinds of pages.
+/// The page header's numbers for the kinds of pages.
 const DICTIONARY_PAGE: i64 = 2;
 
-/// The decoder's answer, or why there is none.
+/// The decoder's result, or an error if it panics.
 pub(crate) fn guarded<T>(decode: impl FnOnce() -> ParquetResult<T>) -> ParquetResult<T> {
     catch_unwind(AssertUnwindSafe(decode))
-        .unwrap_or_else(|_| Err(ParquetError::General("its bytes make the decoder panic".into())))
+        .unwrap_or_else(|_| Err(ParquetError::General("the decoder panicked".into())))
 }
 
-/// What a footer is of.
+/// The kind of file that a footer belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Footer {
     Plain,
-    /// It can be read itself, and some columns cannot.
+    /// The footer can be read, but some columns cannot.
     OfEncryptedColumns,
 }
 
 /// Checks a footer's counts and depth.
 pub(crate) fn check_footer(bytes: &[u8]) -> ParquetResult<Footer> {
     let mut walk = Walk { bytes };
-    walk.file().ok_or_else(|| ParquetError::General("its footer makes no sense".into()))
+    walk.file().ok_or_else(|| ParquetError::General("its footer is invalid".into()))
 }
 
-/// Checks the sizes that a page header states, and gives the bytes that the page unfolds to. `start` is the beginning of the header, or
-/// all of it.
+/// Checks the sizes that a page header states, and returns the decompressed bytes of the page. `start` is the beginning of
+/// the header, or all of it.
 pub(crate) fn check_page_header(start: &[u8]) -> ParquetResult<u64> {
     let refuse = |what: String| Err(ParquetError::General(what));
     let Some(page) = (Walk { bytes: start }).page() else {
-        return refuse("a page whose header makes no sense".into());
+        return refuse("a page with an invalid header".into());
     };
     if page.bytes > MAX_PAGE_BYTES {
         return refuse(format!("a page of {} bytes, at most {MAX_PAGE_BYTES} are read", page.bytes));
     }
-    // each value of a dictionary has a byte at least
+    // each value of a dictionary has at least one byte
     if page.dictionary_values > page.bytes {
         return refuse("a dictionary of more values than it has bytes".into());
     }
     Ok(page.bytes.max(0).unsigned_abs())
 }
 
-/// What a page header states.
+/// The content of a page header.
 struct PageSizes {
-    /// Decompressed.
+    /// The decompressed bytes.
     bytes: i64,
     dictionary_values: i64,
 }
 
-/// What remains to be walked. `None` wherever the bytes make no sense.
+/// The remaining bytes. Methods return `None` for invalid bytes.
 struct Walk<'a> {
     bytes: &'a [u8],
 }
@@ -138,7 +138,7 @@ impl Walk<'_> {
         (0..count).try_for_each(|_| self.skip(STRUCT, 0))
     }
 
-    /// Type, both sizes, perhaps a checksum, and a header of its type's own: in this order, as every writer has them.
+    /// Type, both sizes, an optional checksum, and a header for the type: in this order, as every writer has them.
     fn page(&mut self) -> Option<PageSizes> {
         let mut numbers = [0; 3];
         for number in &mut numbers {
@@ -206,7 +206,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Type and number of elements; no more than there are bytes, for each has one at least.
+    /// Type and number of elements; at most the number of bytes, because each element has at least one.
     fn list(&mut self) -> Option<(u8, u64)> {
         let head = *self.take(1)?.first()?;
         let count = match head >> 4 {
@@ -216,7 +216,7 @@ impl Walk<'_> {
         (count <= self.bytes.len() as u64).then_some((head & 15, count))
     }
 
-    /// Distance from the last field and type, or that the struct ends here.
+    /// Distance from the last field and type, or `None` at the end of the struct.
     fn field_or_stop(&mut self) -> Option<Option<(u8, u8)>> {
         let head = *self.take(1)?.first()?;
         Some((head != 0).then_some((head >> 4, head & 15)))
@@ -277,7 +277,10 @@ mod tests {
     fn counts_that_the_bytes_cannot_hold_are_refused_before_anything_is_allocated() {
         assert!(check_footer(&list(4, 3, &[0, 0, 0])).is_ok());
         assert!(check_footer(&list(4, 1 << 30, &[0, 0, 0])).is_err());
-        assert!(check_footer(&list(4, 1 << 15, &[0; 1 << 15])).is_err(), "more than the format can number");
+        assert!(
+            check_footer(&list(4, 1 << 15, &[0; 1 << 15])).is_err(),
+            "more row groups than the format can number"
+        );
     }
 
     #[test]
@@ -321,7 +324,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_walked_to_an_end(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn the_walk_of_any_bytes_ends(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             drop(check_footer(&bytes));
             drop(check_page_header(&bytes));
         }

@@ -1,7 +1,8 @@
-//! Times of 96 bits, as older Spark, Hive and Impala write them: nanoseconds over more years than 64 bits of nanoseconds have.
+//! Times of 96 bits, as older Spark, Hive and Impala write them: nanoseconds over more years than 64 bits of nanoseconds
+//! hold.
 //!
-//! The decoder gives them in microseconds, which keeps the years and cuts the rest. So that nothing is cut unseen they are decoded a
-//! second time in nanoseconds, which wrap: the difference of both, modulo 2^64, is exactly what was cut.
+//! The decoder returns them in microseconds, which keeps the years and drops the rest. To detect dropped digits, they are
+//! decoded a second time in nanoseconds, which wrap: the difference of both, modulo 2^64, is exactly the dropped part.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,14 +19,14 @@ use crate::footer::Opened;
 use crate::guard::guarded;
 use crate::rows::TablePart;
 
-/// A second reader, of such columns only, whose batches have the rows of the first one's.
+/// A second reader for such columns only, whose batches have the same rows as those of the first.
 #[derive(Debug)]
 pub(crate) struct Nanos {
     reader: ParquetRecordBatchReader,
 }
 
 impl Nanos {
-    /// None where there are no such columns.
+    /// `None` if there are no such columns.
     pub(crate) fn open(
         opened: &Opened,
         parts: &[TablePart],

@@ -1,9 +1,9 @@
 //! Parquet: the one crate that knows the format.
 //!
-//! [`write_rows`] and [`PartFile`] are for the parts of *our* tables, whose manifest says what they must be.
+//! [`write_rows`] and [`PartFile`] are for the parts of *our* tables, which a manifest describes.
 //!
-//! [`Files`] are those of *other* programs (pandas, DuckDB, Spark): one file, several, or a folder of them, as rows of a
-//! [`TableSchema`](tributary_core::TableSchema). What the formats and types of others become:
+//! [`Files`] are files of *other* programs (pandas, DuckDB, Spark): one file, several, or a folder of them, as rows of a
+//! [`TableSchema`](tributary_core::TableSchema). Their types become:
 //!
 //! | theirs | ours |
 //! |---|---|
@@ -14,15 +14,16 @@
 //! | bytes | `Binary`, or `FixedSizeBinary` where all have one width |
 //! | timestamps in milliseconds, nanoseconds, or as INT96 | `Timestamp` in microseconds |
 //! | decimals of up to 38 digits | `Decimal128` |
-//! | a column of nothing but nulls, without a type | `Utf8` |
+//! | a column of nulls only, without a type | `Utf8` |
 //! | times of day, intervals, wider decimals, lists, structs, maps | refused by name, unless the column is left out |
 //!
-//! Nothing is rounded: a value that does not fit is an error with file, column and row. The zone of a timestamp is UTC, as the format has it; a zone's name that a writer noted for itself is not read.
+//! Nothing is rounded: a value that does not fit is an error with file, column and row. The zone of a timestamp is UTC, as
+//! in the format; the name of a zone in a writer's own metadata is not read.
 //!
-//! **Files are not trusted.** What the decoder believes is checked before it does (see `guard`): lengths, counts, depths,
-//! sizes of pages, each and in sum; a panic within it is caught. It reads page by page, so that memory is a page for each column, whatever
-//! the size of a row group. A file is recognised by size, time of change and digest of its footer
-//! ([`Stamp`](tributary_system::Stamp)), and one that changed since is an error.
+//! **Files are not trusted.** Everything that the decoder relies on is checked first (see `guard`): lengths, counts, depths,
+//! sizes of pages, each and in sum; a panic of the decoder is caught. The decoder reads page by page, so that memory is one
+//! page for each column, whatever the size of a row group. A file is recognised by size, modification time and digest of its
+//! footer ([`Stamp`](tributary_system::Stamp)), and a changed file is an error.
 //!
 //! ```no_run
 //! use tributary_core::{KeyType, TableSchema};

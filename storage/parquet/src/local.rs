@@ -1,5 +1,5 @@
-//! A local file as the decoder reads it: by position, so that columns do not move each other's place, and through the
-//! guard where a page begins.
+//! A local file as the decoder reads it: by position, so that the reads of columns are independent, and with a check by the
+//! guard at each page header.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,9 +13,9 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::guard::check_page_header;
 
-/// Read at once where a page begins. Its header fits, unless it holds long statistics, which are read further.
+/// Bytes read at once at the beginning of a page. The header fits, unless it holds long statistics; then more is read.
 const HEAD_BYTES: usize = 4 << 10;
-/// Pages may unfold to so many times what the footer says of them, and to so many bytes more.
+/// Pages may decompress to this multiple of the size that the footer states, plus this many bytes.
 const UNFOLD_TIMES: u64 = 4;
 const UNFOLD_BYTES: u64 = 16 << 20;
 
@@ -24,17 +24,18 @@ const UNFOLD_BYTES: u64 = 16 << 20;
 pub(crate) struct Local {
     pub(crate) file: Arc<File>,
     pub(crate) bytes: u64,
-    /// What pages may still unfold to, all together.
+    /// The remaining bytes that all pages together may decompress to.
     unfolds: Arc<AtomicU64>,
 }
 
 impl Local {
-    /// Of so many bytes.
+    /// A file of this many bytes.
     pub(crate) fn new(file: Arc<File>, bytes: u64) -> Self {
         Self { file, bytes, unfolds: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
-    /// Holds all pages to what the footer says of them in sum; a header may be read more than once, and some writers count otherwise.
+    /// Enforces the footer's sum of page sizes; the slack is for headers that are read more than once, and for writers that
+    /// count differently.
     pub(crate) fn hold_to(self, unpacked: u64) -> Self {
         let most = unpacked.saturating_mul(UNFOLD_TIMES).saturating_add(UNFOLD_BYTES);
         Self { unfolds: Arc::new(AtomicU64::new(most)), ..self }
@@ -58,7 +59,7 @@ impl ChunkReader for Local {
     fn get_bytes(&self, start: u64, length: usize) -> ParquetResult<Bytes> {
         let end = start.checked_add(length as u64).filter(|end| *end <= self.bytes);
         if end.is_none() {
-            return Err(ParquetError::EOF(format!("{length} bytes at {start} lie outside of the file")));
+            return Err(ParquetError::EOF(format!("{length} bytes at {start} are outside of the file")));
         }
         let mut buffer = vec![0; length];
         self.file.read_exact_at(&mut buffer, start)?;
@@ -87,7 +88,7 @@ impl Read for Head {
                 let bytes = check_page_header(&self.buffer).map_err(io::Error::other)?;
                 let left = |left: u64| left.checked_sub(bytes);
                 if self.unfolds.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_err() {
-                    return Err(io::Error::other("its pages unfold to more bytes than its footer says"));
+                    return Err(io::Error::other("its pages decompress to more bytes than its footer says"));
                 }
             }
         }

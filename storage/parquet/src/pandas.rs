@@ -1,4 +1,4 @@
-//! What pandas notes for itself in a file: which columns were its index. It writes them behind all others.
+//! The metadata of pandas in a file: the columns of its index, which pandas writes after all others.
 
 use parquet::file::metadata::FileMetaData;
 use serde::Deserialize;
@@ -10,18 +10,18 @@ use crate::column::Column;
 /// The index of pandas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Index {
-    /// None, or one of numbers that are in no column.
+    /// None, or a range of numbers that is in no column.
     #[default]
     None,
     /// This column.
     Named(String),
-    /// This column of integers without a name of its own: numbers of rows, as filtering leaves them.
+    /// This column of integers without its own name: row numbers, as they are after filtering.
     RowNumbers(String),
     /// Several columns.
     Several(Vec<String>),
 }
 
-/// Beginning of the names of index columns without names.
+/// Prefix of the names of unnamed index columns.
 const UNNAMED: &str = "__index_level_";
 
 #[derive(Deserialize)]
@@ -30,12 +30,12 @@ struct Noted {
 }
 
 impl Index {
-    /// None where nothing is noted, or nothing that makes sense.
+    /// `None` without metadata, or if it is invalid.
     pub(crate) fn of(file: &FileMetaData, columns: &[Column]) -> Self {
         let noted = file.key_value_metadata().into_iter().flatten().find(|pair| pair.key == "pandas");
         let noted = noted.and_then(|pair| serde_json::from_str::<Noted>(pair.value.as_deref()?).ok());
         let named = noted.into_iter().flat_map(|noted| noted.index_columns);
-        // a range is an object, and no column
+        // a range is an object, not a column
         let known = |name: &&str| columns.iter().any(|column| column.name == *name);
         let named: Vec<String> =
             named.filter_map(|name| name.as_str().filter(known).map(str::to_owned)).collect();

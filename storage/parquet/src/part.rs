@@ -1,9 +1,9 @@
-//! One part of a table of ours into rows, a row group at a time. The manifest rules: a file with other columns, rows or bytes than it
-//! says is `Corrupt`, and the error names file and column.
+//! Reads one part of our tables as rows, a row group at a time. The manifest decides: a file whose columns, rows or bytes
+//! differ from it is `Corrupt`, and the error names file and column.
 //!
-//! The decoder is `parquet`'s push decoder: it says which bytes it wants, we ask the store. It was written for files of
-//! friends: it asserts some properties of its input, so that what it asserts cheaply is checked before, and a panic is
-//! caught and called corruption.
+//! The decoder is `parquet`'s push decoder: it requests bytes, which we read from the store. It was written for trusted
+//! files and asserts some properties of its input. So those that are cheap to check are checked first, and a panic is caught
+//! and reported as corruption.
 
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,28 +26,28 @@ use tributary_core::{Error, ErrorKind, Result, TableSchema};
 use crate::encode::{digest_text, rows_in};
 use tributary_core::bytestore::ByteStore;
 
-/// Fetched at first: nearly every footer fits, and many small parts fit whole.
+/// Bytes fetched first: nearly every footer fits, and many small parts fit completely.
 const TAIL_BYTES: u64 = 64 << 10;
-/// Ranges closer than this are fetched as one; a row group's columns lie side by side.
+/// Ranges closer than this are fetched as one; a row group's columns are adjacent.
 const GAP_BYTES: u64 = 64 << 10;
-/// Fetched at once to compute a digest.
+/// Bytes fetched at once to compute a digest.
 const DIGEST_BYTES: u64 = 8 << 20;
 /// Memory of a decoded batch, about.
 const BATCH_BYTES: usize = 4 << 20;
 
-/// One stored part, to be read.
+/// One stored part, for reading.
 #[derive(Debug, Clone)]
 pub struct PartFile {
-    /// Has it.
+    /// The store that holds it.
     pub store: Arc<dyn ByteStore>,
-    /// Within the store.
+    /// Its path within the store.
     pub path: String,
-    /// What it is to be.
+    /// The part as the manifest describes it.
     pub part: Part,
 }
 
 impl PartFile {
-    /// The rows. Columns and counts of the footer are checked before this returns.
+    /// The rows. Checks columns and counts of the footer first.
     pub async fn rows(self, schema: &TableSchema) -> Result<RowStream> {
         let footer = self.check_footer(schema).await?;
         let decoder = self.guard(|| {
@@ -144,7 +144,7 @@ impl PartFile {
                     && end.is_some_and(|end| end as u64 <= self.part.size.bytes);
                 if !fits {
                     let name = column.column_path().string();
-                    return Err(self.corrupt(format!("column {name:?} lies outside of the file")));
+                    return Err(self.corrupt(format!("column {name:?} is outside of the file")));
                 }
             }
         }
@@ -154,7 +154,7 @@ impl PartFile {
         Ok(())
     }
 
-    /// The bytes of each range, neighbours fetched together.
+    /// The bytes of each range; near ranges are fetched together.
     async fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         if ranges.iter().any(|range| range.start > range.end || range.end > self.part.size.bytes) {
             return Err(self.corrupt("its footer points outside of it"));
@@ -185,7 +185,7 @@ impl PartFile {
         match catch_unwind(AssertUnwindSafe(decode)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(reason)) => Err(self.corrupt("it cannot be decoded").because(reason)),
-            Err(_) => Err(self.corrupt("its bytes make the decoder panic")),
+            Err(_) => Err(self.corrupt("the decoder panicked")),
         }
     }
 

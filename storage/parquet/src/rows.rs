@@ -23,16 +23,16 @@ use crate::int96::Nanos;
 const BATCH_BYTES: u64 = 4 << 20;
 const MAX_BATCH_ROWS: u64 = 16 << 10;
 
-/// Some row groups of one file, which must still be as it was.
+/// Some row groups of one file, which must not have changed.
 #[derive(Debug, Clone)]
 pub struct Span {
     /// The file.
     pub path: PathBuf,
-    /// By what it is known again.
+    /// Its stamp.
     pub stamp: Stamp,
-    /// Which of its row groups.
+    /// The row groups of the file.
     pub groups: Range<usize>,
-    /// The file itself, if it has no name by which it could be opened.
+    /// The open file, if it has no name.
     pub(crate) open: Option<Arc<File>>,
 }
 
@@ -45,19 +45,20 @@ impl PartialEq for Span {
 impl Eq for Span {}
 
 impl Span {
-    /// These row groups of a file, known again by its stamp.
+    /// These row groups of a file, which is recognised by its stamp.
     pub fn new(path: PathBuf, stamp: Stamp, groups: Range<usize>) -> Self {
         Self { path, stamp, groups, open: None }
     }
 
     /// Its rows, with the columns of `schema` by name.
     ///
-    /// Errors: `Corrupt` for a file that changed since it was looked at; `InvalidInput` for a column that is not there, or
-    /// cannot become the wanted type. Those of single values come with the rows.
+    /// Errors: `Corrupt` for a file that changed since its metadata was read; `InvalidInput` for a column that is missing,
+    /// or cannot become the wanted type. Errors of single values come with the rows.
     pub fn rows(&self, schema: &TableSchema) -> Result<Rows> {
         let opened = Opened::open(&self.path, self.open.as_ref())?;
         if opened.stamp != self.stamp {
-            let text = "the file is not the one it was: its size, time of change or footer differ; bind or upload it again";
+            let text =
+                "the file has changed: its size, modification time or footer differ; bind or upload it again";
             return Err(Error::new(ErrorKind::Corrupt, text).at(self.described()));
         }
         let unpacked = opened.metadata.metadata().row_groups().get(self.groups.clone()).into_iter().flatten();
@@ -91,7 +92,7 @@ impl Span {
         });
         let reader = reader.map_err(damaged)?;
         let nanos = nanos.map_err(damaged)?;
-        // the decoder gives columns in the order of the file
+        // the decoder returns columns in the order of the file
         let mut order: Vec<usize> = parts.iter().map(|part| part.position).collect();
         order.sort_unstable();
         Ok(Rows {
@@ -112,7 +113,7 @@ impl Span {
     }
 }
 
-/// A column of the table, and where it is in the file.
+/// A column of the table, and its position in the file.
 #[derive(Debug)]
 pub(crate) struct TablePart {
     pub(crate) position: usize,
@@ -120,7 +121,7 @@ pub(crate) struct TablePart {
     pub(crate) is_int96: bool,
 }
 
-/// Where each column of `schema`, key first, is.
+/// The position of each column of `schema`, key first.
 pub(crate) fn check_schema(columns: &[Column], schema: &TableSchema) -> Result<Vec<TablePart>> {
     let find = |field: &Arc<arrow_schema::Field>| {
         let (name, wanted) = (field.name(), field.data_type());
@@ -139,7 +140,7 @@ pub(crate) fn check_schema(columns: &[Column], schema: &TableSchema) -> Result<V
     schema.arrow().fields().iter().map(find).collect()
 }
 
-/// The rows of a [`Span`], in order, in batches of about 4 MiB. After an error nothing comes.
+/// The rows of a [`Span`], in order, in batches of about 4 MiB. Ends after an error.
 #[derive(Debug)]
 pub struct Rows {
     span: Span,
@@ -154,32 +155,32 @@ pub struct Rows {
     over: bool,
 }
 
-/// A batch whose values were looked at.
+/// A batch with checked values.
 #[derive(Debug)]
 pub struct Checked {
-    /// The columns of the schema, key first. A value that does not fit means nothing, or is missing.
+    /// The columns of the schema, key first. A value that does not fit is meaningless, or missing.
     pub columns: Vec<ArrayRef>,
-    /// How many rows.
+    /// The number of rows.
     pub rows: usize,
-    /// What does not fit, by column, then row.
+    /// The values that do not fit, by column, then row.
     pub misfits: Vec<Misfit>,
 }
 
-/// A value that a table cannot have.
+/// A value that a table cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
     /// The column, as a position in [`Checked::columns`].
     pub column: usize,
     /// The row, as a position in the batch.
     pub row: usize,
-    /// What is wrong with it, for people; never the value.
+    /// The reason, for messages; never the value.
     pub reason: String,
-    /// Whether it is only missing where none may be.
+    /// Whether the fault is only that a required value is missing.
     pub is_missing: bool,
 }
 
 impl Rows {
-    /// The next batch, with what does not fit; [`Iterator::next`] makes that an error. After an error nothing comes.
+    /// The next batch, with the values that do not fit; [`Iterator::next`] makes those an error. Ends after an error.
     pub fn next_checked(&mut self) -> Option<Result<Checked>> {
         if self.over {
             return None;
@@ -227,7 +228,7 @@ impl Rows {
                 misfits.extend(convert::cut(decoded.column(at), nanos));
             }
             if !field.is_nullable() && values.null_count() > 0 {
-                let reason = "the value is missing, and here none may be";
+                let reason = "the value is missing, but this column needs one";
                 let fits = |row: &usize| misfits.binary_search_by_key(row, |misfit| misfit.row).is_err();
                 let missing = (0..rows).filter(|row| values.is_null(*row)).filter(fits);
                 let missing =
@@ -247,7 +248,7 @@ impl Rows {
         Ok(Some(checked))
     }
 
-    /// A batch of the schema; an error for the first row that has something wrong.
+    /// A batch of the schema; an error for the first row with a fault.
     fn strict(&self, checked: Checked) -> Result<RecordBatch> {
         let Some(first) = checked.misfits.iter().min_by_key(|misfit| (misfit.row, misfit.column)) else {
             return self.schema.batch(checked.columns);

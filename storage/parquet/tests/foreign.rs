@@ -1,5 +1,5 @@
-//! Files as other programs write them, made with the format's own writer; those of the programs themselves are in the
-//! command's tests.
+//! Files as other programs write them, made with the format's own writer; files of the programs themselves are in the
+//! end-to-end tests.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a failed expectation panics")]
 
@@ -172,7 +172,7 @@ fn keyed(files: &Files, columns: &[&str]) -> Result<TableSchema> {
 }
 
 #[test]
-fn what_a_table_cannot_hold_is_named_by_file_column_and_row() {
+fn what_a_table_cannot_hold_is_reported_with_file_column_and_row() {
     let ids: ArrayRef = Arc::new(Int32Array::from(vec![1, 2, 3]));
     let list = ListArray::from_iter_primitive::<Int32Type, _, _>([Some([Some(1)]), None, None]);
     let cases: [(ArrayRef, &str); 3] = [
@@ -223,7 +223,7 @@ fn write_int96(path: &Path, times: &[(i32, u64)]) {
 }
 
 #[test]
-fn times_of_96_bits_keep_their_years_and_are_not_cut() {
+fn times_of_96_bits_keep_their_years_and_lose_no_digits() {
     let folder = tempfile::tempdir().unwrap();
     let path = place(&folder, "x.parquet");
     let read = |times: &[(i32, u64)]| {
@@ -290,7 +290,7 @@ fn a_file_that_changed_since_is_an_error() {
 }
 
 #[test]
-fn what_is_no_parquet_file_says_so() {
+fn a_file_that_is_not_parquet_is_refused_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let path = place(&folder, "x.parquet");
     for (bytes, expected) in [
@@ -300,7 +300,7 @@ fn what_is_no_parquet_file_says_so() {
         (b"PAR1....\xFF\xFF\xFF\x7FPAR1", "its footer is longer than the file"),
         (b"PAR1....\0\0\0\0PARE", "encrypted"),
         (b"PARE....\0\0\0\0PARE", "encrypted"),
-        // a footer that can be read, and says how its columns are encrypted
+        // a readable footer that says how its columns are encrypted
         (b"PAR1\x8C\0\0\x03\0\0\0PAR1", "encrypted"),
         (b"PAR1........\x08\0\0\0PAR1", "damaged"),
     ] {
@@ -318,7 +318,7 @@ fn what_is_no_parquet_file_says_so() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Whatever happened to a file: rows or an error, in bounded time and memory, and never a panic.
+    /// Any damage to a file gives rows or an error, in bounded time and memory, and never a panic.
     #[test]
     fn damaged_files_never_panic(at in any::<prop::sample::Index>(), with in any::<u8>(), in_footer in any::<bool>(), cut in any::<bool>()) {
         let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,9 @@
-//! Parts that lie elsewhere: a small file in the table's own folder, `part-….bound`, that says where the rows are.
+//! Parts in other places: a small file in the table's own folder, `part-….bound`, says where the rows are.
 //!
-//! Its first line names the format, and ids where they are made; behind it stands the description that the format wrote, which is
-//! nobody else's business. So a bound table has snapshots, copies and clean-up like any other, and **no file is read that a bind of
-//! this store did not name**: what a caller brings, an executor's driver for one, is only the name and the digest of the small file.
+//! Its first line names the format, and how ids are generated if they are. The rest is the description that the format
+//! wrote, which only the format reads. So a bound table has snapshots, copies and clean-up like any other, and **no file is
+//! read that a bind of this store did not name**: callers, such as a cluster driver, pass only the name and the digest of
+//! the small file.
 
 use std::sync::Arc;
 
@@ -15,16 +16,16 @@ use tributary_core::bound::{BoundPart, FileFormat, MadeIds};
 use tributary_core::computing::RowStream;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 
-/// Every format that files can be bound of.
+/// Every format of bound files.
 static FORMATS: [&dyn FileFormat; 2] = [&tributary_parquet::Parquet, &tributary_csv::Csv];
 
-/// Longest file that says where rows are. A path of 4 KiB and a stamp, and more of them than a table has partitions.
+/// Longest file that says where rows are. Enough for more files than a table has partitions, with paths of 4 KiB and stamps.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
-/// What a manifest of version 2 began its bound parts with: there was no first line, and one format.
+/// The beginning of a bound part of version 2 of the manifest, which had no first line and only one format.
 const VERSION_2: &str = "{\n";
 
-/// Where the rows of a part are.
+/// The place of a part's rows.
 #[derive(Debug, Clone)]
 pub(crate) struct Bound {
     format: &'static dyn FileFormat,
@@ -41,7 +42,8 @@ struct Head {
     ids: Option<MadeIds>,
 }
 
-/// The file of a part, checked. `Unsupported` for a format that is none of ours; `InvalidInput` for what that format refuses.
+/// The checked file of a part. `Unsupported` for an unknown format; `InvalidInput` for a description that the format
+/// refuses.
 pub(crate) fn encode(part: BoundPart, schema: &TableSchema) -> Result<Bytes> {
     let BoundPart { format, description, ids, size } = part;
     Bound { format: find(&format)?, ids: ids.clone(), description: description.clone() }
@@ -65,7 +67,8 @@ fn find(name: &str) -> Result<&'static dyn FileFormat> {
 }
 
 impl Bound {
-    /// `Corrupt` for anything but what [`encode`] made for a part of so many rows; `Unsupported` for a format of a newer program.
+    /// `Corrupt` for anything but the result of [`encode`] for a part of this many rows; `Unsupported` for a format of a
+    /// newer program.
     pub(crate) fn decode(text: &[u8], schema: &TableSchema, rows: u64) -> Result<Self> {
         let wrong = |reason: Box<dyn std::error::Error + Send + Sync>| {
             let text = "it does not say where the rows are; bind the table again";
@@ -89,12 +92,12 @@ impl Bound {
         self.format.check(&self.description, &self.in_files(schema, rows)?)
     }
 
-    /// The columns that the files have.
+    /// The columns of the files.
     fn in_files(&self, schema: &TableSchema, rows: u64) -> Result<TableSchema> {
         self.ids.as_ref().map_or_else(|| Ok(schema.clone()), |ids| ids.without_key(schema, rows))
     }
 
-    /// The rows, read where they are.
+    /// The rows, read in place.
     pub(crate) fn rows(&self, schema: &TableSchema) -> Result<RowStream> {
         let rows = self.format.rows(&self.description, &self.in_files(schema, 0)?)?;
         let Some(ids) = self.ids.clone() else { return Ok(rows) };
@@ -108,10 +111,10 @@ impl Bound {
         Ok(with_ids.boxed())
     }
 
-    /// Reads it all: whether the files are what they were, and every value is as the schema has it.
+    /// Reads everything: checks that the files have not changed, and that every value fits the schema.
     pub(crate) async fn verify(&self, schema: &TableSchema, expected: u64) -> Result<()> {
         let broken = |reason: Error| match reason.kind() {
-            // what a job would be told as wrong input is a broken table to whoever asks for that
+            // an error that a job reports as invalid input means a damaged table for `verify`
             ErrorKind::InvalidInput => {
                 Error::new(ErrorKind::Corrupt, "its files do not hold what the table says").because(reason)
             }
@@ -142,7 +145,7 @@ mod tests {
 
     use super::*;
 
-    /// Stored tables rely on it: as version 2 of the manifest had it, and as it is.
+    /// Stored tables rely on these texts: the form of version 2 of the manifest, and the current one.
     const OLD: &str = include_str!("../tests/golden/bound-v2.json");
     const GOLDEN: &str = include_str!("../tests/golden/bound-v3.txt");
 
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn bound_parts_of_all_versions_are_read_for_ever() {
+    fn bound_parts_of_all_versions_stay_readable() {
         assert_eq!(encode(sample(), &schema()).unwrap(), GOLDEN);
         let bound = Bound::decode(GOLDEN.as_bytes(), &schema(), 3).unwrap();
         assert_eq!(
@@ -171,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_bind_wrote_is_corrupt_and_a_newer_format_is_named() {
+    fn a_foreign_bound_part_is_corrupt_and_a_newer_format_is_named() {
         let refused = |text: &str| Bound::decode(text.as_bytes(), &schema(), 3).unwrap_err();
         for (from, to) in
             [("\"csv\"", "\"parquet\""), ("\"ids\"", "\"id\""), ("\n", ""), ("int64", "text"), ("12}", "-1}")]

@@ -1,8 +1,8 @@
-//! The manifest: JSON, versioned, checked in every number when read. A reader relies on what this module let through: the
-//! layout is possible, there is one part a partition, part names are plain, sums do not overflow.
+//! The manifest: JSON, versioned, checked in every number when read. A reader relies on these checks: the layout is
+//! possible, there is one part per partition, part names are plain, sums do not overflow.
 //!
-//! Schema, layout and parts are encoded as the contract's types encode themselves; a golden file in the tests fails when
-//! that encoding changes, for then stored tables would no longer open.
+//! Schema, layout and parts are encoded as the contract's types encode themselves; a test with a golden file fails when that
+//! encoding changes, because stored tables would no longer open.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,27 +11,27 @@ use tributary_core::{Error, ErrorKind, Layout, Result, TableSchema};
 
 use crate::place::{Attempt, PartKind, check_part_file};
 
-/// What a manifest of ours says it is.
+/// The format name in our manifests.
 const FORMAT: &str = "tributary-table";
-/// Raised when an older program could no longer read what we write. Version 2 has bound parts that name no format.
+/// Raised when older programs cannot read the new form. Version 2 has bound parts that name no format.
 const VERSION: u32 = 3;
-/// What a table without bound parts is written as: it needs no more.
+/// The version that is written for tables without bound parts.
 const VERSION_WITHOUT_BOUND: u32 = 1;
-/// The hash of keys and the partition function, by name: `core::layout` fixes both for ever.
+/// The hash of keys and the partition function, by name: `core::layout` fixes both permanently.
 const KEYS: &str = "xxh3-64/0";
 /// Largest manifest: the most partitions and columns that a table may have take less than half of it.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
 
-/// What a table is; see the module.
+/// The manifest; see the module.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     format: String,
     version: u32,
-    /// The program that wrote it, for people.
+    /// The program that wrote it, for display.
     written_by: String,
     /// The write that made this snapshot; its folder holds the parts.
     pub(crate) snapshot: Attempt,
-    /// The snapshot that this one took the place of; the next replacement removes it.
+    /// The snapshot that this one replaced; the next replacement removes it.
     pub(crate) previous: Option<Attempt>,
     layout: Layout,
     keys: String,
@@ -40,7 +40,7 @@ pub(crate) struct Manifest {
     parts: Vec<Part>,
 }
 
-/// Enough to tell whether the rest can be understood.
+/// The fields that decide whether the rest can be read.
 #[derive(Deserialize)]
 struct Head {
     format: String,
@@ -50,7 +50,7 @@ struct Head {
 }
 
 impl Manifest {
-    /// Of a write about to be committed. `InvalidInput` when the parts are not those of the write.
+    /// The manifest of a write before its commit. `InvalidInput` when the parts are not those of the write.
     pub(crate) fn new(write: Write, parts: Vec<Part>, previous: Option<Attempt>) -> Result<Self> {
         let manifest = Self {
             format: FORMAT.to_owned(),
@@ -103,7 +103,7 @@ impl Manifest {
             ));
         }
         let manifest: Self =
-            serde_json::from_slice(text).map_err(|e| corrupt("its contents make no sense").because(e))?;
+            serde_json::from_slice(text).map_err(|e| corrupt("its contents are invalid").because(e))?;
         manifest.check().map_err(|reason| corrupt("its numbers do not fit together").because(reason))?;
         Ok(manifest)
     }
@@ -114,7 +114,7 @@ impl Manifest {
             return Err(Error::invalid(format!("keys are hashed by {:?}, expected {KEYS:?}", self.keys)));
         }
         if self.previous.as_ref() == Some(&self.snapshot) {
-            return Err(Error::invalid("a snapshot took the place of itself"));
+            return Err(Error::invalid("a snapshot replaced itself"));
         }
         if self.parts.len() as u64 != u64::from(self.layout.partitions()) {
             return Err(Error::invalid(format!(
@@ -139,27 +139,28 @@ impl Manifest {
         &self.parts
     }
 
-    /// Whether other programs can make anything of its snapshot's folder: not if that only says where rows are.
+    /// Whether other programs can read its snapshot's folder: not if the parts only say where rows are.
     pub(crate) fn has_rows(&self) -> bool {
         !self.parts.iter().any(is_bound)
     }
 
-    /// Whether the write with this attempt made it.
+    /// Whether the write with this attempt made this snapshot.
     pub(crate) fn is_of(&self, attempt: &str) -> bool {
         self.snapshot.as_str() == attempt
     }
 
-    /// Whether it took the place of what the write with this attempt made.
+    /// Whether it replaced the snapshot of the write with this attempt.
     pub(crate) fn replaced(&self, attempt: &str) -> bool {
         self.previous.as_ref().is_some_and(|previous| previous.as_str() == attempt)
     }
 
-    /// Whether the write with this attempt was committed: it made this table, or the one before.
+    /// Whether the write with this attempt was committed: it made this snapshot, or the one before.
     pub(crate) fn knows(&self, attempt: &Attempt) -> bool {
         self.is_of(attempt.as_str()) || self.replaced(attempt.as_str())
     }
 
-    /// The answer to a commit may get lost, and be asked for again: the same table. `Conflict` for other parts.
+    /// The result of a commit may get lost, and the commit may be repeated: gives the same table. `Conflict` for other
+    /// parts.
     pub(crate) fn committed_again(self, uri: TableUri, parts: &[Part]) -> Result<StoredTable> {
         if self.parts != parts {
             return Err(Error::new(ErrorKind::Conflict, "this write was committed before, of other parts"));
@@ -167,7 +168,7 @@ impl Manifest {
         Ok(self.into_table(uri))
     }
 
-    /// As callers see it.
+    /// The table as callers see it.
     pub(crate) fn into_table(self, uri: TableUri) -> StoredTable {
         StoredTable {
             uri,
@@ -183,7 +184,7 @@ fn is_bound(part: &Part) -> bool {
     PartKind::of(&part.file) == PartKind::Bound
 }
 
-/// `InvalidInput` when a partition of a `Rows` layout has not exactly its rows.
+/// `InvalidInput` when a partition of a `Rows` layout does not have exactly its rows.
 pub(crate) fn check_rows(layout: &Layout, partition: u32, rows: u64) -> Result<()> {
     let Layout::Rows(ranges) = layout else { return Ok(()) };
     let range = ranges.range(partition);
@@ -199,7 +200,7 @@ pub(crate) fn check_rows(layout: &Layout, partition: u32, rows: u64) -> Result<(
 
 fn sum(parts: &[Part], of: impl Fn(&Part) -> u64) -> Result<u64> {
     let total = parts.iter().try_fold(0u64, |total, part| total.checked_add(of(part)));
-    total.ok_or_else(|| Error::invalid("the sizes of the parts do not add up"))
+    total.ok_or_else(|| Error::invalid("the sum of the sizes of the parts is too large"))
 }
 
 fn corrupt(what: impl Into<String>) -> Error {
@@ -259,7 +260,7 @@ mod tests {
 
     /// Stored tables rely on this text. If it changes, raise the version and keep reading the old one.
     #[test]
-    fn a_manifest_of_version_1_is_read_for_ever() {
+    fn a_manifest_of_version_1_stays_readable() {
         let manifest = sample();
         if std::env::var_os("UPDATE_GOLDEN").is_some() {
             let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/manifest-v1.json");
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_named_and_not_guessed_at() {
+    fn a_newer_version_is_named_and_refused() {
         let error = refused(|m| m["version"] = 4.into());
         assert_eq!(error.kind(), ErrorKind::Unsupported);
         let error = refused(|m| m["format"] = "delta".into());

@@ -1,5 +1,5 @@
-//! Names on the medium: where a table is, what its files are called. Every name that a path is made of is checked here,
-//! because addresses, attempts and part names come back from callers, from other processes and from files.
+//! Names on the medium: the addresses of tables and the names of their files. Every component of a path is checked here,
+//! because addresses, attempts and part names come from callers, from other processes and from files.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,13 +16,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Of a table by its name, which is checked again: its fields are public.
+    /// The place of a table by its name, which is checked again because its fields are public.
     pub(crate) fn of_name(name: &TableName) -> Result<Self> {
         let name = TableName::new(name.namespace.as_str(), name.name.as_str())?;
         Ok(Self { folder: name.to_string(), name })
     }
 
-    /// Of an address below `base`. Exactly `namespace/name`, so that no table lies in another's folder.
+    /// The place of an address below `base`. Exactly `namespace/name`, so that no table is in another's folder.
     pub(crate) fn of_uri(base: &str, uri: &TableUri) -> Result<Self> {
         let wrong = || Error::invalid(format!("table address {uri}, expected {base}/namespace/name"));
         let path =
@@ -61,17 +61,17 @@ impl Place {
     }
 }
 
-/// What a path below the base is to us.
+/// The role of a path below the base.
 pub(crate) enum Found {
     /// The manifest of a table.
     Manifest,
-    /// In the folder of a write.
+    /// A file in the folder of a write.
     InAttempt(Place, Attempt),
-    /// Left by an upload that ended half way.
+    /// An unfinished upload.
     Unfinished(Place),
-    /// The same beside all tables.
+    /// An unfinished upload beside all tables.
     Stray,
-    /// Not ours: left alone.
+    /// A foreign file: never touched.
     Other,
 }
 
@@ -134,17 +134,17 @@ impl From<Attempt> for String {
     }
 }
 
-/// What the file of a part holds.
+/// The content of a part's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartKind {
     /// Rows, as Parquet.
     Rows,
-    /// Where the rows are.
+    /// The place of the rows.
     Bound,
 }
 
 impl PartKind {
-    /// Of a name that [`check_part_file`] let through.
+    /// The content by a name that [`check_part_file`] accepted.
     pub(crate) fn of(file: &str) -> Self {
         if file.ends_with(Self::Bound.ending()) { Self::Bound } else { Self::Rows }
     }
@@ -157,13 +157,13 @@ impl PartKind {
     }
 }
 
-/// A name for a file of a partition, new each time: a repeated write must not touch what an earlier one returned. Sorts
-/// by partition.
+/// A name for a file of a partition, new each time: a repeated write must not touch the file that an earlier one returned.
+/// Sorts by partition.
 pub(crate) fn fresh_part_file(partition: u32, kind: PartKind) -> Result<String> {
     Ok(format!("part-{partition:05}-{:016x}{}", random::u64()?, kind.ending()))
 }
 
-/// A new name for a file that is there for a moment only.
+/// A new name for a temporary file.
 pub(crate) fn fresh_passing(what: &str) -> Result<String> {
     Ok(format!("{UNFINISHED}{what}-{:016x}", random::u64()?))
 }
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_name_is_one_that_we_make() {
+    fn only_generated_part_names_are_accepted() {
         for kind in [PartKind::Rows, PartKind::Bound] {
             let name = fresh_part_file(65_535, kind).unwrap();
             check_part_file(&name, 65_535).unwrap();

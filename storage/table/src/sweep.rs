@@ -1,13 +1,13 @@
-//! Clean-up: what crashes left, and snapshots that were replaced. By age, because a write of another process, or a reader
-//! of a replaced snapshot, looks just like a leftover while it lasts.
+//! Clean-up of files that crashes left, and of replaced snapshots. By age, because the files of an active write or of a
+//! reader in another process look just like leftovers.
 //!
-//! **Age is read on the medium's clock**, which stamps what is written there: a whole clean-up writes a small file and looks
-//! at its time, a commit takes the time of its own parts. Clocks of machines do not count.
+//! **Age is measured by the medium's clock**, which stamps its files: a full clean-up writes a small file and reads its
+//! time, a commit uses the time of its own parts. The clocks of machines are not used.
 //!
-//! What a manifest names as its snapshot is never removed. So that this holds against a commit that comes just now, of a
-//! write that was idle for long, both sides announce themselves before they look: a clean-up leaves [`SWEPT`] in the
-//! write's folder, then looks at what is there and at the manifest; a late commit leaves [`COMMITTING`], then looks at
-//! what is there. One of them sees the other. Either the write stays, or its commit fails and the table is as it was.
+//! The snapshot that a manifest names is never removed. This must also hold for a concurrent commit of a write that was idle
+//! for a long time. So both sides announce themselves before they check: a clean-up creates [`SWEPT`] in the write's folder,
+//! then lists the folder and reads the manifest; a late commit creates [`COMMITTING`], then lists the folder. At least one
+//! of them sees the other. Either the write stays, or its commit fails and the table does not change.
 //!
 //! A commit also removes what is older than [`Sweep::IDLE`] in the folder of its own table, which it lists anyway.
 
@@ -24,11 +24,11 @@ use crate::manifest::Manifest;
 use crate::place::{Attempt, Found, Place, fresh_passing};
 use crate::tables::Tables;
 
-/// In the folder of a write, in the name of a passing file: a clean-up removes it.
+/// Part of a temporary file's name in the folder of a write: a clean-up removes the write.
 const SWEPT: &str = "swept";
-/// In the folder of a write: it is being committed, after it was idle for long.
+/// A file in the folder of a write: the write is being committed after it was idle for a long time.
 pub(crate) const COMMITTING: &str = ".unfinished-commit";
-/// From this age on, a write that is committed announces itself. Below what a clean-up takes, with room for clocks that
+/// From this age on, the commit of a write announces itself. Less than the age for a clean-up, with a margin for clocks that
 /// differ.
 const LATE: Duration = Duration::from_secs(60);
 
@@ -59,8 +59,8 @@ impl Tables {
         Ok(swept)
     }
 
-    /// Removes what is idle since `before` in the folder of one table. The manifest is read first and the folder listed
-    /// after it, so that a manifest older than `before` in the list is the one that was read.
+    /// Removes files that have been idle since `before` in the folder of one table. The manifest is read first and the
+    /// folder listed after it, so that a manifest older than `before` in the list is the one that was read.
     pub(crate) async fn sweep_table(
         &self,
         place: &Place,
@@ -89,7 +89,7 @@ impl Tables {
 
     /// `false` if it is being committed.
     async fn remove_attempt(&self, place: &Place, attempt: &Attempt, before: SystemTime) -> Result<bool> {
-        // A name of its own: another clean-up may take its announcement back.
+        // A unique name, because another clean-up may withdraw its own announcement.
         let swept = place.part(attempt, &fresh_passing(SWEPT)?);
         self.store.put_if_absent(&swept, Bytes::from_static(b"removed\n")).await?;
         let entries = self.store.list(&place.snapshot(attempt)).await?;
@@ -99,7 +99,7 @@ impl Tables {
             return self.store.delete(&[swept]).await.map(|()| false);
         }
         let mut paths = paths(&entries);
-        // last: a commit that comes meanwhile must see it
+        // last, so that a concurrent commit sees it
         paths.sort_by_key(|path| *path == swept);
         self.store.delete(&paths).await.map(|()| true)
     }
@@ -113,7 +113,7 @@ fn paths(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|entry| entry.path.clone()).collect()
 }
 
-/// What in a table's folder is old enough to go.
+/// The entries of a table's folder that are old enough to be removed.
 struct Leftovers {
     attempts: BTreeMap<Attempt, Vec<Entry>>,
     unfinished: Vec<Entry>,
@@ -135,8 +135,8 @@ impl Leftovers {
         found
     }
 
-    /// Writes that may go, and single files. The table's snapshot stays, less what is unfinished in it; so does the
-    /// snapshot before if it was replaced lately, because it may be read.
+    /// Writes and single files that may be removed. The table's snapshot stays, without its unfinished files; so does the
+    /// previous snapshot if it was replaced recently, because it may have readers.
     fn except(self, manifest: Option<&Manifest>) -> (BTreeMap<Attempt, Vec<Entry>>, Vec<Entry>) {
         let Self { mut attempts, mut unfinished, replaced_lately } = self;
         if let Some(manifest) = manifest {
@@ -154,17 +154,17 @@ fn is_unfinished(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|file| file.starts_with(UNFINISHED))
 }
 
-/// The end of a commit, as far as clean-up has to do with it.
+/// The part of a commit that concerns clean-up.
 #[derive(Debug)]
 pub(crate) struct Late {
-    /// What is in the table's folder.
+    /// The entries of the table's folder.
     pub(crate) entries: Vec<Entry>,
     announced: bool,
 }
 
 impl Tables {
-    /// The folder of a table whose write is about to be committed. Announces the commit if a clean-up might take the write
-    /// for a leftover. `NotFound` if one did.
+    /// The folder of a table whose write is about to be committed. Announces the commit if a clean-up might treat the write
+    /// as a leftover. `NotFound` if one did.
     pub(crate) async fn look_late(&self, place: &Place, attempt: &Attempt) -> Result<Late> {
         let mut entries = self.store.list(place.folder()).await?;
         let age = newest(&entries, place, attempt).and_then(|n| SystemTime::now().duration_since(n).ok());
@@ -179,13 +179,13 @@ impl Tables {
         match entries.iter().any(|entry| entry.path.starts_with(&swept)) {
             true => Err(Error::new(
                 ErrorKind::NotFound,
-                "the write was idle so long that clean-up took it; write it again",
+                "the write was idle for so long that clean-up removed it; write it again",
             )),
             false => Ok(Late { entries, announced }),
         }
     }
 
-    /// After a commit: what is old in the table's folder goes. What cannot be removed is found by the next clean-up.
+    /// After a commit: removes old files from the table's folder. The next clean-up finds those that cannot be removed.
     pub(crate) async fn tidy(&self, place: &Place, manifest: &Manifest, late: Late) {
         if late.announced {
             drop(self.store.delete(&[place.part(&manifest.snapshot, COMMITTING)]).await);
@@ -201,7 +201,7 @@ impl Tables {
     }
 }
 
-/// When a write was last written to.
+/// The time of the last file of a write.
 fn newest(entries: &[Entry], place: &Place, attempt: &Attempt) -> Option<SystemTime> {
     let folder = place.part(attempt, "");
     entries.iter().filter(|entry| entry.path.starts_with(&folder)).map(|entry| entry.modified).max()

@@ -1,4 +1,5 @@
-//! [`Storage`] over a byte store: who may see which file, and when. What a manifest and a part contain is elsewhere.
+//! [`Storage`] over a byte store: which files are visible, and when. Other modules define the content of manifests and
+//! parts.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,10 +52,10 @@ impl Tables {
         Manifest::decode(&text).at(path).map(|manifest| Some((manifest, text)))
     }
 
-    /// Parts of the write as they lie there must be those named; others of the same write go.
+    /// The stored parts of the write must match the named ones; other parts of the same write are removed.
     async fn settle_parts(&self, folder: &str, parts: &[Part], entries: &[Entry]) -> Result<()> {
         let mut extra = Vec::new();
-        // Of a bound part, the size is that of the rows elsewhere.
+        // For a bound part, the size is that of the rows in the bound files.
         let size = |part: &Part| (PartKind::of(&part.file) == PartKind::Rows).then_some(part.size.bytes);
         let mut missing: HashMap<String, Option<u64>> =
             parts.iter().map(|part| (format!("{folder}/{}", part.file), size(part))).collect();
@@ -78,7 +79,9 @@ impl Tables {
         if let Some(path) = missing.keys().min() {
             return Err(Error::new(
                 ErrorKind::NotFound,
-                format!("part {path} is gone: the write was aborted, or idle so long that clean-up took it"),
+                format!(
+                    "part {path} is gone: the write was aborted, or was idle for so long that clean-up removed it"
+                ),
             ));
         }
         self.store.delete(&extra).await
@@ -89,7 +92,7 @@ impl Tables {
         self.store.delete(&paths).await
     }
 
-    /// `there`: the manifest whose place is taken, as it was read.
+    /// `there`: the manifest that is replaced, as it was read.
     async fn publish(&self, place: &Place, manifest: &Manifest, how: &IfExists, there: Bytes) -> Result<()> {
         let text = Bytes::from(manifest.encode()?);
         match how {
@@ -103,13 +106,13 @@ impl Tables {
         }
         match manifest.has_rows() {
             true => self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await,
-            // for people only, so that failing to remove it is no error
+            // for users only, so a failure to remove it is no error
             false => drop(self.store.delete(&[place.current()]).await),
         }
         Ok(())
     }
 
-    /// As with [`Tables::publish_first`], what is in the way may be ourselves; also one replacement later.
+    /// As in [`Tables::publish_first`], the existing manifest may be our own, also one replacement later.
     async fn publish_over(
         &self,
         place: &Place,
@@ -126,7 +129,8 @@ impl Tables {
         }
     }
 
-    /// A store may lose the answer to a `put_if_absent` that it did, and be asked again: then the name is taken by us.
+    /// A store may lose the result of a successful `put_if_absent` and repeat it: then the name is taken by our own
+    /// manifest.
     async fn publish_first(&self, place: &Place, manifest: &Manifest, text: Bytes) -> Result<()> {
         match self.store.put_if_absent(&place.manifest(), text).await {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.manifest(place).await {
@@ -137,7 +141,7 @@ impl Tables {
         }
     }
 
-    /// The rows of a part, wherever they lie.
+    /// The rows of a part, in any place.
     async fn part_rows(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
         let file = self.part_file(table, partition)?;
         match PartKind::of(&file.part.file) {
@@ -192,7 +196,7 @@ impl Tables {
         Ok(PartFile { store: self.store.clone(), path, part: part.clone() })
     }
 
-    /// A part that is not there means one thing while the manifest names it, and another once it does not.
+    /// A missing part is corruption while the manifest names it; otherwise the table was replaced or deleted.
     async fn explain(&self, table: &StoredTable, error: Error) -> Error {
         if error.kind() != ErrorKind::NotFound {
             return error;
@@ -241,7 +245,7 @@ impl Tables {
     async fn commit_parts(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
         let (place, uri, how) = (self.place(&write.uri)?, write.uri.clone(), write.options.if_exists.clone());
         let there = match self.manifest_and_text(&place).await {
-            // whatever it was, it is to be replaced
+            // any existing table is to be replaced
             Err(error) if error.kind() == ErrorKind::Corrupt && how == IfExists::Replace => None,
             there => there?,
         };
@@ -381,7 +385,7 @@ impl Storage for Tables {
     async fn abort(&self, write: Write) -> Result<()> {
         let at = || format!("abort table {}", write.uri);
         let (place, attempt) = (self.place(&write.uri).at(at)?, Attempt::parse(&write.attempt).at(at)?);
-        // a commit whose answer was lost is a commit
+        // a commit whose result was lost is a commit
         if let Some(manifest) = self.manifest(&place).await.at(at)?
             && manifest.knows(&attempt)
         {
@@ -408,7 +412,7 @@ impl Storage for Tables {
         match async { self.commit(write.clone(), written?).await }.await {
             Ok(table) => Ok(table),
             Err(error) => {
-                // the first error counts; what it leaves is found by clean-up
+                // the first error is reported; clean-up finds the leftovers
                 drop(self.abort(write).await);
                 Err(error)
             }
@@ -433,7 +437,7 @@ impl Storage for Tables {
         match copied.await {
             Ok(copy) => Ok(copy),
             Err(error) => {
-                // the first error counts; what it leaves is found by clean-up
+                // the first error is reported; clean-up finds the leftovers
                 drop(self.abort(write).await);
                 Err(self.explain(table, error).await.at(at()))
             }

@@ -1,4 +1,4 @@
-//! What clean-up takes, and above all what it leaves.
+//! What clean-up removes, and above all what it keeps.
 
 #![allow(
     clippy::unwrap_used,
@@ -54,7 +54,7 @@ impl Fixture {
         self.tables.commit(write, vec![part]).await.unwrap()
     }
 
-    /// Takes what was last written to before this hour.
+    /// Removes files that were last written before this hour.
     async fn sweep(&self, before: u64) -> u64 {
         let swept = self.tables.sweep(&self.since(before), &|_| false).await.unwrap();
         assert!(swept.failed.is_empty(), "{swept:?}");
@@ -84,7 +84,7 @@ fn a_replaced_snapshot_counts_from_its_replacement() {
 }
 
 #[test]
-fn a_write_under_way_stays_until_it_is_idle_for_long() {
+fn an_active_write_stays_until_it_is_idle_for_a_long_time() {
     block_on(async {
         let f = Fixture::new();
         let table = f.replace(1).await;
@@ -93,7 +93,7 @@ fn a_write_under_way_stays_until_it_is_idle_for_long() {
         f.memory.set_time(hour(5));
         f.tables.write_part(&write, 0, stream::empty().boxed()).await.unwrap();
         assert_eq!(f.sweep(6).await, 2);
-        // the writer is told; the table is as it was
+        // the writer gets an error; the table has not changed
         let error = f.tables.commit(write, vec![part]).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert_eq!(f.tables.open(&f.place).await.unwrap(), table);
@@ -101,7 +101,7 @@ fn a_write_under_way_stays_until_it_is_idle_for_long() {
 }
 
 #[test]
-fn what_a_killed_upload_left_goes_and_what_is_not_ours_stays() {
+fn leftovers_of_a_killed_upload_are_removed_and_foreign_files_stay() {
     block_on(async {
         let f = Fixture::new();
         f.replace(1).await;
@@ -128,7 +128,7 @@ fn a_table_with_an_unreadable_manifest_is_left_and_reported() {
         assert_eq!(swept.failed.len(), 1);
         assert!(swept.failed[0].to_string().contains("n/t"), "{}", swept.failed[0]);
         assert_eq!(f.memory.paths(), paths);
-        // its user may replace or delete it; then its parts are leftovers
+        // the user may replace or delete it; then its parts are leftovers
         f.tables.delete(&f.place).await.unwrap();
         assert_eq!(f.tables.open(&f.place).await.unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(f.sweep(1000).await, 1);
@@ -137,7 +137,7 @@ fn a_table_with_an_unreadable_manifest_is_left_and_reported() {
 }
 
 #[test]
-fn counting_removes_nothing_and_what_is_in_use_stays() {
+fn counting_removes_nothing_and_tables_in_use_stay() {
     block_on(async {
         let f = Fixture::new();
         f.replace(1).await;
@@ -156,7 +156,7 @@ fn counting_removes_nothing_and_what_is_in_use_stays() {
 }
 
 #[test]
-fn a_commit_takes_what_is_a_day_old_in_its_own_folder_and_nothing_younger() {
+fn a_commit_removes_day_old_leftovers_of_its_own_folder_and_nothing_younger() {
     block_on(async {
         let f = Fixture::new();
         f.replace(1).await;
@@ -171,8 +171,8 @@ fn a_commit_takes_what_is_a_day_old_in_its_own_folder_and_nothing_younger() {
     });
 }
 
-/// A clean-up comes at every step of the commit of a write that was idle for long, and the commit at every step of the
-/// clean-up: either the table is the new one, whole, or the commit fails and the table is the one before.
+/// A clean-up runs at every step of the commit of a write that was idle for a long time, and the commit at every step of the
+/// clean-up: either the table is the complete new one, or the commit fails and the table is the old one.
 #[test]
 fn a_late_commit_and_a_clean_up_never_leave_a_table_without_parts() {
     for commit_is_met in [true, false] {
@@ -205,7 +205,7 @@ fn a_late_commit_and_a_clean_up_never_leave_a_table_without_parts() {
             let store = Breaking::meanwhile(f.memory.clone(), at, move || other(undisturbed));
             met(Tables::new(Arc::new(store.clone())));
             if !store.broke() {
-                assert_eq!(seen, [true; 2], "each wins somewhere");
+                assert_eq!(seen, [true; 2], "each side wins in some case");
                 break;
             }
             let there = block_on(f.tables.open(&f.place)).unwrap();

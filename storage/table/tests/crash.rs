@@ -1,5 +1,5 @@
-//! Breaks the store at every step of every operation: what is there afterwards is the table before or the table after, whole,
-//! and clean-up leaves that table's files and no other.
+//! Breaks the store at every step of every operation: afterwards there is the complete old or new table, and clean-up leaves
+//! that table's files only.
 
 #![allow(
     clippy::unwrap_used,
@@ -60,7 +60,7 @@ async fn write(tables: &Tables, n: u64, if_exists: IfExists) -> Result<StoredTab
     match done.await {
         Ok(table) => Ok(table),
         Err(error) => {
-            // the abort may fail as well: then clean-up has to do
+            // the abort may fail as well; then clean-up must do its work
             drop(tables.abort(write).await);
             Err(error)
         }
@@ -120,7 +120,7 @@ async fn check_clean_up(memory: &Memory, found: Option<u64>) {
 }
 
 #[test]
-fn a_first_write_that_breaks_leaves_no_table_or_the_whole_one() {
+fn a_first_write_that_breaks_leaves_no_table_or_the_complete_one() {
     block_on(async {
         let first = async |tables: Tables| write(&tables, 30, IfExists::Fail).await.map(drop);
         check(&Memory::new(), first, [None, Some(30)]).await;
@@ -177,7 +177,7 @@ fn clean_up_that_breaks_harms_nothing() {
 }
 
 #[test]
-fn a_commit_asked_for_again_answers_as_the_first() {
+fn a_repeated_commit_has_the_result_of_the_first() {
     block_on(async {
         for how in ["first", "replace", "snapshot"] {
             let tables = tables(&Memory::new());
@@ -204,7 +204,7 @@ fn a_commit_asked_for_again_answers_as_the_first() {
 }
 
 #[test]
-fn a_store_that_asks_twice_does_not_lose_against_itself() {
+fn a_store_that_repeats_a_request_does_not_conflict_with_itself() {
     block_on(async {
         let memory = Memory::new();
         let asking_twice = Breaking::new(memory.clone(), usize::MAX >> 1, Break::AskedTwice);
@@ -216,7 +216,7 @@ fn a_store_that_asks_twice_does_not_lose_against_itself() {
     });
 }
 
-/// The store and the source never wait, so that only the write itself can let its executor stop it.
+/// The store and the source never wait, so only the write itself can yield to its executor.
 #[test]
 fn a_long_write_yields_between_slices() {
     let tables = tables(&Memory::new());

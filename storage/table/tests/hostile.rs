@@ -1,5 +1,5 @@
-//! Files that somebody, or a disk, has changed: refused with the file's name, never a panic, never other rows unnoticed by
-//! `verify`.
+//! Files that an attacker or a faulty disk has changed: refused with the file's name, never a panic, never other rows that
+//! `verify` misses.
 
 #![allow(
     clippy::unwrap_used,

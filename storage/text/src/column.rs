@@ -34,7 +34,7 @@ enum Values<'a> {
     Binary(&'a BinaryArray),
     Fixed(&'a FixedSizeBinaryArray),
     Date(&'a [i32]),
-    /// And whether it has a zone.
+    /// And whether the type has a zone.
     Timestamp(&'a [i64], bool),
     /// With precision and scale.
     Decimal(&'a [i128], u8, i8),
@@ -89,7 +89,7 @@ impl<'a> Column<'a> {
         }
     }
 
-    /// Appends the value of a row; that of a missing one means nothing.
+    /// Appends the value of a row; the text of a missing value is meaningless.
     #[inline]
     pub fn write(&self, row: usize, out: &mut Vec<u8>) {
         self.values.write(row, out);

@@ -8,8 +8,8 @@ use tributary_core::meta::TableRecord;
 
 use crate::column::Column;
 
-/// The first rows of some batches, at most [`TableRecord::MAX_PREVIEW_ROWS`], as text: what a download writes. A missing value is
-/// `None`; lists are `[1, 2]`.
+/// The first rows of some batches, at most [`TableRecord::MAX_PREVIEW_ROWS`], as text, in the form of a download. A missing
+/// value is `None`; lists are `[1, 2]`.
 pub fn preview(batches: &[RecordBatch]) -> Result<Vec<Vec<Option<String>>>> {
     let mut rows = Vec::new();
     for batch in batches {
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_rows_are_shown_than_are_kept() {
+    fn a_preview_has_at_most_the_kept_number_of_rows() {
         let batch = |n: i64| {
             RecordBatch::try_from_iter([("x", Arc::new(Int64Array::from_iter_values(0..n)) as ArrayRef)])
                 .unwrap()

@@ -1,12 +1,12 @@
-//! Values as text, appended to bytes. By hand, because a table has a hundred million of them: the general formatters of
-//! dates take four times as long.
+//! Values as text, appended to bytes. Hand-written, because a table may have a hundred million values: the general
+//! formatters of dates take four times as long.
 
 use arrow_array::types::{Decimal128Type, DecimalType};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const MICROS_PER_DAY: i64 = 86_400 * MICROS_PER_SECOND;
 
-/// Its digits.
+/// The digits of an integer.
 pub fn integer(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
@@ -16,12 +16,12 @@ pub fn float(out: &mut Vec<u8>, value: impl zmij::Float) {
     out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());
 }
 
-/// With all digits of its scale.
+/// A decimal with all digits of its scale.
 pub fn decimal(out: &mut Vec<u8>, value: i128, precision: u8, scale: i8) {
     out.extend_from_slice(Decimal128Type::format_decimal(value, precision, scale).as_bytes());
 }
 
-/// Two digits a byte.
+/// Two hex digits for each byte.
 pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.extend(bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]));
@@ -32,7 +32,7 @@ pub fn date(out: &mut Vec<u8>, days: i64) {
     let (year, month, day) = civil(days);
     match year {
         0..=9999 => out.extend(digits::<4>(year)),
-        // ISO 8601 wants a sign, and at least four digits, where there may be more
+        // ISO 8601 requires a sign and at least four digits for years beyond 9999
         _ => {
             out.push(if year < 0 { b'-' } else { b'+' });
             let year = year.unsigned_abs();
@@ -76,7 +76,8 @@ fn digits<const N: usize>(mut value: i64) -> [u8; N] {
     text
 }
 
-/// Year, month and day of the proleptic Gregorian calendar, whose years begin in March so that the leap day is a year's last.
+/// Year, month and day of the proleptic Gregorian calendar, whose years begin in March so that the leap day is a year's
+/// last.
 fn civil(days: i64) -> (i64, i64, i64) {
     const DAYS_PER_ERA: i64 = 146_097;
     let days = days + 719_468;

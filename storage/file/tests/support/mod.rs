@@ -1,4 +1,4 @@
-//! Time for tests: files get older without waiting.
+//! Time for tests: files get older without a wait.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tributary_core::storage::Sweep;
 
-/// Makes every file below a folder older than a clean-up asks for.
+/// Makes every file below a folder old enough for a clean-up.
 pub fn age(folder: &Path) {
     for entry in fs::read_dir(folder).unwrap() {
         let (path, data) = {

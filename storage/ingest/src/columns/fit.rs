@@ -1,4 +1,5 @@
-//! Columns of a file as those of a table that rows are added to: the table has the say, and whoever says otherwise is told both.
+//! Columns of a file as those of a table that rows are added to: the table decides, and an error for other options or
+//! columns names both.
 
 use std::collections::HashMap;
 
@@ -14,7 +15,7 @@ use tributary_csv::{Digits, ValueType};
 /// Names that a message lists.
 const LISTED: usize = 10;
 
-/// Where ids come from, unless the options say of any column what it is not in the table.
+/// The source of the ids; an error if the options contradict the table about any column.
 pub(super) fn check(options: &UploadOptions, names: &[String], table: &TableSchema) -> Result<SampleId> {
     let key = table.expect_key("adding rows")?;
     for (what, given, purpose) in [
@@ -24,7 +25,7 @@ pub(super) fn check(options: &UploadOptions, names: &[String], table: &TableSche
     ] {
         let Some(given) = given else { continue };
         let stored = table.with_purpose(&purpose).map(|field| &field.name);
-        // the key itself is what parties match on, where there is no other column for that
+        // parties match on the key itself if no other column is for that
         let stored = stored.or((purpose == Purpose::MatchId).then_some(&key.name));
         if stored != Some(given) {
             let stored = stored.map_or("none".to_owned(), |name| quoted(name));
@@ -37,7 +38,7 @@ pub(super) fn check(options: &UploadOptions, names: &[String], table: &TableSche
 
 fn contradiction(wanted: &str, stored: &str) -> Error {
     Error::invalid(format!(
-        "{wanted}, and in the table it is {stored}; rows that are added are as those that are there"
+        "{wanted}, but in the table it is {stored}; added rows have the columns of the table"
     ))
 }
 
@@ -47,7 +48,7 @@ fn check_types(options: &UploadOptions, table: &TableSchema) -> Result<()> {
         let is_feature = matches!(field.purpose, Purpose::Value | Purpose::Category);
         let Some(given) = own.or(options.default_type.filter(|_| is_feature)) else { continue };
         let is_category = (given == ValueType::Category) == (field.purpose == Purpose::Category);
-        // what parties match on is text, whatever is said
+        // match ids are text, whatever type is given
         if field.purpose != Purpose::MatchId && (given.data_type() != field.data_type || !is_category) {
             let stored = match field.purpose {
                 Purpose::Category => "category".to_owned(),
@@ -89,7 +90,7 @@ pub(super) fn columns(found: Vec<Column>, file: &str, table: &TableSchema) -> Re
     }
     if !missing.is_empty() {
         let text = format!(
-            "{file} lacks {}, which the table has; rows that are added need every column of it",
+            "{file} lacks {}, which the table has; added rows need every column of the table",
             listed(&missing)
         );
         return Err(Error::invalid(text));
@@ -100,7 +101,7 @@ pub(super) fn columns(found: Vec<Column>, file: &str, table: &TableSchema) -> Re
     match more.is_empty() {
         true => Ok(columns),
         false => Err(Error::invalid(format!(
-            "{file} has {}, which the table has not; leave that out (--skip), or replace the table",
+            "{file} has {}, which the table does not have; leave them out (--skip), or replace the table",
             listed(&more)
         ))),
     }
@@ -116,13 +117,13 @@ fn listed(names: &[&str]) -> String {
 
 fn stored_as(column: Column, field: &Field) -> Column {
     let purpose = match &field.purpose {
-        Purpose::Category => Purpose::Value, // which its type makes a category again
+        Purpose::Category => Purpose::Value, // its type makes it a category again
         purpose => purpose.clone(),
     };
     Column { purpose, given: value_type(field), stored: Some(field.data_type.clone()), ..column }
 }
 
-/// The type that a cell of CSV is read as to become a value of this column, if there is one.
+/// The type with which a CSV cell is parsed for this column, if there is one.
 fn value_type(field: &Field) -> Option<ValueType> {
     match field.purpose {
         Purpose::Category => Some(ValueType::Category),

@@ -1,4 +1,4 @@
-//! What the user should know of the columns that were chosen: a choice that nothing forced is the likeliest mistake of an upload.
+//! Notes for the user about the chosen columns: a default choice is the most likely mistake of an upload.
 
 use tributary_core::Purpose;
 use tributary_csv::ValueType;
@@ -7,9 +7,9 @@ use tributary_document::quoted;
 use super::{Column, Hints};
 use crate::options::{SampleId, UploadOptions};
 
-/// Names that say ids.
+/// Names that suggest ids.
 const IDS: [&str; 6] = ["id", "sid", "uid", "uuid", "sample_id", "user_id"];
-/// Names that say labels.
+/// Names that suggest labels.
 const LABELS: [&str; 4] = ["y", "label", "target", "class"];
 
 /// `id`: position of the ids, if the files have them.
@@ -35,11 +35,11 @@ pub(super) fn of(
     if let Some(column) = feature(&LABELS).filter(|_| options.label.is_none()) {
         let name = quoted(&column.name);
         notes.push(format!(
-            "column {name} is a feature, for no label was named; if it is the label, name it (--label)"
+            "column {name} is a feature, because no label was named; if it is the label, name it (--label)"
         ));
     }
     if names.iter().any(|name| name.trim() != name) {
-        notes.push("names of columns have spaces around them, which belong to them".into());
+        notes.push("names of columns have spaces around them, which are part of the names".into());
     }
     if !names.is_empty() && names.iter().all(|name| name.parse::<f64>().is_ok()) {
         notes.push(
@@ -52,7 +52,7 @@ pub(super) fn of(
         let given = options.columns.get(name).and_then(|own| own.value_type);
         if let Some(given) = given.filter(|given| *given != ValueType::Text) {
             let name = quoted(name);
-            notes.push(format!("column {name} has ids, which are text; its type {given} was passed over"));
+            notes.push(format!("column {name} has ids, which are text; its type {given} was ignored"));
         }
     }
     notes

@@ -1,4 +1,4 @@
-//! Rows of the first pass, read again by their numbers; blocks without any of them are not read.
+//! Rows of the first pass, read again by number; blocks without requested rows are not read.
 
 use std::sync::Arc;
 

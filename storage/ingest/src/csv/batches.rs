@@ -1,5 +1,5 @@
-//! The second pass: rows of known types to batches, for one stretch of them. Each stretch is read for itself from the nearest mark
-//! on, so that several are written at once and each can be written again.
+//! The second pass: rows of known types to batches, one range of rows at a time. Each range is read independently from the
+//! nearest mark on, so that several are written at once and each can be written again.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -18,23 +18,23 @@ use crate::csv::source::{Mark, Rows, Source};
 use crate::progress::Meter;
 use crate::rowset::RowSet;
 
-/// Everything the second pass knows. Shared by all stretches.
+/// The state of the second pass, shared by all ranges.
 #[derive(Debug)]
 pub(crate) struct Cells {
     pub source: Arc<Source>,
     pub marks: Arc<[Mark]>,
     pub dropped: RowSet,
-    /// How many rows stay.
+    /// The number of rows that stay.
     pub rows: u64,
     pub schema: TableSchema,
     pub key: KeySource,
-    /// What is read of the files, and its schema: all columns but a key that is made.
+    /// The columns that are read from the files, and their schema: all but a generated key.
     pub columns: Vec<Column>,
     pub read: TableSchema,
 }
 
 impl Cells {
-    /// Goes to the first row that stays of those numbered `kept` and on. The caller advances from there.
+    /// Goes to row `kept` of the rows that stay. The caller advances from there.
     pub fn rows_at(&self, kept: u64, meter: &Meter) -> Result<Rows> {
         let first = self.dropped.row_of(kept);
         let mark = self.marks.partition_point(|mark| mark.row <= first).saturating_sub(1);
@@ -97,14 +97,14 @@ impl Content for Cells {
     }
 }
 
-/// The batches of a stretch of rows.
+/// The batches of a range of rows.
 #[derive(Debug)]
 struct Batches {
     cells: Arc<Cells>,
     meter: Arc<Meter>,
-    /// Numbers, among the rows that stay, of those yet to come.
+    /// The remaining rows, by their numbers among the rows that stay.
     left: Range<u64>,
-    /// Opened with the first batch, for a stream that is never read costs nothing.
+    /// Opened with the first batch, so that a stream that is never read costs nothing.
     opened: Option<(Rows, BatchBuilder)>,
     made_ids: StringBuilder,
 }
@@ -132,7 +132,7 @@ impl Batches {
         let mut bytes = 0;
         while !self.left.is_empty() && self.left.start - begin < BATCH_ROWS && bytes < BATCH_BYTES {
             self.cells.advance(&mut rows)?;
-            // the first pass found that it fits
+            // the first pass checked that it fits
             builder.push(rows.records()).map_err(|_| rows.changed())?;
             if let KeySource::Made(ids) = &self.cells.key {
                 self.made_ids.append_value(ids.id(rows.number()));
@@ -164,7 +164,7 @@ impl Iterator for Batches {
         }
         let batch = self.batch();
         if batch.is_err() {
-            self.left.end = self.left.start; // nothing comes after an error
+            self.left.end = self.left.start; // the stream ends after an error
         }
         Some(batch)
     }

@@ -1,4 +1,4 @@
-//! Rows that were looked at, described where they lie: cut where files and partitions begin.
+//! Checked rows, described in place: split where files and partitions begin.
 
 use tributary_core::bound::BoundPart;
 use tributary_core::layout::RowRanges;
@@ -16,7 +16,7 @@ struct Border {
     byte: u64,
 }
 
-/// All rows in at most so many parts of nearly equal length, each with a row at least.
+/// All rows in at most this many parts of nearly equal length, each with at least one row.
 pub(crate) fn parts(cells: &Cells, partitions: u32, meter: &Meter) -> Result<Vec<BoundPart>> {
     if !cells.dropped.is_empty() {
         return Err(Error::bug("rows that are left out cannot be bound"));

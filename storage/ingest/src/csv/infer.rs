@@ -1,6 +1,6 @@
-//! What was seen of a column's cells, and the type that it therefore has.
+//! Observations about a column's cells, and the type inferred from them.
 //!
-//! A type that is found gives back every value as it stands in the file. Where no type of numbers or times does, the column stays
+//! An inferred type keeps every value exactly as the file has it. If no type of numbers or times does, the column stays
 //! text, and a note says why and which type would make numbers of it.
 
 use tributary_core::Result;
@@ -10,12 +10,12 @@ use crate::columns::{Column, TypedColumn};
 use crate::content::types_option;
 use crate::csv::source::{Place, Source};
 
-/// Whether a float that was asked for changes a number that was meant exactly: an integer, or more digits than any float prints. That
-/// `float32` rounds decimals is what it is asked for.
+/// Whether a requested float type changes an exact number: an integer, or one with more digits than any float prints. A user
+/// who requests `float32` expects it to round decimals.
 #[inline]
 fn is_rounded(given: ValueType, cell: &str) -> bool {
     match given {
-        // what is shorter is kept
+        // a shorter number is kept
         ValueType::Float64 if cell.len() > 15 => {
             matches!(kind_of(cell), Kind::WideInteger | Kind::LongestInteger | Kind::LongDecimal)
         }
@@ -26,22 +26,22 @@ fn is_rounded(given: ValueType, cell: &str) -> bool {
     }
 }
 
-/// What was seen of one column.
+/// Observations about one column.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SeenColumn {
-    /// Missing values, spelled as the options say.
+    /// Missing values, in the spellings of the options.
     nulls: u64,
-    /// Cells of nothing or spaces only, that are no such spelling.
+    /// Cells that are empty or have spaces only, and are no such spelling.
     blanks: u64,
     /// Cells that are NaN.
     nans: u64,
-    /// Where the type that was given first does not keep a number.
+    /// The first place where the given type does not keep a number.
     rounded: Option<Place>,
-    /// Where each kind was first seen, by [`Kind`].
+    /// The first place of each [`Kind`].
     first: [Option<Place>; Kind::ALL.len()],
 }
 
-/// Kinds of which a column of numbers may be.
+/// Kinds that a column of numbers may have.
 const NUMBERS: [Kind; 12] = [
     Kind::Integer,
     Kind::WideInteger,
@@ -58,7 +58,7 @@ const NUMBERS: [Kind; 12] = [
 ];
 
 impl SeenColumn {
-    /// Takes note of a good cell, on a line that counts from the chunk's beginning.
+    /// Adds a good cell; its line counts from the chunk's beginning.
     #[inline]
     pub fn see(&mut self, column: &Column, cell: &str, line: u64) {
         if is_null(cell, &column.nulls) {
@@ -88,7 +88,7 @@ impl SeenColumn {
         }
     }
 
-    /// Adds what a later chunk has, whose lines count from this one on.
+    /// Adds the observations of a later chunk, whose lines count from this line on.
     pub fn merge(&mut self, later: &Self, file: usize, line: u64) {
         self.nulls += later.nulls;
         self.blanks += later.blanks;
@@ -100,7 +100,7 @@ impl SeenColumn {
         }
     }
 
-    /// The type of the column with the count of its missing values, and what to report of the choice.
+    /// The type of the column, the count of its missing values, and the note about the choice.
     pub fn decide(&self, column: &Column, source: &Source) -> Result<(TypedColumn, u64, Option<String>)> {
         let (value_type, note) = match column.given {
             Some(given) => (given, self.note_rounded(given, source)),
@@ -116,7 +116,7 @@ impl SeenColumn {
         Ok((TypedColumn { column: column.clone(), value_type, nullable }, missing, note))
     }
 
-    /// For a column of a given type: what it does not keep.
+    /// For a column of a given type: a note about what the type does not keep.
     fn note_rounded(&self, given: ValueType, source: &Source) -> Option<String> {
         let place = source.locate(self.rounded?);
         Some(format!("rounded to {given}, which keeps fewer digits than there are; the first is at {place}"))
@@ -132,7 +132,7 @@ impl SeenColumn {
         seen.min_by_key(|(place, _)| *place)
     }
 
-    /// Whether all cells are of these kinds, but for those of nothing or spaces.
+    /// Whether all cells are of these kinds, except for empty cells and cells of spaces.
     fn only(&self, kinds: &[Kind]) -> bool {
         let blank = [Kind::Empty, Kind::Blank];
         Kind::ALL
@@ -143,7 +143,7 @@ impl SeenColumn {
 
 type Found = (ValueType, Option<String>);
 
-/// A column whose type is to be found.
+/// A column whose type is inferred.
 struct Infer<'a> {
     seen: &'a SeenColumn,
     column: &'a Column,
@@ -178,12 +178,13 @@ impl Infer<'_> {
         let has_point = self.seen.earliest(&[Kind::Decimal, Kind::LongDecimal]).is_some();
         if let Some((place, kind)) = self.lost(has_point) {
             let (what, place, option) = (kind.described(), self.source.locate(place), self.option("float64"));
-            let note =
-                format!("text, for a number would not keep {what} ({place}) as it is; for numbers: {option}");
+            let note = format!(
+                "text, because a number would not keep {what} ({place}) as it is; for numbers: {option}"
+            );
             return Ok((ValueType::Text, Some(note)));
         }
         self.check_bounds(has_point)?;
-        let nan = self.note(Kind::NotANumber, "NaN stands for a missing value");
+        let nan = self.note(Kind::NotANumber, "NaN means a missing value");
         let plus = self.note(Kind::Plus, "plus signs are not kept");
         let integers = [Kind::Integer, Kind::WideInteger];
         let is_whole = self.seen.only(&[Kind::Integer, Kind::WideInteger, Kind::NotANumber])
@@ -192,8 +193,8 @@ impl Infer<'_> {
         Ok((value_type, joined([nan, plus, self.blanks()])))
     }
 
-    /// The first cell that is more than its number. Beside numbers with a point a plus sign and an exponent are those of numbers, and
-    /// integers have to be doubles.
+    /// The first cell that a number would not keep. In a column with decimal points, plus signs and exponents belong to
+    /// numbers, and integers must fit a double.
     fn lost(&self, has_point: bool) -> Option<(Place, Kind)> {
         match has_point {
             true => self.seen.earliest(&[
@@ -206,7 +207,7 @@ impl Infer<'_> {
         }
     }
 
-    /// `InvalidInput` for a number that is none of 64 bits.
+    /// `InvalidInput` for a number that does not fit 64 bits.
     fn check_bounds(&self, has_point: bool) -> Result<()> {
         let refused =
             |place, reason: String| Err(self.source.fault(place, Some(self.column.position), &reason));
@@ -214,7 +215,7 @@ impl Infer<'_> {
             return refused(
                 place,
                 format!(
-                    "an infinite number; if it spells a missing value, give it (--nulls), else give the column the type text, \
+                    "an infinite number; if it means a missing value, name it (--nulls), else give the column the type text, \
                      or float64 to keep it ({})",
                     self.option("float64")
                 ),
@@ -231,20 +232,16 @@ impl Infer<'_> {
         )
     }
 
-    /// For a column of text: most often one of two kinds is a spelling of a missing value that was not given.
+    /// For a column of text with two kinds: one of them is most often a spelling of a missing value that was not given.
     fn of_text(&self) -> Option<String> {
         let note = |place, kind: Kind, why: &str| {
             let place = self.source.locate(place);
-            Some(format!("text, for it holds {} ({place}); {why}", kind.described()))
+            Some(format!("text, because it holds {} ({place}); {why}", kind.described()))
         };
         if self.seen.only(&[Kind::Comma, Kind::Integer, Kind::Decimal, Kind::WideInteger, Kind::Plus])
             && let Some(place) = self.seen.first(Kind::Comma)
         {
-            return note(
-                place,
-                Kind::Comma,
-                "for numbers write a decimal point, and nothing between thousands",
-            );
+            return note(place, Kind::Comma, "for numbers write a decimal point, and no thousands separator");
         }
         let times = [Kind::Date, Kind::Timestamp, Kind::TimestampUtc, Kind::TimestampZone, Kind::FineTime];
         if self.seen.only(&times)
@@ -266,7 +263,7 @@ impl Infer<'_> {
         let (second, other) = *others.find(|(_, kind)| !(one.is_number() && kind.is_number()))?;
         let (first, second) = (self.source.locate(first), self.source.locate(second));
         Some(format!(
-            "text, for it holds {} ({first}) and {} ({second}); if one spells a missing value: --nulls",
+            "text, because it holds {} ({first}) and {} ({second}); if one means a missing value: --nulls",
             one.described(),
             other.described()
         ))
@@ -276,7 +273,7 @@ impl Infer<'_> {
         self.note(Kind::Blank, "cells of spaces are missing values")
     }
 
-    /// What to report of a kind, if it was seen.
+    /// The note about a kind, if it was seen.
     fn note(&self, kind: Kind, what: &str) -> Option<String> {
         let place = self.seen.first(kind)?;
         Some(format!("{what} ({})", self.source.locate(place)))

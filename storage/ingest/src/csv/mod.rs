@@ -1,4 +1,4 @@
-//! CSV files: records to what columns are, and to batches.
+//! CSV files: from records to column types, and to batches.
 
 mod source;
 mod origin;

@@ -1,4 +1,4 @@
-//! CSV files to what can be written: all that is done before anything is stored.
+//! CSV files to content that can be written: all steps before anything is stored.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::rejects::Rejects;
 use crate::summary::ColumnSummary;
 use crate::upload::Prepared;
 
-/// Reads and checks all rows; `old`: the table that they are added to.
+/// Reads and checks all rows; `old`: the table that the rows are added to.
 pub(crate) fn prepare(
     options: &UploadOptions,
     inputs: Vec<Input>,
@@ -53,7 +53,7 @@ pub(crate) fn prepare(
     let (roles, mut notes) = (columns.roles(), columns.notes.clone());
     notes.extend(survey.padded_id.map(|place| {
         let place = source.locate(place);
-        format!("ids have spaces or NUL bytes around them ({place}), which belong to them; other parties need the same")
+        format!("ids have spaces or NUL bytes around them ({place}), which are part of the ids; other parties need the same")
     }));
     let schema = columns.schema(&typed)?;
     let content = Cells {
@@ -70,7 +70,7 @@ pub(crate) fn prepare(
     Ok(Prepared { content: Arc::new(content), columns: described, roles, notes, repeated, rejected })
 }
 
-/// The type of each column, and what to tell of it.
+/// The type of each column, and the notes about it.
 fn decide(
     survey: &Survey,
     columns: &Columns,

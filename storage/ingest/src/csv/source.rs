@@ -1,6 +1,6 @@
-//! Files to rows of known places: the names of the columns, and marks at which a second reading can begin.
+//! From files to rows with known places: the names of the columns, and marks at which a second reading can begin.
 //!
-//! Both passes must see the same bytes, so every opening compares a file with what it was.
+//! Both passes must read the same bytes, so every opening checks that the file has not changed.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,19 +14,19 @@ use crate::columns::Hints;
 use crate::input::Input;
 use crate::options::{Header, UploadOptions};
 
-/// What some programs put before UTF-8 text.
+/// The byte order mark that some programs put before UTF-8 text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// How pandas calls a first column without a name, which is most often an index that it wrote itself.
+/// The name that pandas gives a first column without a name, which is most often an index that pandas wrote.
 const UNNAMED: &str = "Unnamed: 0";
-/// Read of each file to know its kind of line ends.
+/// Bytes read of each file to recognise its line ends.
 const SNIFFED_BYTES: u64 = 64 << 10;
 
 /// The files of an upload, with the names of their columns.
 #[derive(Debug)]
 pub(crate) struct Source {
     inputs: Vec<Input>,
-    /// Of each: byte and line of its first row.
+    /// For each file: byte and line of its first row.
     starts: Vec<(u64, u64)>,
     dialect: Dialect,
     names: Vec<String>,
@@ -39,13 +39,13 @@ pub(crate) struct Place {
     pub line: u64,
 }
 
-/// Rows that lie together, at whose beginning reading can begin.
+/// Consecutive rows at whose beginning reading can start.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
     /// Number of the first row, from 0 over all files.
     pub row: u64,
     pub place: Place,
-    /// Of the file.
+    /// Its bytes in the file.
     pub bytes: Range<u64>,
 }
 
@@ -65,7 +65,7 @@ impl Source {
         Ok(source)
     }
 
-    /// Looks at the first line of a file. Byte and line of its first row.
+    /// Looks at the first line of a file. Returns byte and line of its first row.
     fn read_start(&mut self, file: usize, header: &Header) -> Result<(u64, u64)> {
         let open = self.inputs[file].open()?;
         let mut first = vec![0; open.bytes().min(SNIFFED_BYTES) as usize];
@@ -112,7 +112,7 @@ impl Source {
         Ok(if *header == Header::Numbered { (begin, 1) } else { start })
     }
 
-    /// `InvalidInput` for lines that end as on the first Macs: all of the file would be one.
+    /// `InvalidInput` for lines that end with CR alone, as on the first Macs: the whole file would be one line.
     fn check_line_ends(&self, file: usize, first: &[u8]) -> Result<()> {
         if memchr::memchr(b'\n', first).is_some() || memchr::memchr(b'\r', first).is_none() {
             return Ok(());
@@ -124,7 +124,7 @@ impl Source {
         )))
     }
 
-    /// `InvalidInput` where all is one column, and another delimiter stands in the first two lines equally often.
+    /// `InvalidInput` if the file has one column, and another delimiter occurs equally often in the first two lines.
     fn check_delimiter(&self, file: usize, records: &mut Records) -> Result<()> {
         let own = self.dialect.delimiter();
         let first = self.read(file, records.span())?;
@@ -144,12 +144,12 @@ impl Source {
         };
         let (own, other, name) = (shown(own), shown(other), self.inputs[file].name());
         Err(Error::invalid(format!(
-            "{name} has one column with the delimiter '{own}', and its lines have '{other}'; is that the delimiter? \
+            "{name} has one column with the delimiter '{own}', but its lines have '{other}'; is that the delimiter? \
              (--delimiter '{other}')"
         )))
     }
 
-    /// What the files say of their columns.
+    /// What the files say about their columns.
     pub fn hints(&self) -> Hints {
         let mut hints = Hints::default();
         if self.names.first().is_some_and(|name| name == UNNAMED) {
@@ -183,7 +183,7 @@ impl Source {
         &self.inputs
     }
 
-    /// Pieces of all files, for many threads.
+    /// Chunks of all files, for many threads.
     pub fn chunks(&self, chunk_bytes: u64) -> Chunks {
         let file = |(input, (byte, _)): (&Input, &(u64, u64))| (*byte, input.bytes());
         Chunks::new(self.inputs.iter().zip(&self.starts).map(file), chunk_bytes)
@@ -194,7 +194,7 @@ impl Source {
         self.starts[file]
     }
 
-    /// The files, for people: their names without folders.
+    /// The files, for display: their names without folders.
     pub fn describe(&self) -> String {
         let name = self.inputs[0].name();
         let first = std::path::Path::new(name).file_name();
@@ -226,7 +226,7 @@ impl Source {
         Ok(read)
     }
 
-    /// An error of the rules of quotes.
+    /// An error for a violation of the rules of quotes.
     pub fn of_fault(&self, file: usize, fault: Fault) -> Error {
         self.fault(Place { file, line: fault.line }, fault.field, &fault.reason)
     }
@@ -277,7 +277,7 @@ impl Source {
     }
 }
 
-/// The rows from a mark on, one at a time, as the first pass left them: bad ones too.
+/// The rows from a mark on, one at a time, bad ones included.
 #[derive(Debug)]
 pub(crate) struct Rows {
     source: Arc<Source>,
@@ -288,7 +288,7 @@ pub(crate) struct Rows {
     records: Records,
     place: usize,
     next: u64,
-    /// Bytes of the blocks before this one.
+    /// Bytes of the blocks before the current one.
     bytes: u64,
 }
 
@@ -300,10 +300,10 @@ impl Rows {
         Self { source, marks, mark, open: None, records, place: 0, next, bytes: 0 }
     }
 
-    /// Goes to the next row. An error if there is none: the first pass found it.
+    /// Goes to the next row. An error if there is none, because the first pass found one.
     #[inline]
     pub fn advance(&mut self) -> Result<()> {
-        // what cannot be read now could be read in the first pass
+        // the first pass could read it, so the file has changed
         while !self.records.advance().map_err(|_| self.changed())? {
             self.next_block()?;
         }
@@ -331,7 +331,7 @@ impl Rows {
         Ok(())
     }
 
-    /// The current row, as the current record.
+    /// The current row, as a record.
     #[inline]
     pub fn records(&self) -> &Records {
         &self.records
@@ -358,7 +358,7 @@ impl Rows {
         self.bytes + self.records.span().end.saturating_sub(begin)
     }
 
-    /// The error for files that are not what they were.
+    /// The error for files that have changed.
     pub fn changed(&self) -> Error {
         self.source.inputs[self.place].changed()
     }

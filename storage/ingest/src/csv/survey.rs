@@ -1,8 +1,8 @@
-//! The first pass: what is in the files, row by row, and which type each column therefore has.
+//! The first pass: checks the files row by row, and infers the type of each column.
 //!
-//! All cores read, each a chunk at a time; what they found is put together in the order of the files, so that the first fault
-//! of the files is the one that is told, whoever found it. It keeps one small state a column, a mark for each chunk, and the
-//! hashes of ids.
+//! All cores read, each a chunk at a time. The results are merged in the order of the files, so that the first fault of the
+//! files is the one that is reported, whichever thread found it. The pass keeps one small state per column, a mark for each
+//! chunk, and the hashes of ids.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -25,17 +25,17 @@ use crate::rejects::{Reason, Reject, Rejects, SaidBy};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
 
-/// Most marks kept: beyond, chunks are larger.
+/// The most marks that are kept; for larger files, chunks are larger.
 const MAX_MARKS: u64 = 65_536;
 
-/// What the first pass found.
+/// The result of the first pass.
 #[derive(Debug)]
 pub(crate) struct Survey {
-    /// Of the files, bad ones too.
+    /// Rows of the files, bad ones included.
     pub rows: u64,
-    /// Places to begin at, in order; the first is row 0. Several of the same row if chunks have no rows.
+    /// Places where reading can begin, in order; the first is row 0. Chunks without rows give several marks of one row.
     pub marks: Arc<[Mark]>,
-    /// Hashes of the ids of all good rows; nothing if ids are made.
+    /// Hashes of the ids of all good rows; `None` if ids are generated.
     pub ids: Vec<Sorter<()>>,
     pub columns: Vec<SeenColumn>,
     /// The first id with a space or a NUL byte at one of its ends.
@@ -44,8 +44,8 @@ pub(crate) struct Survey {
     pub rejected: RowSet,
 }
 
-/// What is noted of a row with its id's hash: its mark, and its place behind that, because the first pass does not know how many rows
-/// there are before a chunk.
+/// The note that is kept with the hash of a row's id: the row's mark, and its position after the mark, because the first
+/// pass does not know the number of rows before a chunk.
 fn noted(chunk: usize, row: u64) -> u64 {
     (chunk as u64) << 32 | row
 }
@@ -55,8 +55,8 @@ pub(crate) fn row_of(noted: u64, marks: &[Mark]) -> u64 {
     marks[(noted >> 32) as usize].row + (noted & u64::from(u32::MAX))
 }
 
-/// Reads everything once. Bad rows go to `rejects`, which decides whether they end it. `InvalidInput`, with its place, for
-/// whatever is wrong with a file.
+/// Reads all files once. Bad rows go to `rejects`, which decides whether they end the pass. `InvalidInput`, with its place,
+/// for a fault of a file.
 pub(crate) fn survey(
     source: &Arc<Source>,
     columns: &Columns,
@@ -104,19 +104,19 @@ pub(crate) fn survey(
     Ok(Survey { rows, marks: marks.into(), ids, columns, padded_id, rejected })
 }
 
-/// What all workers share.
+/// The state that all workers share.
 struct Pass<'a> {
     source: &'a Arc<Source>,
     columns: &'a Columns,
     meter: &'a Meter,
     chunks: Chunks,
     turns: Turns,
-    /// The next chunk to look at.
+    /// The next chunk to read.
     next: AtomicUsize,
     whole: Mutex<Whole<'a>>,
 }
 
-/// What is known of all chunks up to some place.
+/// The merged results of all chunks up to some place.
 struct Whole<'a> {
     rows: u64,
     /// Line at which the next chunk's records begin.
@@ -131,7 +131,7 @@ struct Whole<'a> {
     outcome: Result<()>,
 }
 
-/// What one chunk has. Lines count from its own beginning.
+/// The results of one chunk. Lines count from its own beginning.
 struct Part {
     chunk: Chunk,
     bytes: Range<u64>,
@@ -145,7 +145,7 @@ struct Part {
     fault: Option<Fault>,
 }
 
-/// Lets nobody wait for a thread that panicked.
+/// Wakes the other threads if a thread panics.
 struct EndTurns<'a>(&'a Turns);
 
 impl Drop for EndTurns<'_> {
@@ -232,14 +232,14 @@ impl<'a> Pass<'a> {
                     let place = Place { file: part.chunk.file, line: records.line() };
                     part.rejects.push((row, Reject { place, bytes: records.span(), column, reason }));
                     if part.rejects.len() as u64 >= wanted {
-                        return Ok(()); // the last one ends the upload
+                        return Ok(()); // the last bad row ends the upload
                     }
                 }
             }
         }
     }
 
-    /// What is wrong with a row, if anything is; a good one is looked at.
+    /// Checks a row: returns its fault, or adds a good row to the results.
     #[inline]
     fn check(&self, records: &Records, seen: &mut [SeenColumn]) -> Result<(), (Option<usize>, Reason)> {
         let expected = self.source.names().len();
@@ -270,9 +270,9 @@ impl<'a> Pass<'a> {
         let help = if (0..got).any(|i| records.get(i).contains('\r')) {
             "; its lines end with a carriage return (CR) alone, expected LF or CR LF"
         } else if got > expected {
-            "; a value with the delimiter or a decimal comma in it has to stand in quotes"
+            "; a value with the delimiter or a decimal comma in it must be in quotes"
         } else if got == 1 && records.get(0).contains([',', ';', '\t', '|']) {
-            "; it has another delimiter than the line with the names"
+            "; its delimiter is not that of the header line"
         } else {
             ""
         };
@@ -299,7 +299,7 @@ impl<'a> Pass<'a> {
 }
 
 impl Whole<'_> {
-    /// Puts the next chunk behind all before it.
+    /// Merges the next chunk after all before it.
     fn take(&mut self, part: Part, pass: &Pass<'_>) -> Result<()> {
         let file = part.chunk.file;
         if part.chunk.is_first {
@@ -326,7 +326,7 @@ impl Whole<'_> {
     }
 }
 
-/// Whether a space or a NUL byte is at one of its ends.
+/// Whether a text begins or ends with a space or a NUL byte.
 #[inline]
 fn is_padded(id: &[u8]) -> bool {
     let is_padding = |byte: Option<&u8>| matches!(byte, Some(b' ' | 0));

@@ -1,4 +1,4 @@
-//! Words to paths: a pattern stands for all files that match it, sorted by name.
+//! From arguments to paths: a pattern means all files that match it, sorted by name.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use tributary_core::{Error, ErrorKind, Result};
 
 use super::STANDARD_INPUT;
 
-/// The paths that the words name. A word that is the name of a file is no pattern, whatever letters it has.
+/// The paths that the arguments name. An argument that is the name of a file is no pattern, whatever characters it has.
 pub(crate) fn resolve(words: &[PathBuf]) -> Result<Vec<PathBuf>> {
     if words.is_empty() {
-        return Err(Error::invalid("no file; name one at least"));
+        return Err(Error::invalid("no file; give at least one"));
     }
     if words.iter().filter(|word| *word == Path::new(STANDARD_INPUT)).count() > 1 {
-        return Err(Error::invalid("standard input (-) is named twice; it can be read once"));
+        return Err(Error::invalid("standard input (-) is given twice; it can be read only once"));
     }
     let paths = words.iter().map(|word| resolve_one(word)).collect::<Result<Vec<_>>>()?;
     Ok(paths.concat())
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_stands_for_its_matches_and_a_name_for_itself() {
+    fn a_pattern_means_its_matches_and_a_name_itself() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         for name in ["b.csv", "a.csv", "c.txt", "x[1].csv", "x1.csv"] {
@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn standard_input_can_be_named_once() {
         assert!(resolve(&["-".into()]).is_ok());
-        assert!(resolve(&["-".into(), "-".into()]).unwrap_err().to_string().contains("named twice"));
-        assert!(resolve(&[]).unwrap_err().to_string().contains("no file; name one"));
+        assert!(resolve(&["-".into(), "-".into()]).unwrap_err().to_string().contains("given twice"));
+        assert!(resolve(&[]).unwrap_err().to_string().contains("no file; give at least one"));
     }
 }

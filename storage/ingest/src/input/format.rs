@@ -1,8 +1,8 @@
-//! What a file is, by its first bytes; and what to do with one of a kind that is not read.
+//! The format of a file, by its first bytes; and the advice for unsupported formats.
 
 use tributary_core::{Error, Result};
 
-/// What a file is, as far as its first bytes tell.
+/// The format of a file, as far as its first bytes show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     Text,
@@ -11,7 +11,7 @@ pub(crate) enum Format {
     Zstd,
 }
 
-/// Kinds that are known and not read: how they begin, what they are, and what to do.
+/// Known but unsupported formats: first bytes, name, and advice.
 const OTHERS: [(&[u8], &str, &str); 20] = [
     (b"\xFF\xFE", "UTF-16", "save it as UTF-8"),
     (b"\xFE\xFF", "UTF-16", "save it as UTF-8"),
@@ -19,27 +19,27 @@ const OTHERS: [(&[u8], &str, &str); 20] = [
     (b"\xFD7zXZ\0", "compressed (xz)", "pipe it in: xz -dc FILE | tributary data upload --file - …"),
     (b"\x04\x22\x4D\x18", "compressed (lz4)", "pipe it in: lz4 -dc FILE | tributary data upload --file - …"),
     (b"7z\xBC\xAF\x27\x1C", "compressed (7z)", "unpack it first"),
-    (b"\xD0\xCF\x11\xE0", "a workbook of Excel", "save it as CSV"),
+    (b"\xD0\xCF\x11\xE0", "an Excel workbook", "save it as CSV"),
     (b"ARROW1\0\0", "Arrow or Feather", "write it as Parquet"),
     (b"FEA1\0", "Feather", "write it as Parquet"),
     (b"Obj\x01", "Avro", "write it as Parquet"),
-    (b"SQLite format 3", "a database of SQLite", "export the table as CSV"),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
     (b"\x89HDF", "HDF5", "write it as Parquet"),
     (b"{\"", "JSON", "write it as CSV or Parquet"),
     (b"[{", "JSON", "write it as CSV or Parquet"),
     (b"<?xml", "XML", "write it as CSV or Parquet"),
-    (b"<!DOCTYPE", "HTML", "was a page saved instead of the file?"),
-    (b"<html", "HTML", "was a page saved instead of the file?"),
+    (b"<!DOCTYPE", "HTML", "was a web page saved instead of the file?"),
+    (b"<html", "HTML", "was a web page saved instead of the file?"),
     (b"Salted__", "encrypted", "decrypt it first"),
     (b"-----BEGIN PGP M", "encrypted", "decrypt it first"),
     (b"age-encryption.o", "encrypted", "decrypt it first"),
 ];
 
 impl Format {
-    /// So many bytes tell it.
+    /// The number of first bytes that decide.
     pub const BYTES: u64 = 16;
 
-    /// Errors: `InvalidInput` for a format that we know and do not read.
+    /// Errors: `InvalidInput` for a known but unsupported format.
     pub fn of(first: &[u8], name: &str) -> Result<Self> {
         match first {
             [0x1F, 0x8B, ..] => return Ok(Self::Gzip),
@@ -49,7 +49,7 @@ impl Format {
             _ => {}
         }
         let refused = |what: &str, help: &str| {
-            Err(Error::invalid(format!("{name} is {what}, which is not read; {help}")))
+            Err(Error::invalid(format!("{name} is {what}, which is not supported; {help}")))
         };
         match first {
             [b'B', b'Z', b'h', b'1'..=b'9', b'1', ..] => {
@@ -65,7 +65,7 @@ impl Format {
         if first.starts_with(b"PK\x03\x04") {
             let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending).to_ascii_lowercase();
             return match ending.as_str() {
-                "xlsx" | "xlsm" | "ods" => refused("a workbook of a spreadsheet", "save it as CSV"),
+                "xlsx" | "xlsm" | "ods" => refused("a spreadsheet workbook", "save it as CSV"),
                 _ => refused(
                     "compressed (zip)",
                     "pipe it in: unzip -p FILE | tributary data upload --file - … (a workbook: save it as CSV)",
@@ -75,7 +75,7 @@ impl Format {
         if let Some((_, what, help)) = OTHERS.iter().find(|(begin, ..)| first.starts_with(begin)) {
             return refused(what, help);
         }
-        // every other byte of Latin letters is 0
+        // every other byte of Latin characters is 0
         let zeros = |from: usize| first.iter().skip(from).step_by(2).all(|byte| *byte == 0);
         if first.len() >= 4 && first.iter().any(|byte| *byte != 0) && (zeros(0) || zeros(1)) {
             return refused("UTF-16 without a byte order mark", "save it as UTF-8");
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_are_known_by_their_first_bytes_and_others_refused_with_what_to_do() {
+    fn formats_are_recognised_by_their_first_bytes_and_others_refused_with_advice() {
         let of = |first: &[u8]| Format::of(first, "rows.csv").map_err(|error| error.to_string());
         for (first, format) in [
             (&b"PAR1...."[..], Format::Parquet),
@@ -104,7 +104,7 @@ mod tests {
             assert_eq!(of(first), Ok(format));
         }
         for (first, expected) in [
-            (&b"\xFD7zXZ\0.."[..], "rows.csv is compressed (xz), which is not read; pipe it in"),
+            (&b"\xFD7zXZ\0.."[..], "rows.csv is compressed (xz), which is not supported; pipe it in"),
             (b"BZh91AY", "compressed (bzip2)"),
             (b"PK\x03\x04ab", "compressed (zip)"),
             (b"\xFF\xFEi\0d\0", "UTF-16"),

@@ -1,4 +1,4 @@
-//! Copying what cannot be read twice, and unpacking it on the way, within bounds.
+//! Copying and decompressing input that cannot be read twice, within bounds.
 
 use std::cell::Cell;
 use std::fs::{DirBuilder, File};
@@ -12,30 +12,30 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use super::format::Format;
 use crate::progress::{Meter, Stage};
 
-/// Copied at once.
+/// Bytes copied at once.
 const COPY_BYTES: usize = 256 << 10;
 
-/// How much compressed files may unfold to, all together: a few bytes can stand for more than any disk has.
+/// The limit on the decompressed bytes of all files together: a few bytes can decompress to more than any disk holds.
 #[derive(Debug)]
 pub(crate) struct Unfolding {
-    /// What the options allow, if they say.
+    /// The limit of the options, if set.
     most: Option<u64>,
-    /// Bytes of the files so far, and what they became.
+    /// Bytes of the files so far, and their decompressed bytes.
     packed: u64,
     unpacked: u64,
 }
 
 impl Unfolding {
-    /// Data of tables unfolds to three to thirty times its bytes, seldom to a hundred times.
+    /// Tables decompress to three to thirty times their bytes, seldom to a hundred times.
     const TIMES: u64 = 200;
-    /// What is so small does no harm, whatever its bytes were.
+    /// This many bytes are always allowed, because they do no harm.
     const ALWAYS: u64 = 1 << 30;
 
     pub fn new(most: Option<u64>) -> Self {
         Self { most, packed: 0, unpacked: 0 }
     }
 
-    /// Counts what a file, or a Parquet file's footer, says of itself.
+    /// Counts the sizes that a file, or a Parquet file's footer, states.
     pub fn add(&mut self, name: &str, packed: u64, unpacked: u64) -> Result<()> {
         self.packed = self.packed.saturating_add(packed);
         self.unpacked = self.unpacked.saturating_add(unpacked);
@@ -45,15 +45,15 @@ impl Unfolding {
         }
         let why = match self.most {
             Some(_) => String::new(),
-            None => format!(", {} times what is compressed", Self::TIMES),
+            None => format!(", {} times its compressed size", Self::TIMES),
         };
         Err(Error::invalid(format!(
-            "{name} unfolds to more than {most} bytes{why}; if it is what it should be, allow more (--max-unpacked BYTES)"
+            "{name} decompresses to more than {most} bytes{why}; if that is expected, allow more (--max-unpacked BYTES)"
         )))
     }
 }
 
-/// Copies and unpacks into a file without a name in the folder `scratch`. The file, and its bytes.
+/// Copies and decompresses into a file without a name in the folder `scratch`. Returns the file and its bytes.
 ///
 /// Errors: `InvalidInput` for damaged compression; `Exhausted` when the disk is full.
 pub(crate) fn spool(
@@ -70,7 +70,7 @@ pub(crate) fn spool(
     let format = Format::of(&first, name)?;
     let packed = Cell::new(0);
     let from = Counted { from: Cursor::new(first).chain(from), meter, bytes: &packed };
-    // of a pipe nobody knows how much will come
+    // the length of a pipe is unknown
     unfolding.add(name, bytes, 0)?;
     let mut grow = |unpacked| match format {
         Format::Gzip | Format::Zstd => {
@@ -85,18 +85,18 @@ pub(crate) fn spool(
     };
     let file = temporary(scratch)?;
     let copied = copy(&mut *unpacked, &file, name, format, scratch, &mut grow);
-    meter.check()?; // else the copy failed because it was told to
+    meter.check()?; // a stop request makes the copy fail, too
     Ok((file, copied?))
 }
 
-/// A file without a name, for whoever runs this only.
+/// A file without a name, readable by this user only.
 pub(crate) fn temporary(scratch: &Path) -> Result<File> {
     let at = || format!("make a temporary file in {}", scratch.display());
     DirBuilder::new().recursive(true).mode(0o700).create(scratch).at(at)?;
     tempfile::tempfile_in(scratch).at(at)
 }
 
-/// `grow` is asked before what was unpacked is written.
+/// `grow` is called before decompressed bytes are written.
 fn copy(
     from: &mut dyn Read,
     to: &File,
@@ -127,18 +127,19 @@ fn copying(name: &str, scratch: &Path) -> String {
     format!("copy {name} to a temporary file in {}", scratch.display())
 }
 
-/// A decoder says by several kinds of errors that its input is not what it should be.
+/// Decoders report invalid input with several kinds of errors.
 fn unreadable(error: io::Error, name: &str, format: Format) -> Error {
     let damaged = [io::ErrorKind::UnexpectedEof, io::ErrorKind::InvalidData, io::ErrorKind::InvalidInput];
     let is_packed = matches!(format, Format::Gzip | Format::Zstd);
     if is_packed && (damaged.contains(&error.kind()) || error.kind() == io::ErrorKind::Other) {
-        let text = format!("{name}: its compression is damaged, or it was cut short; copy it again");
+        let text =
+            format!("{name}: its compressed data are damaged, or the file is incomplete; copy it again");
         return Error::new(ErrorKind::InvalidInput, text).because(error);
     }
     Error::from(error).at(format!("read {name}"))
 }
 
-/// Counts what is read, and ends when the upload is stopped.
+/// Counts the bytes that are read, and ends when the upload is stopped.
 struct Counted<'a, R> {
     from: R,
     meter: &'a Meter,
@@ -182,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn compression_is_known_by_content() {
+    fn compression_is_recognised_by_content() {
         let text = "id,x\n".repeat(100_000);
         let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
         for packed in [text.clone().into_bytes(), gzip(&text), zstd(&text)] {
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_or_unknown_compression_is_told() {
+    fn damaged_or_unknown_compression_is_reported() {
         let text = "id,x\n".repeat(1000);
         let mut bad = gzip(&text);
         let middle = bad.len() - 6;
@@ -206,19 +207,19 @@ mod tests {
         {
             let error = unpacked(packed).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::InvalidInput);
-            assert!(error.to_string().starts_with("rows: its compression is damaged"), "{error}");
+            assert!(error.to_string().starts_with("rows: its compressed data are damaged"), "{error}");
         }
-        assert_eq!(unpacked(b"PAR1....").unwrap(), "PAR1....", "which is looked at as a file is");
+        assert_eq!(unpacked(b"PAR1....").unwrap(), "PAR1....", "which is checked like a file");
     }
 
     #[test]
-    fn what_unfolds_without_end_is_not_copied() {
+    fn input_that_decompresses_beyond_the_limit_is_not_copied() {
         let bomb = gzip(&"0".repeat(4 << 20));
         let within = |most| unpacked_within(&bomb, Unfolding::new(Some(most)));
         assert_eq!(within(4 << 20).unwrap().len(), 4 << 20);
         let error = within((4 << 20) - 1).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidInput);
-        assert!(error.to_string().contains("unfolds to more than 4194303 bytes"), "{error}");
+        assert!(error.to_string().contains("decompresses to more than 4194303 bytes"), "{error}");
         assert!(error.to_string().contains("--max-unpacked"), "{error}");
         assert!(unpacked_within(&[b'0'; 100], Unfolding::new(Some(10))).is_ok(), "it is not compressed");
         // all files together, by default in proportion to their bytes

@@ -1,4 +1,4 @@
-//! Rows of Parquet files that were looked at: to batches, and again by their numbers.
+//! Checked rows of Parquet files: as batches, and read again by their numbers.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::progress::Meter;
 use crate::rowset::RowSet;
 use crate::summary::Role;
 
-/// Parquet files, and what a table takes of them.
+/// Parquet files, and the columns that a table takes from them.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub files: Files,
     pub groups: Vec<Group>,
-    /// Of the table.
+    /// The schema of the table.
     pub schema: TableSchema,
-    /// What is read of the files: the table's columns without a key that is made.
+    /// The columns that are read from the files: the table's columns without a generated key.
     pub read: TableSchema,
-    /// The same where bad rows are still among the good ones.
+    /// The same columns, nullable, because bad rows are still among the good ones.
     loose: SchemaRef,
     pub key: KeySource,
     pub roles: Vec<Role>,
@@ -50,7 +50,7 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// About the bytes of so many rows.
+    /// About the bytes of this many rows.
     pub fn bytes_of(&self, rows: usize) -> u64 {
         (u128::from(self.bytes) * rows as u128 / u128::from(self.rows.max(1))) as u64
     }
@@ -82,12 +82,12 @@ impl Foreign {
         }
     }
 
-    /// The row group with a row.
+    /// The row group that holds a row.
     pub fn group_of(&self, row: u64) -> usize {
         self.groups.partition_point(|group| group.row <= row).saturating_sub(1)
     }
 
-    /// Where a row is.
+    /// The place of a row.
     pub fn place(&self, row: u64) -> Place {
         let group = &self.groups[self.group_of(row)];
         Place { file: group.file, line: group.row_in_file + (row - group.row) + 1 }
@@ -168,17 +168,17 @@ impl Content for Foreign {
     }
 }
 
-/// A stretch of the rows that stay.
+/// A range of the rows that stay.
 struct Stream {
     foreign: Arc<Foreign>,
     meter: Option<Arc<Meter>>,
-    /// Numbers of its rows in the files, of those yet to come; rows that go may be among them.
+    /// The remaining row numbers in the files; rows that are left out may be among them.
     wanted: Range<u64>,
     /// The row group to open next.
     group: usize,
-    /// The row that comes next from the files.
+    /// The next row from the files.
     next: u64,
-    /// What is being read; the last one first.
+    /// The open row groups, the last one first.
     rows: Vec<Rows>,
 }
 
@@ -223,7 +223,7 @@ impl Stream {
         }
     }
 
-    /// What does not fit was found by the first pass, and goes.
+    /// A value that does not fit was found by the first pass, and its row is left out.
     fn check(&self, begin: u64, checked: &Checked) -> Result<()> {
         let row = |row: usize| begin + row as u64;
         let stays = |i: usize| self.wanted.contains(&row(i)) && !self.foreign.dropped.contains(row(i));
@@ -233,7 +233,7 @@ impl Stream {
         Err(Error::invalid(format!("{place}, column {}: {}", quoted(column), misfit.reason)))
     }
 
-    /// `numbers`: of its rows, and of those among them that go.
+    /// `numbers`: of its rows, including those that are left out.
     fn finish(&self, batch: RecordBatch, numbers: Range<u64>) -> Result<RecordBatch> {
         let (_, mut columns, _) = batch.into_parts();
         if let KeySource::Made(ids) = &self.foreign.key {
@@ -255,13 +255,13 @@ impl Iterator for Stream {
         }
         let batch = self.batch();
         if batch.is_err() {
-            self.wanted.end = self.wanted.start; // nothing comes after an error
+            self.wanted.end = self.wanted.start; // the stream ends after an error
         }
         Some(batch)
     }
 }
 
-/// Rows to be read again: only their ids are.
+/// Rows to read again; only their ids are read.
 pub(crate) struct ForeignRows<'a> {
     pub foreign: &'a Foreign,
     /// The column of the id.

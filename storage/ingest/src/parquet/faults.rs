@@ -1,5 +1,5 @@
-//! What can be wrong with a row of a Parquet file: a value that does not fit its type; a missing id, match id, label or weight; a
-//! negative weight.
+//! The possible faults of a row of a Parquet file: a value that does not fit its type; a missing id, match id, label or
+//! weight; a negative weight.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::rejects::{Reason, Reject};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
 
-/// A first pass over files: the columns that are read, and what each must be.
+/// A first pass over files: the columns that are read, and the conditions on each.
 pub(super) struct Look<'a> {
     foreign: &'a Foreign,
     schema: TableSchema,
@@ -23,11 +23,11 @@ pub(super) struct Look<'a> {
 }
 
 struct Looked {
-    /// In the files.
+    /// Its position in the files.
     position: usize,
     is_key: bool,
     is_weight: bool,
-    /// What a message calls its value, if none may be missing.
+    /// The name of its values in messages, if none may be missing.
     needed: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ impl<'a> Look<'a> {
         Ok(Self { foreign, schema: foreign.read.with_fields(fields)?, columns })
     }
 
-    /// Whether no row can be bad, nor have an id that others have.
+    /// Whether no row can be bad, and no id can be repeated.
     pub fn is_needless(&self) -> bool {
         self.columns.is_empty()
     }
@@ -74,7 +74,7 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// What is wrong, a column and a reason for each bad row.
+    /// The faults: a column and a reason for each bad row.
     fn faults(&self, checked: &Checked) -> BTreeMap<usize, (usize, Reason)> {
         let mut faults = BTreeMap::new();
         for (i, (column, values)) in self.columns.iter().zip(&checked.columns).enumerate() {
@@ -108,7 +108,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// What a message calls a value that may not be missing.
+/// The name of a value in messages, if it may not be missing.
 fn needed(purpose: &Purpose) -> Option<&'static str> {
     match purpose {
         Purpose::MatchId => Some("match id"),
@@ -118,7 +118,7 @@ fn needed(purpose: &Purpose) -> Option<&'static str> {
     }
 }
 
-/// Rows that lie together.
+/// Consecutive rows.
 pub(super) struct Batch<'a> {
     look: &'a Look<'a>,
     /// Number of the first row, from 0 over all files.
@@ -132,7 +132,7 @@ impl Batch<'_> {
         self.checked.rows
     }
 
-    /// Takes note of the ids of good rows, and of bad rows.
+    /// Adds the ids of good rows, and the bad rows.
     pub fn note(&self, ids: &mut Sorter<()>, bad: &mut RowSet) -> Result<()> {
         self.faults.keys().for_each(|row| bad.insert(self.first + *row as u64));
         if !self.look.columns.first().is_some_and(|column| column.is_key) {

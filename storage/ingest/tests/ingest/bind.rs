@@ -1,4 +1,4 @@
-//! Files as tables where they lie, over the store of local files.
+//! Files bound as tables in place, over the store of local files.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -111,7 +111,7 @@ impl Site {
         block_on(self.storage.delete(&self.storage.locate(&name(table))?))
     }
 
-    /// The text of the error, without the scratch folder. Nothing may be there.
+    /// The text of the error, without the scratch folder. Checks that no table is left.
     fn refused(&self, options: UploadOptions) -> String {
         let error = block_on(bind(&self.storage, &self.meta, options, |_| {})).unwrap_err();
         assert!(block_on(self.meta.list(None)).unwrap().is_empty());
@@ -159,7 +159,7 @@ fn a_bound_csv_file_is_the_table_that_an_upload_of_it_is() {
     assert_eq!(bound.origin["file"], file.display().to_string());
     assert!(site.verify("t").unwrap());
     site.delete("t").unwrap();
-    assert_eq!(fs::read_to_string(&file).unwrap(), table(), "the file is not ours");
+    assert_eq!(fs::read_to_string(&file).unwrap(), table(), "the file is not changed");
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn files_with_and_without_rows_are_one_table() {
         bound
             .unwrap_err()
             .to_string()
-            .contains("3.csv:1: column 1 (\"x0\"): the sample id stands already at")
+            .contains("3.csv:1: column 1 (\"x0\"): the sample id already occurs at")
     );
 }
 
@@ -236,17 +236,17 @@ fn a_changed_csv_file_is_an_error_and_never_other_rows() {
             assert!(text.contains("rows.csv") && text.contains(expected), "{text}");
         }
     };
-    let changed = "the file is not the one it was: its size, time of change, first or last bytes differ; bind or upload it again";
+    let changed = "the file has changed: its size, modification time, first or last bytes differ; bind or upload it again";
     bind();
     File::options().append(true).open(&file).unwrap().write_all(b"x,y,1,,0.5\n").unwrap();
     check(changed);
-    bind(); // to what is there
+    bind(); // to the current file
     assert_eq!(site.rows("t").unwrap().num_rows(), 501);
     File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
     check(changed);
     fs::remove_file(&file).unwrap();
     check("restore the file");
-    // of the same size and time, where nobody looks: the row tells
+    // of the same size and time, changed outside of the digest: the row shows it
     let long =
         format!("{text}{}", (500..20_000).map(|i| format!("plain,row {i},1,,0.5\n")).collect::<String>());
     site.write("rows.csv", &long);
@@ -260,7 +260,7 @@ fn a_changed_csv_file_is_an_error_and_never_other_rows() {
 }
 
 #[test]
-fn what_an_upload_refuses_and_what_cannot_be_read_in_place_is_not_bound() {
+fn refused_uploads_and_files_that_cannot_be_read_in_place_are_not_bound() {
     let site = Site::new();
     let check = |content: &[u8], expected: &str| {
         let file = site.write("rows.csv", content);
@@ -275,17 +275,17 @@ fn what_an_upload_refuses_and_what_cannot_be_read_in_place_is_not_bound() {
     check(b"id,x\na,1\nb,\"2\n", "rows.csv:3: column 2 (\"x\"): a quote that is never closed");
     check(
         b"id,x\na,1\nb,1\na,2\n",
-        "rows.csv:4: column 1 (\"id\"): the sample id stands already at rows.csv:2 (1 such rows in all); keep the first or the \
+        "rows.csv:4: column 1 (\"id\"): the sample id already occurs at rows.csv:2 (1 such rows in all); keep the first or the \
          last of each (data upload --duplicates first|last)",
     );
     let packed = zstd::encode_all(&b"id,x\na,1\n"[..], 1).unwrap();
-    check(&packed, "rows.csv is compressed, and a bound table reads its files where they are");
+    check(&packed, "rows.csv is compressed, but a bound table reads its files in place");
     let file = site.write("rows.csv", "id,x\na,1\n");
     let refused = |change: fn(&mut UploadOptions), expected: &str| {
         let error = site.refused(site.options(&[&file], change));
         assert!(error.contains(expected), "{error}");
     };
-    refused(|o| o.files = vec!["-".into()], "standard input can be read once");
+    refused(|o| o.files = vec!["-".into()], "standard input can be read only once");
     refused(|o| o.files.push("/dev/null".into()), "/dev/null is neither a file nor a pipe");
     refused(|o| o.label = Some("X".into()), "label \"X\": the file has no such column (did you mean");
     refused(|o| o.duplicates = Duplicates::First, "none can be left out (--duplicates");
@@ -304,7 +304,7 @@ fn what_an_upload_refuses_and_what_cannot_be_read_in_place_is_not_bound() {
     fs::rename(&file, folder.join("rows.csv")).unwrap();
     let error = site.refused(site.options(&[&folder], |_| {}));
     assert!(
-        error.contains("in is a folder without Parquet files; name CSV files in it as 'in/*.csv'"),
+        error.contains("in is a folder without Parquet files; give CSV files in it as 'in/*.csv'"),
         "{error}"
     );
 }
@@ -329,11 +329,11 @@ fn bound_files_are_a_table_of_their_rows_in_order() {
     );
     let rows = site.rows("t").unwrap();
     let ids: ArrayRef = Arc::new(StringArray::from_iter_values((0..300).map(|i| i.to_string())));
-    assert_eq!(rows.column(0), &ids, "whole numbers are ids as CSV has them");
+    assert_eq!(rows.column(0), &ids, "whole numbers are ids, as in CSV");
     assert!(site.verify("t").unwrap());
 
     site.delete("t").unwrap();
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "the files are not ours");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3, "the files are not removed");
     assert_eq!(site.rows("t").unwrap_err().kind(), ErrorKind::NotFound);
 }
 
@@ -352,12 +352,12 @@ fn a_changed_or_missing_file_is_an_error_and_never_other_rows() {
     changed(site.verify("t").unwrap_err());
     fs::remove_file(&b).unwrap();
     assert!(changed(site.rows("t").unwrap_err()).contains("restore the file"));
-    // bound again, to what is there
+    // bound again, to the changed file
     let again = site.bind(&[&a], |options| options.if_exists = Existing::Replace).unwrap();
     assert_eq!((again.rows, site.rows("t").unwrap().num_rows()), (50, 50));
 }
 
-/// A driver hands an executor a table as it says it was opened.
+/// A driver passes an executor a table, which may differ from the one it opened.
 #[test]
 fn no_file_is_read_that_a_bind_did_not_name() {
     let site = Site::new();
@@ -384,7 +384,7 @@ fn no_file_is_read_that_a_bind_did_not_name() {
 }
 
 #[test]
-fn a_reader_of_a_bound_table_goes_on_while_it_is_bound_anew() {
+fn a_reader_of_a_bound_table_continues_while_it_is_bound_again() {
     let site = Site::new();
     let (a, b) = (site.file("a.parquet", 0, 10), site.file("b.parquet", 10, 20));
     let old = site.bind(&[&a], |_| {}).unwrap();
@@ -397,7 +397,7 @@ fn a_reader_of_a_bound_table_goes_on_while_it_is_bound_anew() {
 }
 
 #[test]
-fn what_cannot_be_bound_leaves_everything_as_it_was() {
+fn a_refused_bind_changes_nothing() {
     let site = Site::new();
     let file = site.file("a.parquet", 0, 10);
     let refused = |change: fn(&mut UploadOptions), kind: ErrorKind, expected: &str| {
@@ -409,11 +409,11 @@ fn what_cannot_be_bound_leaves_everything_as_it_was() {
         ErrorKind::InvalidInput,
         "label \"Y\": the file has no such column (did you mean",
     );
-    refused(|o| o.label = Some("id".into()), ErrorKind::InvalidInput, "to be two of");
+    refused(|o| o.label = Some("id".into()), ErrorKind::InvalidInput, "cannot be more than one of");
     refused(
         |o| o.skip = vec!["id".into()],
         ErrorKind::InvalidInput,
-        "column \"id\" is to be skipped, but has a role",
+        "column \"id\" cannot be skipped, because it has a role",
     );
     refused(
         |o| o.match_id = Some("x".into()),
@@ -439,9 +439,9 @@ fn what_cannot_be_bound_leaves_everything_as_it_was() {
     assert_eq!(site.rows("t").unwrap().num_rows(), 10);
 }
 
-/// Version 2 of the manifest: a bound part was the description of row groups, and nothing before it.
+/// In version 2 of the manifest, a bound part was only the description of row groups.
 #[test]
-fn a_table_that_an_older_program_bound_is_read() {
+fn a_table_that_an_older_program_bound_is_readable() {
     let site = Site::new();
     let file = site.file("a.parquet", 0, 10);
     site.bind(&[&file], |_| {}).unwrap();

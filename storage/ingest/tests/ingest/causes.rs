@@ -1,4 +1,4 @@
-//! Messages that name the cause: how lines end, what stands between values, how text is encoded.
+//! Messages that name the cause: line ends, delimiters, encodings.
 
 use tributary_ingest::{Header, UploadOptions, ValueType};
 
@@ -11,17 +11,17 @@ fn check(content: impl AsRef<[u8]>, expected: &str) {
 }
 
 #[test]
-fn lines_that_end_with_a_carriage_return_alone_are_told_from_wide_rows() {
+fn lines_that_end_with_a_carriage_return_alone_are_distinguished_from_wide_rows() {
     check("id,x\ra,1\rb,2\r", "table.csv: its lines end with a carriage return (CR) alone");
     check("id,x\r", "end with a carriage return (CR) alone");
     check("id,x\na,1\rb,2\r", "3 values, expected 2; its lines end with a carriage return (CR) alone");
-    // more than is read of a record
+    // longer than the longest record
     check(format!("id,x\r{}", "a,1\r".repeat(5 << 20)), "end with a carriage return (CR) alone");
 }
 
 #[test]
 fn another_delimiter_is_named() {
-    check("id;y;x\na;1;2,5\n", "has one column with the delimiter ',', and its lines have ';'");
+    check("id;y;x\na;1;2,5\n", "has one column with the delimiter ',', but its lines have ';'");
     check("id\ty\na\t1\n", "(--delimiter '\\t')");
     check("id|y\na|1\n", "(--delimiter '|')");
     let site = Site::new();
@@ -32,7 +32,7 @@ fn another_delimiter_is_named() {
     let mut options = site.options("a;1\nb;2\n");
     options.header = Header::Numbered;
     assert!(site.refused(options).contains("(--delimiter ';')"));
-    check("id,x\na;1\n", "1 values, expected 2; it has another delimiter than the line with the names");
+    check("id,x\na;1\n", "1 values, expected 2; its delimiter is not that of the header line");
     // a column of texts
     let site = Site::new();
     site.upload(site.options("name\nSmith; John\n")).unwrap();
@@ -42,14 +42,14 @@ fn another_delimiter_is_named() {
 fn decimal_commas_are_named() {
     check(
         "id,x\na,1,5\n",
-        "3 values, expected 2; a value with the delimiter or a decimal comma in it has to stand",
+        "3 values, expected 2; a value with the delimiter or a decimal comma in it must be in quotes",
     );
     let site = Site::new();
     let mut options = site.options("id;x\na;1,5\nb;2\n");
     options.delimiter = b';';
     let note = site.upload(options).unwrap().columns[0].note.clone().unwrap();
     assert!(
-        note.contains("text, for it holds a number with a comma (") && note.contains("decimal point"),
+        note.contains("text, because it holds a number with a comma (") && note.contains("decimal point"),
         "{note}"
     );
     let site = Site::new();
@@ -85,13 +85,13 @@ fn padding_is_named() {
 }
 
 #[test]
-fn names_that_are_missing_are_told_with_what_leaves_them_out() {
+fn missing_names_are_reported_with_their_likely_cause() {
     check("id,x,\na,1,\n", "column 3 of table.csv has no name; does its line end with a delimiter?");
     check("y,id,x\n1,a,5\n0,b,6\n1,c,7\n", "if another column has the ids, name it (--id COLUMN)");
 }
 
 #[test]
-fn a_folder_of_folders_by_value_is_told_from_an_empty_one() {
+fn a_folder_of_folders_by_value_is_distinguished_from_an_empty_one() {
     let site = Site::new();
     std::fs::create_dir_all(site.path("t/dt=1")).unwrap();
     std::fs::write(site.path("t/dt=1/part-0.parquet"), "PAR1").unwrap();
@@ -100,7 +100,7 @@ fn a_folder_of_folders_by_value_is_told_from_an_empty_one() {
 }
 
 #[test]
-fn what_unfolds_beyond_its_bound_is_refused_and_leaves_nothing() {
+fn input_that_decompresses_beyond_its_bound_is_refused_and_leaves_nothing() {
     let site = Site::new();
     let rows = format!("id,x\n{}", (0..100_000).map(|i| format!("{i},0\n")).collect::<String>());
     let packed = site.file("a.csv.zst", zstd::encode_all(rows.as_bytes(), 1).unwrap());
@@ -108,7 +108,7 @@ fn what_unfolds_beyond_its_bound_is_refused_and_leaves_nothing() {
     options.scratch = site.path("scratch");
     options.max_unpacked = Some(rows.len() as u64 - 1);
     let error = site.refused(options.clone());
-    assert!(error.contains("unfolds to more than") && error.contains("--max-unpacked"), "{error}");
+    assert!(error.contains("decompresses to more than") && error.contains("--max-unpacked"), "{error}");
     assert_eq!(std::fs::read_dir(site.path("scratch")).unwrap().count(), 0);
     options.max_unpacked = Some(rows.len() as u64);
     site.upload(options).unwrap();

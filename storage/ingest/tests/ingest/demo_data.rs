@@ -1,4 +1,4 @@
-//! The data of `examples/breast` goes in as its README says.
+//! The data of `examples/breast` are uploaded as its README says.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! A type that is found gives back every cell as it stands in the file, or the column stays text and a note says why; and what
-//! a preview shows is what is stored.
+//! An inferred type keeps every cell exactly as the file has it, or the column stays text and a note says why; and a preview
+//! shows the stored values.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
@@ -19,7 +19,7 @@ fn found(cells: &[&str]) -> (String, String, Vec<String>) {
     (column.data_type.to_string(), column.note.clone().unwrap_or_default(), shown)
 }
 
-/// Cells that stay as they are written; the note says what `note` says.
+/// Checks that cells stay text as they are written, with a note that contains `note`.
 fn kept_as_text(cells: &[&str], note: &str) {
     let (data_type, found_note, shown) = found(cells);
     assert_eq!(data_type, "Utf8", "{cells:?}");
@@ -36,7 +36,7 @@ fn typed(cells: &[&str], data_type: &str, note: &str, shown: &[&str]) {
 }
 
 #[test]
-fn what_a_number_would_change_stays_text_with_a_note() {
+fn cells_that_a_number_would_change_stay_text_with_a_note() {
     let zeros = "would not keep a number with leading zeros or a plus sign";
     kept_as_text(&["01220", "94107"], zeros);
     kept_as_text(&["00", "1"], zeros);
@@ -101,13 +101,13 @@ fn times_are_kept_to_their_last_digit_or_stay_text() {
 #[test]
 fn missing_values_have_the_spellings_of_other_programs() {
     // of numpy and pandas; of fields of a fixed width
-    typed(&["NaN", "2.5", "nan"], "Float64", "NaN stands for a missing value (", &["", "2.5", ""]);
-    typed(&["NaN", "2"], "Int64", "NaN stands for", &["", "2"]);
+    typed(&["NaN", "2.5", "nan"], "Float64", "NaN means a missing value (", &["", "2.5", ""]);
+    typed(&["NaN", "2"], "Int64", "NaN means", &["", "2"]);
     typed(&["  ", "2", ""], "Int64", "cells of spaces are missing values", &["", "2", ""]);
     typed(&[" ", "true"], "Boolean", "cells of spaces", &["", "true"]);
-    kept_as_text(&["NaN", "Nina"], "text, for it holds NaN");
+    kept_as_text(&["NaN", "Nina"], "text, because it holds NaN");
     let site = Site::new();
-    // a spelling that is given, beside empty cells: numbers miss both, a text may be empty
+    // a given spelling beside empty cells: both are missing for numbers, but a text may be empty
     let mut options = site.options("id,x,s\n1,NA,NA\n2,,\n3,2.5,b\n");
     (options.nulls, options.partitions) = (vec!["NA".into()], Some(1));
     let summary = site.upload(options).unwrap();
@@ -165,7 +165,7 @@ fn a_type_that_rounds_says_so_and_a_label_says_how_to_give_its_type() {
     );
 }
 
-/// Which columns have roles, and what is noted.
+/// The columns with roles, and the notes.
 fn roles(text: &str, change: impl FnOnce(&mut UploadOptions)) -> (String, String) {
     let site = Site::new();
     let mut options = site.options(text);
@@ -187,11 +187,11 @@ fn the_summary_says_which_columns_have_roles_and_why() {
     assert_eq!(found, "sample id: y (the first column)");
     assert_eq!(notes, "column \"id\" is a feature; if it has the ids, name it (--id)");
     let (_, notes) = roles("id,y\na,1\n", |_| {});
-    assert!(notes.starts_with("column \"y\" is a feature, for no label was named"), "{notes}");
+    assert!(notes.starts_with("column \"y\" is a feature, because no label was named"), "{notes}");
     let id_type = |options: &mut UploadOptions| {
         options.columns.entry("id".into()).or_default().value_type = Some(ValueType::Int64);
     };
-    assert!(roles("id,x\n1,5\n", id_type).1.contains("its type int64 was passed over"));
+    assert!(roles("id,x\n1,5\n", id_type).1.contains("its type int64 was ignored"));
     let (_, notes) = roles("id,x\n\"a \",5\n", |_| {});
     assert!(
         notes.starts_with("ids have spaces or NUL bytes around them (") && notes.contains(":2)"),
@@ -202,7 +202,7 @@ fn the_summary_says_which_columns_have_roles_and_why() {
 }
 
 #[test]
-fn a_first_column_without_a_name_is_said_to_be_an_index() {
+fn a_first_column_without_a_name_is_reported_as_an_index() {
     let (found, notes) = roles(",name\n0,a\n1,b\n", |_| {});
     assert!(
         found.contains("sample id: Unnamed: 0 (the first column, which has no name, as pandas"),

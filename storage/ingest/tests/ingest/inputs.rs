@@ -1,4 +1,4 @@
-//! Where rows come from: patterns, compressed files, pipes; and files too large to be looked at in one piece.
+//! Where rows come from: patterns, compressed files, pipes; and files too large for one chunk.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -31,7 +31,7 @@ fn a_pattern_is_all_its_files_and_each_may_be_compressed() {
 }
 
 #[test]
-fn a_fault_in_a_compressed_file_is_told_with_its_line() {
+fn a_fault_in_a_compressed_file_is_reported_with_its_line() {
     let site = Site::new();
     let path = site.file("rows.csv.gz", gzip("id,x\na,1\nb\n"));
     let error = site.refused(UploadOptions::new(Site::table(), [path]));
@@ -39,7 +39,7 @@ fn a_fault_in_a_compressed_file_is_told_with_its_line() {
 }
 
 #[test]
-fn a_pipe_is_read_once_and_is_a_table_all_the_same() {
+fn a_pipe_is_read_once_and_becomes_a_table() {
     let site = Site::new();
     let pipe = site.path("pipe");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -92,11 +92,11 @@ fn a_file_that_many_threads_read_keeps_its_order_and_its_lines() {
     let (path, other) = (site.file("bad.csv", &bad), Site::new());
     let error = other.refused(UploadOptions::new(Site::table(), [&path]));
     assert!(error.ends_with(&format!("bad.csv:{line}: 1 values, expected 3")), "{error}");
-    // and so is that of a repeated id, a rejected row away
+    // and so is the line of a repeated id after a rejected row
     options.files = vec![path];
     options.max_rejects = 1;
     let error = other.refused(options.clone());
-    let again = format!("bad.csv:{}: column 1 (\"id\"): the sample id stands already", line + 1);
+    let again = format!("bad.csv:{}: column 1 (\"id\"): the sample id already occurs", line + 1);
     assert!(error.contains(&again) && error.contains("--max-rejects 1"), "{error}");
     (options.max_rejects, options.duplicates) = (1, Duplicates::Last);
     let summary = other.upload(options).unwrap();
@@ -105,7 +105,7 @@ fn a_file_that_many_threads_read_keeps_its_order_and_its_lines() {
 }
 
 #[test]
-fn a_wrong_value_in_row_nine_million_is_told_before_anything_is_written() {
+fn a_wrong_value_in_row_nine_million_is_reported_before_anything_is_written() {
     let site = Site::new();
     let mut text = String::with_capacity(120 << 20);
     text.push_str("id,x\n");
@@ -121,8 +121,8 @@ fn a_wrong_value_in_row_nine_million_is_told_before_anything_is_written() {
         error.contains("table.csv:9000002: column 2 (\"x\"): text, expected an integer of 32 bits"),
         "{error}"
     );
-    assert!(!site.store.was_begun(), "the store was asked to write");
-    // a type that is found is that of all rows, and the place that made it is told
+    assert!(!site.store.was_begun(), "a write to the store was begun");
+    // an inferred type depends on all rows, and its note names the place that decided
     options.columns.clear();
     let note = site.upload(options).unwrap().columns[0].note.clone().unwrap();
     assert!(note.contains("holds an integer (") && note.contains("table.csv:9000002)"), "{note}");
@@ -133,7 +133,7 @@ fn a_line_of_a_terabyte_is_refused_without_reading_it() {
     let site = Site::new();
     for begin in ["id,x\na,1\nb,", "id,x\na,1\nb,\"\n"] {
         let path = site.file("long.csv", begin);
-        // a hole takes no disk, and hours to read
+        // a sparse file takes no disk space, but hours to read
         std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         let error = site.refused(UploadOptions::new(Site::table(), [path]));
         assert!(error.contains("long.csv:3: the row that begins here is longer than"), "{error}");
@@ -141,7 +141,7 @@ fn a_line_of_a_terabyte_is_refused_without_reading_it() {
 }
 
 #[test]
-fn a_temporary_file_that_cannot_be_made_is_told() {
+fn a_failure_to_create_a_temporary_file_is_reported() {
     let site = Site::new();
     let path = site.file("rows.csv.gz", gzip("id,x\na,1\n"));
     let mut options = UploadOptions::new(Site::table(), [path]);

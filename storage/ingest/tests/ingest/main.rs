@@ -1,4 +1,4 @@
-//! Uploads from outside, against a store and records in memory that can be told to fail.
+//! Uploads through the public interface, against a store and records in memory that fail on request.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
 

@@ -48,7 +48,7 @@ fn refused(site: &Site, options: UploadOptions) -> String {
     error.chain().replace(&folder, "").replace("upload experiment/table: ", "")
 }
 
-/// Of the column x.
+/// The values of the column x.
 fn integers(site: &Site) -> Vec<Option<i64>> {
     let column = site.stored().schema.column_index("x").unwrap();
     let of_batch = |batch: &RecordBatch| -> Vec<Option<i64>> {
@@ -60,7 +60,7 @@ fn integers(site: &Site) -> Vec<Option<i64>> {
 #[test]
 fn rows_come_behind_those_of_the_table_in_columns_found_by_name() {
     let site = site();
-    // other order, a column more that is left out, a value missing, a label that looks like text elsewhere
+    // another order, an extra column that is left out, a missing value
     let mut options = merge(&site, "more.csv", "c,more,x,id,y\nu,1,,e,1\nw,2,6,f,0\n");
     options.skip = vec!["more".into()];
     let summary = site.upload(options).unwrap();
@@ -76,7 +76,7 @@ fn rows_come_behind_those_of_the_table_in_columns_found_by_name() {
         ("c", &DataType::Utf8, false, &Purpose::Category),
     ];
     assert_eq!(fields, expected);
-    // of all rows, those that were there too
+    // of all rows, including the existing ones
     assert_eq!(summary.columns[1].extent.as_ref().unwrap().texts(), ("1".into(), "6".into()));
     assert_eq!((summary.columns[1].nulls, summary.columns[2].distinct), (Some(1), Some(3)));
     let record = site.record();
@@ -94,11 +94,11 @@ fn rows_come_behind_those_of_the_table_in_columns_found_by_name() {
 }
 
 #[test]
-fn without_a_table_it_is_made() {
+fn a_missing_table_is_created() {
     let site = Site::new();
     let summary = site.upload(merge(&site, "new.csv", "id,x\na,1\n")).unwrap();
     assert_eq!((summary.rows, summary.partitions, summary.merged), (1, 4, None));
-    // a record whose table is gone is no table
+    // a record without its table is no table
     block_on(site.storage.delete(&site.record().uri)).unwrap();
     let summary = site.upload(merge(&site, "new.csv", "id,z\na,1\nb,2\n")).unwrap();
     assert_eq!((summary.rows, summary.merged, site.record().rows), (2, None, 2));
@@ -135,7 +135,7 @@ fn ids_that_the_table_has_are_refused_or_a_rule_decides() {
             assert_eq!(integers(&site).into_iter().flatten().collect::<Vec<_>>(), values);
         }
     }
-    // all of it once more changes nothing
+    // a second merge of the same rows changes nothing
     let site = site();
     let mut options = merge(&site, "more.csv", "id,x,y,c\na,9,0,u\nd,9,0,u\n");
     options.duplicates = Duplicates::First;
@@ -145,7 +145,7 @@ fn ids_that_the_table_has_are_refused_or_a_rule_decides() {
 }
 
 #[test]
-fn where_rows_may_be_bad_those_that_the_table_has_are() {
+fn with_bad_rows_allowed_ids_that_the_table_has_are_bad() {
     let site = site();
     let mut options = merge(&site, "more.csv", "id,x,y,c\ne,5,1,u\nb,6,1,u\ne,7,1,u\nf,one,1,u\n");
     (options.max_rejects, options.reject_to) = (3, Some(site.path("bad.csv")));
@@ -155,7 +155,7 @@ fn where_rows_may_be_bad_those_that_the_table_has_are() {
     for expected in [
         "more.csv:5,x,\"text, expected an integer of 64 bits\",\"f,one,1,u\"",
         "more.csv:3,id,the table has the sample id already,\"b,6,1,u\"",
-        "more.csv:4,id,the sample id stands already in an earlier row,\"e,7,1,u\"",
+        "more.csv:4,id,the sample id already occurs in an earlier row,\"e,7,1,u\"",
     ] {
         let (place, rest) = expected.split_once(',').unwrap();
         let line = format!("{},{rest}", place.replace(':', ","));
@@ -167,7 +167,7 @@ fn where_rows_may_be_bad_those_that_the_table_has_are() {
 }
 
 #[test]
-fn made_ids_stay_made() {
+fn generated_ids_stay_generated() {
     let site = Site::new();
     let mut options = site.options("x\n1\n2\n");
     options.sample_id = SampleId::Made;
@@ -178,7 +178,7 @@ fn made_ids_stay_made() {
     keys.sort();
     keys.dedup();
     assert_eq!(keys.len(), 4);
-    // rows of the table itself, which have theirs
+    // rows of the table itself, which already have ids
     let own = format!("extend_sid,x\n{},9\n", keys[0]);
     let error = refused(&site, merge(&site, "own.csv", &own));
     assert!(error.contains("the table has the sample id already"), "{error}");
@@ -186,12 +186,12 @@ fn made_ids_stay_made() {
     options.sample_id = SampleId::Column("id".into());
     assert_eq!(
         refused(&site, options),
-        "the sample id is to be \"id\", and in the table it is \"extend_sid\"; rows that are added are as those that are there"
+        "the sample id is to be \"id\", but in the table it is \"extend_sid\"; added rows have the columns of the table"
     );
 }
 
 #[test]
-fn who_says_other_than_the_table_is_told_both() {
+fn a_contradiction_to_the_table_is_reported_with_both_sides() {
     let site = site();
     let check = |header: &str, change: fn(&mut UploadOptions), expected: &str| {
         let mut options = merge(&site, "more.csv", &format!("{header}\ne,5,1,u\n"));
@@ -204,14 +204,14 @@ fn who_says_other_than_the_table_is_told_both() {
     check("id,z,y,d", |_| {}, "more.csv lacks the columns \"x\", \"c\"");
     check(same, |o| o.skip = vec!["x".into()], "lacks the column \"x\"");
     check("key,x,y,c", |_| {}, "sample id \"id\": the file has no such column");
-    check(same, |o| o.label = Some("x".into()), "the label is to be \"x\", and in the table it is \"y\"");
-    check(same, |o| o.weight = Some("x".into()), "the weight is to be \"x\", and in the table it is none");
+    check(same, |o| o.label = Some("x".into()), "the label is to be \"x\", but in the table it is \"y\"");
+    check(same, |o| o.weight = Some("x".into()), "the weight is to be \"x\", but in the table it is none");
     check(
         same,
         |o| o.match_id = Some("x".into()),
-        "the match id is to be \"x\", and in the table it is \"id\"",
+        "the match id is to be \"x\", but in the table it is \"id\"",
     );
-    check(same, |o| o.sample_id = SampleId::Made, "to be made (--extend-sid), and in the table it is \"id\"");
+    check(same, |o| o.sample_id = SampleId::Made, "to be made (--extend-sid), but in the table it is \"id\"");
     let give = |o: &mut UploadOptions, name: &str, value_type| {
         o.columns.entry(name.into()).or_default().value_type = Some(value_type);
     };
@@ -222,13 +222,13 @@ fn who_says_other_than_the_table_is_told_both() {
     ] {
         let mut options = merge(&site, "more.csv", "id,x,y,c\ne,5,1,u\n");
         give(&mut options, column, given);
-        let expected = format!("column \"{column}\" is to be {given}, and in the table it is {stored}");
+        let expected = format!("column \"{column}\" is to be {given}, but in the table it is {stored}");
         let error = refused(&site, options);
         assert!(error.contains(&expected), "{error}");
     }
-    let expected = "column \"x\" is to be float32, and in the table it is int64";
+    let expected = "column \"x\" is to be float32, but in the table it is int64";
     check(same, |o| o.default_type = Some(ValueType::Float32), expected);
-    // what says the same is welcome
+    // options that agree with the table are accepted
     let mut options = merge(&site, "more.csv", "id,x,y,c\ne,5,1,u\n");
     (options.label, options.match_id) = (Some("y".into()), Some("id".into()));
     give(&mut options, "x", ValueType::Int64);
@@ -238,7 +238,7 @@ fn who_says_other_than_the_table_is_told_both() {
     let more = merge(&site, "more.csv", "id,x,y,c,z,w\nf,5,1,u,1,1\n");
     assert_eq!(
         refused(&site, more),
-        "more.csv has the columns \"z\", \"w\", which the table has not; leave that out (--skip), or replace the table"
+        "more.csv has the columns \"z\", \"w\", which the table does not have; leave them out (--skip), or replace the table"
     );
     let error = refused(&site, merge(&site, "more.csv", "id,x,y,c\nf,1.5,1,u\n"));
     assert_eq!(
@@ -256,10 +256,10 @@ fn tables_that_no_file_has_rows_for_are_refused_by_name() {
     for (schema, expected) in [
         (TableSchema::keyed("n", KeyType::UInt64, vec![]).unwrap(), "its ids (\"n\") are UInt64"),
         (TableSchema::new(None, x(DataType::Float64)).unwrap(), "it has no column of ids"),
-        (text(x(DataType::Binary)), "column \"x\" is Binary in the table, which no value of CSV becomes"),
+        (text(x(DataType::Binary)), "column \"x\" is Binary in the table, which CSV values cannot become"),
         (text(x(list)), "column \"x\" is List"),
         (text(vec![Field::new("x", DataType::FixedSizeBinary(8)).purpose(cipher)]), "\"x\" has ciphertexts"),
-        (text(x(DataType::UInt64)), "column \"x\" is UInt64 in the table, which no value of CSV becomes"),
+        (text(x(DataType::UInt64)), "column \"x\" is UInt64 in the table, which CSV values cannot become"),
     ] {
         let site = Site::new();
         site.store(&schema, vec![vec![]]);
@@ -270,7 +270,7 @@ fn tables_that_no_file_has_rows_for_are_refused_by_name() {
 }
 
 #[test]
-fn ids_that_the_table_itself_has_twice_are_told() {
+fn repeated_ids_of_the_table_itself_are_reported() {
     let site = Site::new();
     let schema = TableSchema::keyed("id", KeyType::Utf8, vec![]).unwrap();
     let batch = |ids: &[&str]| {
@@ -306,7 +306,7 @@ fn disturbed(site: &Site, meanwhile: impl Fn() + Send + Sync + 'static) -> Error
 }
 
 #[test]
-fn a_table_that_changes_meanwhile_keeps_the_rows_of_others() {
+fn a_table_that_changes_during_a_merge_keeps_the_rows_of_others() {
     let site = site();
     let storage = site.storage.clone();
     let uri = site.record().uri;

@@ -93,7 +93,7 @@ fn ids_are_compared_over_all_files() {
     let one = file(&site, "1.parquet", vec![("id", integers([1, 2, 3, 4])), ("x", x(4))]);
     let two = file(&site, "2.parquet", vec![("id", integers([5, 6, 7, 4, 1])), ("x", x(5))]);
     let error = site.refused(options(&[one.clone(), two.clone()]));
-    assert!(error.contains("2.parquet: row 4, column \"id\": the sample id stands already at "), "{error}");
+    assert!(error.contains("2.parquet: row 4, column \"id\": the sample id already occurs at "), "{error}");
     assert!(error.contains("1.parquet: row 4 (2 such rows in all)"), "{error}");
     for (rule, expected) in [
         (Duplicates::First, ["1", "2", "3", "4", "5", "6", "7"]),
@@ -114,7 +114,7 @@ fn ids_are_compared_over_all_files() {
 }
 
 #[test]
-fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
+fn missing_and_invalid_values_are_reported_with_file_row_and_column() {
     let site = Site::new();
     let text = |values: Vec<Option<&str>>| Arc::new(StringArray::from(values)) as ArrayRef;
     let path = file(
@@ -157,13 +157,13 @@ fn what_is_missing_or_cannot_be_is_told_with_file_row_and_column() {
     let csv = site.file("rows.csv", "id,x\na,1\n");
     let error = site.refused(options(&[csv, path.clone()]));
     assert!(
-        error.contains("is Parquet, and rows.csv is not; a table is made of files of one kind"),
+        error.contains("is Parquet, but rows.csv is not; all files of a table must have one format"),
         "{error}"
     );
     let bytes = std::fs::read(&path).unwrap();
     let cut = site.file("cut.parquet", &bytes[..bytes.len() - 10]);
     assert!(site.refused(options(&[cut])).contains("cut.parquet"));
-    // a number that is none stays what it is: the file's own type has it
+    // NaN is kept: the file's own type has it
     let mut kept = options(&[path]);
     kept.partitions = Some(1);
     site.upload(kept).unwrap();
@@ -184,7 +184,7 @@ fn times_with_a_zone_are_shown_in_utc() {
     assert_eq!(site.record().preview, [shown("0", Some("1970-01-01T00:00:01.5Z")), shown("1", None)]);
 }
 
-/// A file as pandas writes it: what it had as its index is behind all others, and noted.
+/// A file as pandas writes it: its index columns come last, and the metadata name them.
 fn pandas(site: &Site, name: &str, columns: Vec<Column<'_>>, noted: &str) -> PathBuf {
     let rows = RecordBatch::try_from_iter(columns).unwrap();
     let noted = KeyValue::new("pandas".to_owned(), noted.to_owned());
@@ -224,7 +224,7 @@ fn the_index_of_pandas_has_the_ids() {
     let range = r#"{"index_columns": [{"kind": "range", "start": 0}]}"#;
     check("key", range, ("age", "the first column", 2), "");
     check("key", "no JSON", ("age", "the first column", 2), "");
-    // what is given counts
+    // a given id takes precedence
     let site = Site::new();
     let columns = vec![("age", integers([30, 40])), ("key", text())];
     let mut options = options(&[pandas(&site, "a.parquet", columns, r#"{"index_columns": ["key"]}"#)]);
@@ -257,11 +257,11 @@ fn categories_of_other_programs_stay_categories() {
 }
 
 #[test]
-fn pages_that_unfold_beyond_the_bound_are_refused() {
+fn pages_that_decompress_beyond_the_bound_are_refused() {
     let site = Site::new();
     let path = file(&site, "a.parquet", vec![("id", integers(0..100)), ("x", integers(0..100))]);
     let mut options = options(&[path]);
     options.max_unpacked = Some(100);
     let error = site.refused(options);
-    assert!(error.contains("a.parquet unfolds to more than 100 bytes"), "{error}");
+    assert!(error.contains("a.parquet decompresses to more than 100 bytes"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Bad rows of Parquet files; and Parquet files that come as folders, through pipes, compressed, or for a table that is there.
+//! Bad rows of Parquet files; and Parquet files in folders, through pipes, compressed, or for an existing table.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -119,7 +119,7 @@ fn repeated_ids_are_bad_rows_too_unless_a_rule_decides() {
     (options.max_rejects, options.reject_to) = (2, Some(site.path("bad.csv")));
     let summary = site.upload(options.clone()).unwrap();
     assert_eq!((summary.rows, summary.rejected, summary.duplicates_dropped), (5, 2, 0));
-    let reason = "the sample id stands already in an earlier row";
+    let reason = "the sample id already occurs in an earlier row";
     assert_eq!(list(&site), [["4", "id", reason], ["6", "id", reason]]);
     (options.duplicates, options.if_exists) = (Duplicates::Last, Existing::Replace);
     let summary = site.upload(options.clone()).unwrap();
@@ -127,7 +127,10 @@ fn repeated_ids_are_bad_rows_too_unless_a_rule_decides() {
     assert_eq!(site.keys().concat(), ["3", "2", "4", "1", "5"]);
     options.reject_to = Some(site.path("rows.parquet"));
     let error = site.upload(options).unwrap_err().to_string();
-    assert!(error.contains("bad rows would overwrite") && error.contains("rows.parquet, which"), "{error}");
+    assert!(
+        error.contains("the list of bad rows would overwrite") && error.contains("rows.parquet, which"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -168,14 +171,14 @@ fn a_folder_is_its_parquet_files_by_name() {
     std::fs::create_dir(other.path("in")).unwrap();
     other.file("in/a.csv", "id\n1\n");
     let error = other.refused(UploadOptions::new(Site::table(), [other.path("in")]));
-    assert!(error.contains("in is a folder without Parquet files; name CSV files in it as '"), "{error}");
+    assert!(error.contains("in is a folder without Parquet files; give CSV files in it as '"), "{error}");
     file(&other, "in/b.parquet", vec![("id", integers([3, 4]))]);
     let error = other.refused(UploadOptions::new(Site::table(), [other.path("in")]));
     assert!(error.contains("\"a.csv\" does not end in .parquet"), "{error}");
 }
 
 #[test]
-fn a_pipe_and_a_compressed_file_may_bring_parquet() {
+fn pipes_and_compressed_files_may_hold_parquet() {
     let site = Site::new();
     let path = file(&site, "rows.parquet", vec![("id", integers([1, 2, 2, 4]))]);
     let bytes = std::fs::read(&path).unwrap();
@@ -199,12 +202,12 @@ fn a_pipe_and_a_compressed_file_may_bring_parquet() {
         assert_eq!(std::fs::read_dir(site.path("scratch")).unwrap().count(), 0);
         assert_eq!(site.record().origin["file"], source.file_name().unwrap().to_str().unwrap());
     }
-    // its place is told by the name that it came under
+    // its place is reported with the name that was given
     let mut options = UploadOptions::new(Site::table(), [site.path("rows.parquet.zst")]);
     options.if_exists = Existing::Replace;
     let error = site.upload(options).unwrap_err().to_string();
     assert!(
-        error.contains("rows.parquet.zst: row 3, column \"id\": the sample id stands already at"),
+        error.contains("rows.parquet.zst: row 3, column \"id\": the sample id already occurs at"),
         "{error}"
     );
 }
@@ -262,7 +265,7 @@ fn times_of_a_zone_can_be_shown() {
 }
 
 #[test]
-fn ids_may_be_made_for_files_in_which_nothing_else_can_be_wrong() {
+fn ids_may_be_generated_for_files_without_possible_faults() {
     let site = Site::new();
     let path = file(&site, "rows.parquet", vec![("x", integers([1, 2, 3, 4]))]);
     let mut options = UploadOptions::new(Site::table(), [path]);

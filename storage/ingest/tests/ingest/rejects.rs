@@ -43,7 +43,7 @@ fn list(path: &Path) -> Vec<[String; 4]> {
 }
 
 #[test]
-fn bad_rows_are_left_out_and_listed_with_their_places_as_they_were() {
+fn bad_rows_are_left_out_and_listed_unchanged_with_their_places() {
     let site = Site::new();
     let summary = site.upload(options(&site, 6)).unwrap();
     assert_eq!((summary.rows, summary.rejected, summary.duplicates_dropped), (4, 6, 0));
@@ -56,7 +56,7 @@ fn bad_rows_are_left_out_and_listed_with_their_places_as_they_were() {
             ["5", "y", "the label is missing", "\"d\",\"\",\"two\nlines\""],
             ["7", "x", "text, expected a number", "e,1,\"say \"\"x\"\"\""],
             ["8", "x", "text that is not UTF-8; save the file as UTF-8", "f,1,\u{fffd}"],
-            ["11", "id", "the sample id stands already in an earlier row", "a,1,4"],
+            ["11", "id", "the sample id already occurs in an earlier row", "a,1,4"],
         ]
     );
     let raw = std::fs::read(site.path("bad.csv")).unwrap();
@@ -64,7 +64,7 @@ fn bad_rows_are_left_out_and_listed_with_their_places_as_they_were() {
 }
 
 #[test]
-fn one_bad_row_too_many_and_nothing_is_stored_but_all_are_listed() {
+fn with_one_bad_row_too_many_nothing_is_stored_but_all_are_listed() {
     let site = Site::new();
     for (most, begin) in [
         (
@@ -80,7 +80,7 @@ fn one_bad_row_too_many_and_nothing_is_stored_but_all_are_listed() {
         assert!(error.starts_with(begin), "{error}");
         assert!(error.ends_with("the first: table.csv:3: 2 values, expected 3"), "{error}");
     }
-    // ids are not compared where rows are missing anyway
+    // ids are not compared if there are too many bad rows anyway
     assert_eq!(list(&site.path("bad.csv")).len(), 5);
 }
 
@@ -111,7 +111,7 @@ fn duplicates_that_a_rule_decides_are_no_bad_rows() {
 }
 
 #[test]
-fn what_is_wrong_with_a_file_is_not_made_good_by_leaving_rows_out() {
+fn faults_of_a_file_are_refused_even_if_bad_rows_are_allowed() {
     let site = Site::new();
     let mut options = site.options("id,x\na,1\nb,\"2\n");
     options.max_rejects = 100;
@@ -132,7 +132,8 @@ fn the_list_never_overwrites_what_is_uploaded() {
     for list in ["table.csv", "other.csv"] {
         options.reject_to = Some(site.path(list));
         assert!(
-            site.refused(options.clone()).contains("bad rows would overwrite table.csv, which is uploaded")
+            site.refused(options.clone())
+                .contains("the list of bad rows would overwrite table.csv, which is uploaded")
         );
     }
     options.reject_to = Some(site.path("no/such/folder.csv"));

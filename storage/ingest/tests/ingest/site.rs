@@ -1,4 +1,4 @@
-//! A site in memory for the tests of this crate: a store and its records, which can be told to fail, and a scratch folder for
+//! A site in memory for the tests of this crate: a store and its records, which fail on request, and a scratch folder for
 //! files.
 
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ impl Site {
         block_on(self.storage.open(&self.storage.locate(&Self::table()).unwrap())).unwrap()
     }
 
-    /// Makes a table as some task would.
+    /// Makes a table as a task would.
     pub fn store(&self, schema: &TableSchema, partitions: Vec<Vec<RecordBatch>>) {
         let (layout, parts) = (Layout::Loose(partitions.len() as u32), partitions.into_iter());
         block_on(async {
@@ -222,17 +222,17 @@ impl Storage for Store {
 #[derive(Debug, Default)]
 pub struct Records {
     records: Mutex<ByName>,
-    /// The next change fails as if the power went.
+    /// The next change fails as in a power cut.
     pub refuses: AtomicBool,
 }
 
 type ByName = BTreeMap<TableName, (Version, TableRecord)>;
 
 impl Records {
-    /// All records and the number of this one's version, if it is the expected one. Looking and changing are one step.
+    /// All records and the number of this one's version, if it is the expected one. The check and the change are one step.
     fn check(&self, table: &TableName, expect: Expect) -> Result<(MutexGuard<'_, ByName>, u64)> {
         if self.refuses.swap(false, Ordering::Relaxed) {
-            return Err(Error::new(ErrorKind::Unavailable, "the database is away"));
+            return Err(Error::new(ErrorKind::Unavailable, "the database is unavailable"));
         }
         let records = self.records.lock().unwrap();
         let version = match (records.get(table), expect) {

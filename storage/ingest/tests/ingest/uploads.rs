@@ -129,7 +129,7 @@ fn after_a_crash_between_table_and_record_the_table_can_be_replaced_or_deleted()
     crash(&options);
     let error = site.upload(options.clone()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AlreadyExists);
-    assert!(error.to_string().contains("left by an upload cut short"), "{error}");
+    assert!(error.to_string().contains("left by an interrupted upload"), "{error}");
     block_on(delete(&site.storage, &site.meta, &Site::table())).unwrap();
 
     crash(&options);
@@ -137,7 +137,7 @@ fn after_a_crash_between_table_and_record_the_table_can_be_replaced_or_deleted()
     site.upload(options.clone()).unwrap();
     assert_eq!(site.record().rows, 1);
 
-    // a replacement cut short: the record is old, the rows are new, and the next replacement mends it
+    // an interrupted replacement: the record is old, the rows are new, and the next replacement repairs it
     site.file("table.csv", "id,x\na,1\nb,2\n");
     crash(&options);
     assert_eq!((site.record().rows, site.stored().rows()), (1, 2));
@@ -174,7 +174,7 @@ fn a_table_is_deleted_with_its_record_and_only_once() {
     let site = Site::new();
     site.upload(site.options("id,x\na,1\n")).unwrap();
     let delete = || block_on(delete(&site.storage, &site.meta, &Site::table()));
-    // the record cannot be removed now: the next attempt finds no rows any more, and goes on
+    // the record cannot be removed now: the next attempt finds no rows, and continues
     site.records.refuses.store(true, Ordering::Relaxed);
     assert_eq!(delete().unwrap_err().kind(), ErrorKind::Unavailable);
     delete().unwrap();
@@ -206,7 +206,7 @@ fn progress_counts_rows_and_bytes_of_both_passes() {
 }
 
 #[test]
-fn an_upload_that_nobody_waits_for_stops_and_leaves_nothing() {
+fn an_upload_whose_future_is_dropped_stops_and_leaves_nothing() {
     let site = Site::new();
     let mut text = String::from("id,x\n");
     (0..50_000).for_each(|i| text.push_str(&format!("{i},{i}\n")));
@@ -232,14 +232,14 @@ fn an_upload_that_nobody_waits_for_stops_and_leaves_nothing() {
     while wait.recv().is_ok() {}
     assert_eq!(site.store.leftovers(), 0);
     assert!(block_on(site.meta.get(&Site::table())).unwrap().is_none());
-    assert!(reports.load(Ordering::Relaxed) < 5, "it went on");
+    assert!(reports.load(Ordering::Relaxed) < 5, "the upload continued");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn every_row_that_stays_comes_once_in_order_whatever_the_cut(
+    fn every_kept_row_comes_once_in_order_for_any_split(
         ids in proptest::collection::vec(0u32..3000, 1..9000),
         partitions in 1u32..9,
         last in any::<bool>(),

@@ -1,4 +1,4 @@
-//! What becomes of cells: types found and given, missing values, and errors with their places.
+//! Cells: inferred and given types, missing values, and errors with their places.
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -16,7 +16,7 @@ fn types(summary: &Summary) -> Vec<&DataType> {
 }
 
 #[test]
-fn types_are_found_over_the_whole_file() {
+fn types_are_inferred_from_the_whole_file() {
     let site = Site::new();
     let mut options = site.options(
         "id,i,f,b,d,t,z,s,none,both\n\
@@ -52,7 +52,10 @@ fn types_are_found_over_the_whole_file() {
     assert_eq!(distinct, [2, 3, 2, 2, 2, 2, 2, 0, 2]);
     assert_eq!(summary.columns[7].note.as_deref(), Some("no values"));
     let note = summary.columns[8].note.as_deref().unwrap();
-    assert!(note.starts_with("text, for it holds an integer (") && note.contains("table.csv:4)"), "{note}");
+    assert!(
+        note.starts_with("text, because it holds an integer (") && note.contains("table.csv:4)"),
+        "{note}"
+    );
 
     let rows = site.rows();
     let integers = rows.column(1).as_primitive::<Int64Type>();
@@ -109,7 +112,7 @@ fn label_weight_and_match_id_have_types_and_purposes_of_their_own() {
 }
 
 #[test]
-fn given_types_and_null_spellings_are_kept_to() {
+fn given_types_and_null_spellings_are_used() {
     let site = Site::new();
     let mut options = site.options("id,a,b,c,d\n1,1,007,NA,1\n2,-1,,2,0\n");
     options.default_type = Some(ValueType::Float32);
@@ -131,7 +134,7 @@ fn given_types_and_null_spellings_are_kept_to() {
 }
 
 #[test]
-fn other_ways_to_write_a_table_are_read() {
+fn other_dialects_are_read() {
     let site = Site::new();
     let mut options = site.options("\u{feff}id\tname\r\n1\t\"a\tb\"\r\n\r\n2\t\"c\r\nd\"\"\"\r\n");
     (options.delimiter, options.partitions) = (b'\t', Some(1));
@@ -161,7 +164,7 @@ fn other_ways_to_write_a_table_are_read() {
 }
 
 #[test]
-fn made_ids_are_a_prefix_of_the_upload_and_the_number_of_the_row() {
+fn generated_ids_are_a_prefix_of_the_upload_and_the_number_of_the_row() {
     let site = Site::new();
     let mut options = site.options("id,x\na,1\na,2\n\nb,3\n");
     options.sample_id = SampleId::Made;
@@ -189,7 +192,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     check("a,0,1,1\nb,1,1\n", "table.csv:3: 3 values, expected 4");
     check(
         "a,0,1,1\n\nb,1,1,1,1\n",
-        "table.csv:4: 5 values, expected 4; a value with the delimiter or a decimal comma in it has to stand in quotes",
+        "table.csv:4: 5 values, expected 4; a value with the delimiter or a decimal comma in it must be in quotes",
     );
     check("a,0,1,1\n,1,1,1\n", "table.csv:3: column 1 (\"id\"): the sample id is missing");
     check("a,,1,1\n", "table.csv:2: column 2 (\"y\"): the label is missing");
@@ -197,7 +200,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     check("a,1,-0.5,1\n", "table.csv:2: column 3 (\"w\"): the weight is negative");
     check(
         "\"a\nb\",1,1,1\nb,secret,1,1\n",
-        "table.csv:4: column 2 (\"y\"): text, expected an integer of 32 bits; if it spells a missing value, give it (--nulls, \
+        "table.csv:4: column 2 (\"y\"): text, expected an integer of 32 bits; if it means a missing value, name it (--nulls, \
          na_values)",
     );
     check(
@@ -210,7 +213,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     );
     check(
         "a,0,1,1.5\nb,1,1,inf\n",
-        "table.csv:3: column 4 (\"x\"): an infinite number; if it spells a missing value, give it (--nulls), else give the \
+        "table.csv:3: column 4 (\"x\"): an infinite number; if it means a missing value, name it (--nulls), else give the \
          column the type text, or float64 to keep it (--types x=float64)",
     );
     check("b,1,inf,1\n", "table.csv:2: column 3 (\"w\"): the weight is infinite");
@@ -227,7 +230,7 @@ fn a_bad_row_is_named_with_file_line_and_column_but_not_shown() {
     );
     check(
         "a,0,1,1\na,0,1,1\nb,0,1,1\na,0,1,1\n",
-        "table.csv:3: column 1 (\"id\"): the sample id stands already at \
+        "table.csv:3: column 1 (\"id\"): the sample id already occurs at \
          table.csv:2 (2 such rows in all); keep the first or the last of each (data upload --duplicates first|last), or have ids \
          made (--extend-sid); if another column has the ids, name it (--id COLUMN)",
     );
@@ -243,7 +246,7 @@ fn a_number_that_is_not_finite_may_be_a_missing_value_or_text() {
 }
 
 #[test]
-fn files_that_are_none_are_refused_before_anything_is_read() {
+fn files_without_a_table_are_refused_before_any_row_is_read() {
     let site = Site::new();
     let refused = |name: &str, content: &[u8]| {
         let options = UploadOptions::new(Site::table(), [site.file(name, content)]);
@@ -253,7 +256,7 @@ fn files_that_are_none_are_refused_before_anything_is_read() {
     assert_eq!(refused("empty.csv", b""), "empty.csv is empty");
     assert_eq!(refused("blank.csv", b"\n\n"), "blank.csv has no lines");
     assert_eq!(refused("header.csv", b"id,x\n"), "header.csv has a header, but no rows");
-    assert!(refused("a.csv.gz", b"\x1f\x8b\x08").contains("its compression is damaged"));
+    assert!(refused("a.csv.gz", b"\x1f\x8b\x08").contains("its compressed data are damaged"));
     assert!(refused("wide.csv", b"\xff\xfei\0d\0").contains("is UTF-16"));
     assert!(
         refused("latin.csv", b"id,x\na,\xe9\n")
@@ -273,6 +276,6 @@ fn files_that_are_none_are_refused_before_anything_is_read() {
     assert!(folder.contains("is a folder without Parquet files"), "{folder}");
     assert!(
         site.refused(UploadOptions::new(Site::table(), Vec::<String>::new()))
-            .contains("no file; name one at least")
+            .contains("no file; give at least one")
     );
 }

@@ -16,7 +16,7 @@ use tributary_table::{ByteStore, Entry, UNFINISHED, Upload};
 
 const BASE: &str = "memory://tables";
 
-/// Hours since the tests' beginning of time.
+/// Hours on the tests' clock.
 pub fn hour(hours: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600)
 }
@@ -27,7 +27,7 @@ pub struct Memory {
     state: Arc<Mutex<State>>,
 }
 
-/// All that a store holds, and its clock: one lock, so that each operation of the contract is one step.
+/// The content of a store, and its clock: one lock, so that each operation of the contract is one step.
 #[derive(Debug, Clone)]
 struct State {
     names: BTreeMap<String, (Bytes, SystemTime)>,
@@ -47,7 +47,7 @@ impl Memory {
         Self { info: StorageInfo::new("memory"), state: Arc::new(Mutex::new(state)) }
     }
 
-    /// With what this one holds now.
+    /// A copy with the current content.
     pub fn copy(&self) -> Self {
         Self { info: self.info.clone(), state: Arc::new(Mutex::new(self.state().clone())) }
     }
@@ -142,7 +142,7 @@ impl ByteStore for Memory {
     }
 }
 
-/// Dropped, it leaves its unfinished name, as a crash does.
+/// On drop, it leaves its unfinished name, as a crash does.
 struct MemoryUpload {
     store: Memory,
     path: String,
@@ -175,19 +175,19 @@ impl Upload for MemoryUpload {
 pub enum Break {
     /// The step is not done, nor any after it: the process was killed.
     Before,
-    /// The step is done, its answer is lost, and no later one is done.
+    /// The step is done, its result is lost, and no later one is done.
     After,
     /// The step is not done; later ones work again.
     OnceBefore,
-    /// The step is done, its answer is lost; later ones work again.
+    /// The step is done, its result is lost; later ones work again.
     OnceAfter,
-    /// Nothing breaks, but the medium's client asks twice: its first conditional put is in the way of its second.
+    /// Nothing breaks, but the medium's client repeats a request: its first conditional put conflicts with its second.
     AskedTwice,
-    /// Nothing breaks, but somebody else does something just before the step.
+    /// Nothing breaks, but another process acts just before the step.
     Meanwhile,
 }
 
-/// What somebody else does, once.
+/// The action of another process, once.
 #[derive(Clone, Default)]
 struct Meanwhile(Arc<Mutex<Option<Other>>>);
 
@@ -213,7 +213,7 @@ impl Breaking {
         Self { inner, how, left: Arc::new(Mutex::new(at as i64)), meanwhile: Meanwhile::default() }
     }
 
-    /// Does `other` just before one of the steps.
+    /// Runs `other` just before one of the steps.
     pub fn meanwhile(inner: Memory, at: usize, other: impl FnOnce() + Send + 'static) -> Self {
         let breaking = Self::new(inner, at, Break::Meanwhile);
         *breaking.meanwhile.0.lock().unwrap() = Some(Box::new(other));
