@@ -1,4 +1,5 @@
-//! Three parties, one of which sends what no honest party sends: every other names it, and nobody else.
+//! Three parties, one of which sends what no honest party sends: every other party names it, and no
+//! third one.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 

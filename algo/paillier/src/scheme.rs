@@ -87,7 +87,7 @@ pub trait Encrypt: Debug + Send + Sync {
         rng: &mut dyn CryptoRng,
     ) -> Result<<Self::Public as Additive>::Ciphertext>;
 
-    /// Replaces the blinding, so that `value` tells nothing about the ciphertexts it was computed from.
+    /// Replaces the blinding, so that `value` shows nothing about the ciphertexts it was computed from.
     fn rerandomize(&self, value: &mut <Self::Public as Additive>::Ciphertext, rng: &mut dyn CryptoRng);
 
     /// Encrypts zero.

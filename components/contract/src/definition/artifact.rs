@@ -48,7 +48,7 @@ pub struct Artifact {
     pub group: ArtifactGroup,
     /// The types it may have.
     pub types: Vec<ArtifactType>,
-    /// Whether a task does without.
+    /// Whether a task can run without it.
     pub optional: bool,
     /// Whether it is a list of artifacts.
     pub multi: bool,
