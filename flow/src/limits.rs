@@ -1,5 +1,5 @@
-//! Whether a job asks any party to release more than its own limits allow, as far as parameters tell: before anything runs,
-//! everything at once, each with its place in the file.
+//! Whether a job asks any party to release more than its own limits allow, as far as parameters show that: before anything
+//! runs, everything at once, each with its place in the file.
 
 use std::collections::BTreeMap;
 

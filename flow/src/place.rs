@@ -24,7 +24,7 @@ pub struct Placed {
 pub struct PlacedTask {
     /// Which task.
     pub task: String,
-    /// Who.
+    /// Which party.
     pub party: Party,
     /// Name of the computing engine there.
     pub engine: String,
@@ -39,7 +39,7 @@ impl Placed {
         found.map(|p| &p.placement).ok_or_else(|| Error::bug(format!("task {task} is not placed at {party}")))
     }
 
-    /// What the job says and has no effect on a party's engine, each once, whatever the number of its tasks.
+    /// What the job says that has no effect on a party's engine, each once, whatever the number of its tasks.
     pub fn notes(&self) -> Vec<String> {
         let of = |p: &PlacedTask| {
             let party = p.party.to_string();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_told_once_for_each_party() {
+    fn notes_are_reported_once_for_each_party() {
         let placement = |notes: &[&str]| Placement {
             partitions: 1,
             cores: 1,

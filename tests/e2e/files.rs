@@ -19,7 +19,7 @@ fn download(site: &Site, name: &str, more: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_uploaded_is_shown_and_comes_out_as_it_stands_in_the_file() {
+fn what_is_uploaded_is_shown_and_comes_out_as_it_is_in_the_file() {
     let site = Site::default();
     for rows in [
         "id,zip\na,01220\nb,94107\n",

@@ -164,7 +164,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// An engine that only places: by `option`, so many cores for each.
+    /// An engine that only places: by `option`, this many cores for each.
     #[derive(Debug)]
     pub(crate) struct Places(pub EngineInfo, pub &'static str);
 

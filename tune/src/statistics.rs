@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_told_in_short() {
+    fn a_sample_is_summarised() {
         let spread = Spread::of(vec![5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();
         assert_eq!(spread, Spread { min: 1.0, q1: 2.0, median: 3.0, q3: 4.0 });
         let even = Spread::of(vec![4.0, 1.0]).unwrap();

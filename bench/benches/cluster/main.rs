@@ -5,7 +5,7 @@
 //! takes executors away instead, which takes minutes; other arguments choose the lines that contain them, without PySpark.
 //! Prints a readable line and a JSON line for each.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 mod lost;
 mod nodes;

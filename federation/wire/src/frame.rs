@@ -1,4 +1,4 @@
-//! What stands inside a sealed frame: pieces of values, and the end of the session.
+//! What is inside a sealed frame: pieces of values, and the end of the session.
 //!
 //! A value is a stream of bytes cut into pieces. The number of its first frame is its name for the pieces that follow, so
 //! several values may be on their way at once without any further bookkeeping. A small value is a single frame.

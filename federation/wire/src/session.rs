@@ -107,7 +107,7 @@ impl Federation for Session {
     }
 }
 
-/// Leaves all peers, whatever happens with some; the first error is returned.
+/// Leaves all peers, even if that fails for some; the first error is returned.
 pub(crate) async fn leave(links: &[Arc<Link>], end: End) -> Result<()> {
     join_all(links.iter().map(|link| link.leave(end))).await.into_iter().collect()
 }

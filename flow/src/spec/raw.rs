@@ -9,7 +9,8 @@ use tributary_document::{Item, Keys, Step};
 use super::conf::{JobConf, ModelRef, TaskConfLayer, job_id, stored_name};
 use super::parties::Parties;
 
-/// More than these are not a job but an attack on who resolves it: every task has a view per party.
+/// More than these are not a job but an attack on the site that resolves it: every task has a view
+/// per party.
 const MOST_TASKS: usize = 1000;
 const MOST_PARTIES: usize = 256;
 

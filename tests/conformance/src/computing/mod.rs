@@ -2,7 +2,7 @@
 //! model of plain rows.
 //!
 //! An engine's test gives a function from (kernels, storage) to itself, so that the suite can register kernels of its own
-//! and hand in a store that fails when told to:
+//! and hand in a store that fails on request:
 //! `computing_suite!(|kernels, storage| Arc::new(Mine::new(kernels, storage)))`. Order is compared, not only content: the
 //! contract fixes the order of every layout.
 //!
@@ -51,7 +51,7 @@ pub use store::Shared;
 /// Numbers of partitions that cases run at: one, a power of two, neither.
 pub const PARTITIONS: [u32; 3] = [1, 2, 7];
 
-/// Whatever takes longer waits for ever, on however slow and busy a machine.
+/// An action that takes longer is stuck, on a slow and busy machine too.
 const STUCK: Duration = Duration::from_secs(300);
 
 /// An engine under test, with the store it was given.
@@ -63,7 +63,7 @@ pub struct Fixture {
     pub store: Arc<Shared>,
     /// How much is asked.
     pub extent: Extent,
-    // Dropped in this order: nobody else's turn before all is gone.
+    // Dropped in this order: the next case starts when all is gone.
     folder: TempDir,
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -101,12 +101,12 @@ impl Fixture {
         self.session(self.cores().many).await
     }
 
-    /// A session of so many cores.
+    /// A session of this many cores.
     pub async fn session(&self, cores: u32) -> Session {
         self.session_with(cores, self.extent.memory_bytes).await
     }
 
-    /// A session of so many cores and so much memory.
+    /// A session of this many cores and this much memory.
     pub async fn session_with(&self, cores: u32, memory_bytes: u64) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
@@ -154,18 +154,18 @@ impl Fixture {
         }
     }
 
-    /// What an action gives, unless it waits for ever.
+    /// What an action gives, unless it is stuck.
     pub async fn in_time<T>(&self, action: impl Future<Output = T>) -> T {
         let stuck = self.slowed(STUCK);
         tokio::time::timeout(stuck, action).await.expect("the engine is stuck")
     }
 
-    /// So many times longer as the engine is slower.
+    /// Longer by the factor by which the engine is slower.
     pub fn slowed(&self, time: Duration) -> Duration {
         time * self.extent.times()
     }
 
-    /// How long to wait for an engine to stop where one in this process gets so long.
+    /// How long to wait for an engine to stop where one in this process gets this long.
     pub fn to_stop(&self, time: Duration) -> Duration {
         time + self.engine.info().cancels_within.saturating_sub(EngineInfo::CANCELS_WITHIN)
     }
