@@ -1,5 +1,5 @@
-//! Three parties, one of which sends what no honest party sends: every other party names it, and no
-//! third one.
+//! Three parties, one of which sends what no honest party sends: each of the others names it, and
+//! no third party.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 

@@ -92,7 +92,8 @@ impl Releases {
         })
     }
 
-    /// Forgets releases, and gives their number: for the party's operator only. All of them, where a damaged file must go.
+    /// Forgets releases, and returns their number: for the party's operator only. Forgetting all of them also replaces a
+    /// damaged file.
     pub fn forget(&self, which: &Forget) -> Result<u64> {
         if !self.folder.is_dir() {
             return Ok(0);

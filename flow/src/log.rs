@@ -1,4 +1,4 @@
-//! A task's log: one file a party and task, a line an event: time (RFC 3339, UTC), level, party, task, text.
+//! A task's log: one file a party and task, a line for each event: time (RFC 3339, UTC), level, party, task, text.
 
 use std::fs::File;
 use std::io::Write;

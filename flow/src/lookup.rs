@@ -1,5 +1,5 @@
-//! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or
-//! inputs name, and tables and models of other jobs. Whatever is missing is reported at once, once a party, with its place in the file.
+//! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or inputs name, and
+//! tables and models of other jobs. Everything that is missing is reported together, once for each party, with its place in the file.
 //!
 //! This is no promise: what is deleted afterwards is missing when a task needs it.
 
@@ -17,7 +17,7 @@ use crate::spec::{Channel, JobSpec, ModelRef};
 type Missing = (String, Option<String>);
 
 /// Looks up all that a job needs. `NotFound` because of [`Problems`](tributary_document::Problems) if anything is
-/// missing: each with file, line, column, party, and the nearest that is there. Before that, `Denied` in the same way if the job
+/// missing: each with file, line, column, party, and the nearest existing name. Before that, `Denied` in the same way if the job
 /// asks a party for more than its limits allow.
 pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
     limits::check(spec, sites)?;

@@ -53,7 +53,7 @@ impl Placed {
 /// Which options a task has: those that tasks share are one value.
 type Options = Option<*const Map<String, Value>>;
 
-/// Places every task; the error has a line for each cause, with the tasks and parties whose wishes cannot be met.
+/// Places every task; the error has a line for each cause, with the tasks and parties whose requests cannot be met.
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
     let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
     let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
@@ -109,8 +109,8 @@ pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> R
     sites.get(party).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("party {party} has no site here")))
 }
 
-/// The one place where what a job says of cores becomes a request. Each task is asked for with its own `engine_run`, so
-/// what it books is what it gets; FATE books by the job's and runs by the task's.
+/// The one place where what a job says about cores becomes a request. Each task is asked for with its own `engine_run`,
+/// so what it books is what it gets; FATE books by the job's and runs by the task's.
 fn request(spec: &JobSpec, part: &PartyTask, site_cores: u32) -> CoreRequest {
     let older = spec.conf.runtime_conf.as_ref();
     let wish = match older {
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// Two toys between a guest and a host, of which each runs the second with another conf.
+    /// Two toys between a guest and a host; each of these runs the second toy with another conf.
     fn requests(conf: &str) -> BTreeMap<(String, &'static str), CoreRequest> {
         let toy = "component_ref: toy_example, parameters: {data_num: 1, partition: 1}";
         let source = format!(

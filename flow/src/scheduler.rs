@@ -13,7 +13,7 @@ use tributary_core::Party;
 
 use crate::status::Status;
 
-/// What the scheduler needs to know of a task.
+/// What the scheduler needs to know about a task.
 #[derive(Debug, Clone)]
 pub struct TaskNode {
     /// Name in the job.

@@ -102,7 +102,7 @@ impl Staged {
         private_folder(folder)
     }
 
-    /// Gives all their places.
+    /// Moves all files to their places.
     pub(crate) fn publish(&mut self) -> Result<()> {
         for file in &mut self.files {
             file.publish().at(|| format!("write {}", file.path.display()))?;

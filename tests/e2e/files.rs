@@ -1,4 +1,5 @@
-//! Files of other programs as users meet them: what the summary says of them, and what comes out again.
+//! Files of other programs as users meet them: what the summary says about them, and what is downloaded
+//! again.
 
 use std::fs;
 
@@ -6,7 +7,7 @@ use crate::site::Site;
 
 const TABLE: [&str; 6] = ["-p", "9999", "-ns", "n", "-n", "t"];
 
-/// Uploads a file of this content, and gives all that is said of it.
+/// Uploads a file of this content, and returns all that is said about it.
 fn upload(site: &Site, content: &str, more: &[&str]) -> String {
     let file = site.write("rows.csv", content);
     site.ok(&[&["data", "upload"], &TABLE[..], &["--file", &file, "--if-exists", "replace"], more].concat())

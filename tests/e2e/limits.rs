@@ -93,7 +93,7 @@ fn a_job_that_asks_for_every_rank_is_refused_before_it_runs_with_its_place() {
         "dag.tasks.binning_0.parameters.n_bins: host_10000 releases at most 100 bins of a column, got 65535"
             .into(),
         "the operator of party 10000 may raise limits.max_bins".into(),
-        "the job asks parties 8 times to release more than they do".into(),
+        "the job asks parties 8 times to release more than their limits allow".into(),
     ] {
         assert!(message.contains(&expected), "{expected} in {message}");
     }

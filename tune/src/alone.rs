@@ -1,4 +1,4 @@
-//! What a component finds that runs without other parties and without stored tables: a federation of one, and no records.
+//! What a component gets that runs without other parties and without stored tables: a federation of one, and no records.
 //!
 //! Both refuse what must not be asked of them, rather than pretend: a component that sends something is not measured
 //! alone.

@@ -1,7 +1,7 @@
 //! Two runs against each other: which settings became faster or slower by more than the noise.
 //!
 //! A difference counts if the middle halves of both samples do not overlap and the medians differ by more than [`SAME`]. That is
-//! no test of significance, which five repetitions would not carry; it is what a person would look at.
+//! no test of significance, for which five repetitions are too few; it is what a person would look at.
 
 use std::collections::BTreeMap;
 

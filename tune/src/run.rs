@@ -69,7 +69,7 @@ pub enum Ended {
     Failed(Error),
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug)]
 pub struct Findings {
     /// What was to be measured.

@@ -1,7 +1,7 @@
 //! What a few repetitions say: the median, the least, and how far the middle half of them lies apart.
 //!
 //! Quartiles and not the extremes say what is noise: of many repetitions on a shared machine one is always an outlier, and
-//! measuring longer must not make less certain.
+//! measuring longer must not make the result less certain.
 
 /// A sample in short.
 #[derive(Debug, Clone, Copy, PartialEq)]

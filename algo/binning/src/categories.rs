@@ -34,8 +34,8 @@ pub struct ListParams {
     pub features: Vec<String>,
 }
 
-/// Kernel `binning.categories`: the different values of each column in a partition; one more than
-/// [`Cuts::MAX_CATEGORIES`] at most, which is then too many.
+/// Kernel `binning.categories`: the distinct values of each column in a partition; at most one more than
+/// [`Cuts::MAX_CATEGORIES`], which shows that there are too many.
 ///
 /// Shape: rows (feature; `category`). Read them with [`TextCategories::read`].
 #[derive(Debug)]

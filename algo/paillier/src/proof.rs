@@ -30,8 +30,8 @@ const DOMAIN: &[u8] = b"tributary paillier n-th roots 1";
 /// A public key as its owner sends it, with the proof that gcd(n, φ(n)) = 1. The key cannot be taken out without the
 /// check.
 ///
-/// The proof is bound to `context`: who sends the key to whom, in which session; whatever both sides know and no other
-/// exchange has. Under another context it is refused.
+/// The proof is bound to `context`: sender, receiver and session of the key; it is something that both sides know and
+/// that no other exchange has. Under another context it is refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProvenKey {
     /// As [`PublicKey::to_bytes`].

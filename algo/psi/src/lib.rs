@@ -7,8 +7,8 @@
 //! against semi-honest parties. Secrets are for one run: a second run with the same secret would link its points.
 //!
 //! **Equal ids are equal text.** An id is its UTF-8 or its bytes as they are, without trimming, case folding or Unicode
-//! normalization; an integer is its decimal text. So a party that typed its ids as numbers meets one that kept text,
-//! unless that text has leading zeros, a plus sign or spaces.
+//! normalization; an integer is its decimal text. So ids stored as numbers match ids stored as text, unless that text has
+//! leading zeros, a plus sign or spaces.
 //!
 //! **The order of points is information.** A table is often in the order of its ids, or of their hashes, and the guest learns at
 //! which of a host's points each common id is: it would learn how many of the host's other ids are between two ids it knows. A

@@ -60,7 +60,7 @@ pub struct Definition {
     pub parameters: Vec<Parameter>,
     /// What it takes.
     pub inputs: Vec<Artifact>,
-    /// What it makes. Every component may write metrics besides.
+    /// What it makes. Every component may also write metrics.
     pub outputs: Vec<Artifact>,
 }
 

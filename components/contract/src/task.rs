@@ -1,4 +1,4 @@
-//! What a component is given: who it is, with whom, its parameters, its inputs, and the site's engines.
+//! What a component is given: its own party, the other parties, its parameters, its inputs, and the site's engines.
 
 use std::collections::BTreeMap;
 use std::fmt;

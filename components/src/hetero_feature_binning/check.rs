@@ -105,7 +105,7 @@ fn twice<T: Ord + Copy + std::fmt::Debug>(binned: &[T], categories: &[T], how: &
     Some(Problem::of(&format!("{key}_{how}"), format!("column {item:?} is named twice")).index(index))
 }
 
-/// What is measured, with whom, and under which key.
+/// What is measured, with which parties, and under which key.
 fn measuring(parameters: &TrainParameters, assignment: &Assignment<'_>) -> Vec<Problem> {
     let without_metrics = parameters.skip_metrics
         && parameters.transform_method == Some(Transform::Woe)

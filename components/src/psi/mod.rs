@@ -95,7 +95,7 @@ impl Component for Psi {
         let (all, found) = (input.count().await?, common.count().await?);
         if found == 0 {
             return Err(Error::invalid(
-                "no id is in common; check that all parties write ids alike, and which column they match on \
+                "no id is in common; check that all parties write ids in the same way, and which column they match on \
                  (`tributary table query`, `data upload --match-id`)",
             ));
         }

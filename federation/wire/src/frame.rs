@@ -23,7 +23,7 @@ pub(crate) enum Frame {
     Ready,
     /// The first piece of a value, which follows.
     Begin { slot: Slot, last: Option<Last> },
-    /// A further piece, of the value whose first frame had that number.
+    /// A further piece of the value whose first frame had that number.
     More { value: u64, last: Option<Last> },
     /// The session is over for the sender; nothing comes after this.
     Ended(Ending),

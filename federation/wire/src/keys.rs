@@ -28,7 +28,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// Checks and takes the bytes of a key; `InvalidInput` for what is none.
+    /// Checks and takes the bytes of a key; `InvalidInput` for bytes that are not a key.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Result<Self> {
         let key = Self(bytes);
         let wrong = |what: &str| Error::invalid(format!("public key {} {what}", HEXLOWER.encode(&bytes)));

@@ -13,7 +13,7 @@
 //! it; a push to a party that is done is dropped. It waits for no peer. Who removes which channel is stated at [`Queue`].
 //!
 //! **Trust.** Names of channels come from a secret of the two sites, so that other users of a broker can neither guess them nor send to
-//! them. The broker itself sees lengths, times and who talks to whom, and can end a session by losing, damaging or forging
+//! them. The broker itself sees lengths, times and which sites talk to each other, and can end a session by losing, damaging or forging
 //! hellos; it can neither read nor change, repeat, reorder or redirect a value unnoticed. A peer that is authenticated may
 //! send anything: all of it is bounded and checked, and what is wrong names the peer. `fuzz/` has a target for each decoder.
 //!

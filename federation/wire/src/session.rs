@@ -123,7 +123,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if !self.closed.load(Ordering::Acquire) {
             let links = self.links.clone();
-            // No caller is left to whom an error could be returned.
+            // No caller is left that could get an error.
             self.clock.spawn(async move { drop(leave(&links, End::Failed).await) });
         }
     }

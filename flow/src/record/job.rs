@@ -41,7 +41,7 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// The record of a job whose process is gone, though the record says that it runs.
+    /// The record of a job whose process has ended, although the record says that the job runs.
     fn killed(self) -> Self {
         let why = "its process ended early: killed, or the machine stopped";
         Self { status: Status::Failed, error: Some(why.into()), ..self }

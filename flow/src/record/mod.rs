@@ -7,7 +7,7 @@
 //! jobs/<job>/<role>/<task>/{metrics,data}.json     of the attempt that succeeded
 //! jobs/<job>/<role>/<task>/checkpoint              where another attempt can continue; until one succeeds
 //! jobs/<job>/<role>/<task>/task.log                what the task reported, a line each
-//! models/<model id>/<version>/job.json             whose models these are
+//! models/<model id>/<version>/job.json             the job that owns these models
 //! models/<model id>/<version>/<role>/<task>/<key>.json, <key>.bin or <key>/
 //! ```
 //!

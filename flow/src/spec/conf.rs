@@ -30,7 +30,7 @@ pub struct JobConf {
     pub initiator_party_id: Option<PartyId>,
     /// Cores of the job at each party.
     pub cores: Option<u32>,
-    /// What the job says of cores by the names of FATE 1; then `cores` is absent.
+    /// What the job says about cores by the names of FATE 1; then `cores` is absent.
     pub runtime_conf: Option<RuntimeConf>,
     /// Partitions of tables as they are loaded.
     pub computing_partitions: Option<u32>,

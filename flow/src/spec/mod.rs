@@ -2,7 +2,7 @@
 //!
 //! Everything that can be known to be wrong is reported at submit, all of it together and with its place: the file is
 //! read whole into raw types that remember positions, then resolved against the components' definitions and what they
-//! say of their parameters. What can go wrong after that depends on a site: too few cores, or something that is not
+//! say about their parameters. What can go wrong after that depends on a site: too few cores, or something that is not
 //! there, for which the job keeps what it needs and where it says so. Two decisions a reader may question: unknown keys
 //! are refused, while the system that this format comes from ignores them; and a component that has only the stage
 //! `default` runs in it whatever stage the job names, since no other reading makes sense.
@@ -76,7 +76,7 @@ pub struct TaskSpec {
 pub struct PartyTask {
     /// Which party.
     pub party: Party,
-    /// Checked parameters with defaults filled in; no nulls. Shared by parties of which the file says the same.
+    /// Checked parameters with defaults filled in; no nulls. Shared by parties for which the file says the same.
     pub parameters: Arc<Map<String, Value>>,
     /// Resources and limits.
     pub conf: TaskConf,

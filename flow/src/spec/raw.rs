@@ -98,7 +98,7 @@ pub(super) struct PartyTasks<'a> {
 }
 
 impl<'a> PartyTasks<'a> {
-    /// What the entry says of a task.
+    /// What the entry says about a task.
     pub(super) fn of(&self, task: &str) -> Option<&PartyTask<'a>> {
         self.tasks.iter().find(|entry| entry.task.name == task)
     }

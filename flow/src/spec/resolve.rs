@@ -39,7 +39,7 @@ impl<'c> Plan<'_, 'c> {
 
 /// Most values of all views together: every party of every task has a view of its parameters and conf.
 const MOST_VALUES: usize = 1_000_000;
-/// What a view has besides them.
+/// What a view has in addition.
 const VIEW: usize = 10;
 
 /// Tasks by name.
@@ -298,7 +298,7 @@ struct Settled {
     asks: Vec<Asking>,
 }
 
-/// Parameters that the definition takes, then against what the component says of them.
+/// Parameters that the definition takes, then what the component says about them.
 fn settle<'w>(
     plan: &Plan<'_, '_>,
     component: &dyn Component,

@@ -26,13 +26,13 @@ pub enum ArtifactType {
     Table,
     /// A folder of files.
     DataDirectory,
-    /// Data whose form shows when it is read.
+    /// Data whose form is seen when it is read.
     DataUnresolved,
     /// A model as JSON.
     JsonModel,
     /// A model as a folder of files.
     ModelDirectory,
-    /// A model whose form shows when it is read.
+    /// A model whose form is seen when it is read.
     ModelUnresolved,
     /// Metrics as JSON.
     JsonMetric,

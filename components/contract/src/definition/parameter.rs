@@ -33,11 +33,11 @@ pub struct Parameter {
 pub enum Kind {
     /// `true` or `false`; also 1 and 0. This, and numbers, may be in quotes.
     Bool,
-    /// An integer; `3.0` is none.
+    /// An integer; `3.0` is not one.
     Int(Range<i64>),
     /// A number; an integer is accepted.
     Float(Range<f64>),
-    /// Text; an integer is taken as its digits, since names such as `20240101` lose their quotes.
+    /// Text; an integer is taken as its digits, since names such as `20240101` are often written without quotes.
     Text,
     /// One of some names, in whatever case; becomes the name as declared.
     Choice(&'static [&'static str]),

@@ -136,7 +136,7 @@ impl MapKernel for Explode {
     }
 }
 
-/// Adds what a kernel knows of its partition: columns `partition`, `partitions` and `first_row`.
+/// Adds what a kernel knows about its partition: columns `partition`, `partitions` and `first_row`.
 pub struct Tag(TableSchema);
 
 impl FoldKernel for Tag {
