@@ -1,6 +1,6 @@
 //! Binning on one core, per value. Fixed values, so that runs compare.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! With the feature `rivals`, DataFusion does the large ones on the same batches, on two partitions. Both read their
 //! result to the end and count its rows.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 mod load;
 

@@ -1,7 +1,7 @@
 //! What federation costs inside one process: a small job from joining to closing, and a table of 64 MB on its way, sealed,
 //! opened and validated as it would be behind a broker.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! The two kernels of private set intersection on one core, per row. Fixed ids and secret, so that runs compare.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 use std::hint::black_box;
 

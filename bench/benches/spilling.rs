@@ -2,7 +2,7 @@
 //! what it costs that rows go to disk. Keys and values are 8 bytes each. All of an action is measured, its sort and its
 //! merge included, and its result is read to the end.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 mod load;
 
@@ -22,7 +22,7 @@ use load::{Bench, Bucket, PARTITIONS, SumRuns, kernels, source};
 const ROW_BYTES: u64 = 16;
 const PLENTY: u64 = 8 << 30;
 
-/// A session with so much memory, and the engine that knows how much went to disk.
+/// A session with this much memory, and the engine that knows how much went to disk.
 fn standalone(memory_bytes: u64, folder: &std::path::Path) -> (Standalone, Bench) {
     let engine = Standalone::new(kernels(), Arc::new(Nowhere)).spilling_to(folder.into(), u64::MAX);
     let placement = engine.place(&CoreRequest::of_task_cores(2)).expect("a placement");

@@ -1,7 +1,7 @@
 //! Measuring commands: wall and CPU seconds and peak memory of a child process.
 //!
-//! The kernel only tells the peak of *all* children of a process, so each measured command runs under a process of its own:
-//! this program again, in another role.
+//! The kernel only reports the peak of *all* children of a process, so each measured command runs under a process of its
+//! own: this program again, in another role.
 
 pub mod rows;
 

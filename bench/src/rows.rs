@@ -17,7 +17,7 @@ const WORDS: [&str; 16] = [
     "harbor", "silver", "meadow", "winter", "garden",
 ];
 
-/// Writes so many rows, about 200 bytes each, and gives their bytes.
+/// Writes this many rows of about 200 bytes each, and returns the number of bytes.
 pub fn write_csv(path: &Path, rows: u64) -> io::Result<u64> {
     let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
     out.write_all(HEADER.as_bytes())?;
@@ -41,7 +41,7 @@ fn write_row(out: &mut impl Write, row: u64, random: &mut Random) -> io::Result<
     }
     write!(out, ",{},{}", random.of(&CITIES), random.of(&CHANNELS))?;
     write!(out, ",{} {}", random.of(&WORDS), random.of(&WORDS))?;
-    // what commas stand in has quotes
+    // text with commas is quoted
     match random.below(8) {
         0 => write!(out, ",\"{}, \"\"{}\"\"\"", random.of(&WORDS), random.of(&WORDS))?,
         _ => write!(out, ",{} {:x}", random.of(&WORDS), random.below(1 << 32))?,

@@ -1,4 +1,5 @@
-//! Three parties, one of which sends what no honest party sends: every other names it, and nobody else.
+//! Three parties, one of which sends what no honest party sends: each of the others names it, and
+//! no third party.
 
 #![allow(clippy::unwrap_used)] // helpers of tests
 

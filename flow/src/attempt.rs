@@ -13,8 +13,8 @@ use tributary_core::{Error, ErrorKind, Party, Result};
 
 use crate::executor::{PartyAttempt, PartyEnd};
 
-/// Once one party has failed, the others hear of it over the federation and end by themselves; a party that is busy, or that
-/// never met the one that failed, is stopped after this.
+/// Once one party has failed, the others are notified over the federation and end by themselves; a party that is busy, or
+/// that never met the one that failed, is stopped after this.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// All parties of one attempt.
@@ -27,12 +27,12 @@ pub(crate) struct Attempt {
 pub(crate) struct AttemptEnd {
     /// Each party's end and how long it took, in the order they ended.
     pub parties: Vec<(Party, PartyEnd, Duration)>,
-    /// The failure that brought down the others; nothing if all is well and recorded.
+    /// The failure that made the others fail; nothing if all is well and recorded.
     pub failure: Option<(Party, Error)>,
 }
 
 impl Attempt {
-    /// Runs to the end of all parties. Whoever holds a clone of `stop` can end it early.
+    /// Runs to the end of all parties. A clone of `stop` can end it early.
     pub(crate) async fn run(self) -> AttemptEnd {
         let mut ends = self.wait().await;
         let mut failure = first_cause(&mut ends);
@@ -87,7 +87,7 @@ impl Attempt {
     }
 }
 
-/// Records what all parties came to, or what none did.
+/// Records the results of all parties, or of none.
 fn record(ends: &[(Party, PartyEnd, Duration)]) -> Result<(), (Party, Error)> {
     let mut all = Vec::new();
     for (party, end, _) in ends {
@@ -132,7 +132,7 @@ fn panicked(error: JoinError) -> Error {
     Error::bug(format!("the task panicked: {text}"))
 }
 
-/// The failure that brought down the others: a party that only says that another failed is not it.
+/// The failure that made the others fail: a party that only says that another failed is not it.
 fn first_cause(ends: &mut [(Party, PartyEnd, Duration)]) -> Option<(Party, Error)> {
     let failed = |end: &PartyEnd| end.outcome.is_err();
     let own = |end: &PartyEnd| end.outcome.as_ref().is_err_and(|e| e.kind() != ErrorKind::Cancelled);

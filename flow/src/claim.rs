@@ -1,7 +1,8 @@
-//! A job's claim: an advisory lock in its folder, held by the process that runs it for as long as that lives.
+//! A job's claim: an advisory lock in its folder, held by the process that runs it, as long as the process runs.
 //!
-//! The system lets go of it with the process, however that ends: a job that is recorded as running and that nobody holds
-//! was killed. Process ids would not do: they are given again, and those of another machine or container say nothing.
+//! The system releases it when the process ends, in whatever way: a job that is recorded as running and that no process
+//! holds was killed. Process ids do not work here: they are reused, and those of another machine or container mean
+//! nothing.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -21,8 +22,8 @@ impl Claim {
         folder.join("lock")
     }
 
-    /// Takes the claim of a folder; waits for whoever holds it. Nobody else takes that of a job's folder, so there it
-    /// waits for no longer than somebody takes to look.
+    /// Takes the claim of a folder; waits for its holder. No other process takes the claim of a job's folder, so there
+    /// it waits only while another process looks.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         let path = Self::path_in(folder);
         let take = || -> io::Result<File> {
@@ -42,7 +43,7 @@ impl Claim {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(e) => return Err(e),
             };
-            // Shared, so that two who look do not take each other for the holder.
+            // Shared, so that two processes that look do not mistake each other for the holder.
             match file.try_lock_shared() {
                 Ok(()) => Ok(false),
                 Err(TryLockError::WouldBlock) => Ok(true),
@@ -61,7 +62,7 @@ mod tests {
     fn a_claim_is_held_until_it_is_dropped_and_looking_does_not_take_it() {
         let folder = tempfile::tempdir().unwrap();
         let held = || Claim::is_held(folder.path()).unwrap();
-        assert!(!held(), "nobody took it");
+        assert!(!held(), "it is not taken");
         let claim = Claim::take(folder.path()).unwrap();
         assert!(held() && held());
         drop(claim);

@@ -1,4 +1,4 @@
-//! What happens in a job, for whoever watches: bars, lines, JSON, later the board.
+//! What happens in a job, for those who watch it: bars, lines, JSON, later the board.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +25,7 @@ pub enum Event {
         job: JobId,
         /// Its tasks in order, each with its component and parties.
         tasks: Vec<(String, String, Vec<Party>)>,
-        /// What the job says and has no effect on a party's engine.
+        /// What the job says that has no effect on a party's engine.
         notes: Vec<String>,
     },
     /// A task cannot start yet.
@@ -39,7 +39,7 @@ pub enum Event {
     TaskStarted {
         /// Which task.
         task: String,
-        /// Who.
+        /// Which party.
         party: Party,
         /// From 0.
         attempt: u32,
@@ -50,7 +50,7 @@ pub enum Event {
     TaskNote {
         /// Which task.
         task: String,
-        /// Who.
+        /// Which party.
         party: Party,
         /// How much it matters.
         level: Level,
@@ -61,7 +61,7 @@ pub enum Event {
     TaskMetric {
         /// Which task.
         task: String,
-        /// Who.
+        /// Which party.
         party: Party,
         /// What it measured.
         metric: Metric,
@@ -88,7 +88,7 @@ pub struct TaskReport {
     pub task: String,
     /// Its component.
     pub component: String,
-    /// Who.
+    /// Which party.
     pub party: Party,
     /// From 0.
     pub attempt: u32,
@@ -137,7 +137,7 @@ pub struct Report {
 pub struct Failure {
     /// Which task.
     pub task: String,
-    /// Who failed first; nobody if the task could not even start.
+    /// The party that failed first; none if the task could not even start.
     pub party: Option<Party>,
     /// Why, down to the last reason.
     pub cause: String,

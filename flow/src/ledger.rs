@@ -92,7 +92,8 @@ impl Releases {
         })
     }
 
-    /// Forgets releases, and gives their number: for the party's operator only. All of them, where a damaged file must go.
+    /// Forgets releases, and returns their number: for the party's operator only. Forgetting all of them also replaces a
+    /// damaged file.
     pub fn forget(&self, which: &Forget) -> Result<u64> {
         if !self.folder.is_dir() {
             return Ok(0);
@@ -211,7 +212,8 @@ impl Ledger for Releases {
         for Charge { item, after, .. } in charges {
             let Item::Column(name) = item else { continue };
             if cuts_of(&all, tables, partner, name) != *after {
-                let text = format!("column {name:?} was cut for partner {partner} by another task meanwhile");
+                let text =
+                    format!("column {name:?} was cut for partner {partner} by another task in between");
                 return Err(Error::new(ErrorKind::Conflict, text));
             }
         }
@@ -297,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_and_handles_that_book_at_once_do_not_overlook_each_other() {
+    fn threads_and_handles_that_book_at_once_see_each_other() {
         let home = tempfile::tempdir().unwrap();
         let booked = std::sync::atomic::AtomicU64::new(0);
         std::thread::scope(|scope| {

@@ -1,10 +1,10 @@
 //! Job control: from a job file to tasks on the sites' engines and their recorded results.
 //!
-//! In reading order: [`spec`] reads and checks a job, [`place`] turns its wishes into placements, [`lookup`] sees whether all
-//! it needs is there, [`scheduler`] decides what runs when, `executor` runs one attempt at one task of one party and `attempt`
-//! all of its parties, [`run`] performs a whole job in this process, [`event`] reports what happens, and [`record`] is what
-//! stays, with a `claim` on it while the job runs. What a job may make a party release, `limits` compares before it begins, and the
-//! [`ledger`] remembers. Knows contracts and components, no engine.
+//! In reading order: [`spec`] reads and checks a job, [`place`] turns its requests into placements, [`lookup`] sees whether all it
+//! needs is there, [`scheduler`] decides what runs when, `executor` runs one attempt at one task of one party and `attempt` all of
+//! its parties, [`run`] performs a whole job in this process, [`event`] reports what happens, and [`record`] is what stays, with a
+//! `claim` on it while the job runs. `limits` compares what a job asks a party to release before it begins, and the [`ledger`]
+//! records what was released. This crate knows contracts and components, and no engine.
 
 pub mod spec;
 pub mod place;

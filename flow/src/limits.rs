@@ -1,5 +1,5 @@
-//! Whether a job asks any party to release more than its own limits allow, as far as parameters tell: before anything runs,
-//! everything at once, each with its place in the file.
+//! Whether a job asks any party to release more than its own limits allow, as far as parameters show that: before anything
+//! runs, everything at once, each with its place in the file.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,8 @@ pub(crate) fn check(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<(
     }
     report.finish(Some(())).map_err(|problems| {
         let message = match problems.list().len() {
-            1 => "the job asks a party to release more than it does".to_string(),
-            count => format!("the job asks parties {count} times to release more than they do"),
+            1 => "the job asks a party to release more than its limits allow".to_string(),
+            count => format!("the job asks parties {count} times to release more than their limits allow"),
         };
         Error::new(ErrorKind::Denied, message).because(problems)
     })

@@ -1,4 +1,4 @@
-//! A task's log: one file a party and task, a line an event: time (RFC 3339, UTC), level, party, task, text.
+//! A task's log: one file a party and task, a line for each event: time (RFC 3339, UTC), level, party, task, text.
 
 use std::fs::File;
 use std::io::Write;
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_when_how_grave_and_whose_it_is_and_stays_one_line() {
+    fn a_line_has_time_level_party_and_task_and_stays_one_line() {
         let folder = tempfile::tempdir().unwrap();
         let log = TaskLog::open(folder.path(), &Party::new("host", "10000").unwrap(), "psi_0").unwrap();
         log.line(Level::Warning, "a\nb\u{1b}[31m");

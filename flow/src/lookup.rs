@@ -1,7 +1,7 @@
-//! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or
-//! inputs name, and tables and models of other jobs. Whatever is missing is reported at once, once a party, with its place in the file.
+//! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or inputs name, and
+//! tables and models of other jobs. Everything that is missing is reported together, once for each party, with its place in the file.
 //!
-//! A look and no promise: what somebody deletes afterwards is missed by the task that needs it.
+//! This is no promise: what is deleted afterwards is missing when a task needs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,12 +13,12 @@ use crate::place::site;
 use crate::record::Records;
 use crate::spec::{Channel, JobSpec, ModelRef};
 
-/// What is missing, and how to mend it.
+/// What is missing, and how to fix it.
 type Missing = (String, Option<String>);
 
 /// Looks up all that a job needs. `NotFound` because of [`Problems`](tributary_document::Problems) if anything is
-/// missing: each with file, line, column, party, and the nearest that is there. Before that, `Denied` in the same way if the job
-/// asks a party for more than its limits let go.
+/// missing: each with file, line, column, party, and the nearest existing name. Before that, `Denied` in the same way if the job
+/// asks a party for more than its limits allow.
 pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
     limits::check(spec, sites)?;
     let report = Report::new(&spec.needs.file);
@@ -122,7 +122,7 @@ async fn missing_output(
     Ok(Some((message, Some("run that job again".to_string()))))
 }
 
-/// Nothing, where the error is that there is nothing.
+/// `None` if the error says that it does not exist.
 fn found<T>(result: Result<T>) -> Result<Option<T>> {
     match result {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),

@@ -1,5 +1,4 @@
-//! A computing session that counts its actions: on a cluster each is a job, so their number says what a task pays for being
-//! there.
+//! A computing session that counts its actions: on a cluster each is a job, so their number shows what a task costs there.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -24,7 +24,7 @@ pub struct Placed {
 pub struct PlacedTask {
     /// Which task.
     pub task: String,
-    /// Who.
+    /// Which party.
     pub party: Party,
     /// Name of the computing engine there.
     pub engine: String,
@@ -39,7 +39,7 @@ impl Placed {
         found.map(|p| &p.placement).ok_or_else(|| Error::bug(format!("task {task} is not placed at {party}")))
     }
 
-    /// What the job says and has no effect on a party's engine, each once, whatever the number of its tasks.
+    /// What the job says that has no effect on a party's engine, each once, whatever the number of its tasks.
     pub fn notes(&self) -> Vec<String> {
         let of = |p: &PlacedTask| {
             let party = p.party.to_string();
@@ -53,7 +53,7 @@ impl Placed {
 /// Which options a task has: those that tasks share are one value.
 type Options = Option<*const Map<String, Value>>;
 
-/// Places every task; the error has a line for each cause, with the tasks and parties whose wishes cannot be met.
+/// Places every task; the error has a line for each cause, with the tasks and parties whose requests cannot be met.
 pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
     let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
     let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
@@ -109,8 +109,8 @@ pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> R
     sites.get(party).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("party {party} has no site here")))
 }
 
-/// The one place where what a job says of cores becomes a request. Each task is asked for with its own `engine_run`, so
-/// what it books is what it gets; FATE books by the job's and runs by the task's.
+/// The one place where what a job says about cores becomes a request. Each task is asked for with its own `engine_run`,
+/// so what it books is what it gets; FATE books by the job's and runs by the task's.
 fn request(spec: &JobSpec, part: &PartyTask, site_cores: u32) -> CoreRequest {
     let older = spec.conf.runtime_conf.as_ref();
     let wish = match older {
@@ -147,7 +147,7 @@ mod tests {
 
     use super::*;
 
-    /// Two toys between a guest and a host, of which each runs the second with another conf.
+    /// Two toys between a guest and a host; each of these runs the second toy with another conf.
     fn requests(conf: &str) -> BTreeMap<(String, &'static str), CoreRequest> {
         let toy = "component_ref: toy_example, parameters: {data_num: 1, partition: 1}";
         let source = format!(
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn notes_are_told_once_for_each_party() {
+    fn notes_are_reported_once_for_each_party() {
         let placement = |notes: &[&str]| Placement {
             partitions: 1,
             cores: 1,

@@ -1,4 +1,4 @@
-//! Where one party's attempt at a task says how it stands: to its log, to those who watch the job, to its records.
+//! Reports the progress of one party's attempt at a task: to its log, to those who watch the job, to its records.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};

@@ -76,7 +76,7 @@ struct Runner {
     plan_hash: [u8; 32],
     began: Instant,
     began_ms: u64,
-    /// What tells others that this process lives; let go of only after the end is recorded.
+    /// Shows to others that this process runs; released only after the end is recorded.
     claims: Vec<Claim>,
     reports: Vec<TaskReport>,
     failure: Option<Failure>,
@@ -158,7 +158,7 @@ impl Runner {
         outcome
     }
 
-    /// Tells why tasks wait, each reason once.
+    /// Reports why tasks wait, each reason once.
     fn tell_waiting(&mut self) {
         for (task, state) in self.scheduler.states().iter().enumerate() {
             let TaskState::Waiting(reason) = state else { continue };

@@ -3,7 +3,7 @@
 //!
 //! A task starts once everything it needs has ended well and every one of its parties has the cores it books. Ready tasks
 //! are tried in the order of the job; one that does not fit waits without holding up those behind it. The first failure
-//! that no retry mends cancels what still runs and ends the job.
+//! that no retry repairs cancels what still runs and ends the job.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -13,7 +13,7 @@ use tributary_core::Party;
 
 use crate::status::Status;
 
-/// What the scheduler needs to know of a task.
+/// What the scheduler needs to know about a task.
 #[derive(Debug, Clone)]
 pub struct TaskNode {
     /// Name in the job.
@@ -26,7 +26,7 @@ pub struct TaskNode {
     pub retries: u32,
 }
 
-/// Where a task stands.
+/// The state of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TaskState {
     /// Not yet; for this reason.
@@ -82,7 +82,7 @@ pub enum Change {
         /// Whether the cause may go away.
         retryable: bool,
     },
-    /// Somebody stops the job.
+    /// The job is stopped.
     Cancel,
 }
 
@@ -142,7 +142,7 @@ impl Scheduler {
         Self { tasks, states, free: cores, ended: false }
     }
 
-    /// Where each task stands.
+    /// The state of each task.
     pub fn states(&self) -> &[TaskState] {
         &self.states
     }

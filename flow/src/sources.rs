@@ -11,7 +11,7 @@ use tributary_core::meta::TableRecord;
 use tributary_core::storage::StoredTable;
 use tributary_core::{Error, ErrorKind, Result, ResultExt, Site};
 
-/// The key of an origin under which sources stand: `namespace/name@content`, with spaces between them.
+/// The key of an origin under which sources are stored: `namespace/name@content`, with spaces between them.
 pub(crate) const SOURCES: &str = "sources";
 
 /// Sources by input key.

@@ -29,11 +29,11 @@ struct Pending {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Stands {
-    /// Under its passing name.
+    /// Under its temporary name.
     Beside,
     /// In its place, where nothing was before.
     New,
-    /// In its place, the file before it under another passing name.
+    /// In its place, with the file before it under another temporary name.
     Over,
 }
 
@@ -102,7 +102,7 @@ impl Staged {
         private_folder(folder)
     }
 
-    /// Gives all their places.
+    /// Moves all files to their places.
     pub(crate) fn publish(&mut self) -> Result<()> {
         for file in &mut self.files {
             file.publish().at(|| format!("write {}", file.path.display()))?;
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_stays_and_leaves_no_passing_names() {
+    fn what_is_kept_stays_and_leaves_no_temporary_names() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("a/x.json");
         for value in [1, 2] {

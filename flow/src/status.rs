@@ -1,10 +1,11 @@
-//! How a job, or one party's part of a task, stands: one list of words for records, events and people.
+//! The status of a job, or of one party's part of a task: one list of words for records, events and
+//! people.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a job or a party's part of a task stands, in the words of FATE's clients.
+/// The status of a job or of a party's part of a task, in the words of FATE's clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Status {
     /// It has not started, and will when what it waits for is there.

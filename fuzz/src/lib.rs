@@ -5,8 +5,8 @@
 //! panic, end the process, hang, take memory without bound, or report a bug of its own.
 //!
 //! No instrumentation and no coverage feedback, so that every stable toolchain runs it, in `cargo test` too; the seeds
-//! stand for what feedback would find: one for each form that a decoder knows. Inputs that found a fault are kept in
-//! `fuzz/seeds/<target>` and are tried first, for ever.
+//! replace what feedback would find: one for each form that a decoder knows. Inputs that found a fault are kept in
+//! `fuzz/seeds/<target>` and are always tried first.
 
 pub mod drive;
 pub mod mutate;

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 /// Largest input: larger ones find nothing more, only later.
 const MAX_BYTES: usize = 256 << 10;
-/// Values at which numbers wrap, lengths lie and text ends.
+/// Values at which numbers wrap, lengths are wrong and text ends.
 const EDGES: [u64; 12] =
     [0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0xffff_ffff, 1 << 40, i64::MAX as u64, u64::MAX];
 /// What the formats are made of, and what they must not be made of.

@@ -146,7 +146,7 @@ pub(crate) struct Declared {
     pub keys: Option<Vec<&'static Key>>,
 }
 
-/// Why a name of an engine is of no use here, and how to mend it.
+/// Why a name of an engine is of no use here, and how to fix it.
 #[derive(Debug)]
 pub(crate) struct NoEngine {
     pub kind: ErrorKind,

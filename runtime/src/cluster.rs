@@ -63,7 +63,7 @@ impl Home {
         ClusterConfig::from_section(self.settings()?.section(CLUSTER)?, self.folder())
     }
 
-    /// Serves as the cluster's scheduler until `stop` is ready. `ready` is told the port.
+    /// Serves as the cluster's scheduler until `stop` is ready. `ready` gets the port.
     pub async fn serve_scheduler(
         &self,
         listen: &str,
@@ -122,8 +122,8 @@ impl Home {
         .await
     }
 
-    /// Removes, or counts, what sessions left in the store that have not been heard of for `what.idle`; gives their number,
-    /// nothing where this home takes part in no cluster.
+    /// Removes, or counts, what sessions left in the store that were idle for `what.idle`; returns their number, or nothing
+    /// if this home takes part in no cluster.
     pub async fn sweep_cluster_store(&self, what: &Sweep) -> Result<Option<u64>> {
         let cluster = self.cluster()?;
         if !cluster.keys.is_dir() {
@@ -134,7 +134,7 @@ impl Home {
     }
 }
 
-/// What an executor is told when it starts.
+/// The settings with which an executor starts.
 #[derive(Debug, Clone)]
 pub struct ExecutorSettings {
     /// `host:port`; else the configured one.
@@ -150,7 +150,7 @@ pub struct ExecutorSettings {
 }
 
 /// A driver names the store of its site; this executor opens those below its own home only. Both are compared as the folders
-/// that they really are, since either home may lie behind a symbolic link.
+/// that they really are, since either home may be behind a symbolic link.
 fn open_storage(home: &Path, address: &str) -> Result<Arc<dyn Storage>> {
     let denied = |home: &Path| {
         let text = format!("an executor of {} was asked for tables in {address}", home.display());

@@ -23,7 +23,7 @@ pub(crate) const PARTY_ID: &str = "party_id";
 pub(crate) const PATIENCE: &str = "patience";
 /// The section of what all transports have in common.
 const FEDERATION: &str = "federation";
-/// The section of what a party lets go.
+/// The section of what a party releases.
 pub(crate) const LIMITS: &str = "limits";
 /// The section that all processes of a cluster share.
 pub(crate) const CLUSTER: &str = "cluster";
@@ -116,7 +116,7 @@ pub(crate) const PARTS: &[Part] = &[
     },
     Part {
         path: LIMITS,
-        description: "what a party lets go to its partners, whatever a job asks",
+        description: "what a party releases to its partners, whatever a job asks",
         keys: Comes::Always(&[tributary_core::limits::KEYS]),
     },
     Part {

@@ -1,4 +1,4 @@
-//! The keys of FATE's own `service_conf.yaml` that mean nothing here: known, so that a site can bring its file along, and
+//! The keys of FATE's own `service_conf.yaml` that mean nothing here: known, so that a site can use its file here, and
 //! passed over with a note. A misspelt one is still a mistake.
 //!
 //! From FATE-Flow's 1.x and 2.x configurations. Keys that FATE and this program share are declared by the engines.
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn values_groups_and_other_names_are_told_apart() {
+    fn values_groups_and_other_names_are_distinguished() {
         let cases = [
             ("use_registry", Some(Foreign::Value)),
             ("worker", Some(Foreign::Value)),

@@ -1,6 +1,6 @@
 //! `service_conf.yaml`, read against the declared keys: all mistakes at once, with places and the nearest right name.
 //!
-//! A file may hold secrets, so no message repeats a value, save of keys that are none.
+//! A file may hold secrets, so no message repeats a value, except those of keys that are no secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) struct Found {
     pub place: Place,
 }
 
-/// What a file says and has no effect.
+/// What a file says that has no effect.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PassedOver {
     /// Sections whose engines are not in this binary.
@@ -67,7 +67,7 @@ struct Reader<'a> {
     passed_over: PassedOver,
 }
 
-/// What may stand under a name.
+/// What may be under a name.
 enum Below {
     Value(&'static Key),
     Section,

@@ -90,7 +90,7 @@ impl Settings {
         list
     }
 
-    /// What files say and has no effect: a note for each reason and file.
+    /// What files say that has no effect: a note for each reason and file.
     pub fn notes(&self) -> Vec<String> {
         let of_file = |(file, passed_over): (&String, &read::PassedOver)| {
             let engines = passed_over.engines.join(", ");
@@ -112,7 +112,7 @@ impl Settings {
         PartyId::new(site.get::<&str>(PARTY_ID)?).at(|| site.place(PARTY_ID))
     }
 
-    /// What the party lets go to others.
+    /// What the party releases to others.
     pub fn limits(&self) -> Result<Limits> {
         Limits::from_section(self.section(LIMITS)?)
     }

@@ -1,4 +1,4 @@
-//! Tables that lie elsewhere, and tables that a job reads while somebody wants them gone.
+//! Tables in files elsewhere, and tables that are to be deleted while a job reads them.
 
 use std::fs;
 use std::process::{Child, Stdio};
@@ -62,7 +62,7 @@ fn looked_at_checked_renamed_and_deleted(site: &Site, format: &str) {
 
     let file = site.home().join("breast_guest").with_extension(format);
     let whole = fs::read(&file).unwrap();
-    fs::write(&file, &whole).unwrap(); // the same bytes, but who can tell
+    fs::write(&file, &whole).unwrap(); // the same bytes, but that cannot be seen
     for command in [&["data", "download", "-o", "-"][..], &["table", "verify"]] {
         let message = site.fails(1, &arguments(command, "9999", "patients", &[]));
         let expected = format!("breast_guest.{format}: the file has changed");

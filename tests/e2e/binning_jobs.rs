@@ -7,7 +7,7 @@ use crate::site::Site;
 const PARTIES: &str =
     "  parties:\n  - {role: guest, party_id: ['9999']}\n  - {role: host, party_id: HOSTS}\n";
 
-/// Tables by party, as CSV; the guest's has options of its own.
+/// Tables by party, as CSV; the guest's table has its own options.
 fn site(guest: &str, options: &[&str], hosts: &[(&str, &str)]) -> Site {
     let site = Site::default();
     let upload = |party: &str, rows: &str, options: &[&str]| {

@@ -195,7 +195,7 @@ fn column(table: &Value, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn rows_stand_in_the_same_order_at_every_party() {
+fn rows_are_in_the_same_order_at_every_party() {
     let site = Site::with_breast_tables();
     run(&site, "job.yaml");
     let ids = |party: &str, role: &str| {
@@ -206,5 +206,5 @@ fn rows_stand_in_the_same_order_at_every_party() {
     let (guest, host) = (ids("9999", "guest"), ids("10000", "host"));
     assert_eq!(guest.len(), 100);
     assert_eq!(guest, host);
-    assert!(!guest.is_sorted(), "the order tells nothing about the ids");
+    assert!(!guest.is_sorted(), "the order shows nothing about the ids");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::site::{Site, example};
 
-/// `cluster up`, until it is told to end.
+/// `cluster up`, until it is stopped.
 struct Up {
     child: Child,
     address: String,

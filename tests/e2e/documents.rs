@@ -1,6 +1,6 @@
 //! Every command and job file in the documents: run, or where it cannot be run, looked up in the binary's own help.
 //!
-//! A block that is not run stands below a comment that says why: `<!-- not run: it takes an hour -->`. Commands within
+//! A block that is not run is below a comment that says why: `<!-- not run: it takes an hour -->`. Commands within
 //! running text are never run, and always looked up.
 
 use std::path::Path;

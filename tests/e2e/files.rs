@@ -1,4 +1,5 @@
-//! Files of other programs as users meet them: what the summary says of them, and what comes out again.
+//! Files of other programs as users meet them: what the summary says about them, and what is downloaded
+//! again.
 
 use std::fs;
 
@@ -6,7 +7,7 @@ use crate::site::Site;
 
 const TABLE: [&str; 6] = ["-p", "9999", "-ns", "n", "-n", "t"];
 
-/// Uploads a file of this content, and gives all that is said of it.
+/// Uploads a file of this content, and returns all that is said about it.
 fn upload(site: &Site, content: &str, more: &[&str]) -> String {
     let file = site.write("rows.csv", content);
     site.ok(&[&["data", "upload"], &TABLE[..], &["--file", &file, "--if-exists", "replace"], more].concat())
@@ -19,7 +20,7 @@ fn download(site: &Site, name: &str, more: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_uploaded_is_shown_and_comes_out_as_it_stands_in_the_file() {
+fn what_is_uploaded_is_shown_and_comes_out_as_it_is_in_the_file() {
     let site = Site::default();
     for rows in [
         "id,zip\na,01220\nb,94107\n",

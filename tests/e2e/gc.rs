@@ -12,7 +12,7 @@ fn tables(site: &Site, party: &str) -> PathBuf {
     site.home().join("parties").join(party).join("tables")
 }
 
-/// What an upload leaves whose process is killed.
+/// What an upload leaves when its process is killed.
 fn plant(folder: &Path, age: Duration) -> PathBuf {
     let attempt = folder.join("_snapshots/00112233445566778899aabbccddeeff");
     fs::create_dir_all(&attempt).unwrap();

@@ -12,7 +12,7 @@ fn toy() -> String {
 }
 
 #[test]
-fn secure_addition_finds_the_sum_and_tells_what_it_cost() {
+fn secure_addition_finds_the_sum_and_reports_what_it_cost() {
     let site = Site::default();
     let summary = site.ok(&["run", &toy()]);
     assert!(summary.contains("toy_0") && summary.contains("done in"), "{summary}");
@@ -39,7 +39,7 @@ fn events_come_as_json_lines_and_the_report_is_the_last() {
 }
 
 #[test]
-fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
+fn all_mistakes_of_a_job_are_reported_at_once_with_their_places() {
     let site = Site::default();
     let job = site.write(
         "job.yaml",
@@ -61,7 +61,7 @@ fn all_mistakes_of_a_job_are_told_at_once_with_their_places() {
 }
 
 #[test]
-fn parameters_that_contradict_each_other_are_told_with_all_other_mistakes() {
+fn parameters_that_contradict_each_other_are_reported_with_all_other_mistakes() {
     let site = Site::default();
     let text = std::fs::read_to_string(example("breast/job.yaml")).unwrap();
     let text = text.replace("method: quantile", "method: manual\n        he_param: {key_length: 1500}");
@@ -173,7 +173,7 @@ fn text_of(value: &Value) -> &str {
 }
 
 #[test]
-fn ids_that_have_nothing_in_common_are_told_at_once() {
+fn ids_that_have_nothing_in_common_are_reported_at_once() {
     let site = Site::default();
     site.upload("9999", "breast_guest", &["--label", "y"]);
     let other = std::fs::read_to_string(example("breast/host.csv")).unwrap().replace("\np", "\nq");
@@ -318,7 +318,7 @@ fn a_job_is_counted_by_the_rules_whose_names_it_uses() {
 }
 
 #[test]
-fn an_option_of_another_engine_is_told_when_the_job_runs_and_when_it_is_explained() {
+fn an_option_of_another_engine_is_reported_when_the_job_runs_and_when_it_is_explained() {
     let site = Site::default();
     let text = std::fs::read_to_string(toy()).unwrap();
     let conf = "dag:\n  conf: {task: {engine_run: {num-executors: 3, cores: 1}}}\n";
@@ -333,7 +333,7 @@ fn an_option_of_another_engine_is_told_when_the_job_runs_and_when_it_is_explaine
 }
 
 #[test]
-fn a_wrong_configuration_is_told_before_anything_runs() {
+fn a_wrong_configuration_is_reported_before_anything_runs() {
     let site = Site::default();
     site.write("parties/10000/service_conf.yaml", "default_engines: {computing: balista}\n");
     let message = site.fails(2, &["run", &toy()]);

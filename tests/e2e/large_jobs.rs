@@ -1,4 +1,5 @@
-//! Small job files that say much to many: read within bounds of memory, and refused with one clear message.
+//! Small job files that give many options to many tasks and parties: read within bounds of memory, and
+//! refused with one clear message.
 
 use std::fmt::Write;
 

@@ -1,11 +1,11 @@
-//! What a host lets go, whatever a guest's jobs ask: the guest is the attacker here.
+//! What a host releases, whatever a guest's jobs ask: the guest is the attacker here.
 
 use std::fmt::Write as _;
 
 use crate::site::Site;
 
 const ROWS: usize = 200;
-/// Numbers below it have eight bits: as many labels tell all rows apart.
+/// Numbers below it have eight bits: that many labels distinguish all rows.
 const BITS: usize = 8;
 
 /// A host whose column has another value in every row, and a guest whose label is a bit of the row's number.
@@ -66,7 +66,7 @@ fn job(site: &Site, host: &str, bits: impl Iterator<Item = usize>, parameters: &
     )
 }
 
-/// Rows of each bin of the host's column, as the guest was told in a job's task.
+/// Rows of each bin of the host's column, as the guest learned them from a job's task.
 fn told(site: &Site, task: &str) -> Vec<u64> {
     let summary = site.model("9999", "guest", task)["data"]["host_metrics_summary"]["host_10000"].clone();
     let numbers = |what: &str| {
@@ -93,13 +93,13 @@ fn a_job_that_asks_for_every_rank_is_refused_before_it_runs_with_its_place() {
         "dag.tasks.binning_0.parameters.n_bins: host_10000 releases at most 100 bins of a column, got 65535"
             .into(),
         "the operator of party 10000 may raise limits.max_bins".into(),
-        "the job asks parties 8 times to release more than they do".into(),
+        "the job asks parties 8 times to release more than their limits allow".into(),
     ] {
         assert!(message.contains(&expected), "{expected} in {message}");
     }
     assert!(!site.home().join("parties/10000/jobs").exists(), "nothing ran");
     assert!(site.fails(1, &["explain", &path]).contains("limits.max_bins"));
-    // Where nobody is told of the host's columns, it may cut them as finely as it is asked to.
+    // Where no other party learns about the host's columns, it may cut them as finely as it is asked to.
     site.ok(&["run", "--quiet", &job(&site, "values", 0..1, "n_bins: 65535, local_only: true")]);
 }
 
@@ -113,7 +113,7 @@ fn bins_of_few_rows_are_merged_and_no_series_of_jobs_gets_beyond_the_budget() {
     let used = &shown["released"][0];
     assert_eq!((used["table"].as_str(), used["partner"].as_str()), (Some("n/values"), Some("9999")));
     assert_eq!(used["columns"]["v"]["numbers"], 200, "five tasks of forty bins");
-    // In another job, under another name of the table, and stored anew under one.
+    // In another job, under another name of the table, and stored again under one.
     let alone = |host: &str| site.fails(1, &["run", "--quiet", &job(&site, host, 7..8, "n_bins: 10")]);
     assert!(alone("values").contains(refused));
     site.ok(&["table", "rename", "-p", "10000", "-ns", "n", "-n", "values", "--to-name", "renamed"]);
@@ -174,7 +174,7 @@ fn tasks_that_measure_a_column_at_once_all_end_and_all_count() {
 }
 
 #[test]
-fn a_host_refuses_small_bins_and_cuts_of_the_job_if_it_is_told_to() {
+fn a_host_refuses_small_bins_and_cuts_of_the_job_if_its_limits_say_so() {
     let refuses = site("limits: {small_bins: refuse, cuts_from_job: refuse}");
     let message = refuses.fails(1, &["run", "--quiet", &job(&refuses, "values", 0..1, "n_bins: 100")]);
     assert!(
@@ -229,7 +229,7 @@ fn ids_are_looked_up_within_the_limits_of_both_parties() {
     let shown = few.json(&["limits", "show", "-p", "10000", "--json"]);
     assert_eq!(shown["released"][0]["ids"], 1000);
 
-    // The guest is asked as well: the host is told which of its ids are common.
+    // The guest is asked as well: the host learns which of its ids are common.
     let guest = site("");
     guest.write("parties/9999/service_conf.yaml", "limits: {ids_per_row: 0}");
     let message = guest.fails(1, &["run", "--quiet", &psi(&guest)]);
@@ -239,7 +239,7 @@ fn ids_are_looked_up_within_the_limits_of_both_parties() {
     let one = site("");
     upload(&one, "9999", "bit_0", "id,y\nr001,1\n", &["--label", "y", "--if-exists", "replace"]);
     let message = one.fails(1, &["run", "--quiet", &psi(&one)]);
-    assert!(message.contains("host_10000 goes on with at least 2 ids of guest_9999, got 1"), "{message}");
+    assert!(message.contains("host_10000 needs at least 2 ids of guest_9999, got 1"), "{message}");
     assert_eq!(
         one.json(&["limits", "show", "-p", "10000", "--json"])["released"].as_array().unwrap().len(),
         0

@@ -110,7 +110,7 @@ fn of_merges_at_once_all_acknowledged_rows_are_there() {
 }
 
 #[test]
-fn what_became_of_the_rows_is_told() {
+fn what_became_of_the_rows_is_reported() {
     let site = Site::default();
     let file = site.write("rows.csv", "id,n\na,1\nb,2\n");
     site.ok(&merge(&file, &[]));

@@ -113,7 +113,7 @@ impl Site {
 /// How long a test waits for something that always comes, on however slow a machine.
 pub const AT_LAST: Duration = Duration::from_secs(300);
 
-/// Waits until something is so.
+/// Waits until something is true.
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
@@ -123,7 +123,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Kills processes at moments that spread over the time that one takes, until that many were killed before they were done.
-/// `after` is told the number of the process and whether it was killed. How long one takes is learned on the way, since
+/// `after` gets the number of the process and whether it was killed. How long one takes is learned on the way, since
 /// the machine has other work.
 pub fn kill_at_moments(kills: u32, mut start: impl FnMut(u32) -> Child, mut after: impl FnMut(u32, bool)) {
     const MOMENTS: u32 = 10;

@@ -28,7 +28,7 @@ fn a_table_is_uploaded_listed_looked_at_and_deleted() {
 }
 
 #[test]
-fn an_existing_table_is_replaced_only_when_told() {
+fn an_existing_table_is_replaced_only_on_request() {
     let site = Site::default();
     site.upload("9999", "breast_guest", &["--label", "y"]);
     let file = example("breast/host.csv").display().to_string();
@@ -72,7 +72,7 @@ fn components_describe_themselves() {
 }
 
 #[test]
-fn a_name_may_begin_with_a_hyphen_and_a_home_may_lie_behind_a_link() {
+fn a_name_may_begin_with_a_hyphen_and_a_home_may_be_behind_a_link() {
     let site = Site::default();
     let rows = site.write("rows.csv", "id,x\na,1\n");
     let (real, link) = (site.home().join("real"), site.home().join("link"));

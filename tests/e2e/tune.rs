@@ -120,7 +120,7 @@ fn lines_on_standard_output_have_it_for_themselves_and_compare_with_a_file() {
 }
 
 #[test]
-fn mistakes_are_told_before_anything_is_measured() {
+fn mistakes_are_reported_before_anything_is_measured() {
     let site = site();
     for (arguments, says) in [
         (&["--rows", "100000000000"][..], "GiB of memory and a task of this site may hold 0.2 GiB"),

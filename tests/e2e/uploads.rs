@@ -108,7 +108,7 @@ fn of_two_uploads_of_one_name_at_once_one_is_stored() {
     }
 }
 
-/// Runs a command below a limit of so many KiB for each file that it writes.
+/// Runs a command below a limit of this many KiB for each file that it writes.
 fn limited(site: &Site, kib: u32, arguments: &[&str]) -> Output {
     // a write beyond the limit is an error instead of a signal
     let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$0\" \"$@\"");
@@ -143,7 +143,7 @@ fn a_disk_that_is_full_leaves_the_old_table() {
 }
 
 #[test]
-fn no_permission_is_told_with_the_path() {
+fn no_permission_is_reported_with_the_path() {
     // root may do anything, so another user runs it then
     let is_root = std::fs::metadata("/proc/self").unwrap().uid() == 0;
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,7 @@
 //!
 //! All together is the setting with the least geometric mean of its times, each divided by the best of its operation: operations weigh
 //! equally, however long they take. Settings within [`SAME`] of it count as equally good, and of those the one with the fewest
-//! cores, then the fewest partitions, is chosen: cores that bring nothing are missing elsewhere.
+//! cores, then the fewest partitions, is chosen: cores that bring no gain are missing elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -164,7 +164,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// An engine that only places: by `option`, so many cores for each.
+    /// An engine that only places: by `option`, this many cores for each.
     #[derive(Debug)]
     pub(crate) struct Places(pub EngineInfo, pub &'static str);
 

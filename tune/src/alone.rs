@@ -1,6 +1,7 @@
-//! What a component finds that runs without other parties and without stored tables: a federation of one, and no records.
+//! What a component gets that runs without other parties and without stored tables: a federation of one, and no records.
 //!
-//! Both refuse what nobody may ask of them, rather than pretend: a component that sends something is not measured alone.
+//! Both refuse what must not be asked of them, rather than pretend: a component that sends something is not measured
+//! alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use tributary_core::computing::End;
 use tributary_core::federation::{Body, Federation, FederationSpec, Slot, Traffic};
 use tributary_core::{Error, ErrorKind, Party, Result, SessionId};
 
-/// Nobody to send to.
+/// No party to send to.
 #[derive(Debug)]
 pub(crate) struct Alone(FederationSpec);
 

@@ -1,7 +1,7 @@
 //! Two runs against each other: which settings became faster or slower by more than the noise.
 //!
 //! A difference counts if the middle halves of both samples do not overlap and the medians differ by more than [`SAME`]. That is
-//! no test of significance, which five repetitions would not carry; it is what a person would look at.
+//! no test of significance, for which five repetitions are too few; it is what a person would look at.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ pub enum Verdict {
     Faster,
     /// By more than the noise.
     Slower,
-    /// Or at least nothing that one could tell.
+    /// Or the difference is within the noise.
     Same,
 }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn other_circumstances_are_told() {
+    fn other_circumstances_are_reported() {
         let plain = measured(Map, 1, 1, 1.0);
         assert_eq!(Comparison::of(std::slice::from_ref(&plain), std::slice::from_ref(&plain)).notes, [""; 0]);
         let other = Measurement { engine: "cluster".into(), machine_cores: 2, repeat: 1, ..plain.clone() };

@@ -1,7 +1,7 @@
 //! Measures a site's computing engine over a grid of cores and partitions, and says which setting is best.
 //!
 //! It knows engines only as [`tributary_core::computing::Engine`]: what a number of cores becomes (threads, executors × cores)
-//! is the engine's to say, in `place`. It uses no kernel of its own: an engine whose workers run elsewhere refuses a driver that
+//! is decided by the engine, in `place`. It uses no kernel of its own: an engine whose workers run elsewhere refuses a driver that
 //! lists other kernels than they do, so only what every binary has can be measured everywhere.
 //!
 //! In reading order: a [`Grid`] says what to measure, an [`Operation`] what is run, [`Bench`] runs it, [`Findings`] hold the

@@ -58,7 +58,7 @@ impl Measurement {
     }
 }
 
-/// The measurements of a file, a JSON object a line. `InvalidInput` names the line that is none, and why.
+/// The measurements of a file, a JSON object on each line. `InvalidInput` names a line that is not one, and why.
 pub fn read_lines(name: &str, text: &str) -> Result<Vec<Measurement>> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let read = |(number, line): (usize, &str)| {

@@ -77,7 +77,7 @@ fn turned(numbers: Range<u64>, first: u64, rows: u64) -> impl Iterator<Item = u6
     numbers.map(move |i| (i + first) % rows)
 }
 
-/// Lets whoever polls look at something else: rows that are always ready would hold up a Ctrl-C until the last.
+/// Lets the polling task look at something else: rows that are always ready would hold up a Ctrl-C until the last.
 async fn breathe() {
     let mut breathed = false;
     poll_fn(|context| {

@@ -69,7 +69,7 @@ pub enum Ended {
     Failed(Error),
 }
 
-/// What came of it.
+/// The results.
 #[derive(Debug)]
 pub struct Findings {
     /// What was to be measured.
@@ -135,7 +135,7 @@ impl Bench {
 
     fn check_memory(&self) -> Result<()> {
         let ((bytes, dearest), budget) = (self.grid.memory(), self.memory_bytes);
-        // Where tables go to disk only for want of memory, their size would measure the disk, not cores and partitions.
+        // Where tables go to disk only because memory is short, their size would measure the disk, not cores and partitions.
         if bytes <= budget || self.engine.info().spills == Spills::Tables {
             return Ok(());
         }

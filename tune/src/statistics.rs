@@ -1,7 +1,7 @@
 //! What a few repetitions say: the median, the least, and how far the middle half of them lies apart.
 //!
 //! Quartiles and not the extremes say what is noise: of many repetitions on a shared machine one is always an outlier, and
-//! measuring longer must not make less certain.
+//! measuring longer must not make the result less certain.
 
 /// A sample in short.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_told_in_short() {
+    fn a_sample_is_summarised() {
         let spread = Spread::of(vec![5.0, 1.0, 4.0, 2.0, 3.0]).unwrap();
         assert_eq!(spread, Spread { min: 1.0, q1: 2.0, median: 3.0, q3: 4.0 });
         let even = Spread::of(vec![4.0, 1.0]).unwrap();

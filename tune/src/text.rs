@@ -10,9 +10,9 @@ use crate::operation::Operation;
 use crate::run::{Ended, Findings};
 use crate::units::{Unit, grouped, time};
 
-/// What stands where nothing could be placed.
+/// What is shown where nothing could be placed.
 pub(crate) const NOT_PLACED: &str = "–";
-/// What stands where nothing was measured before the end.
+/// What is shown where nothing was measured before the end.
 const NOT_MEASURED: &str = "·";
 
 /// All that was measured: times by partitions (rows) and cores (columns), and what the signs mean.
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stop_left_out_is_shown_and_told() {
+    fn what_a_stop_left_out_is_shown_and_explained() {
         let mut findings = findings(&[(Map, 1, 1, 0.5), (Map, 2, 2, 0.125), (Join, 1, 1, 1.0)]);
         findings.measurements.pop();
         let text = tables(&findings);

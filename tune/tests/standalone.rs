@@ -91,7 +91,7 @@ fn a_stop_keeps_what_was_measured() {
 }
 
 #[test]
-fn a_site_that_can_place_nothing_is_told_why() {
+fn a_site_that_can_place_nothing_gets_the_reason() {
     let error = block_on(bench(options(&[3], &[1]), 64 << 20).run(&|_| {}, pending())).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     assert!(error.to_string().contains("no setting fits this site; 3 cores, 1 partition: "), "{error}");

@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     // Asked at run time: clones that share build output share this program.
     let root = std::env::var_os("CARGO_MANIFEST_DIR").context("run it as `cargo xtask`")?;
     let root = PathBuf::from(root);
-    let root = root.parent().context("xtask lies in the workspace")?;
+    let root = root.parent().context("xtask is in the workspace")?;
     match std::env::args().nth(1).as_deref() {
         Some("tidy") => tidy(root),
         Some("reference") => reference::write(root),

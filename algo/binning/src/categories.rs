@@ -1,4 +1,4 @@
-//! Categories of text: the different ones of a column, and their numbers in place of them.
+//! Categories of text: the distinct ones of a column, and the numbers that replace them.
 //!
 //! A category's number is its place among the categories in alphabetic order. A column of numbers is what everything else
 //! here works on, so a column of text is measured by value as one of integers is.
@@ -34,8 +34,8 @@ pub struct ListParams {
     pub features: Vec<String>,
 }
 
-/// Kernel `binning.categories`: the different values of each column in a partition; one more than
-/// [`Cuts::MAX_CATEGORIES`] at most, which is then too many.
+/// Kernel `binning.categories`: the distinct values of each column in a partition; at most one more than
+/// [`Cuts::MAX_CATEGORIES`], which shows that there are too many.
 ///
 /// Shape: rows (feature; `category`). Read them with [`TextCategories::read`].
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl TextCategories {
             for (feature, category) in feature.iter().zip(rows.column(1).as_string::<i32>().iter()) {
                 let of_feature = found.get_mut(*feature as usize);
                 let of_feature =
-                    of_feature.ok_or_else(|| Error::bug("a category of a feature not awaited"))?;
+                    of_feature.ok_or_else(|| Error::bug("a category of an unexpected feature"))?;
                 of_feature.extend(category.map(str::to_owned));
             }
         }

@@ -1,4 +1,4 @@
-//! Cells of a histogram: one for each feature and bin, and the columns of bin numbers that rows fall into them by.
+//! Cells of a histogram: one for each feature and bin, and the columns of bin numbers that assign rows to them.
 
 use std::ops::Range;
 
@@ -30,7 +30,7 @@ pub fn cell_of(key: u64) -> (u32, u32) {
     ((key >> 32) as u32, key as u32)
 }
 
-/// The columns of rows that stand for cells.
+/// The columns of rows that represent cells.
 pub(crate) fn cell_schema(fields: Vec<Field>) -> Result<TableSchema> {
     TableSchema::keyed("cell", KeyType::UInt64, fields)
 }
@@ -51,7 +51,7 @@ pub(crate) fn total_cells(columns: &[BinColumn]) -> Result<u64> {
     Ok(total)
 }
 
-/// Opened columns of bin numbers; their cells stand one after the other, feature by feature.
+/// Opened columns of bin numbers; their cells follow one another, feature by feature.
 #[derive(Debug)]
 pub(crate) struct Cells(Vec<(String, usize, Range<usize>)>);
 

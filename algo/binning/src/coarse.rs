@@ -1,8 +1,8 @@
 //! Bins merged until each has enough rows to be shown to others, and so that two ways to cut a column do not show fewer together.
 //!
-//! Who sees the same column cut twice can subtract: what lies between a cut of one and a cut of the other has a number of its
-//! own. So rows are counted by the *pieces* between all cuts, old and new, and a new cut is left out where it would make a piece
-//! of too few rows. A piece or bin without rows may stay: it tells of no row. A column that ends as one bin says only what is
+//! A partner that sees the same column cut twice can subtract: that gives a number for the rows between a cut of one and a cut of
+//! the other. So rows are counted by the *pieces* between all cuts, old and new, and a new cut is left out where it would make a
+//! piece of too few rows. A piece or bin without rows may stay: it shows no row. A column that ends as one bin says only what is
 //! known of all rows.
 
 use std::sync::Arc;

@@ -83,7 +83,7 @@ impl Cuts {
             for i in 0..rows.num_rows() {
                 let number = feature.value(i) as usize;
                 let name =
-                    features.get(number).ok_or_else(|| Error::bug("values of a feature not awaited"))?;
+                    features.get(number).ok_or_else(|| Error::bug("values of an unexpected feature"))?;
                 let values = lists.value(i);
                 let values = values.as_primitive::<Float64Type>().values();
                 found[number]

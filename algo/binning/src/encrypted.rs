@@ -1,7 +1,7 @@
 //! Events of the bins of a party that has no label: the guest sends its label encrypted, the host adds up ciphertexts bin
 //! by bin, the guest decrypts the sums.
 //!
-//! | who | plan |
+//! | party | plan |
 //! |---|---|
 //! | guest | Map([`EncryptLabels`]) → keep → push |
 //! | host | Zip(bins, labels) → Map([`SumEncrypted`]) → Exchange `Keyed` `Adjacent` → Map([`AddEncrypted`]) → Map([`PackSums`]) → keep → push |
@@ -58,7 +58,7 @@ fn ciphertexts(name: &str, key: &PublicKey) -> Field {
         .purpose(Purpose::Ciphertext(CipherKeyId(key.id().as_str().into())))
 }
 
-/// The key in a kernel's parameters, which come from this party: whoever received it has checked it.
+/// The key in a kernel's parameters, which come from this party: its receiver has checked it.
 fn public_key(bytes: &[u8]) -> Result<PublicKey> {
     PublicKey::from_checked_bytes(bytes).map_err(|e| corrupt("the key of the labels is not usable", e))
 }

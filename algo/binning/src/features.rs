@@ -13,7 +13,7 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::DataType;
 use tributary_core::{Error, Field, KeyType, Result, TableSchema};
 
-/// Name of the key column of rows that stand for features.
+/// Name of the key column of rows that represent features.
 pub(crate) const FEATURE: &str = "feature";
 
 /// Columns of numbers, by their index in a batch.
@@ -63,7 +63,7 @@ pub(crate) fn numbers(rows: &RecordBatch, column: usize) -> Result<Float64Array>
     Ok(arrow_cast::cast(rows.column(column), &DataType::Float64)?.as_primitive::<Float64Type>().clone())
 }
 
-/// The values that are not missing. Zero has one sign: -0 and 0 are one value to everybody who reads a cut point.
+/// The values that are not missing. Zero has one sign: -0 and 0 are one value to every reader of a cut point.
 pub(crate) fn present(values: &Float64Array) -> impl Iterator<Item = f64> + '_ {
     let nulls = values.nulls();
     let valid = move |i: usize| nulls.is_none_or(|nulls| nulls.is_valid(i));
@@ -77,7 +77,7 @@ pub(crate) fn optional(values: &Float64Array) -> impl Iterator<Item = Option<f64
     values.values().iter().enumerate().map(move |(i, v)| (!v.is_nan() && valid(i)).then_some(v + 0.0))
 }
 
-/// The columns of rows that stand for features.
+/// The columns of rows that represent features.
 pub(crate) fn feature_schema(fields: Vec<Field>) -> Result<TableSchema> {
     TableSchema::keyed(FEATURE, KeyType::UInt64, fields)
 }

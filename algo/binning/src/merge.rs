@@ -23,7 +23,7 @@ pub struct MergeParams {
     pub parts: u32,
 }
 
-/// Kernel `binning.quantiles`: the summaries of a feature, which stand beside each other, become its quantiles.
+/// Kernel `binning.quantiles`: the summaries of a feature, which are adjacent, become its quantiles.
 ///
 /// Shape: rows (feature; `count`, `missing`, `lo`, `hi`) with `parts` brackets each, none if all values are missing;
 /// read them with [`Quantiles::read`](crate::Quantiles::read).

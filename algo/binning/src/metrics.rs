@@ -1,12 +1,12 @@
 //! Weight of evidence and information value, from counts.
 //!
-//! With eᵢ and nᵢ events and non-events in bin i, and totals E and N: event_rate = eᵢ/E, non_event_rate = nᵢ/N,
-//! woe = ln(event_rate / non_event_rate), iv_array = (event_rate − non_event_rate) · woe, iv = their sum over all bins.
-//! Where one of the two counts of a bin is zero, the adjustment factor is added to *both* before they become rates, as in
-//! FATE 1 (FATE 2.2 adds the factor to the rate and leaves the first bin out of the sum, which is not followed). A bin
-//! without rows says nothing: its rates and its weight of evidence are 0, and it adds nothing to the information value. The
-//! bin of missing values, which stands last if there is one, counts in all of this but the question whether the weight of
-//! evidence is monotonic.
+//! With eᵢ and nᵢ events and non-events in bin i, and totals E and N: event_rate = eᵢ/E, non_event_rate = nᵢ/N, woe =
+//! ln(event_rate / non_event_rate), iv_array = (event_rate − non_event_rate) · woe, iv = their sum over all bins. Where one
+//! of the two counts of a bin is zero, the adjustment factor is added to *both* before they become rates, as in FATE 1
+//! (FATE 2.2 adds the factor to the rate and leaves the first bin out of the sum, which is not followed). A bin without
+//! rows says nothing: its rates and its weight of evidence are 0, and it adds nothing to the information value. The bin of
+//! missing values, which is the last if there is one, counts in all of this, except in whether the weight of evidence is
+//! monotonic.
 
 use tributary_core::{Error, ErrorKind, Result};
 
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bin_without_rows_adds_nothing_wherever_it_stands() {
+    fn a_bin_without_rows_adds_nothing_wherever_it_is() {
         let filled = [(4, 2), (0, 2), (1, 5)];
         let of = |bins: &[(u64, u64)]| {
             FeatureMetrics::new(&counts(&[bins, &[(0, 0)]].concat()), bins.len(), 0.5).unwrap()

@@ -1,6 +1,6 @@
 //! The model that binning leaves, as JSON with FATE's keys.
 //!
-//! Numbers of a bin stand under its name: its number as text, `missing` for the bin of missing values, and for a
+//! Numbers of a bin are stored under its name: its number as text, `missing` for the bin of missing values, and for a
 //! categorical column the category. `split_pt_dict` is what the parameter of that name takes, so cut points of one job
 //! can be given to the next. What is read is checked: a model may come from anywhere.
 
@@ -66,8 +66,8 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for ByBin<T> {
     }
 }
 
-/// Reads bins in any order, since maps of JSON lose it in some hands: numbers ascending, then categories of text as they
-/// stand, then the missing one.
+/// Reads bins in any order, since some programs lose the order of JSON maps: numbers ascending, then categories of text
+/// in the given order, then the missing one.
 struct Bins<T>(PhantomData<T>);
 
 fn by_name<T>(a: &(String, T), b: &(String, T)) -> Ordering {

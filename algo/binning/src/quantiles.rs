@@ -44,8 +44,7 @@ impl Quantiles {
                 let brackets = lo.iter().zip(hi).map(|(lo, hi)| Bracket { lo: *lo, hi: *hi }).collect();
                 let quantiles = Self { count: count.value(i), missing: missing.value(i), brackets };
                 let place = all.get_mut(feature.value(i) as usize).filter(|place| place.is_none());
-                *place.ok_or_else(|| Error::bug("quantiles of a feature that is not awaited"))? =
-                    Some(quantiles);
+                *place.ok_or_else(|| Error::bug("quantiles of an unexpected feature"))? = Some(quantiles);
             }
         }
         all.into_iter().collect::<Option<_>>().ok_or_else(|| Error::bug("a feature has no quantiles"))

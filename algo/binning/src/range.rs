@@ -53,7 +53,7 @@ impl Range {
             let [min, max] = [3, 4].map(|i| rows.column(i).as_primitive::<Float64Type>());
             for i in 0..rows.num_rows() {
                 let place = all.get_mut(feature.value(i) as usize);
-                let place = place.ok_or_else(|| Error::bug("the range of a feature that is not awaited"))?;
+                let place = place.ok_or_else(|| Error::bug("the range of an unexpected feature"))?;
                 let (count, missing, min, max) =
                     (count.value(i), missing.value(i), min.value(i), max.value(i));
                 *place = place.merge(Self { count, missing, min, max });

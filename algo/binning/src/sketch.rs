@@ -79,7 +79,7 @@ pub struct Sketch {
     focus: Option<FocusCounts>,
 }
 
-/// Brackets, and how many values lie below each (and above the one before).
+/// Brackets, and how many values are below each (and above the one before).
 #[derive(Debug)]
 struct FocusCounts {
     brackets: Vec<Bracket>,

@@ -10,7 +10,7 @@
 //! with C(x) + error ≥ r, or the smallest value, which is never joined to another.
 //!
 //! Merging adds counts and errors; joining to groups of at most g adds g to the error. That is all there is to prove, and
-//! the bound holds for every order of merging. Chosen over KLL (random, or without a bound one can state) and over
+//! the bound holds for every order of merging. Chosen over KLL (random, or without a stated bound) and over
 //! Greenwald and Khanna's summary (not known to stay small when merged), at the price of a larger summary.
 
 /// See the module.

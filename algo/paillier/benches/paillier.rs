@@ -3,7 +3,7 @@
 //! The seed is fixed, so that two runs time the same numbers. `TRIBUTARY_BENCH_BITS` adds a key size to 2048,
 //! `TRIBUTARY_ARITHMETIC` keeps instructions from being used (see `arithmetic`); the group's name says which are.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 use std::{hint::black_box, time::Duration};
 

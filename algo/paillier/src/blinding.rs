@@ -1,8 +1,8 @@
 //! Fresh blinding: a random power of a fixed n-th power.
 //!
 //! Damgård, Jurik and Nielsen (2010): with `h = −y²` and `hs = hⁿ mod n²` public, `hs^α` for a random `α` of
-//! half the bits of n replaces `rⁿ` for a random `r`: indistinguishable for who cannot factor n (under their
-//! assumption), and a short power of a fixed base.
+//! half the bits of n replaces `rⁿ` for a random `r`: indistinguishable for anyone who cannot factor n
+//! (under their assumption), and a short power of a fixed base.
 
 use std::{
     fmt,

@@ -1,6 +1,6 @@
 //! Real numbers as integers at a scale that the protocol fixes.
 //!
-//! A ciphertext carries no exponent: one in the clear, as other systems send it, tells the size of each
+//! A ciphertext carries no exponent: one in the clear, as other systems send it, shows the size of each
 //! number. Both parties know the scale from the protocol instead, and a product of two numbers has the scale
 //! of [`FixedPoint::times`].
 

@@ -11,11 +11,11 @@
 //!
 //! A reader should know four things before using it:
 //!
-//! - **Whoever computes on another's ciphertexts re-randomises what it returns** ([`Encrypt::rerandomize`]).
+//! - **A party that computes on another's ciphertexts re-randomises what it returns** ([`Encrypt::rerandomize`]).
 //!   A product of ciphertexts otherwise carries the product of their blindings, by which the key's owner can
 //!   test which rows went into a sum.
-//! - **Whoever reads another's key asks for a [`ProvenKey`]**: a modulus can be made that passes every check on
-//!   its shape, and hides nothing.
+//! - **A party that reads another's key asks for a [`ProvenKey`]**: a modulus can be made that passes every check
+//!   on its shape, and hides nothing.
 //! - **Timing.** The exponent of a decryption is worked through by a fixed sequence of operations with
 //!   lookups that read the whole table. The blinding of an encryption looks its table up by parts of a fresh
 //!   secret exponent, so another process on the same core could learn them through the cache. That is

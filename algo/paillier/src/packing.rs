@@ -3,7 +3,7 @@
 //! A packed plaintext is plainly `Σ value · 2^(slot_bits · i)`, negative values included; nothing is offset.
 //! Sums of packed plaintexts are then packed sums, and unpacking reads each slot as two's complement and
 //! takes what it borrowed back from the next. That is exact as long as every sum stays inside `slot_bits` as
-//! a *signed* number, which the constructor sees to.
+//! a *signed* number, which the constructor ensures.
 
 use rug::Integer;
 use serde::{Deserialize, Serialize};

@@ -8,7 +8,7 @@
 //! beyond", section 3.2, eprint 2018/057). Why it convinces: if a prime d divides both n and φ(n), only one unit
 //! in d has an n-th root. Reading a key refuses every n with a prime factor below 2^16, so d is above, and all of
 //! 8 random numbers have roots with a chance below 2^−128; an owner who wants other numbers must make
-//! another key, and hash again. Why it shows nothing else: anybody can make such pairs, by choosing roots first.
+//! another key, and hash again. Why it shows nothing else: anyone can make such pairs, by choosing roots first.
 
 use rug::{Integer, integer::Order};
 use serde::{Deserialize, Serialize};
@@ -27,10 +27,11 @@ const ROOTS: usize = 8;
 /// Separates these hashes from all others.
 const DOMAIN: &[u8] = b"tributary paillier n-th roots 1";
 
-/// A public key as its owner sends it, with the proof that gcd(n, φ(n)) = 1. The key is not to be had without checking.
+/// A public key as its owner sends it, with the proof that gcd(n, φ(n)) = 1. The key cannot be taken out without the
+/// check.
 ///
-/// The proof is bound to `context`: who sends the key to whom, in which session; whatever both sides know and no other
-/// exchange has. Under another context it is refused.
+/// The proof is bound to `context`: sender, receiver and session of the key; it is something that both sides know and
+/// that no other exchange has. Under another context it is refused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProvenKey {
     /// As [`PublicKey::to_bytes`].

@@ -45,7 +45,7 @@ struct Key {
     id: KeyId,
 }
 
-/// An encrypted integer under one [`PublicKey`], in the form its arithmetic likes.
+/// An encrypted integer under one [`PublicKey`], in the form that its arithmetic uses.
 #[derive(Clone)]
 pub struct Ciphertext {
     words: Vec<u64>,

@@ -3,7 +3,7 @@
 //! Roles, not one scheme trait, because the parties differ in what they hold: everyone can compute and
 //! encrypt, only the owner decrypts, and the owner encrypts faster than others. Batches are bytes in and
 //! bytes out (fixed-width rows, as in an Arrow `FixedSizeBinary`), because that is how kernels and messages
-//! carry ciphertexts; between the two, ciphertexts are values in whatever form the arithmetic likes.
+//! carry ciphertexts; between the two, ciphertexts are values in the form that the arithmetic uses.
 
 use std::fmt::Debug;
 
@@ -87,7 +87,7 @@ pub trait Encrypt: Debug + Send + Sync {
         rng: &mut dyn CryptoRng,
     ) -> Result<<Self::Public as Additive>::Ciphertext>;
 
-    /// Replaces the blinding, so that `value` tells nothing about the ciphertexts it was computed from.
+    /// Replaces the blinding, so that `value` shows nothing about the ciphertexts it was computed from.
     fn rerandomize(&self, value: &mut <Self::Public as Additive>::Ciphertext, rng: &mut dyn CryptoRng);
 
     /// Encrypts zero.

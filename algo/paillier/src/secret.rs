@@ -29,7 +29,7 @@ const VERSION: u8 = 1;
 /// Version, and n's bits as a big-endian u16.
 const HEADER_BYTES: usize = 3;
 
-/// Decrypts, and encrypts with the primes at hand. Cheap to clone; clones share their tables.
+/// Decrypts, and encrypts with the known primes. Cheap to clone; clones share their tables.
 #[derive(Clone)]
 pub struct SecretKey {
     key: Arc<Key>,
@@ -42,7 +42,7 @@ struct Key {
     ring: Arc<Ring<2>>,
     /// p − 1 and q − 1.
     exponents: [Zeroizing<Vec<u64>>; 2],
-    /// 1/L(g^(p−1)) modulo p, and the like modulo q.
+    /// 1/L(g^(p−1)) modulo p, and the same modulo q.
     scales: [Wiped; 2],
     /// 1/p modulo q.
     p_inverse: Wiped,
@@ -223,7 +223,7 @@ fn centred(residue: Integer, n: &Integer) -> Integer {
     if Integer::from(&residue << 1u32) > *n { residue - n } else { residue }
 }
 
-/// p, q, hs and the size of an encoded key. Checks everything about p and q but that they are prime.
+/// p, q, hs and the size of an encoded key. Checks everything about p and q, except that they are prime.
 fn decode(bytes: &[u8]) -> Result<(Integer, Integer, Integer, KeyBits)> {
     let refuse = |reason| Error::SecretKey { reason };
     let (header, numbers) = bytes.split_at_checked(HEADER_BYTES).ok_or(refuse("it is truncated"))?;
@@ -241,7 +241,7 @@ fn decode(bytes: &[u8]) -> Result<(Integer, Integer, Integer, KeyBits)> {
     Ok((p, q, hs, size))
 }
 
-/// Checks everything about p and q but that they are prime.
+/// Checks everything about p and q, except that they are prime.
 fn check_primes(p: &Integer, q: &Integer, size: KeyBits) -> Result<()> {
     let half = size.bits() / 2;
     let shaped = |prime: &Integer| prime.significant_bits() == half && prime.mod_u(4) == 3;

@@ -1,4 +1,5 @@
-//! Rows of one id together and apart again: `psi.group` makes one row of all rows of a key, `psi.ungroup` undoes it.
+//! Groups the rows of one id, and separates them again: `psi.group` makes one row of all rows of a key, `psi.ungroup`
+//! undoes it.
 //!
 //! A guest may have several rows of one match id. Its points must not repeat, for then a host would see how often each
 //! occurs; so it masks its rows, keeps the numbers of the rows of each point in a list, and takes the lists apart when the
@@ -26,7 +27,7 @@ fn item() -> Arc<arrow_schema::Field> {
     Arc::new(arrow_schema::Field::new_list_field(DataType::UInt64, true))
 }
 
-/// Kernel `psi.group`: rows of one key, which stand beside each other, become one.
+/// Kernel `psi.group`: rows of one key, which are adjacent, become one.
 ///
 /// Shape: the key and one column of `UInt64`; that column becomes a list of its numbers, in the order of the rows. Cost:
 /// the numbers of one key are held at once.

@@ -1,7 +1,7 @@
 //! The kernels: `psi.mask_ids` on a party's own ids, `psi.mask_points` on a peer's points, and `psi.points_of_keys`, which
 //! undoes the rekeying by point that gives a host's points their order.
 //!
-//! Points stand in a column named [`POINT`].
+//! Points are in a column named [`POINT`].
 
 use std::sync::Arc;
 

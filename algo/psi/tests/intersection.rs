@@ -109,7 +109,7 @@ fn ids_match_across_types() {
 }
 
 #[test]
-fn ids_may_stand_in_a_column() {
+fn ids_may_be_in_a_column() {
     let schema =
         TableSchema::keyed("sample", KeyType::Utf8, vec![Field::new("id", DataType::Int64)]).unwrap();
     let keys: ArrayRef = Arc::new(StringArray::from(vec!["x", "y"]));

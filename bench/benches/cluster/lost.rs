@@ -1,4 +1,5 @@
-//! What it costs to lose an executor in the middle of an action: twenty times, SIGKILL, a third into work of some seconds.
+//! What it costs to lose an executor in the middle of an action: twenty times, by SIGKILL, after a third of work of some
+//! seconds.
 
 use std::thread;
 use std::time::Instant;

@@ -1,11 +1,11 @@
 //! The cluster engine beside others: one scheduler and two executors of one core, 10 million rows of 8 + 8 bytes.
 //!
 //! Each line is the median of several runs, and each run reads what it needs from the session's store and writes what it makes
-//! there. The processes of the cluster are this program again. With the feature `rivals`, PySpark does the same.
-//! `-- lost` takes executors away instead, which takes minutes; other words choose the lines that have them, without PySpark.
+//! there. The processes of the cluster are this program again. With the feature `rivals`, PySpark does the same. `-- lost`
+//! takes executors away instead, which takes minutes; other arguments choose the lines that contain them, without PySpark.
 //! Prints a readable line and a JSON line for each.
 
-#![allow(clippy::expect_used)] // a bench has nobody to report an error to
+#![allow(clippy::expect_used)] // a bench has no caller to report an error to
 
 mod lost;
 mod nodes;

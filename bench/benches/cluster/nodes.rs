@@ -20,7 +20,7 @@ use crate::load::{Bench, PARTITIONS, kernels};
 const SIZE: placement::Cluster =
     placement::Cluster { arithmetic: placement::Arithmetic::Spark, nodes: 2, cores: 2 };
 
-/// What this program does when it is told to be a part of a cluster.
+/// What this program does when it is started as a part of a cluster.
 pub fn role(arguments: &[String]) -> bool {
     let is_node = arguments.get(1).is_some_and(|argument| argument == "--node");
     if is_node {

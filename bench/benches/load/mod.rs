@@ -96,7 +96,7 @@ impl MapKernel for Bucket {
     }
 }
 
-/// Rests for a while on each row: engines cut batches as they like.
+/// Rests for a while on each row: engines choose the size of batches.
 #[derive(Serialize, Deserialize)]
 pub struct Pause {
     pub nanoseconds: u64,

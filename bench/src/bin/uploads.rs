@@ -2,7 +2,7 @@
 //!
 //! Both get two threads, read the same file from the page cache and write Parquet with Snappy. DuckDB checks no ids, so the
 //! upload is measured twice: with made ids, which need no check, and with the file's own, which do not fit in the memory that the
-//! check may use. The least of several runs, taken in turns, counts, because whatever else the machine does only ever adds.
+//! check may use. The least of several runs, taken in turns, counts, because other work of the machine can only add time.
 
 use std::path::Path;
 use std::process::ExitCode;

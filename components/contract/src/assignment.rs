@@ -1,4 +1,4 @@
-//! One party's part of a task as the job file tells it: no engine, no rows, nothing of a site.
+//! One party's part of a task as the job file describes it: no engine, no rows, nothing of a site.
 //!
 //! What a component is asked before anything runs ([`Component::check`](crate::Component::check),
 //! [`Component::tables`](crate::Component::tables)) is asked of this, so that the answer is the same on every machine.
@@ -16,7 +16,7 @@ pub struct Assignment<'a> {
     pub stage: Stage,
     /// Whose part it is.
     pub own: &'a Party,
-    /// Everybody who is to run it, this party included.
+    /// All parties that are to run it, this one included.
     pub parties: &'a [Party],
     /// Checked against the definition, defaults filled in.
     pub parameters: &'a Map<String, Value>,
@@ -52,7 +52,7 @@ impl Assignment<'_> {
         self.parties.iter().any(|party| party.id != self.own.id)
     }
 
-    /// What is wrong where hosts work with a guest, and not exactly one guest is there.
+    /// What is wrong if hosts work with a guest and there is not exactly one guest.
     pub fn expect_one_guest(&self) -> Option<ParameterProblem> {
         let guests = self.count(&Role::guest());
         (guests != 1).then(|| ParameterProblem::of_task(format!("expected one guest, got {guests}")))

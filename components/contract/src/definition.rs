@@ -2,7 +2,7 @@
 //!
 //! One declaration serves the check of a job at submit, the component's own reading of its parameters, the published
 //! description (`component desc`) and the help page; nothing about a parameter is written twice. Stricter than the
-//! system the job files come from in one point: a parameter nobody declared is an error, not ignored.
+//! system the job files come from in one point: a parameter that is not declared is an error, and not ignored.
 
 mod artifact;
 mod check;
@@ -28,7 +28,7 @@ pub const LOCAL: &str = "local";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// The only one of components that do not tell stages apart.
+    /// The only one of components without separate stages.
     Default,
     /// Make a model.
     Train,
@@ -60,7 +60,7 @@ pub struct Definition {
     pub parameters: Vec<Parameter>,
     /// What it takes.
     pub inputs: Vec<Artifact>,
-    /// What it makes. Every component may write metrics besides.
+    /// What it makes. Every component may also write metrics.
     pub outputs: Vec<Artifact>,
 }
 
@@ -145,7 +145,7 @@ impl Definition {
     }
 
     /// What contradicts itself in this definition: a default its own kind refuses, a stage or role the component does
-    /// not have, a name twice. Empty for every definition that ships; a test sees to that.
+    /// not have, a name twice. Empty for every definition that ships; a test checks that.
     pub fn mistakes(&self) -> Vec<String> {
         let artifacts = || self.inputs.iter().chain(&self.outputs);
         let stages = (self.parameters.iter().map(|p| (p.name, &p.stages)))

@@ -1,11 +1,11 @@
-//! What leaves a party about its rows: the one place where a component asks before it lets anything go to a partner.
+//! What leaves a party about its rows: the one place where a component asks before it releases anything to a partner.
 //!
 //! Twice. Before a job runs, [`Component::asks`](crate::Component::asks) says what the parameters alone ask of a party, and job
 //! control compares it with the limits of that party's site. And while a task runs, [`Task::release`](crate::Task::release) gives
-//! a [`Release`], which compares the actual numbers and books them in the party's [`Ledger`] *before* they leave. What is
-//! booked stays booked, whatever becomes of the task: a partner that makes tasks fail would get numbers for nothing.
+//! a [`Release`], which compares the actual numbers and books them in the party's [`Ledger`] *before* they leave. What is booked
+//! stays booked, whatever happens to the task: otherwise a partner that makes tasks fail would get numbers that are not counted.
 //!
-//! Limits are each party's own and never travel. Partners see a refusal as a failed task.
+//! Limits belong to each party and are never sent. Partners see a refusal as a failed task.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,19 +15,19 @@ use serde::{Deserialize, Serialize};
 use tributary_core::limits::JobCuts;
 use tributary_core::{Error, ErrorKind, Limits, Party, PartyId, Result};
 
-/// A table of fewer rows counts as one of so many where ids are counted: it would be asked for once or twice otherwise.
+/// Where ids are counted, a table of fewer rows counts as one of this many: otherwise it could be matched only once or twice.
 const LEAST_ROWS: u64 = 1_000;
 
-/// What parameters ask a party to let go.
+/// What parameters ask a party to release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// Numbers about so many bins of a column.
+    /// Numbers about this many bins of a column.
     Bins(u64),
     /// Numbers about bins of its columns that the job cuts.
     Cuts,
 }
 
-/// What a parameter asks a party to let go.
+/// What a parameter asks a party to release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// What.
@@ -36,7 +36,7 @@ pub struct Asked {
     pub parameter: &'static str,
 }
 
-/// Why a party does not let something go.
+/// Why a party does not release something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Who refuses what.
@@ -46,7 +46,7 @@ pub struct Refusal {
 }
 
 /// A table of a party that others ask about. It is known again by its name and by what it holds, so that a renamed table and one
-/// that is stored anew under its name keep what was booked.
+/// that is stored again under its name keep what was booked.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Source {
     /// Its name.
@@ -71,7 +71,7 @@ pub struct Charge {
     pub item: Item,
     /// How much.
     pub amount: u64,
-    /// How much there may be with it.
+    /// The most that may be booked, this charge included.
     pub limit: u64,
     /// Of a column: where it is cut in this release.
     pub cuts: Vec<f64>,
@@ -90,21 +90,21 @@ pub struct Over {
     pub used: u64,
     /// What was to be booked.
     pub amount: u64,
-    /// What there may be.
+    /// The most that may be booked.
     pub limit: u64,
 }
 
 /// What each partner of a party got so far about each of its tables. Only the party's operator takes anything back.
 pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// Books all charges against all tables, durably, or none of them and says which does not fit. `Conflict` if cuts were booked
-    /// since they were read. Jobs and processes that book at once do not overlook each other.
+    /// since they were read. Jobs and processes that book at the same time see each other's charges.
     fn book(&self, tables: &[Source], partner: &PartyId, charges: &[Charge]) -> Result<Option<Over>>;
 
     /// Where a column has been cut in releases to a partner, ascending.
     fn cuts(&self, tables: &[Source], partner: &PartyId, column: &str) -> Result<Vec<f64>>;
 }
 
-/// What a task may let go: its party's limits and ledger, and which tables its inputs come from.
+/// What a task may release: its party's limits and ledger, and which tables its inputs come from.
 #[derive(Debug, Clone)]
 pub struct Releases {
     /// The party's limits.
@@ -172,11 +172,11 @@ impl Release<'_> {
         if rows >= least {
             return Ok(());
         }
-        let message = format!("{} goes on with at least {least} {what}, got {rows}", self.own);
+        let message = format!("{} needs at least {least} {what}, got {rows}", self.own);
         Err(denied(&Refusal { message, help: operator(self.own, "lower limits.min_common_rows") }))
     }
 
-    /// What a column with a bin of too few rows is refused with.
+    /// The refusal of a column with a bin of too few rows.
     pub fn small_bin(&self, column: &str, rows: u64) -> Error {
         let least = self.limits.min_rows;
         let message = format!(
@@ -207,7 +207,7 @@ impl Release<'_> {
         self.book(&numbers.into_iter().map(charge).collect::<Vec<_>>())
     }
 
-    /// Books ids that the partner looks up in a table of so many rows. Call it before anything leaves that answers.
+    /// Books ids that the partner looks up in a table with this many rows. Call it before any answer leaves.
     pub fn book_ids(&self, ids: u64, rows: u64) -> Result<()> {
         let limit = self.limits.ids_per_row.saturating_mul(rows.max(LEAST_ROWS));
         let (cuts, after) = (Vec::new(), Vec::new());
@@ -248,7 +248,7 @@ impl Release<'_> {
     }
 }
 
-/// What a party's limits say of what is asked of it; nothing if it may go.
+/// What a party's limits say about a request; nothing if it may be released.
 pub fn refused(limits: &Limits, own: &Party, ask: &Ask) -> Option<Refusal> {
     match ask {
         Ask::Bins(bins) if *bins > limits.max_bins => Some(Refusal {

@@ -1,4 +1,4 @@
-//! What a component is given: who it is, with whom, its parameters, its inputs, and the site's engines.
+//! What a component is given: its own party, the other parties, its parameters, its inputs, and the site's engines.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,7 +27,7 @@ pub enum Input {
     Model(Model),
 }
 
-/// How much a line of a task's log matters.
+/// How important a line of a task's log is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
@@ -39,7 +39,7 @@ pub enum Level {
     Error,
 }
 
-/// How a task says where it stands, while it runs.
+/// How a task reports its progress while it runs.
 pub trait Progress: Send + Sync {
     /// A line of text for the user and the task's log.
     fn line(&self, level: Level, text: &str);
@@ -49,7 +49,7 @@ pub trait Progress: Send + Sync {
     fn metric(&self, metric: Metric);
 
     /// Hands over the state from which another attempt at this task can go on; it replaces an earlier one and is durable
-    /// when this returns. Kept until an attempt succeeds. Whether all parties stand at the same step is for the component
+    /// when this returns. Kept until an attempt succeeds. Whether all parties are at the same step is for the component
     /// to agree on: an attempt may have ended between two parties' checkpoints.
     fn checkpoint(&self, state: &[u8]) -> Result<()>;
 }
@@ -76,7 +76,7 @@ pub struct Task {
     pub stage: Stage,
     /// Who runs it here.
     pub own: Party,
-    /// Everybody who runs it, this party included.
+    /// All parties that run it, this one included.
     pub parties: Vec<Party>,
     /// Checked against the definition, defaults filled in.
     pub parameters: Map<String, Value>,
@@ -86,11 +86,11 @@ pub struct Task {
     pub computing: Arc<dyn Computing>,
     /// Values to and from the other parties.
     pub federation: Arc<dyn Federation>,
-    /// What the party lets go to others.
+    /// What the party releases to others.
     pub releases: Releases,
     /// The state that an earlier attempt handed over here, if any did.
     pub checkpoint: Option<Bytes>,
-    /// Where to say how the task stands.
+    /// Where the task reports its progress.
     pub progress: Arc<dyn Progress>,
 }
 
@@ -199,12 +199,12 @@ impl Task {
         self.computing.spec().placement.partitions
     }
 
-    /// Tells the user where the task is.
+    /// Reports to the user where the task is.
     pub fn note(&self, text: impl AsRef<str>) {
         self.progress.line(Level::Info, text.as_ref());
     }
 
-    /// Tells the user what to change.
+    /// Reports to the user what to change.
     pub fn warn(&self, text: impl AsRef<str>) {
         self.progress.line(Level::Warning, text.as_ref());
     }

@@ -9,8 +9,8 @@ use tributary_document::Step;
 use crate::definition::{ParameterProblem, Stage};
 use crate::{Assignment, Component};
 
-/// What a component says of parameters that its definition lets through, as `path: message (help)`. Parties by role and
-/// id; the first is the one asked. Panics where the definition refuses the parameters.
+/// What a component says about parameters that its definition lets through, as `path: message (help)`. Parties by role
+/// and id; the first is the one asked. Panics where the definition refuses the parameters.
 pub fn problems(
     component: &dyn Component,
     stage: Stage,

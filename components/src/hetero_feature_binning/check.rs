@@ -1,7 +1,7 @@
 //! Which parameters of a binning contradict, need or exclude one another: all that can be said without a table.
 //!
-//! Three things stay for the task, because only the table tells: whether a column exists, whether a name and a position
-//! mean the same one, and whether the guest has a label.
+//! Three things stay for the task, because only the table shows it: whether a column exists, whether a name and a
+//! position mean the same one, and whether the guest has a label.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ pub(super) fn asks(assignment: &Assignment<'_>) -> Result<Vec<Asked>> {
         return Ok(Vec::new());
     }
     Ok(vec![match parameters.method {
-        // Of which columns the points are, and so how many bins they make, only the table tells.
+        // Only the table shows which columns the points are of, and so how many bins they make.
         Method::Manual => Asked { ask: Ask::Cuts, parameter: "split_pt_dict" },
         _ => Asked { ask: Ask::Bins(parameters.n_bins.into()), parameter: "n_bins" },
     }])
@@ -56,7 +56,7 @@ fn exclusive(names: &Option<Vec<String>>, positions: &Option<Vec<usize>>, what: 
     both.then(problem).into_iter().collect()
 }
 
-/// Cut points of one's own: there, usable, and of the columns that are to be binned.
+/// Cut points chosen by hand: present, usable, and of the columns that are to be binned.
 fn by_hand(parameters: &TrainParameters) -> Vec<Problem> {
     let Some(points) = parameters.split_pt_dict.as_ref().filter(|points| !points.is_empty()) else {
         let problem = Problem::of("split_pt_dict", "method manual needs cut points of each column");
@@ -105,7 +105,7 @@ fn twice<T: Ord + Copy + std::fmt::Debug>(binned: &[T], categories: &[T], how: &
     Some(Problem::of(&format!("{key}_{how}"), format!("column {item:?} is named twice")).index(index))
 }
 
-/// What is measured, with whom, and under which key.
+/// What is measured, with which parties, and under which key.
 fn measuring(parameters: &TrainParameters, assignment: &Assignment<'_>) -> Vec<Problem> {
     let without_metrics = parameters.skip_metrics
         && parameters.transform_method == Some(Transform::Woe)

@@ -30,7 +30,7 @@ pub(super) struct Measured {
     pub own: Option<MetricsSummary>,
     pub hosts: BTreeMap<String, MetricsSummary>,
     pub metrics: Vec<Metric>,
-    /// At a host: its columns with the bins that the guest was told of.
+    /// At a host: its columns with the bins that were shown to the guest.
     pub released: Option<Vec<CutColumn>>,
 }
 
@@ -72,7 +72,7 @@ struct OwnKey {
     secret: BlobRef,
 }
 
-/// What the guest's label says of its own columns.
+/// What the guest's label says about its own columns.
 struct Counted<'a> {
     label: &'a str,
     rows: u64,

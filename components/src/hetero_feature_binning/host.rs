@@ -13,7 +13,8 @@ use super::parameters::features;
 use super::{Binning, Measure, anonymous_name, release};
 use tributary_component::task::Task;
 
-/// Sends the guest what it needs to measure this host's columns, if it wants to, and gives them with the bins it was told of.
+/// Sends the guest what it needs to measure this host's columns, if it wants to, and returns them with the bins that were
+/// shown to it.
 pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<Option<Vec<CutColumn>>> {
     let (federation, guest) = (&task.federation, task.guest()?);
     let measure: Measure = federation.pull_message(&Slot::new("measure"), &guest).await?;
@@ -36,7 +37,7 @@ pub(super) async fn contribute(task: &Task, binning: &Binning<'_>) -> Result<Opt
 
     let released = release::book(task, binning, &guest).await?;
 
-    // By position: any other order would tell of names, or of which columns are categories.
+    // By position: any other order would show something of names, or which columns are categories.
     let position =
         |name: &str| features(binning.table.schema()).position(|f| f.name == name).unwrap_or_default();
     let mut columns = released.bin_columns();

@@ -200,7 +200,7 @@ async fn train(task: &Task) -> Result<Outputs> {
         measure: Measuring::of(parameters.skip_metrics, parameters.local_only),
     };
     let mut measured = binning.measured(task).await?;
-    // The model has the bins that others know of.
+    // The model has the bins that others know.
     if let Some(cuts) = measured.released.take() {
         binning.cuts = cuts;
     }
@@ -221,7 +221,7 @@ async fn train(task: &Task) -> Result<Outputs> {
     Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
 }
 
-/// Cut points may stand once for all parties, each of which takes those of its own columns: says which are none of this one.
+/// Cut points may be given once for all parties; each party takes those of its own columns. Notes which are not of this one.
 /// A party that is alone has no others: then each name must be one of its columns'.
 fn points_of_others(
     task: &Task,

@@ -1,4 +1,4 @@
-//! What a user may say about a binning, and what comes of it for one table.
+//! What a user may say about a binning, and what it selects in one table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,21 +15,21 @@ pub(super) fn definition() -> Definition {
     let train = [Stage::Train];
     let both = [Stage::Train, Stage::Predict];
     Definition::new("hetero_feature_binning")
-        .describe("Cuts columns into bins and tells how well each predicts the guest's label (WOE, IV)")
+        .describe("Cuts columns into bins and measures how well each predicts the guest's label (WOE, IV)")
         .roles(["guest", "host"])
         .stages(both)
         .parameter(
             Parameter::choice("method", &["quantile", "bucket", "manual"])
                 .default("quantile")
                 .stages(train)
-                .describe("equal numbers of rows, equal widths, or cut points of one's own"),
+                .describe("equal numbers of rows, equal widths, or given cut points"),
         )
         .parameter(
             Parameter::int("n_bins", 2..=65_535).default(10).stages(train).describe("bins of each column"),
         )
         .parameter(
             Parameter::new("split_pt_dict", Kind::map(Kind::list(Kind::float(..)))).stages(train).describe(
-                "cut points by column, for manual; of all parties' columns each party takes its own",
+                "cut points by column, for manual; of all parties' columns each party takes those of its own",
             ),
         )
         .parameter(
@@ -166,7 +166,7 @@ pub(super) fn anonymous(party: &Party, position: usize) -> String {
     format!("{party}_x{position}")
 }
 
-/// Where the first item stands that stood before.
+/// The place of the first item that occurs earlier in the list.
 pub(super) fn repeated<T: Ord>(items: impl IntoIterator<Item = T>) -> Option<usize> {
     let mut seen = BTreeSet::new();
     items.into_iter().position(|item| !seen.insert(item))
@@ -218,7 +218,8 @@ impl TrainParameters {
             numeric.map(|f| f.name.clone()).filter(|name| !categories.contains(name)).collect()
         };
         let columns = Columns { binned: chosen.unwrap_or_else(all), categories: categories.clone() };
-        // A name and a position of one column: only the table tells. The same name twice was refused before.
+        // A name and a position of one column: only the table shows that. The same name twice was refused
+        // before.
         let names = || columns.binned.iter().chain(&columns.categories);
         match repeated(names()).and_then(|at| names().nth(at)) {
             Some(twice) => Err(Error::invalid(format!("column {twice:?} is named twice"))),

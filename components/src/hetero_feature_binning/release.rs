@@ -1,4 +1,4 @@
-//! What of a host's columns leaves it: bins that its limits let go.
+//! What of a host's columns leaves it: bins that its limits allow.
 
 use tributary_binning::{
     AssignBins, AssignParams, BinColumn, BinCount, CountBins, CountParams, CutColumn, JoinBins, JoinParams,
@@ -13,7 +13,7 @@ use super::{Binning, Measuring};
 use tributary_component::release::Numbers;
 use tributary_component::task::Task;
 
-/// What becomes of the cut points of a job.
+/// What is done with the cut points of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CutsOfJob {
     Use,
@@ -35,7 +35,7 @@ pub(super) fn cuts_of_job(task: &Task, parameters: &TrainParameters) -> Result<C
     Ok(if release.limits().cuts_from_job == JobCuts::Use { CutsOfJob::Use } else { CutsOfJob::Replace })
 }
 
-/// A host's columns with the bins that the guest is told of.
+/// A host's columns with the bins that are shown to the guest.
 pub(super) struct Released {
     /// In the order of [`Binning::cuts`].
     pub cuts: Vec<CutColumn>,
@@ -44,10 +44,10 @@ pub(super) struct Released {
     numbers: Vec<Numbers>,
 }
 
-/// How often bins are merged anew because another task booked cuts of the same column meanwhile.
+/// How often bins are merged again because another task has booked cuts of the same column in between.
 const TRIES: usize = 16;
 
-/// The bins that the guest is told of, booked.
+/// The bins that are shown to the guest, booked.
 pub(super) async fn book(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Released> {
     let mut tries = 0..TRIES;
     loop {

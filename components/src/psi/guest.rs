@@ -27,7 +27,7 @@ pub(super) async fn run(task: &Task, own: &Masked, secret: &Secret) -> Result<Ta
             }
         });
     }
-    // One row for each of the guest's: the rows of one id beside each other.
+    // One row for each of the guest's: the rows of one id are adjacent.
     let common = in_final_order(common, hosts.len())?.map(ungrouped(ROW)?)?.keep_rows().await?;
 
     for host in &hosts {
@@ -49,7 +49,7 @@ async fn match_host(task: &Task, own: &Masked, secret: &Secret, host: &Party) ->
     let partitions = task.partitions();
     let any = move |rows| Ok(Layout::Rows(RowRanges::even(rows, partitions)));
     let theirs = federation.pull_table(&Slot::new("host_points"), host, computing, &schema, &any).await?;
-    // A host asks too: it is told which of its ids are common.
+    // A host asks too: it learns which of its ids are common.
     let asked = theirs.count().await?;
     let release = task.release("input_data", host);
     release.expect_common_rows(&format!("ids of {host}"), asked)?;

@@ -1,4 +1,4 @@
-//! A host: masks its ids and the guest's, and is told which of its rows are common.
+//! A host: masks its ids and the guest's, and learns which of its rows are common.
 
 use arrow_schema::DataType;
 use tributary_core::federation::{FederationExt, Slot};

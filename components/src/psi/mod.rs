@@ -1,4 +1,4 @@
-//! `psi`: the rows that all parties have, in the same order at every party, and nothing more for anybody but the guest.
+//! `psi`: the rows that all parties have, in the same order at every party. Only the guest learns more.
 //!
 //! One guest and any number of hosts. Ids are hashed to group elements and masked with each side's secret scalar (ECDH
 //! over Ristretto). Only the guest matches: it learns which of its ids each host has; a host learns the final
@@ -12,10 +12,10 @@
 //! ```
 //!
 //! A guest may have several rows of one match id (a host may not): it sends each point once, and keeps all those rows. Rows
-//! stay aligned, so a host's row stands as often as the guest's: the position is sent once for each of them.
+//! stay aligned, so a host's row occurs as often as the guest's: the position is sent once for each of them.
 //!
-//! P and G are in the order of their points' hashes. These orders are random to everybody who does not know the secrets, so
-//! they tell nothing about any party's file.
+//! P and G are in the order of their points' hashes. These orders are random to every party that does not know the secrets,
+//! so they show nothing about any party's file.
 
 mod guest;
 mod host;
@@ -95,7 +95,7 @@ impl Component for Psi {
         let (all, found) = (input.count().await?, common.count().await?);
         if found == 0 {
             return Err(Error::invalid(
-                "no id is in common; check that all parties write ids alike, and which column they match on \
+                "no id is in common; check that all parties write ids in the same way, and which column they match on \
                  (`tributary table query`, `data upload --match-id`)",
             ));
         }
@@ -183,7 +183,7 @@ async fn masked_again(task: &Task, points: &Table, secret: &Secret) -> Result<Ta
     points.map(KernelCall::map::<MaskPoints>(&())?.with_blob(blob))?.keep().await
 }
 
-/// `Denied` if rows are common, but fewer than this party's limits want; none at all has a message of its own.
+/// `Denied` if rows are common, but fewer than this party's limits require; none at all has a message of its own.
 async fn expect_enough(release: &Release<'_>, common: &Table) -> Result<()> {
     match common.count().await? {
         0 => Ok(()),

@@ -73,7 +73,7 @@ mod tests {
     use tributary_component::testing::problems;
 
     #[test]
-    fn a_name_that_no_table_can_have_is_told_where_it_stands() {
+    fn a_name_that_no_table_can_have_is_reported_where_it_is_written() {
         let given = json!({"namespace": "../etc", "name": "a b"});
         let found = problems(&Reader::default(), Stage::Default, &[("guest", "1")], given);
         assert_eq!(found.len(), 2, "{found:?}");

@@ -2,7 +2,7 @@
 //! fresh randomness, kept tables pushed and pulled, messages) and checks its own result.
 //!
 //! Every party has `data_num` ones. Each splits its values into random shares, one for each party, and sends them out;
-//! everybody adds up what it got; the guest adds up those sums and learns the total, data_num × parties, and nothing else.
+//! each adds up what it got; the guest adds up those sums and learns the total, data_num × parties, and nothing else.
 
 mod kernels;
 
@@ -32,7 +32,7 @@ impl Default for ToyExample {
     fn default() -> Self {
         Self(
             Definition::new("toy_example")
-                .describe("Secure addition of random shares: a test of the way between all parties")
+                .describe("Secure addition of random shares: a test of the connections between all parties")
                 .roles(["guest", "host"])
                 .parameter(
                     Parameter::int("data_num", 1..=100_000_000).required().describe("values of each party"),

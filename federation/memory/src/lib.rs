@@ -1,4 +1,4 @@
-//! The in-process queue: for jobs all of whose parties run in one process, and the model that other queues are compared with.
+//! The in-process queue: for jobs whose parties all run in one process, and the model that other queues are compared with.
 //!
 //! Values are sealed here as anywhere else. It costs little, and a party in this process then behaves to the last frame as
 //! it would behind a broker.
@@ -23,8 +23,8 @@ use tributary_wire::{KeyRing, PublicKey, SecretKey, Wire};
 pub use hub::Hub;
 pub use tributary_wire::{Limits, Options, config};
 
-/// One network for each site, all on one new [`Hub`], with fresh keys that they know of each other. Make them once a job
-/// run; a site that has several roles in it uses its network for each.
+/// One network for each site, all on one new [`Hub`], with fresh keys that they know of each other. Make them once for each
+/// run of a job; a site that has several roles in it uses its network for each.
 pub fn networks(sites: &[PartyId]) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
     networks_with(sites.iter().map(|site| (site.clone(), Options::default())).collect())
 }

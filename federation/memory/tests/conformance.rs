@@ -1,6 +1,6 @@
 //! The federation suite over the memory queue: as it is, and with every fault that a queue may have.
 //!
-//! Time stands still while anything can be done, so waiting for a silent party takes no time.
+//! Time does not advance while anything can be done, so waiting for a silent party takes no time.
 
 #![allow(
     clippy::unwrap_used,

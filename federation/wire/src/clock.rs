@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep};
 use tributary_core::{Error, Result};
 
-/// Longer than any session; a patience beyond it is as good as for ever.
+/// Longer than any session; a patience beyond it is no limit.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
 
 #[derive(Debug, Clone)]

@@ -38,9 +38,9 @@ pub const LIMIT_KEYS: &[Key] = &[
         "least_rate",
         Kind::Int { least: 1, most: 1 << 40 },
         "16384",
-        "Bytes a second that must come on average from a party while a task waits for a value of it: the patience above begins \
-         anew whenever as many bytes have come as this makes in it, and not with every byte. So a party cannot hold a task by \
-         sending little at a time.",
+        "Bytes a second that must come on average from a party while a task waits for a value of it: the patience above starts \
+         again when as many bytes have come as this rate gives in it, and not with every byte. So a party cannot hold a task \
+         by sending little at a time.",
     ),
     Key::new(
         "table_rows",

@@ -11,7 +11,7 @@ use tributary_core::{Error, Result};
 
 use crate::queue::{Channel, Delivery, Queue, Receipt};
 
-/// How often what happens to a frame: 0.0 never, 1.0 always.
+/// How often each fault happens to a frame: 0.0 never, 1.0 always.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Faults {
     /// It never comes. Not allowed to a queue.

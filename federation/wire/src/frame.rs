@@ -1,4 +1,4 @@
-//! What stands inside a sealed frame: pieces of values, and the end of the session.
+//! What is inside a sealed frame: pieces of values, and the end of the session.
 //!
 //! A value is a stream of bytes cut into pieces. The number of its first frame is its name for the pieces that follow, so
 //! several values may be on their way at once without any further bookkeeping. A small value is a single frame.
@@ -23,7 +23,7 @@ pub(crate) enum Frame {
     Ready,
     /// The first piece of a value, which follows.
     Begin { slot: Slot, last: Option<Last> },
-    /// A further piece, of the value whose first frame had that number.
+    /// A further piece of the value whose first frame had that number.
     More { value: u64, last: Option<Last> },
     /// The session is over for the sender; nothing comes after this.
     Ended(Ending),

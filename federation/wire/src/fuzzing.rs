@@ -22,7 +22,7 @@ pub fn hello(bytes: &[u8]) {
     Hello::decode(&hello::envelope(hello::VERSION, bytes));
 }
 
-/// What stands inside a sealed frame.
+/// What is inside a sealed frame.
 pub fn frame(bytes: &[u8]) {
     Frame::decode(&Bytes::copy_from_slice(bytes));
 }

@@ -68,7 +68,7 @@ impl Link {
             Heard::Hello(hello) => {
                 let (theirs, ours) = (short(&hello.plan_hash), short(&self.terms.plan_hash));
                 let text = format!(
-                    "{peer} runs another plan (hash {theirs}…, here {ours}…); start the job anew so that all sites agree"
+                    "{peer} runs another plan (hash {theirs}…, here {ours}…); start the job again so that all sites agree"
                 );
                 return self.refuse(text).await;
             }

@@ -1,7 +1,7 @@
 //! The handshake: Noise KK, both sides' keys known beforehand. Two messages; the party that sorts first begins.
 //!
 //! The prologue binds protocol version, job, task, attempt, both parties and the plan's digest, so keys only come out equal when all
-//! of these are. The first message could be a replay, so the responder takes the session for open only when a sealed frame
+//! of these are. The first message could be a replay, so the responder considers the session open only when a sealed frame
 //! proves that the initiator has the keys too.
 
 use bytes::Bytes;

@@ -1,6 +1,6 @@
 //! What two parties say before they share a key: in clear text, so that a wrong version or plan can be *named*.
 //!
-//! Nothing here is believed. Everything a hello says stands in the handshake's prologue too, so changing one on its way makes
+//! Nothing here is believed. Everything a hello says is in the handshake's prologue too, so changing one on its way makes
 //! the handshake fail; a forged one can end a session that has not begun, which a broker could do anyway. The checksum separates
 //! damage (ignored, as if lost) from difference (reported at once). Magic, version and checksum stay as they are in every
 //! version of the protocol; the rest is the version's own.

@@ -87,7 +87,7 @@ impl Link {
     /// A frame whose turn it is.
     fn take_frame(&self, state: &mut State, number: u64, plain: &Bytes, sealed: &Bytes) -> Result<()> {
         let (frame, piece) = Frame::decode(plain).filter(|_| state.gone.is_none()).ok_or_else(|| {
-            Error::new(ErrorKind::Corrupt, format!("frame {number} is none of this protocol"))
+            Error::new(ErrorKind::Corrupt, format!("frame {number} does not belong to this protocol"))
         })?;
         let (value, last) = match frame {
             Frame::Ready => return Ok(()),

@@ -28,7 +28,7 @@ impl PublicKey {
         &self.0
     }
 
-    /// Checks and takes the bytes of a key; `InvalidInput` for what is none.
+    /// Checks and takes the bytes of a key; `InvalidInput` for bytes that are not a key.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Result<Self> {
         let key = Self(bytes);
         let wrong = |what: &str| Error::invalid(format!("public key {} {what}", HEXLOWER.encode(&bytes)));
@@ -106,12 +106,12 @@ impl SecretKey {
         Ok(Self(key))
     }
 
-    /// A key that was kept.
+    /// A stored key.
     pub fn from_bytes(bytes: [u8; KEY_BYTES]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// For keeping it, in a file that only this site's user can read.
+    /// For storing it, in a file that only this site's user can read.
     pub fn reveal(&self) -> &[u8; KEY_BYTES] {
         &self.0
     }
@@ -134,7 +134,7 @@ impl fmt::Debug for SecretKey {
 }
 
 /// Makes the names of channels between two sites. It comes from the Diffie-Hellman agreement of their keys, so both have it
-/// and no other user of a broker, who then can neither guess a name, nor fill nor remove what is behind it.
+/// and no other user of a broker does. Such a user can neither guess a name, nor fill or remove what is behind it.
 #[derive(Clone)]
 pub struct ChannelKey(Zeroizing<[u8; KEY_BYTES]>);
 

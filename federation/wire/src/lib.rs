@@ -9,12 +9,11 @@
 //! *present*: its first one waits, at most for the session's patience, until they have joined and keys are agreed on. It never
 //! waits for a pull. Since the tasks answer whatever the parties do, parties that push to each other cannot block.
 //!
-//! **Leaving.** `close` tells the peers how it ended: pulls from a party that failed fail at once and name it, a push to one
-//! that failed as well, a push to one that was done is dropped. It waits for no peer. Who removes which channel is stated
-//! at [`Queue`].
+//! **Leaving.** `close` reports to the peers how it ended: a pull from a failed party fails at once and names it, and so does a push to
+//! it; a push to a party that is done is dropped. It waits for no peer. Who removes which channel is stated at [`Queue`].
 //!
 //! **Trust.** Names of channels come from a secret of the two sites, so that other users of a broker can neither guess them nor send to
-//! them. The broker itself sees lengths, times and who talks to whom, and can end a session by losing, damaging or forging
+//! them. The broker itself sees lengths, times and which sites talk to each other, and can end a session by losing, damaging or forging
 //! hellos; it can neither read nor change, repeat, reorder or redirect a value unnoticed. A peer that is authenticated may
 //! send anything: all of it is bounded and checked, and what is wrong names the peer. `fuzz/` has a target for each decoder.
 //!
@@ -29,7 +28,7 @@
 //! # }
 //! ```
 
-// The face.
+// The interface.
 pub mod config;
 mod keys;
 mod limits;
@@ -53,7 +52,7 @@ mod hello;
 mod rows;
 mod seal;
 
-// What they stand on.
+// What these are built on.
 mod clock;
 mod order;
 mod store;

@@ -16,8 +16,8 @@ pub struct Limits {
     pub table_rows: u64,
     /// Most bytes of a table, as it comes.
     pub table_bytes: u64,
-    /// Bytes a second that must come on average while a value is waited for: patience begins anew whenever so many came as this
-    /// makes in a patience.
+    /// Bytes a second that must come on average while a value is waited for: patience starts again when as many came as this
+    /// gives in a patience.
     pub least_rate: u64,
 }
 
@@ -49,7 +49,7 @@ impl Limits {
         self
     }
 
-    /// Bytes that begin a patience anew; at least 1.
+    /// Bytes that restart a patience; at least 1.
     pub(crate) fn renewal_bytes(&self, patience: Duration) -> u64 {
         self.least_rate.saturating_mul(patience.as_secs()).max(1)
     }
@@ -76,7 +76,7 @@ impl Limits {
         })
     }
 
-    /// Why no more of a table is taken, of which so many bytes have come.
+    /// Why no more of a table is taken after this many bytes.
     pub(crate) fn refuse_bytes(&self, bytes: u64) -> Option<String> {
         (bytes > self.table_bytes).then(|| format!("a table of {}", self.more(bytes.into())))
     }

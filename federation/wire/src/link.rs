@@ -1,6 +1,6 @@
 //! One peer of a session: what is known of it, and waiting for it.
 //!
-//! The state stands under one lock that is never held across an await. A waiter subscribes to changes first and looks
+//! The state is under one lock that is never held across an await. A waiter subscribes to changes first and looks
 //! second, so nothing is missed. The peer's frames come in through [`crate::inbox`], the handshake is [`crate::greeting`].
 
 use std::collections::HashSet;
@@ -55,13 +55,13 @@ pub(crate) struct State {
     pub transport: Option<Arc<Transport>>,
     /// Whether anything sensible ever came: the peer's session exists, or existed.
     pub heard: bool,
-    /// The peer's last word.
+    /// How the peer ended its session.
     pub gone: Option<Ending>,
-    /// Why nothing more can be had from this link.
+    /// Why this link gives nothing more.
     pub broken: Option<Failure>,
     pub order: Order,
     pub store: Store,
-    /// Bytes of values that came in order. Agreeing on keys counts as many as begin a patience anew.
+    /// Bytes of values that came in order. Agreeing on keys counts as enough to restart a patience.
     pub progress: u64,
     /// Frames that did not authenticate: damaged, or not of this peer.
     pub unauthentic: u64,
@@ -113,7 +113,7 @@ pub(crate) struct Setting {
     pub peers: usize,
 }
 
-/// How long a peer is waited for, over all waits for one value. It is begun anew by bytes, and not by frames: else a peer
+/// How long a peer is waited for, over all waits for one value. Bytes restart it, and not frames: otherwise a peer
 /// that sends one byte at a time would be waited for without end.
 #[derive(Debug)]
 pub(crate) struct Patience {
@@ -221,7 +221,7 @@ impl Link {
         Patience { left: self.patience, since: self.lock().progress }
     }
 
-    /// Bytes that begin a patience anew.
+    /// Bytes that restart a patience.
     pub(crate) fn renewal_bytes(&self) -> u64 {
         self.limits.renewal_bytes(self.patience)
     }
@@ -332,7 +332,7 @@ impl Link {
         }
     }
 
-    /// Says good-bye and removes the channels that will not be read. Waits for no peer.
+    /// Sends the end of the session and removes the channels that will not be read. Waits for no peer.
     pub(crate) async fn leave(&self, end: End) -> Result<()> {
         if let Some(inbox) = self.inbox.get() {
             inbox.abort();
@@ -413,7 +413,7 @@ pub(crate) mod tests {
         Arc::new(Link::new(terms("guest_1", "host_2", 7), &setting).unwrap())
     }
 
-    /// `alone`, with a patience of 10 s, that 1000 bytes begin anew.
+    /// `alone`, with a patience of 10 s, that 1000 bytes restart.
     fn waiting() -> Arc<Link> {
         let mut link = alone();
         let inner = Arc::get_mut(&mut link).unwrap();
@@ -421,7 +421,7 @@ pub(crate) mod tests {
         link
     }
 
-    /// How long a value is waited for in vain while so many bytes come every 9 s, 5 times.
+    /// How long a value that never comes is waited for while this many bytes come every 9 s, 5 times.
     async fn waited(bytes: u64) -> (Duration, String) {
         let (link, start) = (waiting(), tokio::time::Instant::now());
         let mut patience = link.patience();
@@ -440,7 +440,7 @@ pub(crate) mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_is_begun_anew_by_enough_bytes_and_not_by_frames() {
+    async fn patience_is_restarted_by_enough_bytes_and_not_by_frames() {
         assert_eq!(waited(1000).await.0, Duration::from_secs(55));
         assert_eq!(waited(500).await.0, Duration::from_secs(10));
         assert_eq!(waited(0).await.0, Duration::from_secs(10));

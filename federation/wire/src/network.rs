@@ -28,7 +28,7 @@ use crate::traffic::Ledger;
 pub struct Options {
     /// Bytes of a value in one frame, 256 to about 62 KiB; sealing adds less than 100.
     pub piece_bytes: usize,
-    /// What came and was not pulled may take so much memory, over all peers.
+    /// What came and was not pulled may take this much memory, over all peers.
     pub memory_bytes: u64,
     /// Beyond that it goes to disk, sealed as it came, up to this; each peer has an equal share.
     pub disk_bytes: u64,
@@ -112,7 +112,7 @@ impl Wire {
         let mut seen = BTreeSet::from([&spec.own]);
         for peer in &spec.peers {
             if !seen.insert(peer) {
-                return Err(Error::invalid(format!("{peer} stands twice among the parties")));
+                return Err(Error::invalid(format!("{peer} occurs twice among the parties")));
             }
             self.keys.of(&peer.id)?;
         }
@@ -144,7 +144,7 @@ impl Wire {
         };
         let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect::<Result<_>>()?;
         if let Err(error) = try_join_all(links.iter().map(|link| link.open())).await {
-            // Nothing was said yet; an error in taking it back would only hide this one.
+            // Nothing was sent yet; an error of the clean-up would only hide this one.
             drop(leave(&links, End::Failed).await);
             return Err(error);
         }

@@ -35,7 +35,7 @@ pub(crate) struct Order {
 }
 
 impl Order {
-    /// For one of so many peers.
+    /// For one of this many peers.
     pub(crate) fn of_peers(peers: usize) -> Self {
         let most_bytes = (MAX_HELD_BYTES_IN_ALL / peers.max(1)).clamp(LEAST_HELD_BYTES, MAX_HELD_BYTES);
         Self { next: 0, held: BTreeMap::new(), held_bytes: 0, most_bytes }

@@ -1,8 +1,8 @@
 //! The way out to one peer: numbers, seals and sends frames, one caller at a time.
 //!
-//! What matters here is that a number is never given to two frames, whatever happens: callers go away half-way and brokers
-//! fail. So a frame that was sealed stays here until the queue has taken it, and the next caller sends it first; if it had
-//! arrived after all, the peer drops the duplicate.
+//! What matters here is that a number is never given to two frames, whatever happens: a caller may stop half-way and a
+//! broker may fail. So a frame that was sealed stays here until the queue has taken it, and the next caller sends it
+//! first; if it had arrived after all, the peer drops the duplicate.
 
 use std::sync::Arc;
 

@@ -100,7 +100,7 @@ impl Value<'_> {
         let slot = self.slot;
         let sends = self.receivers.iter_mut().map(|(link, value)| link.send(slot, value, pieces, last));
         try_join_all(sends).await?;
-        // Sealing keeps a core busy; the inboxes on it want their turn.
+        // Sealing keeps a core busy; the inboxes on it need their turn.
         tokio::task::yield_now().await;
         Ok(())
     }

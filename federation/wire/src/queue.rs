@@ -1,5 +1,5 @@
 //! What a broker has to offer: named channels of byte frames. An engine of this crate's family implements [`Queue`] and
-//! nothing else; meeting, sealing, order, once-only, time-outs and spilling stand above it, written once.
+//! nothing else; meeting, sealing, order, once-only, time-outs and spilling are above it, written once.
 //!
 //! A queue is trusted with nothing but delivery. Frames come to it sealed, so it need not (and must not try to) look into
 //! them; what it loses, repeats or damages is noticed above.
@@ -92,7 +92,7 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// Sends frames; returns when all of them are durable. A slice, so that a distant broker confirms many in one round trip.
     /// `NotFound` if there is no such channel; it is never made here, else a late frame would bring back what was removed.
     async fn send(&self, channel: &Channel, frames: &[Bytes]) -> Result<()>;
-    /// Waits for a frame. `NotFound` if there is no such channel, also when it is removed meanwhile.
+    /// Waits for a frame. `NotFound` if there is no such channel, also when it is removed during the wait.
     async fn receive(&self, channel: &Channel) -> Result<Delivery>;
     /// The frame was taken over and need not be delivered again.
     async fn acknowledge(&self, channel: &Channel, receipt: Receipt) -> Result<()>;

@@ -68,7 +68,7 @@ impl Reader {
         self.record(limit).await?.ok_or_else(|| self.corrupt("a value that ends too early"))
     }
 
-    /// The next record, in memory as aligned as Arrow wants it; `None` at the end of the value.
+    /// The next record, aligned in memory as Arrow needs it; `None` at the end of the value.
     async fn record(&mut self, limit: usize) -> Result<Option<Buffer>> {
         if self.piece.is_empty() && !self.next_piece().await? {
             return Ok(None);

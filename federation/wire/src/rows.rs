@@ -2,7 +2,7 @@
 //!
 //! Decoding trusts nothing. Lengths and offsets are checked against the bytes before Arrow sees them, Arrow's own validation
 //! is on (UTF-8, offsets, counts of nulls), and a panic inside it is caught and becomes the same error. Encoding sends only
-//! what a receiver may see: what stands in memory under a null is replaced by zeros first.
+//! what a receiver may see: what is in memory under a null is replaced by zeros first.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,7 +17,7 @@ use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
 use arrow_schema::{ArrowError, DataType};
 use tributary_core::{Error, Result, ResultExt, Shown, TableSchema};
 
-/// Aimed at for one record: large enough that its metadata is nothing beside it, small enough to be worked on while the
+/// Aimed at for one record: large enough that its metadata is negligible, small enough to be worked on while the
 /// next one is on its way.
 const RECORD_BYTES: usize = 1 << 20;
 
@@ -79,7 +79,7 @@ fn bytes_of(column: &ArrayRef) -> usize {
     }
 }
 
-/// A null keeps its place, and whatever was computed there stays at home.
+/// A null keeps its place; the value computed under it is not sent.
 fn without_hidden_values(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let Some(nulls) = column.nulls().filter(|n| n.null_count() > 0) else { return Ok(column.clone()) };
     let data = column.to_data();
@@ -130,7 +130,7 @@ pub(crate) fn decode(record: &Buffer, schema: &TableSchema) -> Result<RecordBatc
     Ok(rows)
 }
 
-/// What a library says of bytes of a peer; names that the peer chose may be in it.
+/// What a library says about bytes of a peer; names that the peer chose may be in it.
 fn shown(error: impl std::fmt::Display) -> String {
     Shown::new(&error.to_string()).to_string()
 }
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_under_a_null_is_not_sent() {
+    fn what_is_under_a_null_is_not_sent() {
         let secret = 0x5ec2_e7e5;
         let nulls = NullBuffer::from(vec![true, false, true]);
         let column = Int32Array::new(vec![1, secret, 3].into(), Some(nulls));

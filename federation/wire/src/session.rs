@@ -107,7 +107,7 @@ impl Federation for Session {
     }
 }
 
-/// Leaves all peers, whatever happens with some; the first error is returned.
+/// Leaves all peers, even if that fails for some; the first error is returned.
 pub(crate) async fn leave(links: &[Arc<Link>], end: End) -> Result<()> {
     join_all(links.iter().map(|link| link.leave(end))).await.into_iter().collect()
 }
@@ -123,7 +123,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if !self.closed.load(Ordering::Acquire) {
             let links = self.links.clone();
-            // No caller is left to whom an error could be returned.
+            // No caller is left that could get an error.
             self.clock.spawn(async move { drop(leave(&links, End::Failed).await) });
         }
     }

@@ -1,8 +1,8 @@
 //! Values that have come, or are coming, and are not pulled yet: in memory, and beyond a bound on disk.
 //!
-//! To disk goes the frame as it came: sealed under keys that only this process has, in a file that has no name. So nothing
-//! readable rests there, and nothing is left behind, whatever happens to the process. Writing a frame to the system's page
-//! cache takes less time than handing it to another thread, so it is done in place.
+//! A frame goes to disk as it came: sealed under keys that only this process has, in a file that has no name. So nothing
+//! readable is stored there, and nothing remains however the process ends. Writing a frame to the system's page cache
+//! takes less time than handing it to another thread, so it is done in place.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fs::File;
@@ -89,7 +89,7 @@ impl Store {
     pub(crate) fn begin(&mut self, number: u64, slot: Slot) -> Result<()> {
         if self.waiting.len() >= MAX_VALUES {
             return Err(exhausted(format!(
-                "{MAX_VALUES} values wait to be pulled, which is the most of one peer"
+                "{MAX_VALUES} values wait to be pulled, which is the most that one peer may have"
             )));
         }
         if !self.used.insert(slot.clone()) {

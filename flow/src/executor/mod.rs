@@ -1,7 +1,7 @@
 //! The task executor: one attempt at one task of one party, from its resolved description to stored outputs.
 //!
 //! Engines are opened for the attempt and closed with it, whatever happens: done, failed, timed out or stopped. Closing a
-//! federation after a failure tells the other parties at once.
+//! federation after a failure notifies the other parties at once.
 
 mod inputs;
 mod outputs;
@@ -87,7 +87,7 @@ impl Sessions {
 }
 
 impl PartyAttempt {
-    /// Who.
+    /// Which party.
     pub(crate) fn party(&self) -> &Party {
         &self.task.party
     }
@@ -102,7 +102,7 @@ impl PartyAttempt {
                 let seconds = self.timeout.as_secs();
                 Err(Error::new(ErrorKind::Timeout, format!("not done after {seconds} s; raise timeout in the job's conf")))
             }
-            // An error means that nobody is left who could stop it.
+            // An error means that no sender is left that could stop it.
             Ok(_) = stop.wait_for(|stop| *stop) => Err(Error::new(ErrorKind::Cancelled, "stopped")),
         };
         let state = if outcome.is_ok() { End::Done } else { End::Failed };

@@ -13,7 +13,7 @@ use crate::record::{DataRecord, Records, TaskOutputs};
 use crate::sources::SOURCES;
 use crate::staged::Staged;
 
-/// What a party's part of an attempt came to.
+/// The results of a party's part of an attempt.
 pub(crate) struct PartyEnd {
     pub outcome: Result<()>,
     pub rows: u64,
@@ -31,7 +31,7 @@ pub(crate) struct PartyEnd {
 }
 
 impl PartyEnd {
-    /// An end to which nothing has come yet.
+    /// An end without any results yet.
     pub(crate) fn new(attempt: &PartyAttempt) -> Self {
         Self {
             outcome: Ok(()),
@@ -67,7 +67,7 @@ impl PartyEnd {
         Ok(staged)
     }
 
-    /// Removes what another attempt would go on from: there is none once all parties have recorded.
+    /// Removes what another attempt would continue from: there is none once all parties have recorded.
     pub(crate) fn forget_checkpoint(&self) {
         let (role, task) = (&self.party.role, &self.shared.name);
         if let Err(error) = Records::new(&self.site.home).remove_checkpoint(&self.shared.job, role, task) {

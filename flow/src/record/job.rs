@@ -24,7 +24,7 @@ pub struct JobRecord {
     /// The name of the models that it registers.
     #[serde(flatten)]
     pub model: ModelRef,
-    /// How it stands.
+    /// Its status.
     pub status: Status,
     /// Milliseconds since 1970.
     pub started_ms: u64,
@@ -41,7 +41,7 @@ pub struct JobRecord {
 }
 
 impl JobRecord {
-    /// The record of a job whose process is gone, though the record says that it runs.
+    /// The record of a job whose process has ended, although the record says that the job runs.
     fn killed(self) -> Self {
         let why = "its process ended early: killed, or the machine stopped";
         Self { status: Status::Failed, error: Some(why.into()), ..self }
@@ -68,7 +68,7 @@ impl Records {
         let (folder, models) = (self.job_folder(job), model::folder(&self.home, model)?);
         let exists = |what: String| Err(Error::new(ErrorKind::AlreadyExists, what));
         private_folder(&models).at(|| format!("create {}", models.display()))?;
-        // One job at a time asks whose a name is and takes it.
+        // One job at a time asks who owns a name and takes it.
         let _turn = Claim::take(&models)?;
         match read_json::<JobId>(&models.join(OWNER), || "the job of a model".into()) {
             Ok(other) if other != *job && !self.is_free(&models, &other)? => {
@@ -91,7 +91,7 @@ impl Records {
         Ok(claim)
     }
 
-    /// `InvalidInput` for two tasks whose folders would be one, on a disk that takes upper and lower case for the same. The
+    /// `InvalidInput` for two tasks whose folders would be one, on a disk that treats upper and lower case as the same. The
     /// job is claimed.
     pub(crate) fn check_case(&self, job: &JobId, tasks: &[String]) -> Result<()> {
         let folder = self.job_folder(job);
@@ -99,13 +99,13 @@ impl Records {
         match same_but_for_case(tasks).filter(|_| folds) {
             None => Ok(()),
             Some((a, b)) => Err(Error::invalid(format!(
-                "tasks {a:?} and {b:?}: the disk of {} takes upper and lower case for the same; rename one of them",
+                "tasks {a:?} and {b:?}: the disk of {} treats upper and lower case as the same; rename one of them",
                 folder.display()
             ))),
         }
     }
 
-    /// Whether a job's name for models can go to another one: it runs no more, and no model was registered under it.
+    /// Whether a job's name for models can go to another job: its job has ended, and no model was registered under it.
     fn is_free(&self, models: &Path, owner: &JobId) -> Result<bool> {
         Ok(!has_models(models)? && !Claim::is_held(&self.job_folder(owner))?)
     }
@@ -123,7 +123,7 @@ impl Records {
         if record.status != Status::Running || Claim::is_held(&folder)? {
             return Ok(record);
         }
-        // Again, because it may have ended in between: the end is recorded before the claim is let go.
+        // Again, because it may have ended in between: the end is recorded before the claim is released.
         let record = read()?;
         Ok(if record.status == Status::Running { record.killed() } else { record })
     }
@@ -198,7 +198,11 @@ mod tests {
         }
         records.write_job(&job("a", Status::Success)).unwrap();
         let ended = records.job(&running.job).unwrap();
-        assert_eq!((ended.status, ended.error), (Status::Success, None), "it ended before it let go");
+        assert_eq!(
+            (ended.status, ended.error),
+            (Status::Success, None),
+            "it ended before it released the claim"
+        );
     }
 
     #[test]

@@ -5,9 +5,9 @@
 //! jobs/<job>/lock                                  held by the process that runs the job
 //! jobs/<job>/<role>/<task>/attempt_<n>.json        times, rows, traffic, error of each attempt
 //! jobs/<job>/<role>/<task>/{metrics,data}.json     of the attempt that succeeded
-//! jobs/<job>/<role>/<task>/checkpoint              where another attempt can go on; until one succeeds
+//! jobs/<job>/<role>/<task>/checkpoint              where another attempt can continue; until one succeeds
 //! jobs/<job>/<role>/<task>/task.log                what the task reported, a line each
-//! models/<model id>/<version>/job.json             whose models these are
+//! models/<model id>/<version>/job.json             the job that owns these models
 //! models/<model id>/<version>/<role>/<task>/<key>.json, <key>.bin or <key>/
 //! ```
 //!

@@ -1,4 +1,4 @@
-//! What a task of a party came to, recorded together with the other parties' parts: models, metrics, names of tables.
+//! The results of a party's task, recorded together with the other parties' parts: models, metrics, names of tables.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::staged::Staged;
 /// Output tables of a task: by output key.
 pub type DataRecord = Vec<(String, TableName)>;
 
-/// What a task of a party came to.
+/// The results of a party's task.
 pub(crate) struct TaskOutputs<'a> {
     /// The name under which models are registered.
     pub name: &'a ModelRef,
@@ -24,7 +24,7 @@ pub(crate) struct TaskOutputs<'a> {
 }
 
 impl Records {
-    /// Stages what a task of a party came to.
+    /// Stages the results of a party's task.
     pub(crate) fn stage(
         &self,
         staged: &mut Staged,

@@ -1,4 +1,4 @@
-//! Tasks as recorded: one record for each attempt of a party, and where another attempt can go on.
+//! Tasks as recorded: one record for each attempt of a party, and where another attempt can continue.
 
 use std::fs;
 
@@ -20,7 +20,7 @@ pub struct TaskRecord {
     pub task: String,
     /// Its component.
     pub component: String,
-    /// Who ran it.
+    /// The party that ran it.
     pub party: Party,
     /// From 0.
     pub attempt: u32,
@@ -41,7 +41,7 @@ pub struct TaskRecord {
     pub error: Option<String>,
 }
 
-/// How one party's part of a task stands.
+/// The status of one party's part of a task.
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     /// Name in the job.
@@ -101,7 +101,7 @@ impl Records {
         })
     }
 
-    /// How all tasks of a job stand at a party, in the order of the job.
+    /// The status of all tasks of a job at a party, in the order of the job.
     pub fn tasks(&self, job: &JobRecord, own: &PartyId) -> Result<Vec<Standing>> {
         let unread = |e| Error::new(ErrorKind::Corrupt, format!("the record of job {}", job.job)).because(e);
         let spec = JobSpec::deserialize(&job.spec).map_err(unread)?;
@@ -125,7 +125,8 @@ impl Records {
         Ok(Standing { task: task.to_owned(), party: party.clone(), status, record })
     }
 
-    /// Keeps the state from which another attempt can go on, in place of an earlier one. Durable when it returns.
+    /// Keeps the state from which another attempt can continue, in place of an earlier one. Durable when it
+    /// returns.
     pub fn write_checkpoint(&self, job: &JobId, role: &Role, task: &str, state: &[u8]) -> Result<()> {
         write(&self.task_folder(job, role, task)?.join(CHECKPOINT), state)
     }

@@ -13,7 +13,7 @@ use tributary_document::{Item, quoted};
 use super::parties::party_id;
 use super::runtime_conf::RuntimeConf;
 
-/// Cores, executors, partitions: more than this is a slip of the finger.
+/// Cores, executors, partitions: more than this is a typing error.
 pub(super) const MOST: u32 = 1_000_000;
 /// A year.
 const LONGEST_SECONDS: u32 = 31_536_000;
@@ -30,7 +30,7 @@ pub struct JobConf {
     pub initiator_party_id: Option<PartyId>,
     /// Cores of the job at each party.
     pub cores: Option<u32>,
-    /// What the job says of cores by the names of FATE 1; then `cores` is absent.
+    /// What the job says about cores by the names of FATE 1; then `cores` is absent.
     pub runtime_conf: Option<RuntimeConf>,
     /// Partitions of tables as they are loaded.
     pub computing_partitions: Option<u32>,
@@ -75,7 +75,7 @@ impl fmt::Display for ModelRef {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SyncType {
-    /// Parties tell.
+    /// Parties report.
     #[default]
     Callback,
     /// The scheduler asks.
@@ -108,8 +108,8 @@ pub struct TaskConf {
     pub timeout_seconds: Option<u32>,
 }
 
-/// One `conf` as written. The outer `None` is a key that is not written and leaves alone what is below; a key written
-/// as null puts the site's default back.
+/// One `conf` as written. The outer `None` is a key that is not written and does not change what is below; a key
+/// written as null restores the site's default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct TaskConfLayer {
     engine_run: Option<Option<Arc<Map<String, Value>>>>,
@@ -130,7 +130,7 @@ impl JobConf {
             }
             let inheritance = keys.take("inheritance");
             if inheritance.is_given() {
-                let help = "leave it out; all tasks run anew".to_owned();
+                let help = "leave it out; all tasks run again".to_owned();
                 inheritance.problem_with("a job cannot take over results of another one yet", help);
             }
             let cores = keys.take("cores");
@@ -260,7 +260,7 @@ fn engine_run(item: &Item<'_>) -> Option<Map<String, Value>> {
     free_map(item)
 }
 
-/// A map whose content is for others to judge.
+/// A map whose content is checked elsewhere.
 pub(super) fn free_map(item: &Item<'_>) -> Option<Map<String, Value>> {
     let mut map = Map::new();
     for (name, value) in item.entries() {

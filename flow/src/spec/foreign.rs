@@ -11,7 +11,8 @@ const KINDS: [(&[&str], &str, &str); 4] = [
     (&["file", "name"], "the configuration of an upload", "tributary data upload -c FILE takes it"),
 ];
 
-const FATE_1: &str = "a job is one file of FATE 2.x with schema_version and dag; docs/run.md says what becomes of conf and DSL";
+const FATE_1: &str =
+    "a job is one file of FATE 2.x with schema_version and dag; docs/run.md says how to convert conf and DSL";
 
 /// Reports a file that is something else than a job; whether it is.
 pub(super) fn report(root: &Item<'_>) -> bool {

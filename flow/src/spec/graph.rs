@@ -11,7 +11,7 @@ pub(super) struct Edge<'a> {
     pub(super) item: Item<'a>,
 }
 
-/// Tasks in levels, each of which waits for earlier ones only. Circles are reported, each once and with all its tasks.
+/// Tasks in levels; each level waits for earlier ones only. Circles are reported, each once and with all its tasks.
 pub(super) fn levels(tasks: &[&str], edges: &[Edge<'_>]) -> Vec<Vec<String>> {
     let mut waiting: Vec<&str> = tasks.to_vec();
     let mut levels = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn levels(tasks: &[&str], edges: &[Edge<'_>]) -> Vec<Vec<String>> {
     levels
 }
 
-/// A circle among tasks each of which waits for another of them, in the order of the work.
+/// A circle among tasks that all wait for another one of them, in the order of the work.
 fn circle<'a>(waiting: &[&'a str], edges: &[Edge<'a>]) -> Vec<&'a str> {
     let mut path: Vec<&str> = waiting.first().copied().into_iter().collect();
     while let Some(last) = path.last().copied() {

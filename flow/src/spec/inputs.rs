@@ -67,7 +67,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         Some(Edge { from, to: self.plan.task.name, item: producer.item.clone() })
     }
 
-    /// What the component says of an input it is given.
+    /// What the component says about an input that it is given.
     fn artifact(&self, input: &raw::Input<'_>) -> Option<&'c Artifact> {
         let (definition, stage) = (self.plan.definition()?, self.plan.stage?);
         let found = find(&definition.inputs, input.group, input.key);

@@ -1,10 +1,10 @@
 //! A job as written (DAG YAML or JSON, schema 2.x) to a job as resolved: every party's view of every task.
 //!
-//! Everything that can be known to be wrong is told at submit, at once and with its place: the file is read whole into
-//! raw types that remember positions, then resolved against the components' definitions and what they say of their
-//! parameters. What can go wrong after that depends on a site: too few cores, or something that is not there, for which
-//! the job keeps what it needs and where it says so. Two decisions a reader may question: keys nobody
-//! knows are refused, where the system this format comes from ignores them; and a component that has only the stage
+//! Everything that can be known to be wrong is reported at submit, all of it together and with its place: the file is
+//! read whole into raw types that remember positions, then resolved against the components' definitions and what they
+//! say about their parameters. What can go wrong after that depends on a site: too few cores, or something that is not
+//! there, for which the job keeps what it needs and where it says so. Two decisions a reader may question: unknown keys
+//! are refused, while the system that this format comes from ignores them; and a component that has only the stage
 //! `default` runs in it whatever stage the job names, since no other reading makes sense.
 
 mod canonical;
@@ -74,9 +74,9 @@ pub struct TaskSpec {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PartyTask {
-    /// Who.
+    /// Which party.
     pub party: Party,
-    /// Checked parameters with defaults filled in; no nulls. Shared by parties of which the file says the same.
+    /// Checked parameters with defaults filled in; no nulls. Shared by parties for which the file says the same.
     pub parameters: Arc<Map<String, Value>>,
     /// Resources and limits.
     pub conf: TaskConf,

@@ -1,7 +1,7 @@
 //! What a job takes from outside itself and asks parties to release, with the places where the file says so.
 //!
-//! Kept beside the plan, not in it: places change with the spelling of a file, and the plan must not. Looking the things
-//! up is for whoever has the sites.
+//! Kept beside the plan, not in it: places change with the spelling of a file, and the plan must not. The caller, which
+//! has the sites, looks the things up.
 
 use tributary_component::{Ask, Asked};
 use tributary_core::Party;

@@ -9,7 +9,8 @@ use tributary_document::{Item, Keys, Step};
 use super::conf::{JobConf, ModelRef, TaskConfLayer, job_id, stored_name};
 use super::parties::Parties;
 
-/// More than these are not a job but an attack on who resolves it: every task has a view per party.
+/// More than these are not a job but an attack on the site that resolves it: every task has a view
+/// per party.
 const MOST_TASKS: usize = 1000;
 const MOST_PARTIES: usize = 256;
 
@@ -97,7 +98,7 @@ pub(super) struct PartyTasks<'a> {
 }
 
 impl<'a> PartyTasks<'a> {
-    /// What the entry says of a task.
+    /// What the entry says about a task.
     pub(super) fn of(&self, task: &str) -> Option<&PartyTask<'a>> {
         self.tasks.iter().find(|entry| entry.task.name == task)
     }

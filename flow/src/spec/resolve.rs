@@ -1,7 +1,7 @@
 //! Raw to resolved: names are looked up, defaults and overrides applied, for every party of every task.
 //!
-//! A mistake is told where it is made and only there: whatever depends on something already reported is passed over,
-//! so a misspelt component does not also appear as ten missing outputs.
+//! A mistake is reported where it is made and only there: whatever depends on something already reported is passed
+//! over, so a misspelt component does not also appear as ten missing outputs.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,7 +39,7 @@ impl<'c> Plan<'_, 'c> {
 
 /// Most values of all views together: every party of every task has a view of its parameters and conf.
 const MOST_VALUES: usize = 1_000_000;
-/// What a view has besides them.
+/// What a view has in addition.
 const VIEW: usize = 10;
 
 /// Tasks by name.
@@ -156,7 +156,8 @@ fn stage(task: &raw::Task<'_>, of_job: Option<Stage>, definition: &Definition) -
     }
 }
 
-/// Whether the job is too large to be resolved, which is then reported: a short file can say much to many.
+/// Whether the job is too large to be resolved, which is then reported: a short file can give many options to many
+/// tasks and parties.
 fn check_size(job: &raw::Job<'_>, plans: &Plans<'_, '_>) -> bool {
     let of_all = VIEW + job.option_weight + job.task_conf.iter().map(|conf| conf.weight).sum::<usize>();
     let mut values = 0usize;
@@ -173,12 +174,12 @@ fn check_size(job: &raw::Job<'_>, plans: &Plans<'_, '_>) -> bool {
         let message = format!(
             "{values} values in the parameters and options of all tasks at all parties, expected at most {MOST_VALUES}"
         );
-        job.tasks_item.problem_with(message, "say less to fewer tasks or parties".to_owned());
+        job.tasks_item.problem_with(message, "use fewer options, tasks or parties".to_owned());
     }
     values > MOST_VALUES
 }
 
-/// Names of tasks and parties that stand outside the tasks' inputs.
+/// Names of tasks and parties outside the tasks' inputs.
 fn check_references(job: &raw::Job<'_>, plans: &Plans<'_, '_>) {
     let dependencies = job.tasks.iter().flat_map(|task| &task.dependent_tasks);
     for reference in dependencies {
@@ -297,7 +298,7 @@ struct Settled {
     asks: Vec<Asking>,
 }
 
-/// Parameters that the definition takes, then against what the component says of them.
+/// Parameters that the definition takes, then what the component says about them.
 fn settle<'w>(
     plan: &Plan<'_, '_>,
     component: &dyn Component,

@@ -1,4 +1,4 @@
-//! What FATE 1 calls job parameters, as far as they speak of cores: taken in `dag.conf` under their own names.
+//! What FATE 1 calls job parameters, as far as they concern cores: taken in `dag.conf` under their own names.
 //!
 //! A job that says one of them is counted by FATE 1's rules, as it was when it was a runtime conf; a job cannot be
 //! counted by the rules of both. `task_parallelism` alone changes nothing: FATE 2's own client writes it into DAGs, and

@@ -1,4 +1,4 @@
-//! What a store reads back: manifests, bound parts, parts. Somebody else may have written there.
+//! What a store reads back: manifests, bound parts, parts. Other programs may have written there.
 
 use std::fs;
 use std::path::PathBuf;

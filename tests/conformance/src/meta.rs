@@ -1,5 +1,6 @@
-//! The suite of the meta contract. A factory gives a function that opens the same empty records anew each time, as another
-//! process would, or the same one after a restart: `meta_suite!({ let folder = tempdir(); move || open(folder.path()) })`.
+//! The suite of the meta contract. A factory gives a function that opens the same empty records again each time, as
+//! another process would, or the same one after a restart: `meta_suite!({ let folder = tempdir(); move ||
+//! open(folder.path()) })`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The suite of the storage contract. A factory gives a function that opens the same empty store anew each time, as another
-//! process would: `storage_suite!({ let folder = tempdir(); move || open(folder.path()) })`.
+//! The suite of the storage contract. A factory gives a function that opens the same empty store again each time, as
+//! another process would: `storage_suite!({ let folder = tempdir(); move || open(folder.path()) })`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Weak};
@@ -21,7 +21,7 @@ mod rows;
 
 pub use replacing::{
     a_commit_whose_answer_was_lost_may_be_asked_for_again, a_snapshot_that_is_there_no_more_is_not_replaced,
-    a_snapshot_that_was_read_is_replaced, no_row_is_lost_whoever_replaces_meanwhile,
+    a_snapshot_that_was_read_is_replaced, no_row_is_lost_when_several_replace_at_once,
     of_two_writers_over_one_snapshot_one_wins,
 };
 use rows::{all_types, plain, rows, stream_of};
@@ -48,7 +48,7 @@ macro_rules! storage_suite {
                 a_snapshot_that_was_read_is_replaced,
                 a_snapshot_that_is_there_no_more_is_not_replaced,
                 of_two_writers_over_one_snapshot_one_wins,
-                no_row_is_lost_whoever_replaces_meanwhile,
+                no_row_is_lost_when_several_replace_at_once,
                 a_commit_whose_answer_was_lost_may_be_asked_for_again,
                 a_reader_of_a_replaced_table_finishes,
                 a_reader_never_sees_rows_of_another_snapshot,
@@ -371,7 +371,7 @@ pub async fn a_copy_is_a_table_of_its_own(open: impl Fn() -> Store) {
     assert_eq!(kind(store.open(&from).await), ErrorKind::NotFound, "half a copy is no table");
 }
 
-/// Files are not the suite's business: those that can be bound are bound by the tests of whoever describes them.
+/// Files are not the suite's business: those that can be bound are bound by the tests of the crates that describe them.
 pub async fn what_cannot_be_bound_leaves_everything_as_it_was(open: impl Fn() -> Store) {
     let store = open();
     let place = store.locate(&name("t")).unwrap();

@@ -1,7 +1,7 @@
 //! What the computing suite gives an engine over processes: its kernels can be watched, and its store be used and broken,
 //! from several processes at once.
 //!
-//! The other processes are this program again, told by an argument what to do; hence a `main` of its own.
+//! The other processes are this program again, whose argument says what to do; hence a `main` of its own.
 
 #![allow(
     clippy::unwrap_used,
@@ -143,7 +143,7 @@ fn read(folder: &Path, partition: u32) {
     match rows {
         Ok(rows) => give(rows.to_string().as_bytes()),
         Err(error) => {
-            assert!(error.chain().contains("told to fail"), "{error:?}");
+            assert!(error.chain().contains("made to fail"), "{error:?}");
             std::process::exit(1);
         }
     }

@@ -42,7 +42,7 @@ pub(super) fn wrong(error: impl std::fmt::Display) -> Error {
     Error::bug("draw a picture").because(error.to_string())
 }
 
-/// Where text stands about its point.
+/// Where text is placed relative to its point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     LeftTop,
@@ -57,7 +57,7 @@ pub(super) enum Place {
 pub(super) struct Canvas<'a, B: DrawingBackend> {
     area: &'a DrawingArea<B, Shift>,
     pixels: f64,
-    /// How far text is lowered to stand in the middle of its line, as a share of its size.
+    /// How far text is lowered to be in the middle of its line, as a share of its size.
     lowered: f64,
 }
 

@@ -1,4 +1,5 @@
-//! Where everything stands, in points. Computed before anything is drawn, because the size of a picture is asked for first.
+//! Where everything is placed, in points. Computed before anything is drawn, because the size of a picture is asked for
+//! first.
 
 use tributary_core::Result;
 

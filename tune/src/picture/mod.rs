@@ -1,8 +1,8 @@
 //! Results as a picture: a heat map of time by cores and partitions, a panel for each operation.
 //!
 //! Text must come out on a machine without fonts, which servers are, so a PNG is drawn with a font that is part of this program
-//! (11 kB: `font/`). An SVG holds its text as text, set by whoever shows it; its layout leaves room for another font's widths.
-//! Rendering our own SVG for the PNG was the alternative: it takes four times as much code as drawing twice.
+//! (11 kB: `font/`). An SVG holds its text as text, set by the program that shows it; its layout leaves room for another font's
+//! widths. Rendering our own SVG for the PNG was the alternative: it takes four times as much code as drawing twice.
 
 mod canvas;
 mod layout;

@@ -1,7 +1,7 @@
 //! One operation's heat map: cells with their times, both axes, and a colour scale.
 //!
 //! Colours are logarithmic, so that twice as slow looks the same everywhere, and bright is fast. The colour map (viridis) rises evenly in
-//! brightness, which people who do not tell red from green see as well; the number stands in every cell all the same.
+//! brightness, which people who cannot distinguish red from green see as well; the number is in every cell too.
 
 use plotters::backend::DrawingBackend;
 use plotters::style::RGBColor;
@@ -44,7 +44,7 @@ impl Scale {
     fn colour(self, seconds: f64) -> RGBColor {
         let span = (self.most / self.least).ln();
         let share = if span > 0.0 { (seconds / self.least).ln() / span } else { 0.0 };
-        // Not to the very ends: the darkest is hardly told from the frame.
+        // Not to the very ends: the darkest can hardly be distinguished from the frame.
         ViridisRGB.get_color(0.97 - 0.9 * share.clamp(0.0, 1.0))
     }
 }

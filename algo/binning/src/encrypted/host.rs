@@ -152,7 +152,7 @@ pub struct AddParams {
     pub public_key: Vec<u8>,
 }
 
-/// Kernel `binning.add_encrypted`: rows of one cell, which stand beside each other, become one.
+/// Kernel `binning.add_encrypted`: rows of one cell, which are adjacent, become one.
 ///
 /// Shape: [`sum_schema`] stays. Its result may not leave: only [`PackSums`](super::PackSums) blinds.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ fn forged(factors: &[Integer], context: &[u8]) -> (PublicKey, ProvenKey, usize) 
     let hs = Integer::from(-9).pow_mod(&n, &n.clone().square()).unwrap();
     let public = PublicKey::checked(n.clone(), hs, KeyBits::Bits1024).unwrap();
     let phi: Integer = factors.iter().enumerate().fold(Integer::from(1), |phi, (i, factor)| {
-        // a factor that stands twice adds itself, not one less
+        // a factor that occurs twice adds itself, not one less
         phi * if factors[..i].contains(factor) { factor.clone() } else { Integer::from(factor - 1u32) }
     });
     let mut exponent = phi.clone();

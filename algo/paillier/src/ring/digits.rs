@@ -68,7 +68,7 @@ pub(super) fn window(limbs: &[u64], at: usize, width: usize) -> usize {
     (pair >> (at % 64)) as usize & ((1 << width) - 1)
 }
 
-/// Copies entry `index` to `out`, reading all of them alike.
+/// Copies entry `index` to `out`, reading all of them in the same way.
 pub(super) fn select<'a>(entries: impl Iterator<Item = &'a [u64]>, index: usize, out: &mut [u64]) {
     out.fill(0);
     for (i, entry) in entries.enumerate() {

@@ -38,8 +38,8 @@ impl Ifma {
         self.run::<K, false>(acc, by, roots, digits);
     }
 
-    /// `acc² / R` into `acc`, in each ring: as a product of `a` with itself, but that `a0·a1 + a1·a0` is gathered
-    /// once, as `a0·2a1`. There is room to double it.
+    /// `acc² / R` into `acc`, in each ring: as a product of `a` with itself, except that `a0·a1 + a1·a0` is
+    /// gathered once, as `a0·2a1`. There is room to double it.
     pub(super) fn square<const K: usize>(self, acc: &mut [u64], roots: &[Root; K], digits: usize) {
         let (half, mut by) = (roots[0].digits.len(), [0; MAX_WIDTH]);
         for (acc, by) in acc.chunks_exact(2 * half).zip(by.chunks_exact_mut(2 * half)) {
@@ -160,7 +160,7 @@ fn step<const V: usize, const SQUARE: bool>(
     let r = quotient(high[0], by.inverse);
     gather(&mut low, &mut low_first, q, &by.root);
     gather(&mut high, &mut high_first, r, &by.root);
-    // the first digit is now zero but for what it carries; `high` may owe one, so its carry is signed
+    // the first digit is now zero except for its carry; `high` may owe one, so its carry is signed
     let (low_carry, high_carry) = (_mm512_srli_epi64::<52>(low[0]), _mm512_srai_epi64::<52>(high[0]));
     shift(&mut low, low_carry, low_first);
     shift(&mut high, high_carry, high_first);

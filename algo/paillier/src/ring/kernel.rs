@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 /// `avx512`. The best that it allows and the processor has is used.
 const LIMIT: &str = "TRIBUTARY_ARITHMETIC";
 
-/// Who computes. Later ones are faster.
+/// What computes. Later ones are faster.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kernel {
     Portable,

@@ -54,7 +54,8 @@ fn multiply_sized<const L: usize>(acc: &mut [u64], by: &[u64], root: &Root) {
     a1.copy_from_slice(&high);
 }
 
-/// As a product of `a` with itself, but that `a0·a1 + a1·a0` is one row, `a0·2a1`: there is room to double it.
+/// As a product of `a` with itself, except that `a0·a1 + a1·a0` is one row, `a0·2a1`: there is room to double
+/// it.
 fn square_sized<const L: usize>(acc: &mut [u64], root: &Root) {
     let (a0, a1) = acc.split_at_mut(L);
     let (mut low, mut high, mut doubled) = ([0; L], [0; L], [0; L]);

@@ -38,7 +38,7 @@ impl<const K: usize> Ring<K> {
         acc
     }
 
-    /// As [`pow`](Self::pow), to one exponent that everybody may know: the running time and the memory touched
+    /// As [`pow`](Self::pow), to one public exponent: the running time and the memory touched
     /// depend on it, though not on the base. A product for every seven bits or so, from a table of odd powers.
     pub(crate) fn pow_public(&self, base: &[u64], exponent: &[u64]) -> Vec<u64> {
         let width = self.width();

@@ -26,13 +26,13 @@ pub enum ArtifactType {
     Table,
     /// A folder of files.
     DataDirectory,
-    /// Data whose form shows when it is read.
+    /// Data whose form is seen when it is read.
     DataUnresolved,
     /// A model as JSON.
     JsonModel,
     /// A model as a folder of files.
     ModelDirectory,
-    /// A model whose form shows when it is read.
+    /// A model whose form is seen when it is read.
     ModelUnresolved,
     /// Metrics as JSON.
     JsonMetric,
@@ -48,7 +48,7 @@ pub struct Artifact {
     pub group: ArtifactGroup,
     /// The types it may have.
     pub types: Vec<ArtifactType>,
-    /// Whether a task does without.
+    /// Whether a task can run without it.
     pub optional: bool,
     /// Whether it is a list of artifacts.
     pub multi: bool,

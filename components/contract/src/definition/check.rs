@@ -29,7 +29,7 @@ pub struct ParameterProblem {
     pub path: Vec<Step>,
     /// What is wrong.
     pub message: String,
-    /// How to mend it.
+    /// How to fix it.
     pub help: Option<String>,
 }
 
@@ -39,7 +39,7 @@ impl ParameterProblem {
         Self::of_task(message).key(parameter)
     }
 
-    /// A problem of the task as a whole, as of who takes part.
+    /// A problem of the task as a whole, such as its parties.
     pub fn of_task(message: impl Into<String>) -> Self {
         Self { path: Vec::new(), message: message.into(), help: None }
     }
@@ -56,7 +56,7 @@ impl ParameterProblem {
         self
     }
 
-    /// Says how to mend it.
+    /// Says how to fix it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
@@ -151,7 +151,7 @@ impl Check {
         given.or(parameter.default.as_ref()).map(|value| self.value(&parameter.kind, value))
     }
 
-    /// The value in canonical form; null, with a problem told, if the kind refuses it.
+    /// The value in canonical form; null, with a problem reported, if the kind refuses it.
     fn value(&mut self, kind: &Kind, value: &Value) -> Value {
         let scalar = unquoted(kind, value);
         let found = match (kind, scalar.as_ref().unwrap_or(value)) {

@@ -31,13 +31,13 @@ pub struct Parameter {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
-    /// `true` or `false`; also 1 and 0. This, and numbers, may stand in quotes.
+    /// `true` or `false`; also 1 and 0. This, and numbers, may be in quotes.
     Bool,
-    /// An integer; `3.0` is none.
+    /// An integer; `3.0` is not one.
     Int(Range<i64>),
-    /// A number; an integer will do.
+    /// A number; an integer is accepted.
     Float(Range<f64>),
-    /// Text; an integer is taken as its digits, since names such as `20240101` lose their quotes.
+    /// Text; an integer is taken as its digits, since names such as `20240101` are often written without quotes.
     Text,
     /// One of some names, in whatever case; becomes the name as declared.
     Choice(&'static [&'static str]),
@@ -49,7 +49,7 @@ pub enum Kind {
     Record(Vec<Parameter>),
     /// The first that fits as written: `1` is an integer before it is a number, `1.0` only a number.
     Union(Vec<Kind>),
-    /// Whatever JSON holds.
+    /// Any JSON value.
     Any,
 }
 

@@ -1,4 +1,4 @@
-//! Definitions as authors write them, and what a writer of parameters is told.
+//! Definitions as authors write them, and what is reported about given parameters.
 
 use serde_json::{Value, json};
 
@@ -96,7 +96,7 @@ fn values_become_canonical() {
 }
 
 #[test]
-fn numbers_and_truth_values_may_stand_in_quotes_and_truth_values_be_0_or_1() {
+fn numbers_and_truth_values_may_be_in_quotes_and_truth_values_be_0_or_1() {
     check(
         json!({"n_bins": "10", "relative_error": "1e-3", "skip_metrics": "true", "size": "1"}),
         json!({"n_bins": 10, "relative_error": 1e-3, "skip_metrics": true, "size": 1}),
@@ -113,7 +113,7 @@ fn numbers_and_truth_values_may_stand_in_quotes_and_truth_values_be_0_or_1() {
 }
 
 #[test]
-fn a_union_tells_numbers_apart_by_how_they_are_written() {
+fn a_union_distinguishes_numbers_by_how_they_are_written() {
     check(json!({"size": 1}), json!({"size": 1}));
     check(json!({"size": 1.0}), json!({"size": 1.0}));
     check(json!({"size": 500}), json!({"size": 500}));
@@ -147,7 +147,7 @@ fn wrong_values_say_what_was_expected() {
 }
 
 #[test]
-fn all_mistakes_are_told_at_once() {
+fn all_mistakes_are_reported_at_once() {
     let given = json!({"n_bin": 3, "method": 1, "skip_metrics": 2});
     assert_eq!(checked(Stage::Train, given).unwrap_err().len(), 3);
 }

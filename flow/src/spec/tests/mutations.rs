@@ -1,4 +1,4 @@
-//! Files no one meant to write: refused or read, never a panic.
+//! Files that are damaged or that are no job: refused or read, never a panic.
 
 use proptest::prelude::*;
 

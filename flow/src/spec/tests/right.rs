@@ -129,7 +129,7 @@ fn numbers_in_quotes_and_merge_keys_make_the_same_job() {
 }
 
 #[test]
-fn parties_of_which_the_file_says_the_same_share_their_parameters() {
+fn parties_for_which_the_file_says_the_same_share_their_parameters() {
     let job = job(MULTI_HOST);
     let toy = &job.tasks["toy_0"].parties;
     assert!(toy.len() > 1 && toy.windows(2).all(|two| Arc::ptr_eq(&two[0].parameters, &two[1].parameters)));

@@ -14,13 +14,13 @@ fn check(tasks: &str, expected: &[&str]) {
 }
 
 #[test]
-fn a_file_wrong_in_every_way_is_told_all_of_it_at_once() {
+fn all_mistakes_of_a_file_are_reported_at_once() {
     let problems = refusal(include_str!("../samples/wrong.yaml"));
     assert_eq!(problems, include_str!("../samples/wrong.txt").trim_end(), "{problems}");
 }
 
 #[test]
-fn each_circle_is_told_once_with_all_its_tasks() {
+fn each_circle_is_reported_once_with_all_its_tasks() {
     let toy = |name: &str, after: &str| {
         format!(
             "    {name}: {{component_ref: toy_example, parameters: {{data_num: 1, partition: 1}}, dependent_tasks: [{after}]}}\n"
@@ -56,7 +56,7 @@ fn what_only_one_party_lacks_names_the_party() {
 }
 
 #[test]
-fn what_a_component_finds_wrong_is_told_after_what_its_definition_refuses() {
+fn what_a_component_finds_wrong_is_reported_after_what_its_definition_refuses() {
     let toy =
         |parameters: &str| format!("    t: {{component_ref: toy_example, parameters: {{{parameters}}}}}\n");
     let of = "dag.tasks.t.parameters";
@@ -73,7 +73,7 @@ fn what_a_component_finds_wrong_is_told_after_what_its_definition_refuses() {
 }
 
 #[test]
-fn who_takes_part_is_judged_only_where_it_is_known() {
+fn parties_are_checked_only_where_they_are_known() {
     let psi = |parties: &str| {
         format!(
             "    r: {{component_ref: reader, parameters: {{name: t, namespace: n}}}}
@@ -115,7 +115,7 @@ fn a_component_with_stages_needs_one() {
 }
 
 #[test]
-fn one_mistake_is_told_once() {
+fn one_mistake_is_reported_once() {
     let check = |source: String, expected: &str| assert_eq!(refusal(&source), expected);
     check(
         PREDICT.replace("model_id: 202307171452088269870, ", ""),

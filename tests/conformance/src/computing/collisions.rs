@@ -85,7 +85,7 @@ pub async fn keys_of_equal_hash_join_only_themselves(fixture: Fixture) {
     let subset = |mask: u32| (0..6).filter(move |i| mask >> i & 1 == 1).map(|i| KEYS[i]);
     let session = fixture.some_cores().await;
     for (key_type, n) in [(KeyType::Utf8, 1), (KeyType::Binary, 2)] {
-        // All ways in which either pair can lie on the two sides, the other keys on one side each.
+        // All ways in which either pair can be on the two sides, the other keys on one side each.
         let ways = (0..16).flat_map(|left| (0..16).map(move |right| (left | 16, right | 32)));
         for (left, right) in fixture.extent.chosen(ways) {
             let (a, b): (BTreeSet<&str>, BTreeSet<&str>) = (subset(left).collect(), subset(right).collect());

@@ -1,7 +1,8 @@
 //! How work ends: by dropping a future, by closing a session, by running out of memory, by dropping handles.
 //!
-//! The engine says how soon it stops. These cases measure that in rows, of which a stopped engine leaves most, and in no time:
-//! they share their machine with other work. An engine that takes longer to stop than one in this process has slower rows.
+//! The engine says how soon it stops. These cases measure that in rows, most of which a stopped engine leaves, and not in
+//! time, because they share their machine with other work. An engine that takes longer to stop than one in this process has
+//! slower rows.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +23,7 @@ use super::{Fixture, STUCK, Session, collect, loose, refused};
 
 /// How long the threads of an engine in this process may need to stop, on a machine that has time for them.
 const UNTIL_STOPPED: Duration = Duration::from_millis(400);
-/// A kernel at work is not quiet for so long.
+/// A kernel at work is not quiet for this long.
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Runs something that would take much longer for a moment, drops it, and sees that its kernel stops.
@@ -171,7 +172,7 @@ pub async fn closing_ends_what_still_runs(fixture: Fixture) {
 
 const MEMORY_BYTES: u64 = 8 << 20;
 
-/// A plan whose rows take so many bytes in memory.
+/// A plan whose rows take this many bytes in memory.
 async fn of_size(fixture: &Fixture, session: &Session, bytes: u64) -> Table {
     let rows = numbered(0..64);
     let table = loose(session, KeyType::UInt64, &rows, 4).await;

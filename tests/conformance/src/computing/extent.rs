@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::PARTITIONS;
 
-/// All of the suite, unless it is told otherwise: on an engine of its own for each case, in sessions of 1, 2 and 3 cores.
+/// All of the suite, unless changed: on an engine of its own for each case, in sessions of 1, 2 and 3 cores.
 #[derive(Debug, Clone)]
 pub struct Extent {
     pub(super) cores: Cores,
@@ -60,8 +60,8 @@ impl Extent {
         self
     }
 
-    /// For an engine whose actions take so many times longer than those of an engine in this process. Combinations and
-    /// generated inputs become so many times fewer, and what is measured in time takes so many times longer.
+    /// For an engine whose actions take `times` times as long as those of an engine in this process. The numbers of
+    /// combinations and generated inputs are divided by it, and time limits multiplied by it.
     #[must_use]
     pub fn slower(mut self, times: u32) -> Self {
         self.slower = times.max(1);
@@ -75,7 +75,7 @@ impl Extent {
         self
     }
 
-    /// While it is held, it is nobody else's turn.
+    /// While it is held, no other case runs.
     pub(super) fn turn(&self) -> Option<MutexGuard<'static, ()>> {
         static TURN: Mutex<()> = Mutex::new(());
         // A case that failed had its turn like any other.
@@ -93,7 +93,7 @@ impl Extent {
         chosen.map(|(_, partitions)| partitions)
     }
 
-    /// So many generated inputs for what a quick run of the whole suite would take `cases` for.
+    /// The number of generated inputs where a quick run of the whole suite takes `cases`.
     pub(super) fn inputs(&self, cases: u32) -> u32 {
         cases.div_ceil(self.slower)
     }

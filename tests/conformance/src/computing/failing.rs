@@ -108,7 +108,7 @@ pub async fn a_kernel_that_breaks_its_promise_is_named(fixture: Fixture) {
         .await;
 }
 
-pub async fn fresh_randomness_stands_last_under_keep(fixture: Fixture) {
+pub async fn fresh_randomness_is_last_under_keep(fixture: Fixture) {
     fixture
         .everywhere(async |session, n| {
             let table = loose(session, KeyType::Utf8, &numbered(0..40), n).await;

@@ -182,7 +182,7 @@ async fn tags(table: &Table) -> Vec<(u32, u32, Option<u64>)> {
     tags
 }
 
-pub async fn kernels_are_told_their_partition_and_first_row(fixture: Fixture) {
+pub async fn kernels_get_their_partition_and_first_row(fixture: Fixture) {
     fixture
         .everywhere(async |session, n| {
             let rows = mixed(40);

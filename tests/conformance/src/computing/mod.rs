@@ -2,7 +2,7 @@
 //! model of plain rows.
 //!
 //! An engine's test gives a function from (kernels, storage) to itself, so that the suite can register kernels of its own
-//! and hand in a store that fails when told to:
+//! and hand in a store that fails on request:
 //! `computing_suite!(|kernels, storage| Arc::new(Mine::new(kernels, storage)))`. Order is compared, not only content: the
 //! contract fixes the order of every layout.
 //!
@@ -51,7 +51,7 @@ pub use store::Shared;
 /// Numbers of partitions that cases run at: one, a power of two, neither.
 pub const PARTITIONS: [u32; 3] = [1, 2, 7];
 
-/// Whatever takes longer waits for ever, on however slow and busy a machine.
+/// An action that takes longer is stuck, on a slow and busy machine too.
 const STUCK: Duration = Duration::from_secs(300);
 
 /// An engine under test, with the store it was given.
@@ -63,7 +63,7 @@ pub struct Fixture {
     pub store: Arc<Shared>,
     /// How much is asked.
     pub extent: Extent,
-    // Dropped in this order: nobody else's turn before all is gone.
+    // Dropped in this order: the next case starts when all is gone.
     folder: TempDir,
     _turn: Option<MutexGuard<'static, ()>>,
 }
@@ -101,12 +101,12 @@ impl Fixture {
         self.session(self.cores().many).await
     }
 
-    /// A session of so many cores.
+    /// A session of this many cores.
     pub async fn session(&self, cores: u32) -> Session {
         self.session_with(cores, self.extent.memory_bytes).await
     }
 
-    /// A session of so many cores and so much memory.
+    /// A session of this many cores and this much memory.
     pub async fn session_with(&self, cores: u32, memory_bytes: u64) -> Session {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
@@ -154,18 +154,18 @@ impl Fixture {
         }
     }
 
-    /// What an action gives, unless it waits for ever.
+    /// What an action gives, unless it is stuck.
     pub async fn in_time<T>(&self, action: impl Future<Output = T>) -> T {
         let stuck = self.slowed(STUCK);
         tokio::time::timeout(stuck, action).await.expect("the engine is stuck")
     }
 
-    /// So many times longer as the engine is slower.
+    /// Longer by the factor by which the engine is slower.
     pub fn slowed(&self, time: Duration) -> Duration {
         time * self.extent.times()
     }
 
-    /// How long to wait for an engine to stop where one in this process gets so long.
+    /// How long to wait for an engine to stop where one in this process gets this long.
     pub fn to_stop(&self, time: Duration) -> Duration {
         time + self.engine.info().cancels_within.saturating_sub(EngineInfo::CANCELS_WITHIN)
     }
@@ -258,7 +258,7 @@ macro_rules! computing_suite {
                 rows_are_cut_at_their_boundaries,
                 repartition_keeps_the_order_of_each_layout,
                 a_key_twice_is_refused_with_its_place_and_without_the_key,
-                kernels_are_told_their_partition_and_first_row,
+                kernels_get_their_partition_and_first_row,
                 ranges_of_rows_of_any_kept_table_can_be_read,
                 kept_rows_are_numbered_in_order,
                 scattered_rows_come_in_the_order_of_their_numbers,
@@ -289,7 +289,7 @@ macro_rules! computing_suite {
             $crate::computing::pairs,
             [
                 joins_give_what_the_model_gives_in_the_order_of_keys,
-                a_union_takes_the_side_it_is_told,
+                a_union_takes_the_side_it_is_asked_for,
                 joins_of_empty_and_skewed_tables,
                 a_table_joins_itself,
                 a_join_of_other_key_types_or_of_keys_twice_is_refused,
@@ -330,7 +330,7 @@ macro_rules! computing_suite {
             [
                 chains_of_operations_give_what_the_model_gives,
                 nothing_runs_until_an_action,
-                a_node_that_stands_twice_runs_once_an_action,
+                a_node_that_occurs_twice_runs_once_an_action,
                 a_kept_table_is_not_computed_again,
                 iterations_drop_what_they_replace,
                 tables_of_many_batches_are_treated_like_small_ones,
@@ -343,7 +343,7 @@ macro_rules! computing_suite {
                 a_saved_table_loads_with_its_rows_and_layout,
                 a_stored_keyed_table_joins_where_it_is,
                 a_loaded_table_stays_as_it_was_when_loaded,
-                an_existing_table_is_not_overwritten_unless_told,
+                an_existing_table_is_not_overwritten_unless_asked,
                 a_missing_table_is_not_found,
                 a_failing_read_fails_the_action,
                 a_failing_save_leaves_nothing,
@@ -357,7 +357,7 @@ macro_rules! computing_suite {
                 a_session_outlives_its_engine,
                 partitions_are_read_in_order_and_a_stream_may_be_dropped,
                 interleaved_reads_do_not_wait_for_each_other,
-                actions_go_on_beside_a_stream_that_nobody_reads,
+                actions_continue_beside_a_stream_that_is_not_read,
                 a_reader_holds_the_engine_back,
                 a_stream_of_a_session_can_be_put_into_it,
                 the_first_row_takes_few_partitions,
@@ -377,7 +377,7 @@ macro_rules! computing_suite {
                 the_partition_named_is_that_of_the_kernel,
                 kernels_of_other_names_and_versions_are_unsupported,
                 a_kernel_that_breaks_its_promise_is_named,
-                fresh_randomness_stands_last_under_keep,
+                fresh_randomness_is_last_under_keep,
                 handles_of_another_session_are_refused,
                 handles_and_blobs_that_do_not_exist_are_refused,
                 blobs_of_another_session_are_refused,

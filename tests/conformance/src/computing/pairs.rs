@@ -21,7 +21,7 @@ use tributary_core::{ErrorKind, Field, KeyType, Layout, Table, TableSchema};
 use super::model::{self, KEY_TYPES, Row, any_key_type, any_unique_rows, numbered};
 use super::{Fixture, Session, collect, loose, put, refused};
 
-/// How one side of a join lies before it.
+/// How one side of a join is laid out before it.
 fn any_layout() -> impl Strategy<Value = Layout> {
     let n = prop_oneof![Just(1), Just(2), Just(7)];
     (n, any::<bool>()).prop_map(|(n, keyed)| if keyed { Layout::Keyed(n) } else { Layout::Loose(n) })
@@ -107,7 +107,7 @@ pub async fn joins_give_what_the_model_gives_in_the_order_of_keys(fixture: Fixtu
         .await;
 }
 
-pub async fn a_union_takes_the_side_it_is_told(fixture: Fixture) {
+pub async fn a_union_takes_the_side_it_is_asked_for(fixture: Fixture) {
     fixture
         .property(
             24,

@@ -181,7 +181,7 @@ pub async fn nothing_runs_until_an_action(fixture: Fixture) {
     assert_eq!(watch.rows(), 100);
 }
 
-pub async fn a_node_that_stands_twice_runs_once_an_action(fixture: Fixture) {
+pub async fn a_node_that_occurs_twice_runs_once_an_action(fixture: Fixture) {
     fixture
         .everywhere(async |session, n| {
             let source = loose(session, KeyType::UInt64, &numbered(0..100), n).await;

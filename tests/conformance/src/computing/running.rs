@@ -79,7 +79,7 @@ pub async fn interleaved_reads_do_not_wait_for_each_other(fixture: Fixture) {
     }
 }
 
-pub async fn actions_go_on_beside_a_stream_that_nobody_reads(fixture: Fixture) {
+pub async fn actions_continue_beside_a_stream_that_is_not_read(fixture: Fixture) {
     for cores in [fixture.cores().few, fixture.cores().some] {
         let session = fixture.session(cores).await;
         let watch = fixture.watch();

@@ -1,10 +1,10 @@
-//! A store that the processes of one machine share: files in a folder. It keeps the storage contract, can be told to fail,
+//! A store that the processes of one machine share: files in a folder. It keeps the storage contract, can be made to fail,
 //! and shows what a write left.
 //!
-//! Everything about a table, also that it is to fail, lies in the one folder that its address names. So whoever gets an
-//! address, a write or a stored table needs no more to go on, and one store serves the tables of all: an executor that was
-//! started once opens what each case saved. Meant to be awkward: scans come in small batches that are never ready at once,
-//! and an existing table is noticed as late as the contract allows, at the commit.
+//! Everything about a table, also that it is to fail, is in the one folder that its address names. So an address, a write
+//! or a stored table is all that a process needs, and one store serves the tables of all: an executor that was started
+//! once opens what each case saved. Meant to be awkward: scans come in small batches that are never ready at once, and an
+//! existing table is noticed as late as the contract allows, at the commit.
 //!
 //! In a table's folder: `table`, absent before the first commit; `writes/ATTEMPT` while a write has not ended;
 //! `parts/ATTEMPT/PARTITION-…` in Arrow's IPC format; `unreadable-PARTITION` and `unwritable-PARTITION`. Nothing that was
@@ -77,7 +77,7 @@ impl Shared {
 }
 
 fn broken(what: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, format!("told to fail to {what}"))
+    Error::new(ErrorKind::Unavailable, format!("made to fail to {what}"))
 }
 
 /// A table's folder.

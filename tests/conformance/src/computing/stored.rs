@@ -68,7 +68,7 @@ pub async fn a_loaded_table_stays_as_it_was_when_loaded(fixture: Fixture) {
     assert_eq!((collect(&before).await, collect(&after).await), (old, new));
 }
 
-pub async fn an_existing_table_is_not_overwritten_unless_told(fixture: Fixture) {
+pub async fn an_existing_table_is_not_overwritten_unless_asked(fixture: Fixture) {
     let uri = fixture.store.uri("once");
     let session = fixture.few_cores().await;
     let table = loose(&session, KeyType::Utf8, &numbered(0..30), 3).await;
@@ -89,7 +89,7 @@ pub async fn a_missing_table_is_not_found(fixture: Fixture) {
 /// What the store says reaches the caller, with its place.
 fn check_store_error(error: Error, place: &str) {
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:?}");
-    assert!(error.chain().contains(place) && error.chain().contains("told to fail"), "{error:?}");
+    assert!(error.chain().contains(place) && error.chain().contains("made to fail"), "{error:?}");
 }
 
 pub async fn a_failing_read_fails_the_action(fixture: Fixture) {

@@ -33,7 +33,7 @@ pub async fn a_party_that_never_joins_is_named(factory: impl Factory) {
     leave(&[guest]).await;
 }
 
-pub async fn little_values_do_not_begin_patience_anew(factory: impl Factory) {
+pub async fn little_values_do_not_restart_patience(factory: impl Factory) {
     let all = meet(&factory).await;
     let [guest, host, ..] = &all;
     guest.push_message(&slot("hello"), &[own(host)], &Note(vec![])).await.unwrap();
@@ -92,7 +92,7 @@ pub async fn parties_with_other_keys_than_registered_do_not_meet_and_are_named(f
         host.pull(&slot("x"), &own(&guest)),
     )
     .await;
-    // They wait at channels with different names: only who has the right key can compute them.
+    // They wait at channels with different names: only a holder of the right key can compute them.
     check_error(push.unwrap_err(), ErrorKind::Timeout, &["host_10000", "compare", "10000 has key"]);
     check_error(pull.unwrap_err(), ErrorKind::Timeout, &["guest_9999", "compare", "9999 has key"]);
     assert!(start.elapsed() >= factory.patience());

@@ -61,7 +61,7 @@ macro_rules! federation_suite {
                 a_table_beyond_the_limit_of_a_site_is_refused_and_names_who_sent_it,
                 jobs_and_tasks_whose_names_run_together_are_apart,
                 a_pull_that_was_given_up_may_be_repeated,
-                little_values_do_not_begin_patience_anew,
+                little_values_do_not_restart_patience,
                 another_plan_is_refused_and_named,
                 parties_with_other_keys_than_registered_do_not_meet_and_are_named,
                 a_site_without_a_key_is_not_joined,

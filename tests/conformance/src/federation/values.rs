@@ -1,4 +1,4 @@
-//! Values in slots: what is sent is what comes, once, and a value that is wrong names who sent it.
+//! Values in slots: what is sent is what comes, once, and a wrong value names its sender.
 
 use bytes::Bytes;
 use futures::FutureExt;

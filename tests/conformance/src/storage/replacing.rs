@@ -25,7 +25,7 @@ pub async fn a_snapshot_that_was_read_is_replaced(open: impl Fn() -> Store) {
         let new = write_plain(&store, &place, count, 3, over(&old)).await.unwrap();
         assert_eq!(open().open(&place).await.unwrap(), new);
         assert_eq!(read(&store, &new).await.unwrap(), rows(&plain(), 0..count));
-        // who reads what was replaced goes on
+        // a reader of what was replaced continues
         assert_eq!(read(&store, &old).await.unwrap(), rows(&plain(), 0..old.rows()));
         read_before = new;
     }
@@ -102,7 +102,7 @@ pub async fn of_two_writers_over_one_snapshot_one_wins(open: impl Fn() -> Store)
 }
 
 /// A plain replacement, or a removal, and one over a snapshot at the same moment: the second says `Conflict`, or it was first.
-pub async fn no_row_is_lost_whoever_replaces_meanwhile(open: impl Fn() -> Store) {
+pub async fn no_row_is_lost_when_several_replace_at_once(open: impl Fn() -> Store) {
     let store = open();
     for round in 0..40 {
         let place = store.locate(&name(&format!("t{round}"))).unwrap();
@@ -127,7 +127,7 @@ pub async fn no_row_is_lost_whoever_replaces_meanwhile(open: impl Fn() -> Store)
         if let Err(error) = &merged {
             assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
         }
-        // the other one asked for no condition, so that its answer stands last or alone
+        // the other one asked for no condition, so that it comes last or alone
         match removes {
             true => assert_eq!(kind(open().open(&place).await), ErrorKind::NotFound, "{merged:?}"),
             false => assert_eq!(open().open(&place).await.unwrap().rows(), 3, "{merged:?}"),
@@ -147,5 +147,5 @@ pub async fn a_commit_whose_answer_was_lost_may_be_asked_for_again(open: impl Fn
     assert_eq!(open().commit(write.clone(), vec![part]).await.unwrap(), table);
     open().abort(write).await.unwrap();
     assert_eq!(store.open(&place).await.unwrap(), newest);
-    assert_eq!(read(&store, &table).await.unwrap(), rows(&plain(), 0..2), "who asks again may read it, too");
+    assert_eq!(read(&store, &table).await.unwrap(), rows(&plain(), 0..2), "a second call may read it, too");
 }

@@ -90,7 +90,7 @@ fn mix(row: u64) -> u64 {
     (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
 
-/// One row in so many.
+/// One row in `n`.
 fn one_in(n: u64, row: u64) -> bool {
     mix(row).is_multiple_of(n)
 }
@@ -144,7 +144,7 @@ fn column(data_type: &DataType, nullable: bool, rows: Range<u64>) -> ArrayRef {
     }
 }
 
-/// Also the values that do not survive careless hands.
+/// Also values that careless code changes.
 fn float(row: u64) -> f64 {
     match mix(row) % 50 {
         0 => f64::INFINITY,

@@ -9,7 +9,7 @@
 
 use std::arch::asm;
 
-/// Words that a sweep takes of its first factor, and of which each length is a multiple.
+/// Words that a sweep takes of its first factor. Each length is a multiple of it.
 pub(super) const BLOCK: usize = 8;
 
 /// Shows that this processor has BMI2 and ADX.

@@ -136,7 +136,7 @@ impl MapKernel for Explode {
     }
 }
 
-/// Adds what a kernel is told of its partition: columns `partition`, `partitions` and `first_row`.
+/// Adds what a kernel knows about its partition: columns `partition`, `partitions` and `first_row`.
 pub struct Tag(TableSchema);
 
 impl FoldKernel for Tag {
@@ -247,7 +247,7 @@ impl FoldKernel for LastKey {
     }
 }
 
-/// Adds a column that tells the blobs it was opened with: `Plain:abc Secret:de`.
+/// Adds a column that shows the blobs it was opened with: `Plain:abc Secret:de`.
 pub struct ShowBlobs(String, TableSchema);
 
 impl MapKernel for ShowBlobs {

@@ -34,7 +34,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Watches nothing yet. Its file is removed with the folder, and not earlier: work may go on longer than anybody looks.
+    /// Watches nothing yet. Its file is removed with the folder, and not earlier: work may go on longer than the case that
+    /// watches it.
     pub fn new(folder: &Path) -> Self {
         let (_, log) = NamedTempFile::with_prefix_in("watch-", folder).unwrap().keep().unwrap();
         Self { log }
@@ -44,13 +45,13 @@ impl Watch {
         self.log.to_str().unwrap().to_owned()
     }
 
-    /// A kernel that passes rows on, each taking so long.
+    /// A kernel that passes rows on, each taking this long.
     pub fn kernel(&self, per_row: Duration) -> KernelCall {
         let params = WatchedParams { log: self.log(), nanos_per_row: per_row.as_nanos() as u64 };
         KernelCall::map::<Watched>(&params).unwrap()
     }
 
-    /// A kernel that adds so many bytes to each row.
+    /// A kernel that adds this many bytes to each row.
     pub fn inflating_kernel(&self, bytes: u32) -> KernelCall {
         KernelCall::map::<Inflate>(&InflateParams { log: self.log(), bytes }).unwrap()
     }

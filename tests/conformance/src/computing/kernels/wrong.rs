@@ -13,7 +13,7 @@ use tributary_core::{Error, ErrorKind, Field, Result, TableSchema};
 
 use super::{with_column, with_fields};
 
-/// Fails as it is told; passes other rows on.
+/// Fails as its parameters say; passes other rows on.
 pub struct Fail(FailParams);
 
 /// Parameters of [`Fail`].
@@ -55,8 +55,8 @@ impl FailParams {
             return Ok(());
         }
         match self.how {
-            How::Error => Err(Error::new(ErrorKind::Denied, "told to fail")),
-            How::Panic => panic!("told to panic"),
+            How::Error => Err(Error::new(ErrorKind::Denied, "made to fail")),
+            How::Panic => panic!("made to panic"),
         }
     }
 }
