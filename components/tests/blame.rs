@@ -102,6 +102,7 @@ async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option
                 input.to_string(),
                 vec![Source { table: "t".into(), content: "c".into() }],
             )]),
+            recoded: BTreeMap::new(),
         },
         checkpoint: None,
         progress: Arc::new(Unwatched),

@@ -10,7 +10,7 @@ use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, Table, TableNam
 
 use super::PartyAttempt;
 use crate::record::Records;
-use crate::sources::{self, Sources};
+use crate::sources::{self, Recoded, Sources};
 use crate::spec::Channel;
 
 impl PartyAttempt {
@@ -34,17 +34,18 @@ impl PartyAttempt {
         Ok(inputs)
     }
 
-    /// The tables of the site that each input was made of.
-    pub(super) async fn sources(&self) -> Result<Sources> {
-        let mut all = Sources::new();
+    /// The tables of the site that each input was made of, and its columns that no longer have their values.
+    pub(super) async fn sources(&self) -> Result<(Sources, Recoded)> {
+        let (mut all, mut recoded) = (Sources::new(), Recoded::new());
         for (key, channels) in &self.task.inputs.data {
             for channel in channels {
                 let record =
                     self.record_of(&self.table_name(channel)?).await.at(|| format!("input {key}"))?;
                 all.entry(key.clone()).or_default().extend(sources::of(&self.site, &record).await?);
+                recoded.entry(key.clone()).or_default().extend(sources::recoded(&record)?);
             }
         }
-        Ok(all)
+        Ok((all, recoded))
     }
 
     async fn table(&self, channel: &Channel, computing: &Arc<dyn Computing>) -> Result<Table> {

@@ -16,6 +16,7 @@ use tributary_core::federation::{Federation, FederationSpec};
 use tributary_core::placement::Placement;
 use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
 
+use self::outputs::Origin;
 pub(crate) use self::outputs::PartyEnd;
 use crate::ledger;
 use crate::metered::Metered;
@@ -126,8 +127,11 @@ impl PartyAttempt {
 
     async fn work(&self, sessions: &mut Sessions, end: &mut PartyEnd) -> Result<()> {
         let (computing, federation) = self.open(sessions).await?;
-        let sources = self.sources().await?;
-        let origin = sources::text(&sources);
+        let (sources, recoded) = self.sources().await?;
+        let origin = Origin {
+            sources: sources::text(&sources),
+            recoded: recoded.values().flatten().cloned().collect(),
+        };
         let ledger = Arc::new(ledger::Releases::new(&self.site.home));
         let task = Task {
             name: self.shared.name.clone(),
@@ -143,7 +147,7 @@ impl PartyAttempt {
             )?,
             computing,
             federation,
-            releases: Releases { limits: self.site.limits.clone(), ledger, sources },
+            releases: Releases { limits: self.site.limits.clone(), ledger, sources, recoded },
             progress: self.progress.clone(),
         };
         let outputs = self.shared.component.run(&task).await?;
