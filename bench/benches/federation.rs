@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use tokio::runtime::{Builder, Runtime};
 use tributary_core::computing::{End, RowStream};
 use tributary_core::federation::*;
-use tributary_core::{Field, Layout, Party, Result, TableSchema};
+use tributary_core::{Field, JobHash, Layout, Party, Result, TableSchema};
 
 const COLUMNS: usize = 8;
 const TABLE_BYTES: usize = 64_000_000;
@@ -53,7 +53,7 @@ async fn pair(session: &str) -> Result<(Arc<dyn Federation>, Arc<dyn Federation>
             session: format!("{session}.bench.0").parse()?,
             own,
             peers,
-            plan_hash: [7; 32],
+            job_hash: JobHash::new([7; 32]),
             patience: Duration::from_secs(60),
         })
     };

@@ -2,7 +2,7 @@
 
 use futures::executor::block_on;
 use tributary_core::{Result, TableName};
-use tributary_ingest::{Existing, Stage, UploadOptions};
+use tributary_ingest::{Existing, Pass, UploadOptions};
 use tributary_runtime::Home;
 
 use crate::upload::{progress, tell_of_columns};
@@ -20,7 +20,7 @@ pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
         args::IfExists::Fail => Existing::Fail,
         args::IfExists::Replace => Existing::Replace,
     };
-    let progress = progress::show(!bind.json, Stage::Check);
+    let progress = progress::show(!bind.json, Pass::Check);
     let bound = block_on(tributary_ingest::bind(&storage, &meta, options, progress))?;
     let record = bound.record;
     if bind.json {

@@ -8,7 +8,7 @@ use futures::executor::block_on;
 use tributary_core::{Error, Result, ResultExt, TableName};
 use tributary_document::quoted;
 use tributary_ingest::{
-    ColumnSummary, DryRun, Duplicates, Existing, Merged, Role, Stage, Summary, UploadOptions,
+    ColumnSummary, DryRun, Duplicates, Existing, Merged, Pass, Role, Summary, UploadOptions,
 };
 use tributary_runtime::Home;
 
@@ -23,7 +23,7 @@ pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failur
     let (storage, meta) = home.tables(&party)?;
     let mut options = options(upload)?;
     options.scratch = home.party(&party).join("tmp");
-    let last = if upload.dry_run { Stage::Check } else { Stage::Write };
+    let last = if upload.dry_run { Pass::Check } else { Pass::Write };
     let progress = progress::show(!upload.json, last);
     if upload.dry_run {
         options.preview_rows = SHOWN_ROWS;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tributary_component::Level;
 use tributary_core::shown::printable;
-use tributary_flow::event::{Event, Report, TaskReport, Watcher};
+use tributary_flow::event::{Event, JobReport, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
 use tributary_flow::status::Status;
 
@@ -122,7 +122,7 @@ fn spinner(all: &MultiProgress, name: String) -> ProgressBar {
 }
 
 /// The summary at the end.
-pub(crate) fn summary(report: &Report) -> tributary_core::Result<()> {
+pub(crate) fn summary(report: &JobReport) -> tributary_core::Result<()> {
     let row = |task: &TaskReport| {
         vec![
             task.task.clone(),

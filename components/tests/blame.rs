@@ -20,8 +20,8 @@ use tributary_core::computing::{Computing, End, Engine, SessionSpec};
 use tributary_core::federation::{Federation, FederationExt, FederationSpec, Message, Slot};
 use tributary_core::storage::Nowhere;
 use tributary_core::{
-    Error, ErrorKind, Field, KeyType, Layout, Limits, Party, PartyId, Purpose, Result, Role, SessionId,
-    Table, TableSchema,
+    Error, ErrorKind, Field, JobHash, KeyType, Layout, Limits, Party, PartyId, Purpose, Result, Role,
+    SessionId, Table, TableSchema,
 };
 use tributary_paillier::{Additive, Encrypt, KeyBits, ProvenKey, SecretKey};
 use tributary_psi::points_schema;
@@ -53,7 +53,7 @@ async fn meet() -> Vec<Arc<dyn Federation>> {
         let peers = parties().into_iter().filter(|peer| *peer != own).collect();
         let (session, patience) = ("blame.psi.0".parse::<SessionId>().unwrap(), Duration::from_secs(30));
         let network = &networks[&own.id];
-        let spec = FederationSpec { session, own, peers, plan_hash: [7; 32], patience };
+        let spec = FederationSpec { session, own, peers, job_hash: JobHash::new([7; 32]), patience };
         sessions.push(network.join(spec).await.unwrap());
     }
     sessions
@@ -103,6 +103,7 @@ async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option
                 input.to_string(),
                 vec![Source { table: "t".into(), content: "c".into() }],
             )]),
+            recoded: BTreeMap::new(),
         },
         checkpoint: None,
         progress: Arc::new(Unwatched),

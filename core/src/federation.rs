@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::computing::{Computing, End, RowStream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{Party, SessionId};
+use crate::ids::{JobHash, Party, SessionId};
 use crate::layout::Layout;
 use crate::plan::{Op, Plan};
 use crate::schema::TableSchema;
@@ -125,7 +125,7 @@ pub struct FederationSpec {
     /// All other parties of the task.
     pub peers: Vec<Party>,
     /// Digest of what all parties agreed to run; parties with another one are refused.
-    pub plan_hash: [u8; 32],
+    pub job_hash: JobHash,
     /// How long a peer may be silent while it is waited for.
     pub patience: Duration,
 }

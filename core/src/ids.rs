@@ -171,6 +171,31 @@ impl FromStr for SessionId {
     }
 }
 
+/// What all parties of a job must agree on before they exchange anything: a digest of the job, and of the kernels that
+/// compute it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct JobHash([u8; 32]);
+
+impl JobHash {
+    /// Of these bytes.
+    pub const fn new(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+}
+
+/// 128 bits of it: enough to compare by eye.
+impl fmt::Display for JobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0[..16].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for JobHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
 impl Role {
     /// Has the label and asks the question.
     pub fn guest() -> Self {

@@ -72,7 +72,7 @@ pub mod limits;
 pub mod site;
 
 pub use error::{Error, ErrorKind, Result, ResultExt};
-pub use ids::{JobId, ModelName, Party, PartyId, Role, SessionId, TableName, TaskName};
+pub use ids::{JobHash, JobId, ModelName, Party, PartyId, Role, SessionId, TableName, TaskName};
 pub use layout::Layout;
 pub use limits::Limits;
 pub use schema::{Field, KeyType, Purpose, TableSchema};

@@ -149,12 +149,12 @@ impl Node {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Limits, Report, parse};
+    use crate::{Collector, Limits, parse};
 
     #[test]
     fn a_wiped_document_holds_no_text() {
         let text = b"a: hunter2\nb: {c: [hunter3, {d: hunter4}]}\n";
-        let mut node = parse(text, &Limits::default(), &Report::new("conf.yaml")).unwrap();
+        let mut node = parse(text, &Limits::default(), &Collector::new("conf.yaml")).unwrap();
         assert!(format!("{node:?}").contains("hunter4"));
         node.wipe();
         assert!(!format!("{node:?}").contains("hunter"), "{node:?}");

@@ -13,7 +13,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 use tributary_suggest::quoted;
 
 use crate::node::{Entry, Map, Node, Position, Value};
-use crate::problems::Report;
+use crate::problems::Collector;
 use crate::scalar;
 
 /// Bounds of a document.
@@ -42,7 +42,7 @@ const MERGE: &str = "<<";
 
 /// Reads a document of one YAML (or JSON) value. `None` if it cannot be read at all, which is then in the report; a
 /// tree whose mistakes (a key twice, a value without meaning) are in the report is still given.
-pub fn parse(source: &[u8], limits: &Limits, report: &Report) -> Option<Node> {
+pub fn parse(source: &[u8], limits: &Limits, report: &Collector) -> Option<Node> {
     let top = Position { line: 1, column: 1 };
     if source.len() > limits.bytes {
         let message = format!("expected at most {} bytes, got {}", limits.bytes, source.len());
@@ -70,7 +70,7 @@ pub fn parse(source: &[u8], limits: &Limits, report: &Report) -> Option<Node> {
     Some(node)
 }
 
-fn utf8<'a>(source: &'a [u8], report: &Report) -> Option<&'a str> {
+fn utf8<'a>(source: &'a [u8], report: &Collector) -> Option<&'a str> {
     std::str::from_utf8(source)
         .inspect_err(|error| {
             let valid = String::from_utf8_lossy(&source[..error.valid_up_to()]);
@@ -88,7 +88,7 @@ struct Stop;
 struct Builder<'a> {
     parser: Parser<'a, StrInput<'a>>,
     limits: &'a Limits,
-    report: &'a Report,
+    report: &'a Collector,
     /// Anchored values that are complete. Within its own value an anchor has none yet.
     anchors: HashMap<usize, Node>,
     nodes: usize,

@@ -42,14 +42,14 @@ pub struct Problems {
 ///
 /// Shared by all readers of the document, hence the interior mutability; becomes [`Problems`] at the end.
 #[derive(Debug)]
-pub struct Report {
+pub struct Collector {
     file: String,
     shows_values: bool,
     found: RefCell<Vec<Problem>>,
     more: std::cell::Cell<usize>,
 }
 
-impl Report {
+impl Collector {
     /// An empty report on a document that messages call `file`.
     pub fn new(file: impl Into<String>) -> Self {
         Self { file: file.into(), shows_values: true, found: RefCell::default(), more: 0.into() }

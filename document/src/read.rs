@@ -1,7 +1,7 @@
 //! From nodes to typed values: the only way to read documents, so that every reader reports mistakes in the same way.
 //!
 //! A reader asks for the keys that it knows and gets `None` for each that is absent, null or wrong; only a wrong one is a
-//! problem. So a reader never stops early, and its result is valid only if [`Report::finish`] returns it. An explicit null
+//! problem. So a reader never stops early, and its result is valid only if [`Collector::finish`] returns it. An explicit null
 //! means absence everywhere, as in the job files that this format comes from.
 
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use tributary_suggest::{nearest, quoted, suggestion};
 
 use crate::node::{Entry, Map, Node, Position, Step, Value};
-use crate::problems::Report;
+use crate::problems::Collector;
 use crate::scalar::unquoted;
 
 /// A place in a document: its path, its position, and the value there, if any.
@@ -21,7 +21,7 @@ pub struct Item<'a> {
     path: String,
     /// Whether its problems may repeat its value.
     shows: bool,
-    report: &'a Report,
+    report: &'a Collector,
 }
 
 /// The keys of one map, taken one by one; keys that are never asked for are problems.
@@ -34,11 +34,11 @@ pub struct Keys<'a> {
 
 impl<'a> Item<'a> {
     /// The whole document.
-    pub fn root(node: &'a Node, report: &'a Report) -> Self {
+    pub fn root(node: &'a Node, report: &'a Collector) -> Self {
         Self { node: Some(node), at: node.at, path: String::new(), shows: report.shows_values(), report }
     }
 
-    /// The same item; its problems may repeat its value even if the document [hides](Report::hiding_values) values.
+    /// The same item; its problems may repeat its value even if the document [hides](Collector::hiding_values) values.
     #[must_use]
     pub fn shown(mut self) -> Self {
         self.shows = true;
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn a_document_of_secrets_repeats_no_value_that_is_not_shown() {
         let wrong = "a: hunter2\nb: 1234567\nc: 00hunter\nd: 0042\ne: !hunter3 x\nf: true\nport: hunter4\n";
-        let report = Report::new("conf.yaml").hiding_values();
+        let report = Collector::new("conf.yaml").hiding_values();
         let node = parse(wrong.as_bytes(), &Limits::default(), &report).unwrap();
         Item::root(&node, &report).map(|keys| {
             keys.take("a").entries();

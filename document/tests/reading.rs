@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used)]
 
-use tributary_document::{Item, Keys, Limits, Node, Problems, Report, Step, parse};
+use tributary_document::{Collector, Item, Keys, Limits, Node, Problems, Step, parse};
 
 fn read<T>(source: &str, reader: impl FnOnce(&mut Keys<'_>) -> T) -> Result<T, Problems> {
-    let report = Report::new("f");
+    let report = Collector::new("f");
     let value = parse(source.as_bytes(), &Limits::default(), &report)
         .map(|node| Item::root(&node, &report).map(reader));
     report.finish(value)
 }
 
 fn tree(source: &[u8], limits: &Limits) -> Result<Node, Problems> {
-    let report = Report::new("f");
+    let report = Collector::new("f");
     let node = parse(source, limits, &report);
     report.finish(node)
 }
@@ -101,7 +101,7 @@ fn ids_survive_lost_quotes() {
 
 #[test]
 fn a_place_below_an_item_is_found_or_as_near_as_the_document_allows() {
-    let report = Report::new("f");
+    let report = Collector::new("f");
     let node = parse(b"a:\n  b: [1, 22]\n", &Limits::default(), &report).unwrap();
     let below = |steps: &[Step]| {
         let item = Item::root(&node, &report).below(steps);
@@ -250,7 +250,7 @@ list:
 #[test]
 fn merge_keys_give_the_entries_that_a_map_lacks() {
     let json = |source: &str| {
-        let report = Report::new("f");
+        let report = Collector::new("f");
         let node = parse(source.as_bytes(), &Limits::default(), &report);
         report.finish(node).map(|node| node.to_json().unwrap().to_string()).map_err(|e| e.to_string())
     };
@@ -271,13 +271,13 @@ fn aliases_and_merges_together_stay_within_the_bounds() {
         let keys: String = (0..9).map(|k| format!("k{k}: *a{}, ", i - 1)).collect();
         laughs += &format!("a{i}: &a{i} {{<<: *a{}, {keys}}}\n", i - 1);
     }
-    let report = Report::new("f");
+    let report = Collector::new("f");
     assert!(parse(laughs.as_bytes(), &Limits::default(), &report).is_none());
 }
 
 #[test]
 fn scalars_may_be_in_quotes_where_numbers_and_truth_values_are_wanted() {
-    let report = Report::new("f");
+    let report = Collector::new("f");
     let node =
         parse(b"{i: '10', f: \"0.5\", t: \"true\", o: 1, z: '0', n: '007'}", &Limits::default(), &report)
             .unwrap();

@@ -78,7 +78,7 @@ pub enum Event {
         error: String,
     },
     /// The job is over.
-    JobEnded(Report),
+    JobEnded(JobReport),
 }
 
 /// How one party's attempt at a task went.
@@ -115,7 +115,7 @@ pub struct TaskReport {
 
 /// How a job went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct JobReport {
     /// Its id.
     pub job: JobId,
     /// How it ended.
@@ -203,7 +203,7 @@ mod tests {
             kind: ErrorKind::NotFound,
             log: "/log".into(),
         };
-        let report = |outcome, failure| Report {
+        let report = |outcome, failure| JobReport {
             job: job.clone(),
             outcome,
             model: ModelRef::new("m", "0"),

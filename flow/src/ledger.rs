@@ -194,14 +194,22 @@ fn entry_of(all: &[Released], source: &Source, partner: &PartyId) -> Released {
     entry
 }
 
-fn cuts_of(all: &[Released], tables: &[Source], partner: &PartyId, column: &str) -> Vec<f64> {
-    let mut cuts = Vec::new();
-    for source in tables {
-        if let Some(column) = entry_of(all, source, partner).columns.get(column) {
+/// By column. The entries are looked up once, since tables may have thousands of columns.
+fn cuts_of<'a>(
+    all: &[Released],
+    tables: &[Source],
+    partner: &PartyId,
+    columns: impl IntoIterator<Item = &'a str>,
+) -> Vec<Vec<f64>> {
+    let entries: Vec<Released> = tables.iter().map(|source| entry_of(all, source, partner)).collect();
+    let of_column = |name: &str| {
+        let mut cuts = Vec::new();
+        for column in entries.iter().filter_map(|entry| entry.columns.get(name)) {
             add_cuts(&mut cuts, &column.cuts);
         }
-    }
-    cuts
+        cuts
+    };
+    columns.into_iter().map(of_column).collect()
 }
 
 impl Ledger for Releases {
@@ -209,9 +217,16 @@ impl Ledger for Releases {
         private_folder(&self.folder).at(|| format!("create {}", self.folder.display()))?;
         let _turn = Claim::take(&self.folder)?;
         let mut all = self.list()?;
-        for Charge { item, after, .. } in charges {
-            let Item::Column(name) = item else { continue };
-            if cuts_of(&all, tables, partner, name) != *after {
+        let columns: Vec<(&str, &Vec<f64>)> = charges
+            .iter()
+            .filter_map(|charge| match &charge.item {
+                Item::Column(name) => Some((name.as_str(), &charge.after)),
+                Item::Ids => None,
+            })
+            .collect();
+        let cuts = cuts_of(&all, tables, partner, columns.iter().map(|(name, _)| *name));
+        for ((name, after), cuts) in columns.into_iter().zip(cuts) {
+            if cuts != *after {
                 let text =
                     format!("column {name:?} was cut for partner {partner} by another task in between");
                 return Err(Error::new(ErrorKind::Conflict, text));
@@ -234,8 +249,8 @@ impl Ledger for Releases {
         self.write(&all).map(|()| None)
     }
 
-    fn cuts(&self, tables: &[Source], partner: &PartyId, column: &str) -> Result<Vec<f64>> {
-        Ok(cuts_of(&self.list()?, tables, partner, column))
+    fn cuts(&self, tables: &[Source], partner: &PartyId, columns: &[&str]) -> Result<Vec<Vec<f64>>> {
+        Ok(cuts_of(&self.list()?, tables, partner, columns.iter().copied()))
     }
 }
 
@@ -331,12 +346,12 @@ mod tests {
             ..numbers("a", 1, 10)
         };
         releases.book(&table, &guest, &[charge(&[2.0, 1.0], &[])]).unwrap();
-        assert_eq!(releases.cuts(&table, &guest, "a").unwrap(), [1.0, 2.0]);
-        assert_eq!(releases.cuts(&table, &party("8"), "a").unwrap(), [0.0; 0]);
+        assert_eq!(releases.cuts(&table, &guest, &["a", "b"]).unwrap(), [vec![1.0, 2.0], vec![]]);
+        assert_eq!(releases.cuts(&table, &party("8"), &["a"]).unwrap(), [[0.0; 0]]);
         let error = releases.book(&table, &guest, &[charge(&[3.0], &[])]).unwrap_err();
         assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Conflict, true));
         releases.book(&table, &guest, &[charge(&[3.0], &[1.0, 2.0])]).unwrap();
-        assert_eq!(releases.cuts(&[source("n/new", "c")], &guest, "a").unwrap(), [1.0, 2.0, 3.0]);
+        assert_eq!(releases.cuts(&[source("n/new", "c")], &guest, &["a"]).unwrap(), [[1.0, 2.0, 3.0]]);
     }
 
     #[test]

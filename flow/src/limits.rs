@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tributary_component::release::refused;
 use tributary_core::{Error, ErrorKind, PartyId, Result, Site};
-use tributary_document::Report;
+use tributary_document::Collector;
 
 use crate::place::site;
 use crate::spec::JobSpec;
@@ -13,7 +13,7 @@ use crate::spec::JobSpec;
 /// Compares what a job asks with the limits of every party. `Denied` because of [`Problems`](tributary_document::Problems) that
 /// name file, line, column, party, limit and value.
 pub(crate) fn check(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
-    let report = Report::new(&spec.needs.file);
+    let report = Collector::new(&spec.needs.file);
     for asking in &spec.needs.asks {
         let site = site(sites, &asking.party.id)?;
         if let Some(refusal) = refused(&site.limits, &asking.party, &asking.ask) {

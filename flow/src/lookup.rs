@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role, Site, TableName};
-use tributary_document::{Report, suggestion};
+use tributary_document::{Collector, suggestion};
 
 use crate::limits;
 use crate::place::site;
 use crate::record::Records;
-use crate::spec::{Channel, JobSpec, ModelRef};
+use crate::spec::{ArtifactRef, JobSpec, ModelRef};
 
 /// What is missing, and how to fix it.
 type Missing = (String, Option<String>);
@@ -21,7 +21,7 @@ type Missing = (String, Option<String>);
 /// asks a party for more than its limits allow.
 pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
     limits::check(spec, sites)?;
-    let report = Report::new(&spec.needs.file);
+    let report = Collector::new(&spec.needs.file);
     let (mut looked_up, mut told) = (BTreeSet::new(), BTreeSet::new());
     for need in &spec.needs.list {
         // A thing that several tasks of a party need is missing once, where it is named first.
@@ -44,17 +44,17 @@ pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<
     })
 }
 
-async fn missing(site: &Site, role: &Role, source: &Channel) -> Result<Option<Missing>> {
+async fn missing(site: &Site, role: &Role, source: &ArtifactRef) -> Result<Option<Missing>> {
     let records = Records::new(&site.home);
     match source {
-        Channel::Table(table) => missing_table(site, table).await,
-        Channel::ModelWarehouse { model, producer_task, output_artifact_key } => {
+        ArtifactRef::Table(table) => missing_table(site, table).await,
+        ArtifactRef::ModelWarehouse { model, producer_task, output_artifact_key } => {
             missing_model(site, &records, role, model, (producer_task, output_artifact_key))
         }
-        Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
+        ArtifactRef::JobOutput { job_id, producer_task, output_artifact_key } => {
             missing_output(site, &records, role, job_id, (producer_task, output_artifact_key)).await
         }
-        Channel::TaskOutput { .. } => Ok(None),
+        ArtifactRef::TaskOutput { .. } => Ok(None),
     }
 }
 

@@ -10,12 +10,12 @@ use tokio::sync::{mpsc, watch};
 use tributary_component::{Components, Level};
 use tributary_core::federation::Direction;
 use tributary_core::kernel::Kernels;
-use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Site, TableName};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Party, PartyId, Result, ResultExt, Site, TableName};
 use tributary_system::clock::now_ms;
 
 use crate::attempt::{Attempt, AttemptEnd};
 use crate::claim::Claim;
-use crate::event::{Event, Failure, Report, TaskReport, Watcher};
+use crate::event::{Event, Failure, JobReport, TaskReport, Watcher};
 use crate::executor::{PartyAttempt, PartyEnd, Shared};
 use crate::log::TaskLog;
 use crate::lookup::look_up;
@@ -23,7 +23,7 @@ use crate::place::{Placed, place, site};
 use crate::progress::TaskProgress;
 use crate::record::{JobRecord, Records, TaskRecord};
 use crate::scheduler::{Action, Change, Outcome, Scheduler, TaskNode, TaskState};
-use crate::spec::{Channel, JobSpec, ModelRef, PartyTask, TaskSpec};
+use crate::spec::{ArtifactRef, JobSpec, ModelRef, PartyTask, TaskSpec};
 use crate::status::Status;
 
 /// A task without a time-out of its own is given this long: FATE's default, three days.
@@ -44,8 +44,8 @@ pub struct Job {
 
 impl Job {
     /// Runs to the end, or until `cancel` is ready. An error means that the job could not begin; a job that failed
-    /// is a [`Report`].
-    pub async fn run(self, watcher: Watcher, cancel: impl Future<Output = ()>) -> Result<Report> {
+    /// is a [`JobReport`].
+    pub async fn run(self, watcher: Watcher, cancel: impl Future<Output = ()>) -> Result<JobReport> {
         let mut runner = Runner::new(self, watcher)?;
         runner.begin().await?;
         let mut cancel = std::pin::pin!(cancel);
@@ -73,7 +73,7 @@ struct Runner {
     running: HashMap<usize, (u32, watch::Sender<bool>)>,
     ends: Ends<(usize, AttemptEnd)>,
     model: ModelRef,
-    plan_hash: [u8; 32],
+    job_hash: JobHash,
     began: Instant,
     began_ms: u64,
     /// Shows to others that this process runs; released only after the end is recorded.
@@ -95,7 +95,7 @@ impl Runner {
             model_version: conf.model_version.clone().unwrap_or_else(|| "0".into()),
         };
         Ok(Self {
-            plan_hash: plan_hash(&canonical, &job.components.kernels()),
+            job_hash: job_hash(&canonical, &job.components.kernels()),
             model,
             names,
             placed,
@@ -185,7 +185,7 @@ impl Runner {
             component: component.clone(),
             parties: spec.parties.iter().map(|p| p.party.clone()).collect(),
             attempt,
-            plan_hash: self.plan_hash,
+            job_hash: self.job_hash,
         };
         let stop = watch::Sender::new(false);
         let parties = spec.parties.iter().map(|part| self.party(spec, part, &shared, stop.subscribe()));
@@ -344,8 +344,8 @@ impl Runner {
         let mut tables = Vec::new();
         for need in self.job.spec.needs.list.iter().filter(|need| need.party.id == site.id) {
             match &need.source {
-                Channel::Table(table) => tables.push(table.clone()),
-                Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
+                ArtifactRef::Table(table) => tables.push(table.clone()),
+                ArtifactRef::JobOutput { job_id, producer_task, output_artifact_key } => {
                     let outputs = match Records::new(&site.home).data(job_id, &need.party.role, producer_task)
                     {
                         // gone with its job: the task that needs it reports that
@@ -355,7 +355,7 @@ impl Runner {
                     let named = outputs.into_iter().filter(|(key, _)| key == output_artifact_key);
                     tables.extend(named.map(|(_, table)| table));
                 }
-                Channel::TaskOutput { .. } | Channel::ModelWarehouse { .. } => {}
+                ArtifactRef::TaskOutput { .. } | ArtifactRef::ModelWarehouse { .. } => {}
             }
         }
         tables.sort_by_key(TableName::to_string);
@@ -364,7 +364,7 @@ impl Runner {
     }
 
     /// Waits until nothing runs any more, then reports.
-    async fn end(mut self, outcome: Outcome) -> Result<Report> {
+    async fn end(mut self, outcome: Outcome) -> Result<JobReport> {
         while !self.running.is_empty() {
             let Some((task, end)) = self.ends.1.recv().await else { break };
             self.ended(task, end);
@@ -372,7 +372,7 @@ impl Runner {
         let recorded = self.record_job(outcome.into(), Some(now_ms()));
         let position = |report: &TaskReport| self.names.iter().position(|name| *name == report.task);
         self.reports.sort_by_cached_key(|r| (position(r), r.attempt, r.party.clone()));
-        let report = Report {
+        let report = JobReport {
             job: self.job.id,
             outcome,
             model: self.model,
@@ -386,8 +386,8 @@ impl Runner {
 }
 
 /// What parties must agree on: the job, and the versions of all kernels that compute it.
-fn plan_hash(canonical: &[u8], kernels: &Kernels) -> [u8; 32] {
-    Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint()).finalize().into()
+fn job_hash(canonical: &[u8], kernels: &Kernels) -> JobHash {
+    JobHash::new(Sha256::new().chain_update(canonical).chain_update(kernels.fingerprint()).finalize().into())
 }
 
 type Ends<T> = (mpsc::UnboundedSender<T>, mpsc::UnboundedReceiver<T>);

@@ -14,6 +14,12 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt, Site};
 /// The key of an origin under which sources are stored: `namespace/name@content`, with spaces between them.
 pub(crate) const SOURCES: &str = "sources";
 
+/// The key of an origin under which changed columns stand: a JSON list of their names.
+pub(crate) const RECODED: &str = "recoded";
+
+/// Changed columns by input key.
+pub(crate) type Recoded = BTreeMap<String, BTreeSet<String>>;
+
 /// Sources by input key.
 pub(crate) type Sources = BTreeMap<String, Vec<Source>>;
 
@@ -32,6 +38,15 @@ pub(crate) fn text(sources: &Sources) -> String {
     let all: BTreeSet<&Source> = sources.values().flatten().collect();
     let all = all.into_iter().map(|Source { table, content }| format!("{table}@{content}"));
     all.collect::<Vec<_>>().join(" ")
+}
+
+/// The columns of a table that no longer have the values of its sources.
+pub(crate) fn recoded(record: &TableRecord) -> Result<BTreeSet<String>> {
+    let Some(text) = record.origin.get(RECODED) else { return Ok(BTreeSet::new()) };
+    serde_json::from_str(text).map_err(|why| {
+        let text = format!("record of table {}: its origin has no list of changed columns", record.table);
+        Error::new(ErrorKind::Corrupt, text).because(why)
+    })
 }
 
 fn read(text: &str) -> Result<Vec<Source>> {

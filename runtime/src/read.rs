@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tributary_core::settings::{Key, Kind, Origin, Place, Presence, Section, Value};
 use tributary_core::{Error, Result};
-use tributary_document::{Item, Limits, Report, nearest, parse, quoted, suggestion};
+use tributary_document::{Collector, Item, Limits, nearest, parse, quoted, suggestion};
 
 use crate::choice::{CHOSEN, Contract, Declared, Known};
 use crate::fate::{self, Foreign};
@@ -48,7 +48,7 @@ pub(crate) fn read(
     if bytes.split(|byte| *byte == b'\n').all(is_blank) {
         return Ok(PassedOver::default()); // every key is optional
     }
-    let report = Report::new(&**file).hiding_values();
+    let report = Collector::new(&**file).hiding_values();
     let mut reader =
         Reader { known, declared: known.declared(), file, found, passed_over: PassedOver::default() };
     if let Some(mut node) = parse(bytes, &Limits::default(), &report) {

@@ -50,7 +50,7 @@ impl Jobs {
         self.records.model_name(job)
     }
 
-    /// The outputs of one of its tasks in a role; the error suggests the nearest name.
+    /// The outputs of one of its tasks in a role; the error suggests the nearest name, or the roles that the party has.
     pub fn results(&self, job_id: &str, role: &str, task: &str) -> Result<Results> {
         let (job, role) = (self.find(job_id)?, Role::new(role)?);
         let tasks = job.task_names();
@@ -61,6 +61,18 @@ impl Jobs {
                 ErrorKind::NotFound,
                 format!("job {} has no task {task:?}{help}", job.job),
             ));
+        }
+        let roles = job.roles(task, &self.party);
+        if !roles.contains(&role.as_str()) {
+            let does = match &roles[..] {
+                [] => "has no part in it".to_string(),
+                roles => format!("runs it as {} (-r {})", roles.join(" and "), roles[0]),
+            };
+            let text = format!(
+                "party {} does not run task {task} of job {} as {role}; it {does}",
+                self.party, job.job
+            );
+            return Err(Error::new(ErrorKind::NotFound, text));
         }
         Ok(Results::new(self.records.clone(), job, role, task))
     }

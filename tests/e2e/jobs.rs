@@ -29,6 +29,16 @@ fn secure_addition_finds_the_sum_and_reports_what_it_cost() {
 }
 
 #[test]
+fn results_in_a_role_that_the_party_does_not_have_name_the_one_that_it_has() {
+    let site = Site::default();
+    site.ok(&["run", "--quiet", &toy()]);
+    for what in ["metric", "model", "data", "data-table", "cost", "log"] {
+        let message = site.fails(3, &["output", what, "-p", "10000", "-tn", "toy_0"]);
+        assert!(message.contains("as guest; it runs it as host (-r host)"), "{what}: {message}");
+    }
+}
+
+#[test]
 fn events_come_as_json_lines_and_the_report_is_the_last() {
     let site = Site::default();
     let output = site.ok(&["run", "--json", &toy()]);

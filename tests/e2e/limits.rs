@@ -256,3 +256,51 @@ fn ids_are_looked_up_within_the_limits_of_both_parties() {
         "booked for good"
     );
 }
+
+#[test]
+fn cuts_of_a_job_are_not_measured_through_a_model_or_a_transformed_table() {
+    let hidden = "method: manual, split_pt_dict: {v: [50, 53, 199]}, transform_method: bin_idx";
+    let input = |key: &str, task: &str, output: &str| {
+        format!("{key}: {{task_output_artifact: {{producer_task: {task}, output_artifact_key: {output}}}}}")
+    };
+    let model = input("input_model", "binning_0", "output_model");
+    let predict = format!(
+        "stage: predict\n      inputs: {{data: {{{}}}, model: {{{model}}}}}",
+        input("test_data", "psi_0", "output_data")
+    );
+    let again = format!(
+        "inputs: {{data: {{{}}}}}\n      parameters: {{n_bins: 4, he_param: {{key_length: 1024}}}}",
+        input("train_data", "binning_0", "train_output_data")
+    );
+    for (limits, unmeasured, more, expected) in [
+        ("", "skip_metrics: true", &predict, "those of input_model are from one"),
+        ("limits: {cuts_from_job: refuse}", "skip_metrics: true", &predict, "limits.cuts_from_job"),
+        ("", "skip_metrics: true", &again, "measure the column before it is transformed"),
+        ("", "local_only: true", &again, "about column \"v\""),
+        ("limits: {cuts_from_job: use}", "local_only: true", &again, "about column \"v\""),
+    ] {
+        let site = site(limits);
+        let path = job(&site, "values", 0..1, &format!("{hidden}, {unmeasured}"));
+        let text = std::fs::read_to_string(path).unwrap();
+        let more =
+            format!("    more_0:\n      component_ref: hetero_feature_binning\n      {more}\nschema_version");
+        let message = site
+            .fails(1, &["run", "--quiet", &site.write("job.yaml", &text.replace("schema_version", &more))]);
+        assert!(message.contains(expected), "{expected} in {message}");
+        let released = &site.json(&["limits", "show", "-p", "10000", "--json"])["released"][0];
+        assert_eq!(released["columns"].get("v"), None, "nothing left: {released}");
+    }
+}
+
+#[test]
+fn rows_that_a_guest_repeats_make_numbers_count_more() {
+    let site = site("");
+    let mut csv = String::from("sid,id,y\n");
+    (0..5 * ROWS).for_each(|n| writeln!(csv, "{n},r{:03},{}", n % ROWS, n / ROWS % 2).unwrap());
+    upload(&site, "9999", "bit_0", &csv, &["--label", "y", "--match-id", "id", "--if-exists", "replace"]);
+    site.ok(&["run", "--quiet", &job(&site, "values", 0..1, "n_bins: 10")]);
+    let shown = site.json(&["limits", "show", "-p", "10000", "--json"]);
+    assert_eq!(shown["released"][0]["columns"]["v"]["numbers"], 30, "ten bins, each counts as three");
+    let log = site.ok(&["output", "log", "-p", "10000", "-r", "host", "-tn", "binning_0"]);
+    assert!(log.contains("a number about a bin counts as 3"), "{log}");
+}

@@ -16,6 +16,8 @@ pub struct Outputs {
     pub models: Vec<(String, Model)>,
     /// What was measured, in order.
     pub metrics: Vec<Metric>,
+    /// By key of a table: its columns that keep the name of an input's column, but not its values.
+    pub recoded: BTreeMap<String, Vec<String>>,
 }
 
 /// What training found, as it is registered.
@@ -49,6 +51,14 @@ impl Outputs {
     #[must_use]
     pub fn table(mut self, key: &str, table: Table) -> Self {
         self.data.push((key.into(), DataOutput::Table(table)));
+        self
+    }
+
+    /// With the columns of an output table that keep the name of an input's column, but not its values. Nothing about them is
+    /// released any more: where new values are cut says nothing of where the old ones were.
+    #[must_use]
+    pub fn recoded(mut self, key: &str, columns: Vec<String>) -> Self {
+        self.recoded.insert(key.into(), columns);
         self
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Limits belong to each party and are never sent. Partners see a refusal as a failed task.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -100,8 +100,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// since they were read. Jobs and processes that book at the same time see each other's charges.
     fn book(&self, tables: &[Source], partner: &PartyId, charges: &[Charge]) -> Result<Option<Over>>;
 
-    /// Where a column has been cut in releases to a partner, ascending.
-    fn cuts(&self, tables: &[Source], partner: &PartyId, column: &str) -> Result<Vec<f64>>;
+    /// Where columns have been cut in releases to a partner, ascending, by column.
+    fn cuts(&self, tables: &[Source], partner: &PartyId, columns: &[&str]) -> Result<Vec<Vec<f64>>>;
 }
 
 /// What a task may release: its party's limits and ledger, and which tables its inputs come from.
@@ -113,6 +113,8 @@ pub struct Releases {
     pub ledger: Arc<dyn Ledger>,
     /// By input key: the party's tables that the input was made of.
     pub sources: BTreeMap<String, Vec<Source>>,
+    /// By input key: columns that no longer have the values of those tables ([`Outputs::recoded`](crate::Outputs::recoded)).
+    pub recoded: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// What one partner is to get about one input.
@@ -123,6 +125,7 @@ pub struct Release<'a> {
     limits: Limits,
     ledger: &'a Arc<dyn Ledger>,
     sources: &'a [Source],
+    recoded: Option<&'a BTreeSet<String>>,
 }
 
 /// Numbers about one column that are to leave.
@@ -143,7 +146,7 @@ impl Releases {
         // A site that has two roles in a job keeps no secrets from itself.
         let limits = if own.id == to.id { Limits::NONE } else { self.limits.clone() };
         let sources = self.sources.get(input).map_or(&[][..], Vec::as_slice);
-        Release { own, to, limits, ledger: &self.ledger, sources }
+        Release { own, to, limits, ledger: &self.ledger, sources, recoded: self.recoded.get(input) }
     }
 }
 
@@ -166,6 +169,32 @@ impl Release<'_> {
         refused(&self.limits, self.own, &Ask::Cuts).map_or(Ok(()), |refusal| Err(denied(&refusal)))
     }
 
+    /// `Denied` if the party takes no cut points of a job, and a model has some.
+    pub fn expect_own_cuts(&self, model: &str) -> Result<()> {
+        if self.limits.cuts_from_job == JobCuts::Use {
+            return Ok(());
+        }
+        let message = format!(
+            "{} takes no cut points for its columns from a job, and those of {model} are from one",
+            self.own
+        );
+        Err(denied(&Refusal { message, help: operator(self.own, "set limits.cuts_from_job to use") }))
+    }
+
+    /// `Denied` for a column that a task has changed: cuts of its new values cannot be compared with cuts of its own.
+    fn expect_own_values(&self, column: &str) -> Result<()> {
+        if self.is_own() || !self.recoded.is_some_and(|columns| columns.contains(column)) {
+            return Ok(());
+        }
+        let message = format!(
+            "{} releases no numbers about column {column:?} once a task has put others in place of its values, since what they \
+             show together with earlier ones is not known",
+            self.own
+        );
+        let help = "measure the column before it is transformed".to_string();
+        Err(denied(&Refusal { message, help }))
+    }
+
     /// `Denied` if the rows of an intersection, or the ids of the partner who asks for it, are too few.
     pub fn expect_common_rows(&self, what: &str, rows: u64) -> Result<()> {
         let least = self.limits.min_common_rows;
@@ -186,11 +215,12 @@ impl Release<'_> {
         denied(&Refusal { message, help: operator(self.own, "set limits.small_bins to merge") })
     }
 
-    /// Where a column was cut in earlier releases to this partner, ascending.
-    pub fn cuts(&self, column: &str) -> Result<Vec<f64>> {
+    /// Where columns were cut in earlier releases to this partner, ascending, by column.
+    pub fn cuts(&self, columns: &[&str]) -> Result<Vec<Vec<f64>>> {
+        columns.iter().try_for_each(|column| self.expect_own_values(column))?;
         match self.is_own() {
-            true => Ok(Vec::new()),
-            false => self.ledger.cuts(self.sources, &self.to.id, column),
+            true => Ok(vec![Vec::new(); columns.len()]),
+            false => self.ledger.cuts(self.sources, &self.to.id, columns),
         }
     }
 
@@ -204,6 +234,8 @@ impl Release<'_> {
             cuts: numbers.cuts,
             after: numbers.after,
         };
+        let numbers: Vec<Numbers> = numbers.into_iter().collect();
+        numbers.iter().try_for_each(|numbers| self.expect_own_values(&numbers.column))?;
         self.book(&numbers.into_iter().map(charge).collect::<Vec<_>>())
     }
 
@@ -280,15 +312,16 @@ impl Ledger for NoLedger {
         Ok(None)
     }
 
-    fn cuts(&self, _: &[Source], _: &PartyId, _: &str) -> Result<Vec<f64>> {
-        Ok(Vec::new())
+    fn cuts(&self, _: &[Source], _: &PartyId, columns: &[&str]) -> Result<Vec<Vec<f64>>> {
+        Ok(vec![Vec::new(); columns.len()])
     }
 }
 
 impl Releases {
     /// For a task without partners.
     pub fn alone() -> Self {
-        Self { limits: Limits::default(), ledger: Arc::new(NoLedger), sources: BTreeMap::new() }
+        let (sources, recoded) = (BTreeMap::new(), BTreeMap::new());
+        Self { limits: Limits::default(), ledger: Arc::new(NoLedger), sources, recoded }
     }
 }
 
@@ -316,8 +349,8 @@ mod tests {
             Ok(None)
         }
 
-        fn cuts(&self, _: &[Source], _: &PartyId, _: &str) -> Result<Vec<f64>> {
-            Ok(vec![1.0])
+        fn cuts(&self, _: &[Source], _: &PartyId, columns: &[&str]) -> Result<Vec<Vec<f64>>> {
+            Ok(vec![vec![1.0]; columns.len()])
         }
     }
 
@@ -327,6 +360,7 @@ mod tests {
             limits,
             ledger: Arc::<Memory>::default(),
             sources: BTreeMap::from([("data".to_string(), vec![source])]),
+            recoded: BTreeMap::from([("data".to_string(), BTreeSet::from(["woe".to_string()]))]),
         }
     }
 
@@ -365,6 +399,30 @@ mod tests {
     }
 
     #[test]
+    fn changed_values_and_cuts_of_a_job_in_a_model_are_refused() {
+        let (host, guest) = (Party::new("host", "7").unwrap(), Party::new("guest", "9").unwrap());
+        for cuts_from_job in [JobCuts::Replace, JobCuts::Refuse] {
+            let releases = releases(Limits { cuts_from_job, ..Limits::default() });
+            let release = releases.of(&host, "data", &guest);
+            for error in [
+                release.cuts(&["a", "woe"]).unwrap_err(),
+                release.book_numbers([numbers("a", 1), numbers("woe", 1)]).unwrap_err(),
+            ] {
+                assert_eq!(error.kind(), ErrorKind::Denied);
+                assert!(
+                    error.to_string().contains("\"woe\"") && error.to_string().contains("before"),
+                    "{error}"
+                );
+            }
+            assert!(release.expect_own_cuts("m").unwrap_err().to_string().contains("limits.cuts_from_job"));
+        }
+        let releases = releases(Limits { cuts_from_job: JobCuts::Use, ..Limits::default() });
+        releases.of(&host, "data", &guest).expect_own_cuts("m").unwrap();
+        releases.of(&host, "other", &guest).cuts(&["woe"]).unwrap();
+        releases.of(&host, "data", &Party::new("guest", "7").unwrap()).cuts(&["woe"]).unwrap();
+    }
+
+    #[test]
     fn a_site_has_no_limits_towards_itself() {
         let (host, guest) = (Party::new("host", "7").unwrap(), Party::new("guest", "7").unwrap());
         let releases = releases(Limits { numbers: 0, ..Limits::default() });
@@ -372,6 +430,6 @@ mod tests {
         release.book_numbers([numbers("a", 1_000)]).unwrap();
         release.expect_bins("a", 1 << 40).unwrap();
         release.expect_common_rows("common rows", 0).unwrap();
-        assert!(release.cuts("a").unwrap().is_empty());
+        assert_eq!(release.cuts(&["a"]).unwrap(), [[0.0; 0]]);
     }
 }

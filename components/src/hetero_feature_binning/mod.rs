@@ -155,6 +155,15 @@ impl Binning<'_> {
         }
     }
 
+    /// Columns that [`Binning::transformed`] changes.
+    fn recoded(&self, task: &Task, transform: Option<Transform>) -> Vec<String> {
+        match transform {
+            Some(Transform::Woe) if !task.is_guest() => Vec::new(),
+            Some(_) => self.cuts[..self.binned].iter().map(|c| c.column.clone()).collect(),
+            None => Vec::new(),
+        }
+    }
+
     /// The table with values as the user wants them.
     fn transformed(&self, task: &Task, transform: Option<Transform>, model: &Model) -> Result<Table> {
         let binned = self.cuts[..self.binned].iter();
@@ -216,7 +225,9 @@ async fn train(task: &Task) -> Result<Outputs> {
             .map(|c| (anonymous_name(task, table, &c.column), c.column.clone()))
             .collect(),
     };
-    let outputs = Outputs::default().table("train_output_data", transformed);
+    let recoded = binning.recoded(task, parameters.transform_method);
+    let outputs =
+        Outputs::default().table("train_output_data", transformed).recoded("train_output_data", recoded);
     let outputs = outputs.model("output_model", json!({"data": model, "meta": meta}));
     Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
 }
@@ -262,9 +273,12 @@ async fn predict(task: &Task) -> Result<Outputs> {
         key: KeyBits::try_from(meta.key_length).map_err(not_a_model)?,
         measure: Measuring::of(parameters.skip_metrics, meta.local_only),
     };
+    release::expect_own_cuts(task, &binning, &model)?;
     let measured = binning.measured(task).await?;
     let transformed = binning.transformed(task, parameters.transform_method, &model)?;
-    let outputs = Outputs::default().table("test_output_data", transformed);
+    let recoded = binning.recoded(task, parameters.transform_method);
+    let outputs =
+        Outputs::default().table("test_output_data", transformed).recoded("test_output_data", recoded);
     Ok(measured.metrics.into_iter().fold(outputs, Outputs::metric))
 }
 

@@ -9,7 +9,7 @@ use tributary_core::limits::{JobCuts, SmallBins};
 use tributary_core::{ErrorKind, Party, Result, Role, Table};
 
 use super::parameters::{Method, TrainParameters};
-use super::{Binning, Measuring};
+use super::{Binning, Measuring, Model, ModelMethod};
 use tributary_component::release::Numbers;
 use tributary_component::task::Task;
 
@@ -33,6 +33,15 @@ pub(super) fn cuts_of_job(task: &Task, parameters: &TrainParameters) -> Result<C
     let release = task.release("train_data", &guest);
     release.expect_no_cuts()?;
     Ok(if release.limits().cuts_from_job == JobCuts::Use { CutsOfJob::Use } else { CutsOfJob::Replace })
+}
+
+/// `Denied` if a prediction would measure this party's columns by cut points of a job, and its limits take none.
+pub(super) fn expect_own_cuts(task: &Task, binning: &Binning<'_>, model: &Model) -> Result<()> {
+    let measured = binning.measure == Measuring::AllColumns && task.own.role == Role::host();
+    match measured && model.parts().method == ModelMethod::Manual && binning.binned > 0 {
+        true => task.release(binning.input, &task.guest()?).expect_own_cuts("input_model"),
+        false => Ok(()),
+    }
 }
 
 /// A host's columns with the bins that are shown to the guest.
@@ -64,10 +73,17 @@ pub(super) async fn book(task: &Task, binning: &Binning<'_>, guest: &Party) -> R
 async fn prepare(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Released> {
     let release = task.release(binning.input, guest);
     let (least, refuse) = (release.limits().min_rows, release.limits().small_bins == SmallBins::Refuse);
-    let shown = binning.cuts.iter().map(|c| release.cuts(&c.column)).collect::<Result<Vec<_>>>()?;
+    let names: Vec<&str> = binning.cuts.iter().map(|c| c.column.as_str()).collect();
+    let shown = release.cuts(&names)?;
     let pieces = binning.cuts.iter().zip(&shown).map(|(c, shown)| Pieces::new(&c.cuts, shown));
     let pieces = pieces.collect::<Result<Vec<_>>>()?;
     let counted = count(binning, &pieces).await?;
+
+    let distinct = counted.first().map_or(0, |rows| rows.iter().sum());
+    let weight = weight(binning.table.count().await?, distinct);
+    if weight > 1 {
+        task.note(format!("the guest repeats rows: a number about a bin counts as {weight}"));
+    }
 
     let mut released = Released { cuts: Vec::new(), joined: Vec::new(), numbers: Vec::new() };
     for (((column, pieces), rows), after) in binning.cuts.iter().zip(&pieces).zip(counted).zip(shown) {
@@ -93,13 +109,23 @@ async fn prepare(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Re
         }
         released.numbers.push(Numbers {
             column: column.column.clone(),
-            count: coarse.cuts.bins() as u64 + u64::from(has_missing),
+            count: weight * (coarse.cuts.bins() as u64 + u64::from(has_missing)),
             cuts: Pieces::inner(&coarse.cuts).to_vec(),
             after,
         });
         released.cuts.push(CutColumn { column: column.column.clone(), cuts: coarse.cuts });
     }
     Ok(released)
+}
+
+/// How many numbers one about a bin counts as. A guest that repeats rows makes sums larger, and so reads more from one: how often
+/// each of its rows is in it, from the count of rows and from that of events. It counts by the digits that both can have.
+fn weight(rows: u64, distinct: u64) -> u64 {
+    let digits = |number: u64| u64::from(u64::BITS - number.leading_zeros()).max(1);
+    match rows > distinct {
+        true => (2 * digits(rows)).div_ceil(digits(distinct)),
+        false => 1,
+    }
 }
 
 /// Rows by column and piece, that of missing values last.
@@ -139,6 +165,20 @@ impl Released {
         match self.joined.is_empty() {
             true => Ok(assigned),
             false => assigned.map(KernelCall::map::<JoinBins>(&JoinParams { columns: self.joined.clone() })?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::weight;
+
+    #[test]
+    fn rows_that_a_guest_repeats_make_numbers_count_more() {
+        for (rows, distinct, expected) in
+            [(0, 0, 1), (431, 431, 1), (862, 431, 3), (12_190, 431, 4), (1 << 20, 431, 5), (1 << 40, 1, 82)]
+        {
+            assert_eq!(weight(rows, distinct), expected, "{rows} rows of {distinct}");
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use tributary_core::computing::{End, RowStream};
 use tributary_core::federation::*;
 use tributary_core::layout::Layout;
-use tributary_core::{Error, ErrorKind, Field, Party, Result, SessionId, TableSchema};
+use tributary_core::{Error, ErrorKind, Field, JobHash, Party, Result, SessionId, TableSchema};
 use tributary_memory::Hub;
 use tributary_wire::fault::{Faults, Faulty};
 use tributary_wire::{Channel, Delivery, KeyRing, Options, Queue, Receipt, SecretKey, Wire};
@@ -60,7 +60,13 @@ fn ring(own: SecretKey) -> KeyRing {
 }
 
 fn spec(own: Party, peer: Party) -> FederationSpec {
-    FederationSpec { session: session(), own, peers: vec![peer], plan_hash: [7; 32], patience: PATIENCE }
+    FederationSpec {
+        session: session(),
+        own,
+        peers: vec![peer],
+        job_hash: JobHash::new([7; 32]),
+        patience: PATIENCE,
+    }
 }
 
 async fn pair(queue: Arc<dyn Queue>) -> (Joined, Joined) {

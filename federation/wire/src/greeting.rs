@@ -12,28 +12,27 @@
 
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
 use tributary_core::{Error, ErrorKind, Result};
 
 use crate::frame::Frame;
 use crate::handshake;
 use crate::hello::{Heard, Hello, Step, VERSION};
-use crate::link::{Link, Stage};
+use crate::link::{Link, Phase};
 
 impl Link {
     /// This party's first hello, once.
     pub(crate) async fn greet(&self) -> Result<()> {
         let step = {
             let mut state = self.lock();
-            if !matches!(state.stage, Stage::Fresh) {
+            if !matches!(state.phase, Phase::Fresh) {
                 return Ok(());
             }
             if self.terms.initiates() {
                 let (handshake, first) = handshake::begin(&self.terms, &self.keys)?;
-                state.stage = Stage::Greeted(Box::new(handshake));
+                state.phase = Phase::Greeted(Box::new(handshake));
                 Step::First(first)
             } else {
-                state.stage = Stage::Knocked;
+                state.phase = Phase::Knocked;
                 Step::Knock
             }
         };
@@ -41,14 +40,14 @@ impl Link {
     }
 
     pub(crate) async fn say(&self, step: Step) -> Result<()> {
-        self.outbox.say(Hello { plan_hash: self.terms.plan_hash, step }.encode()?).await
+        self.outbox.say(Hello { job_hash: self.terms.job_hash, step }.encode()?).await
     }
 
     /// Takes a hello. Once the link is open all of them are late, or forged.
     pub(crate) async fn hear(&self, frame: &[u8]) -> Result<()> {
         let hello = {
             let mut state = self.lock();
-            if matches!(state.stage, Stage::Open) {
+            if matches!(state.phase, Phase::Open) {
                 return Ok(());
             }
             match Hello::decode(frame) {
@@ -64,9 +63,9 @@ impl Link {
         };
         let (peer, own) = (self.peer(), &self.terms.own);
         let hello = match hello {
-            Heard::Hello(hello) if hello.plan_hash == self.terms.plan_hash => hello,
+            Heard::Hello(hello) if hello.job_hash == self.terms.job_hash => hello,
             Heard::Hello(hello) => {
-                let (theirs, ours) = (short(&hello.plan_hash), short(&self.terms.plan_hash));
+                let (theirs, ours) = (hello.job_hash, self.terms.job_hash);
                 let text = format!(
                     "{peer} runs another plan (hash {theirs}…, here {ours}…); start the job again so that all sites agree"
                 );
@@ -96,7 +95,7 @@ impl Link {
 
     /// A newer first message replaces an older one, which may have been a replay; the same one again is a duplicate.
     async fn answer(&self, first: bytes::Bytes) -> Result<()> {
-        let known = matches!(&self.lock().stage, Stage::Answered(message) if *message == first);
+        let known = matches!(&self.lock().phase, Phase::Answered(message) if *message == first);
         if known {
             return Ok(());
         }
@@ -106,14 +105,14 @@ impl Link {
         {
             let mut state = self.lock();
             state.transport = Some(Arc::new(transport));
-            state.stage = Stage::Answered(first);
+            state.phase = Phase::Answered(first);
         }
         self.say(Step::Second(second)).await
     }
 
     async fn conclude(&self, second: &[u8]) -> Result<()> {
-        let stage = std::mem::replace(&mut self.lock().stage, Stage::Fresh);
-        let Stage::Greeted(handshake) = stage else { return Ok(()) };
+        let phase = std::mem::replace(&mut self.lock().phase, Phase::Fresh);
+        let Phase::Greeted(handshake) = phase else { return Ok(()) };
         let Some(transport) = handshake::conclude(*handshake, second)? else {
             return self.refuse(self.unproven()).await;
         };
@@ -121,7 +120,7 @@ impl Link {
         {
             let mut state = self.lock();
             state.transport = Some(transport.clone());
-            state.stage = Stage::Open;
+            state.phase = Phase::Open;
             state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
         self.outbox.send(&transport, |_| Ok(vec![Frame::Ready.encode(b"")?])).await?;
@@ -151,8 +150,4 @@ impl Link {
             "compare what both sites have registered: {own} has key {ours:?}, {site} has key {theirs} as known here"
         )
     }
-}
-
-fn short(hash: &[u8; 32]) -> String {
-    HEXLOWER.encode(&hash[..16])
 }

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use snow::{Builder, HandshakeState};
-use tributary_core::{Error, Party, Result, SessionId};
+use tributary_core::{Error, JobHash, Party, Result, SessionId};
 
 use crate::hello::VERSION;
 use crate::keys::KeyRing;
@@ -22,7 +22,7 @@ pub(crate) struct Terms {
     pub session: SessionId,
     pub own: Party,
     pub peer: Party,
-    pub plan_hash: [u8; 32],
+    pub job_hash: JobHash,
 }
 
 impl Terms {
@@ -34,7 +34,7 @@ impl Terms {
     fn prologue(&self) -> Result<Vec<u8>> {
         let (first, second) =
             if self.initiates() { (&self.own, &self.peer) } else { (&self.peer, &self.own) };
-        postcard::to_stdvec(&("tributary", VERSION, &self.session, first, second, &self.plan_hash))
+        postcard::to_stdvec(&("tributary", VERSION, &self.session, first, second, &self.job_hash))
             .map_err(|e| Error::bug("encode a handshake's prologue").because(e))
     }
 
@@ -108,7 +108,7 @@ pub(crate) mod tests {
             Party::new(role, id).unwrap()
         };
         let session = "job.psi_0.0".parse::<SessionId>().unwrap();
-        Terms { session, own: party(own), peer: party(peer), plan_hash: [plan; 32] }
+        Terms { session, own: party(own), peer: party(peer), job_hash: JobHash::new([plan; 32]) }
     }
 
     pub(crate) fn rings() -> (KeyRing, KeyRing) {

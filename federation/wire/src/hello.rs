@@ -8,6 +8,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use tributary_core::JobHash;
 
 /// Raised with every change of frames, headers or the handshake.
 pub(crate) const VERSION: u16 = 2;
@@ -22,7 +23,7 @@ const MAX_BYTES: usize = 1024;
 /// One hello.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
-    pub plan_hash: [u8; 32],
+    pub job_hash: JobHash,
     pub step: Step,
 }
 
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     fn hello(step: Step) -> Hello {
-        Hello { plan_hash: [7; 32], step }
+        Hello { job_hash: JobHash::new([7; 32]), step }
     }
 
     #[test]

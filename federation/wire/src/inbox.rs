@@ -11,7 +11,7 @@ use tributary_core::federation::Direction;
 use tributary_core::{Error, ErrorKind, Result};
 
 use crate::frame::Frame;
-use crate::link::{Link, Stage, State};
+use crate::link::{Link, Phase, State};
 use crate::order::Turn;
 use crate::{hello, seal};
 
@@ -61,8 +61,8 @@ impl Link {
             return Ok(());
         };
         let mut state = self.lock();
-        if matches!(state.stage, Stage::Answered(_)) {
-            state.stage = Stage::Open;
+        if matches!(state.phase, Phase::Answered(_)) {
+            state.phase = Phase::Open;
             state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
         match state.order.admit(number, sealed) {

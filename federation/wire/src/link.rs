@@ -50,7 +50,7 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 pub(crate) struct State {
-    pub stage: Stage,
+    pub phase: Phase,
     /// From `Answered` on.
     pub transport: Option<Arc<Transport>>,
     /// Whether anything sensible ever came: the peer's session exists, or existed.
@@ -70,7 +70,7 @@ pub(crate) struct State {
 
 /// How far the handshake is.
 #[derive(Debug)]
-pub(crate) enum Stage {
+pub(crate) enum Phase {
     Fresh,
     /// The responder asked for the handshake.
     Knocked,
@@ -138,7 +138,7 @@ impl Link {
             ledger: ledger.clone(),
             wanted: Notify::new(),
             state: Mutex::new(State {
-                stage: Stage::Fresh,
+                phase: Phase::Fresh,
                 transport: None,
                 heard: false,
                 gone: None,
@@ -200,10 +200,10 @@ impl Link {
     pub(crate) async fn meet(&self) -> Result<Option<Arc<Transport>>> {
         self.want();
         let mut patience = self.patience();
-        self.wait(&mut patience, |state| match (&state.stage, state.gone) {
+        self.wait(&mut patience, |state| match (&state.phase, state.gone) {
             _ if state.broken.is_some() => None,
             (_, Some(Ending::Done)) => Some(Ok(None)),
-            (Stage::Open, None) => Some(Ok(state.transport.clone())),
+            (Phase::Open, None) => Some(Ok(state.transport.clone())),
             _ => None,
         })
         .await
@@ -211,7 +211,7 @@ impl Link {
 
     /// Makes the inbox begin the handshake if neither side did.
     pub(crate) fn want(&self) {
-        if matches!(self.lock().stage, Stage::Fresh) {
+        if matches!(self.lock().phase, Phase::Fresh) {
             self.wanted.notify_one();
         }
     }
@@ -274,13 +274,13 @@ impl Link {
     fn silence(&self, state: &State, waited: &Patience) -> Error {
         let (peer, patience) = (self.peer(), self.patience);
         let came = state.progress - waited.since;
-        let mut text = match (&state.stage, state.order.held()) {
-            (Stage::Open, 0) if came > 0 => format!(
+        let mut text = match (&state.phase, state.order.held()) {
+            (Phase::Open, 0) if came > 0 => format!(
                 "{peer} sent {came} bytes in {patience:?}, expected at least {} (federation.least_rate); see whether the line is slow",
                 self.renewal_bytes()
             ),
-            (Stage::Open, 0) => format!("{peer} was silent for {patience:?}"),
-            (Stage::Open, held) => {
+            (Phase::Open, 0) => format!("{peer} was silent for {patience:?}"),
+            (Phase::Open, held) => {
                 let next = state.order.next();
                 format!("frame {next} from {peer} is missing for {patience:?}; {held} later ones came")
             }
@@ -450,7 +450,7 @@ pub(crate) mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_trickles_a_value_is_not_waited_for_without_end() {
         let (link, slot, start) = (waiting(), Slot::new("x"), tokio::time::Instant::now());
-        link.lock().stage = Stage::Open;
+        link.lock().phase = Phase::Open;
         link.lock().store.begin(0, slot.clone()).unwrap();
         let trickles = async {
             loop {

@@ -140,7 +140,7 @@ impl Wire {
         let setting = self.setting(&spec)?;
         let link = |peer: &tributary_core::Party| {
             let (session, own, peer) = (spec.session.clone(), spec.own.clone(), peer.clone());
-            Link::new(Terms { session, own, peer, plan_hash: spec.plan_hash }, &setting).map(Arc::new)
+            Link::new(Terms { session, own, peer, job_hash: spec.job_hash }, &setting).map(Arc::new)
         };
         let links: Vec<Arc<Link>> = spec.peers.iter().map(link).collect::<Result<_>>()?;
         if let Err(error) = try_join_all(links.iter().map(|link| link.open())).await {

@@ -10,8 +10,8 @@ use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, Table, TableNam
 
 use super::PartyAttempt;
 use crate::record::Records;
-use crate::sources::{self, Sources};
-use crate::spec::Channel;
+use crate::sources::{self, Recoded, Sources};
+use crate::spec::ArtifactRef;
 
 impl PartyAttempt {
     pub(super) async fn inputs(
@@ -19,50 +19,53 @@ impl PartyAttempt {
         computing: &Arc<dyn Computing>,
     ) -> Result<BTreeMap<String, Vec<Input>>> {
         let mut inputs = BTreeMap::new();
-        for (key, channels) in &self.task.inputs.data {
+        for (key, refs) in &self.task.inputs.data {
             let mut tables = Vec::new();
-            for channel in channels {
-                let table = self.table(channel, computing).await.at(|| format!("input {key}"))?;
+            for input_ref in refs {
+                let table = self.table(input_ref, computing).await.at(|| format!("input {key}"))?;
                 tables.push(Input::Table(table));
             }
             inputs.insert(key.clone(), tables);
         }
-        for (key, channels) in &self.task.inputs.model {
-            let models = channels.iter().map(|channel| Ok(Input::Model(self.input_model(channel)?)));
+        for (key, refs) in &self.task.inputs.model {
+            let models = refs.iter().map(|input_ref| Ok(Input::Model(self.input_model(input_ref)?)));
             inputs.insert(key.clone(), models.collect::<Result<_>>().at(|| format!("input {key}"))?);
         }
         Ok(inputs)
     }
 
-    /// The tables of the site that each input was made of.
-    pub(super) async fn sources(&self) -> Result<Sources> {
-        let mut all = Sources::new();
-        for (key, channels) in &self.task.inputs.data {
-            for channel in channels {
+    /// The tables of the site that each input was made of, and its columns that no longer have their values.
+    pub(super) async fn sources(&self) -> Result<(Sources, Recoded)> {
+        let (mut all, mut recoded) = (Sources::new(), Recoded::new());
+        for (key, refs) in &self.task.inputs.data {
+            for input_ref in refs {
                 let record =
-                    self.record_of(&self.table_name(channel)?).await.at(|| format!("input {key}"))?;
+                    self.record_of(&self.table_name(input_ref)?).await.at(|| format!("input {key}"))?;
                 all.entry(key.clone()).or_default().extend(sources::of(&self.site, &record).await?);
+                recoded.entry(key.clone()).or_default().extend(sources::recoded(&record)?);
             }
         }
-        Ok(all)
+        Ok((all, recoded))
     }
 
-    async fn table(&self, channel: &Channel, computing: &Arc<dyn Computing>) -> Result<Table> {
-        let name = self.table_name(channel)?;
+    async fn table(&self, input_ref: &ArtifactRef, computing: &Arc<dyn Computing>) -> Result<Table> {
+        let name = self.table_name(input_ref)?;
         let record = self.record_of(&name).await?;
         Table::load(computing, &record.uri).await.at(|| format!("load table {name}"))
     }
 
-    fn table_name(&self, channel: &Channel) -> Result<TableName> {
-        Ok(match channel {
-            Channel::TaskOutput { producer_task, output_artifact_key } => {
+    fn table_name(&self, input_ref: &ArtifactRef) -> Result<TableName> {
+        Ok(match input_ref {
+            ArtifactRef::TaskOutput { producer_task, output_artifact_key } => {
                 self.output_of(&self.shared.job, producer_task, output_artifact_key)?
             }
-            Channel::JobOutput { job_id, producer_task, output_artifact_key } => {
+            ArtifactRef::JobOutput { job_id, producer_task, output_artifact_key } => {
                 self.output_of(job_id, producer_task, output_artifact_key)?
             }
-            Channel::Table(name) => name.clone(),
-            Channel::ModelWarehouse { .. } => return Err(Error::bug("a model where a table is expected")),
+            ArtifactRef::Table(name) => name.clone(),
+            ArtifactRef::ModelWarehouse { .. } => {
+                return Err(Error::bug("a model where a table is expected"));
+            }
         })
     }
 
@@ -81,13 +84,13 @@ impl PartyAttempt {
         })
     }
 
-    fn input_model(&self, channel: &Channel) -> Result<Model> {
+    fn input_model(&self, input_ref: &ArtifactRef) -> Result<Model> {
         let (records, role) = (Records::new(&self.site.home), &self.task.party.role);
-        match channel {
-            Channel::TaskOutput { producer_task, output_artifact_key } => {
+        match input_ref {
+            ArtifactRef::TaskOutput { producer_task, output_artifact_key } => {
                 records.model(&self.shared.model, role, producer_task, output_artifact_key)
             }
-            Channel::ModelWarehouse { model, producer_task, output_artifact_key } => {
+            ArtifactRef::ModelWarehouse { model, producer_task, output_artifact_key } => {
                 records.model(model, role, producer_task, output_artifact_key)
             }
             _ => Err(Error::bug("a table where a model is expected")),

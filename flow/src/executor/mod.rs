@@ -14,8 +14,9 @@ use tributary_component::{Component, Level, Releases, Stage, Task};
 use tributary_core::computing::{Computing, End, SessionSpec};
 use tributary_core::federation::{Federation, FederationSpec};
 use tributary_core::placement::Placement;
-use tributary_core::{Error, ErrorKind, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
 
+use self::outputs::Origin;
 pub(crate) use self::outputs::PartyEnd;
 use crate::ledger;
 use crate::metered::Metered;
@@ -38,7 +39,7 @@ pub(crate) struct Shared {
     pub component: Arc<dyn Component>,
     pub parties: Vec<Party>,
     pub attempt: u32,
-    pub plan_hash: [u8; 32],
+    pub job_hash: JobHash,
 }
 
 impl Shared {
@@ -126,8 +127,11 @@ impl PartyAttempt {
 
     async fn work(&self, sessions: &mut Sessions, end: &mut PartyEnd) -> Result<()> {
         let (computing, federation) = self.open(sessions).await?;
-        let sources = self.sources().await?;
-        let origin = sources::text(&sources);
+        let (sources, recoded) = self.sources().await?;
+        let origin = Origin {
+            sources: sources::text(&sources),
+            recoded: recoded.values().flatten().cloned().collect(),
+        };
         let ledger = Arc::new(ledger::Releases::new(&self.site.home));
         let task = Task {
             name: self.shared.name.clone(),
@@ -143,7 +147,7 @@ impl PartyAttempt {
             )?,
             computing,
             federation,
-            releases: Releases { limits: self.site.limits.clone(), ledger, sources },
+            releases: Releases { limits: self.site.limits.clone(), ledger, sources, recoded },
             progress: self.progress.clone(),
         };
         let outputs = self.shared.component.run(&task).await?;
@@ -165,7 +169,7 @@ impl PartyAttempt {
             session,
             own: self.task.party.clone(),
             peers: shared.parties.iter().filter(|p| **p != self.task.party).cloned().collect(),
-            plan_hash: shared.plan_hash,
+            job_hash: shared.job_hash,
             patience: site.patience,
         };
         let federation = site.network.join(federation).await.at(|| "join the other parties")?;

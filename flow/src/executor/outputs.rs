@@ -1,5 +1,7 @@
 //! What a task gives: tables stored by its party at once, the rest recorded when all parties have succeeded.
 
+use std::collections::BTreeSet;
+
 use tributary_catalog::Entry;
 use tributary_component::{DataOutput, Level, Metric, Model, Outputs};
 use tributary_core::federation::Traffic;
@@ -10,8 +12,17 @@ use tributary_core::{Error, ErrorKind, Party, Result, ResultExt, Site, Table, Ta
 use super::{PartyAttempt, Shared};
 use crate::log::TaskLog;
 use crate::record::{DataRecord, Records, TaskOutputs};
-use crate::sources::SOURCES;
+use crate::sources::{RECODED, SOURCES};
 use crate::staged::Staged;
+
+/// What a task's inputs were made of, as the records of its outputs keep it.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    /// [`sources::text`](crate::sources::text).
+    pub sources: String,
+    /// Columns that no longer have the values of the sources.
+    pub recoded: BTreeSet<String>,
+}
 
 /// The results of a party's part of an attempt.
 pub(crate) struct PartyEnd {
@@ -91,7 +102,7 @@ impl PartyEnd {
 
 impl PartyAttempt {
     /// Stores tables; the rest waits until all parties are done.
-    pub(super) async fn store(&self, outputs: Outputs, sources: &str, end: &mut PartyEnd) -> Result<()> {
+    pub(super) async fn store(&self, outputs: Outputs, inputs: &Origin, end: &mut PartyEnd) -> Result<()> {
         for (key, output) in outputs.data {
             let name = match output {
                 DataOutput::Existing(name) => {
@@ -99,7 +110,9 @@ impl PartyAttempt {
                     name
                 }
                 DataOutput::Table(table) => {
-                    let stored = self.store_table(&key, &table, sources, &mut end.stored).await;
+                    let mut origin = inputs.clone();
+                    origin.recoded.extend(outputs.recoded.get(&key).into_iter().flatten().cloned());
+                    let stored = self.store_table(&key, &table, origin, &mut end.stored).await;
                     let (name, table) = stored.at(|| format!("store output {key}"))?;
                     end.rows += table.rows();
                     name
@@ -117,7 +130,7 @@ impl PartyAttempt {
         &self,
         key: &str,
         table: &Table,
-        sources: &str,
+        inputs: Origin,
         stored: &mut Vec<TableName>,
     ) -> Result<(TableName, StoredTable)> {
         let shared = &self.shared;
@@ -132,14 +145,19 @@ impl PartyAttempt {
             }
         })?;
         let preview = tributary_text::preview(&table.take(TableRecord::MAX_PREVIEW_ROWS as u64).await?)?;
-        let origin = vec![
+        let mut origin = vec![
             ("job", shared.job.to_string()),
             ("task", shared.name.clone()),
             ("component", shared.component.definition().name.to_string()),
             ("party", self.task.party.to_string()),
             ("output", key.to_string()),
-            (SOURCES, sources.to_string()),
+            (SOURCES, inputs.sources),
         ];
+        if !inputs.recoded.is_empty() {
+            let columns = serde_json::to_string(&inputs.recoded);
+            origin
+                .push((RECODED, columns.map_err(|why| Error::bug("encode names of columns").because(why))?));
+        }
         let entry = Entry { preview, origin, if_exists: IfExists::Fail };
         tributary_catalog::record(&self.site.storage, &self.site.meta, &name, &saved, entry).await?;
         Ok((name, saved))

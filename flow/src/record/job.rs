@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tributary_core::{Error, ErrorKind, JobId, Result, ResultExt, TableName, TaskName};
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, ResultExt, TableName, TaskName};
 
 use super::file::{names_in, private_folder, read_json, write_json};
 use super::model::{OWNER, has_models};
@@ -52,6 +52,13 @@ impl JobRecord {
         let mut tasks = self.task_names().into_iter().filter_map(|task| TaskName::new(task).ok());
         self.tables.contains(table)
             || tasks.any(|task| table.namespace == TableName::namespace_of(&self.job, &task))
+    }
+
+    /// The roles in which a party runs a task.
+    pub fn roles(&self, task: &str, party: &PartyId) -> Vec<&str> {
+        let parties = self.spec["tasks"][task]["parties"].as_array().into_iter().flatten();
+        let own = parties.map(|entry| &entry["party"]).filter(|entry| entry["party_id"] == party.as_str());
+        own.filter_map(|entry| entry["role"].as_str()).collect()
     }
 
     /// Names of its tasks, in alphabetic order.

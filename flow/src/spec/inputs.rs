@@ -1,6 +1,6 @@
-//! Inputs: which channels a party takes, whether they lead anywhere, and what it lacks.
+//! Inputs: which refs a party takes, whether they lead anywhere, and what it lacks.
 //!
-//! A channel without `parties` applies wherever its producer makes the output; one with `parties` applies there, and
+//! A input_ref without `parties` applies wherever its producer makes the output; one with `parties` applies there, and
 //! must be able to.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use tributary_document::{Step, quoted};
 
 use super::graph::Edge;
 use super::parties::at;
-use super::raw::{self, Source};
+use super::raw::{self, Producer};
 use super::resolve::{Plan, Plans};
-use super::{Channel, Inputs, Need};
+use super::{ArtifactRef, Inputs, Need};
 
 /// The inputs of a task by party, and the edges they make.
 pub(super) fn resolve<'a>(
@@ -27,18 +27,18 @@ pub(super) fn resolve<'a>(
     let mut inputs: BTreeMap<Party, Inputs> = BTreeMap::new();
     let mut unsound = Vec::new();
     for input in &plan.task.inputs {
-        edges.extend(input.channels.iter().filter_map(|channel| resolver.edge(channel)));
+        edges.extend(input.refs.iter().filter_map(|input_ref| resolver.edge(input_ref)));
         let artifact = resolver.artifact(input);
         if !resolver.check(input, artifact) {
             unsound.push((input.group, input.key));
         } else if let Some(artifact) = artifact {
-            for (party, channels) in resolver.take(input, artifact, needs) {
+            for (party, refs) in resolver.take(input, artifact, needs) {
                 let of_party = inputs.entry(party).or_default();
                 let group = match input.group {
                     ArtifactGroup::Model => &mut of_party.model,
                     _ => &mut of_party.data,
                 };
-                group.insert(input.key.to_owned(), channels);
+                group.insert(input.key.to_owned(), refs);
             }
         }
     }
@@ -59,8 +59,8 @@ struct Resolver<'r, 'a, 'c> {
 }
 
 impl<'a, 'c> Resolver<'_, 'a, 'c> {
-    fn edge(&self, channel: &raw::Channel<'a>) -> Option<Edge<'a>> {
-        let Source::Task { producer, .. } = &channel.source else {
+    fn edge(&self, input_ref: &raw::InputRef<'a>) -> Option<Edge<'a>> {
+        let Producer::Task { producer, .. } = &input_ref.producer else {
             return None;
         };
         let from = self.plans.get(producer.name)?.task.name;
@@ -87,17 +87,17 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         None
     }
 
-    /// Whether all channels of an input lead somewhere; those that do not are reported.
+    /// Whether all refs of an input lead somewhere; those that do not are reported.
     fn check(&self, input: &raw::Input<'_>, artifact: Option<&Artifact>) -> bool {
         let mut all_sound = input.complete;
-        for channel in &input.channels {
-            channel.parties.check_members_of(&self.job.parties);
-            let sound = self.check_source(channel, input.group, artifact);
+        for input_ref in &input.refs {
+            input_ref.parties.check_members_of(&self.job.parties);
+            let sound = self.check_source(input_ref, input.group, artifact);
             all_sound &= sound;
-            let idle = !self.plan.parties.iter().any(|party| self.applies(channel, input.group, party));
-            let certain = self.plan.complete && channel.parties.complete && self.plan.component.is_some();
+            let idle = !self.plan.parties.iter().any(|party| self.applies(input_ref, input.group, party));
+            let certain = self.plan.complete && input_ref.parties.complete && self.plan.component.is_some();
             if sound && idle && certain {
-                channel.item.problem(format!("applies at no party that runs {}", self.plan.task.name));
+                input_ref.item.problem(format!("applies at no party that runs {}", self.plan.task.name));
                 all_sound = false;
             }
         }
@@ -106,33 +106,33 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
 
     fn check_source(
         &self,
-        channel: &raw::Channel<'_>,
+        input_ref: &raw::InputRef<'_>,
         group: ArtifactGroup,
         artifact: Option<&Artifact>,
     ) -> bool {
-        match &channel.source {
-            Source::Task { producer, output } => match self.plans.get(producer.name) {
-                Some(made_by) => check_output(channel, group, artifact, output, made_by),
+        match &input_ref.producer {
+            Producer::Task { producer, output } => match self.plans.get(producer.name) {
+                Some(made_by) => check_output(input_ref, group, artifact, output, made_by),
                 None => {
                     producer.item.unknown("task", producer.name, self.plans.keys().copied());
                     false
                 }
             },
-            Source::Model { model: None, .. } if !self.job.has_warehouse => {
+            Producer::Model { model: None, .. } if !self.job.has_warehouse => {
                 let help = "give them here or once in dag.conf.model_warehouse".to_owned();
-                channel.item.problem_with("no model_id and model_version", help);
+                input_ref.item.problem_with("no model_id and model_version", help);
                 false
             }
             _ => true,
         }
     }
 
-    /// Whether a party takes a channel.
-    fn applies(&self, channel: &raw::Channel<'_>, group: ArtifactGroup, party: &Party) -> bool {
-        if channel.parties.item.is_given() {
-            return channel.parties.contains(party);
+    /// Whether a party takes a input_ref.
+    fn applies(&self, input_ref: &raw::InputRef<'_>, group: ArtifactGroup, party: &Party) -> bool {
+        if input_ref.parties.item.is_given() {
+            return input_ref.parties.contains(party);
         }
-        let Source::Task { producer, output } = &channel.source else {
+        let Producer::Task { producer, output } = &input_ref.producer else {
             return true;
         };
         self.plans.get(producer.name).is_some_and(|producer| {
@@ -148,20 +148,21 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         input: &raw::Input<'_>,
         artifact: &Artifact,
         needs: &mut Vec<Need>,
-    ) -> Vec<(Party, Vec<Channel>)> {
+    ) -> Vec<(Party, Vec<ArtifactRef>)> {
         let mut taken = Vec::new();
         let mut conflicts: BTreeMap<String, Vec<Party>> = BTreeMap::new();
         for party in self.plan.parties.iter().filter(|party| artifact.is_at_role(party.role.as_str())) {
-            let written: Vec<&raw::Channel<'_>> =
-                input.channels.iter().filter(|channel| self.applies(channel, input.group, party)).collect();
-            let sources: Vec<&Source<'_>> = written.iter().map(|channel| &channel.source).collect();
+            let written: Vec<&raw::InputRef<'_>> =
+                input.refs.iter().filter(|input_ref| self.applies(input_ref, input.group, party)).collect();
+            let sources: Vec<&Producer<'_>> = written.iter().map(|input_ref| &input_ref.producer).collect();
             if let Some(conflict) = conflict(&sources, artifact) {
                 conflicts.entry(conflict).or_default().push(party.clone());
             } else if !sources.is_empty() {
-                let resolved = written.iter().filter_map(|raw| Some((self.channel(&raw.source)?, &raw.item)));
-                let outside = resolved.clone().filter(|(channel, _)| channel.is_outside());
-                needs.extend(outside.map(|(channel, item)| Need::new(party, channel, item)));
-                taken.push((party.clone(), resolved.map(|(channel, _)| channel).collect()));
+                let resolved =
+                    written.iter().filter_map(|raw| Some((self.input_ref(&raw.producer)?, &raw.item)));
+                let outside = resolved.clone().filter(|(input_ref, _)| input_ref.is_outside());
+                needs.extend(outside.map(|(input_ref, item)| Need::new(party, input_ref, item)));
+                taken.push((party.clone(), resolved.map(|(input_ref, _)| input_ref).collect()));
             }
         }
         for (conflict, parties) in &conflicts {
@@ -172,23 +173,23 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         taken
     }
 
-    fn channel(&self, source: &Source<'_>) -> Option<Channel> {
+    fn input_ref(&self, source: &Producer<'_>) -> Option<ArtifactRef> {
         Some(match source {
-            Source::Task { producer, output } => Channel::TaskOutput {
+            Producer::Task { producer, output } => ArtifactRef::TaskOutput {
                 producer_task: producer.name.to_owned(),
                 output_artifact_key: output.name.to_owned(),
             },
-            Source::Model { model, producer, output } => Channel::ModelWarehouse {
+            Producer::Model { model, producer, output } => ArtifactRef::ModelWarehouse {
                 model: model.clone().or_else(|| self.job.conf.model_warehouse.clone())?,
                 producer_task: (*producer).to_owned(),
                 output_artifact_key: (*output).to_owned(),
             },
-            Source::JobOutput { job, producer, output } => Channel::JobOutput {
+            Producer::JobOutput { job, producer, output } => ArtifactRef::JobOutput {
                 job_id: job.clone(),
                 producer_task: (*producer).to_owned(),
                 output_artifact_key: (*output).to_owned(),
             },
-            Source::Table(table) => Channel::Table(table.clone()),
+            Producer::Table(table) => ArtifactRef::Table(table.clone()),
         })
     }
 
@@ -205,15 +206,18 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         if !lacking.is_empty() {
             let steps = [artifact.group.as_str(), artifact.name].map(|step| Step::Key(step.to_owned()));
             let item = self.plan.task.inputs_item.below(&steps);
-            let reason =
-                if item.is_given() { "required, but no channel applies" } else { "required, but not given" };
+            let reason = if item.is_given() {
+                "required, but no input_ref applies"
+            } else {
+                "required, but not given"
+            };
             item.problem(format!("{reason}{}", at(&lacking, self.plan.parties.len())));
         }
     }
 }
 
 /// Why several sources cannot be one input.
-fn conflict(sources: &[&Source<'_>], artifact: &Artifact) -> Option<String> {
+fn conflict(sources: &[&Producer<'_>], artifact: &Artifact) -> Option<String> {
     let first = sources.first()?.key();
     if let Some(other) = sources.iter().map(|source| source.key()).find(|key| *key != first) {
         return Some(format!("both {first} and {other} apply"));
@@ -222,9 +226,9 @@ fn conflict(sources: &[&Source<'_>], artifact: &Artifact) -> Option<String> {
     too_many.then(|| format!("takes one source, but {} apply", sources.len()))
 }
 
-/// An output of a task of this job: there, at the producer's stage and the channel's parties, and of a fitting type.
+/// An output of a task of this job: there, at the producer's stage and the input_ref's parties, and of a fitting type.
 fn check_output(
-    channel: &raw::Channel<'_>,
+    input_ref: &raw::InputRef<'_>,
     group: ArtifactGroup,
     artifact: Option<&Artifact>,
     output: &raw::Reference<'_>,
@@ -251,7 +255,7 @@ fn check_output(
         let made = find(&definition.outputs, group, output.name);
         producer.parties.contains(party) && made.is_some_and(|made| made.is_at_role(party.role.as_str()))
     };
-    let idle: Vec<_> = channel.parties.list.iter().filter(|named| !makes(&named.party)).collect();
+    let idle: Vec<_> = input_ref.parties.list.iter().filter(|named| !makes(&named.party)).collect();
     for named in idle.iter().filter(|_| producer.complete) {
         let message = format!("{} makes no {} at {}", producer.task.name, output.name, named.party);
         named.item.problem(message);

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use tributary_component::Components;
 use tributary_component::definition::Stage;
 use tributary_core::{JobId, Party, TableName};
-use tributary_document::{Item, Limits, Problems, Report, parse};
+use tributary_document::{Collector, Item, Limits, Problems, parse};
 
 pub use conf::{JobConf, ModelRef, Provider, SyncType, TaskConf};
 pub use needs::{Asking, Need, Needs};
@@ -89,16 +89,16 @@ pub struct PartyTask {
 #[non_exhaustive]
 pub struct Inputs {
     /// Rows.
-    pub data: BTreeMap<String, Vec<Channel>>,
+    pub data: BTreeMap<String, Vec<ArtifactRef>>,
     /// Models.
-    pub model: BTreeMap<String, Vec<Channel>>,
+    pub model: BTreeMap<String, Vec<ArtifactRef>>,
 }
 
 /// Where one input comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "source")]
 #[non_exhaustive]
-pub enum Channel {
+pub enum ArtifactRef {
     /// An output of this job.
     TaskOutput {
         /// The task that makes it.
@@ -132,7 +132,7 @@ pub enum Channel {
 impl JobSpec {
     /// Reads and checks a job. `file` is what messages call the source.
     pub fn parse(file: &str, source: &[u8], components: &Components) -> Result<JobSpec, Problems> {
-        let report = Report::new(file);
+        let report = Collector::new(file);
         let mut limits = Limits::default();
         limits.bytes = 1 << 20;
         limits.nodes = 50_000;
@@ -154,7 +154,7 @@ impl JobSpec {
     }
 }
 
-impl Channel {
+impl ArtifactRef {
     /// Whether it was there before the job.
     fn is_outside(&self) -> bool {
         !matches!(self, Self::TaskOutput { .. })

@@ -7,7 +7,7 @@ use tributary_component::{Ask, Asked};
 use tributary_core::Party;
 use tributary_document::{Item, Position};
 
-use super::Channel;
+use super::ArtifactRef;
 
 /// What must be there before the job begins.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,7 +28,7 @@ pub struct Need {
     /// Whose it is.
     pub party: Party,
     /// What; never an output of the job itself.
-    pub source: Channel,
+    pub source: ArtifactRef,
     /// Where the file names it.
     pub at: Position,
     /// The way there from the top of the file.
@@ -36,7 +36,7 @@ pub struct Need {
 }
 
 impl Need {
-    pub(super) fn new(party: &Party, source: Channel, item: &Item<'_>) -> Self {
+    pub(super) fn new(party: &Party, source: ArtifactRef, item: &Item<'_>) -> Self {
         Self { party: party.clone(), source, at: item.at(), path: item.path().to_owned() }
     }
 }

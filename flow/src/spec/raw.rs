@@ -59,33 +59,33 @@ pub(super) struct Input<'a> {
     pub(super) group: ArtifactGroup,
     pub(super) key: &'a str,
     pub(super) item: Item<'a>,
-    pub(super) channels: Vec<Channel<'a>>,
-    /// Whether all channels could be read.
+    pub(super) refs: Vec<InputRef<'a>>,
+    /// Whether all refs could be read.
     pub(super) complete: bool,
 }
 
 /// One source of an input.
-pub(super) struct Channel<'a> {
+pub(super) struct InputRef<'a> {
     pub(super) item: Item<'a>,
-    pub(super) source: Source<'a>,
+    pub(super) producer: Producer<'a>,
     pub(super) parties: Parties<'a>,
 }
 
 /// Where from.
-pub(super) enum Source<'a> {
+pub(super) enum Producer<'a> {
     Task { producer: Reference<'a>, output: Reference<'a> },
     Model { model: Option<ModelRef>, producer: &'a str, output: &'a str },
     JobOutput { job: JobId, producer: &'a str, output: &'a str },
     Table(TableName),
 }
 
-impl Source<'_> {
+impl Producer<'_> {
     /// The key it is written under.
     pub(super) fn key(&self) -> &'static str {
         match self {
-            Source::Task { .. } => "task_output_artifact",
-            Source::Model { .. } => "model_warehouse",
-            Source::JobOutput { .. } | Source::Table(_) => "data_warehouse",
+            Producer::Task { .. } => "task_output_artifact",
+            Producer::Model { .. } => "model_warehouse",
+            Producer::JobOutput { .. } | Producer::Table(_) => "data_warehouse",
         }
     }
 }
@@ -217,43 +217,43 @@ fn inputs<'a>(item: &Item<'a>) -> Vec<Input<'a>> {
 }
 
 fn input<'a>(group: ArtifactGroup, key: &'a str, item: Item<'a>) -> Input<'a> {
-    type Read<'a> = fn(&mut Keys<'a>) -> Option<Source<'a>>;
+    type Read<'a> = fn(&mut Keys<'a>) -> Option<Producer<'a>>;
     let sources: [(&'static str, Read<'a>); 2] = match group {
         ArtifactGroup::Model => [("task_output_artifact", task_output), ("model_warehouse", model_warehouse)],
         _ => [("task_output_artifact", task_output), ("data_warehouse", data_warehouse)],
     };
     item.map(|keys| {
         let mut complete = true;
-        let mut channels = Vec::new();
+        let mut refs = Vec::new();
         for (name, read) in sources {
             let source = keys.take(name);
             let written = source.one_or_many();
-            let read: Vec<_> = written.iter().filter_map(|item| channel(item, read)).collect();
+            let read: Vec<_> = written.iter().filter_map(|item| input_ref(item, read)).collect();
             complete &= read.len() == written.len();
-            channels.extend(read);
+            refs.extend(read);
         }
-        Input { group, key, channels, complete, item: item.clone() }
+        Input { group, key, refs, complete, item: item.clone() }
     })
 }
 
-fn channel<'a>(item: &Item<'a>, read: fn(&mut Keys<'a>) -> Option<Source<'a>>) -> Option<Channel<'a>> {
+fn input_ref<'a>(item: &Item<'a>, read: fn(&mut Keys<'a>) -> Option<Producer<'a>>) -> Option<InputRef<'a>> {
     if !item.is_given() {
-        item.problem("expected a channel, got null");
+        item.problem("expected a input_ref, got null");
     }
     item.map(|keys| {
         let parties = Parties::read(keys.take("parties"));
-        Some(Channel { source: read(keys)?, parties, item: item.clone() })
+        Some(InputRef { producer: read(keys)?, parties, item: item.clone() })
     })
 }
 
-fn task_output<'a>(keys: &mut Keys<'a>) -> Option<Source<'a>> {
+fn task_output<'a>(keys: &mut Keys<'a>) -> Option<Producer<'a>> {
     let producer = reference(keys.required("producer_task"));
     let output = reference(keys.required("output_artifact_key"));
     keys.take("output_artifact_type_alias").text();
-    Some(Source::Task { producer: producer?, output: output? })
+    Some(Producer::Task { producer: producer?, output: output? })
 }
 
-fn model_warehouse<'a>(keys: &mut Keys<'a>) -> Option<Source<'a>> {
+fn model_warehouse<'a>(keys: &mut Keys<'a>) -> Option<Producer<'a>> {
     let producer = keys.required("producer_task").text();
     let output = keys.required("output_artifact_key").text();
     let (id, version) = (keys.take("model_id"), keys.take("model_version"));
@@ -265,20 +265,20 @@ fn model_warehouse<'a>(keys: &mut Keys<'a>) -> Option<Source<'a>> {
             return None;
         }
     };
-    Some(Source::Model { model, producer: producer?, output: output? })
+    Some(Producer::Model { model, producer: producer?, output: output? })
 }
 
-fn data_warehouse<'a>(keys: &mut Keys<'a>) -> Option<Source<'a>> {
+fn data_warehouse<'a>(keys: &mut Keys<'a>) -> Option<Producer<'a>> {
     keys.take("dataset_id").id();
     let job = job_id(&keys.take("job_id"));
     let producer = keys.take("producer_task").text();
     let output = keys.take("output_artifact_key").text();
     let table = keys.take("namespace").text().zip(keys.take("name").text());
     match (job.zip(producer).zip(output), table) {
-        (Some(((job, producer), output)), None) => Some(Source::JobOutput { job, producer, output }),
+        (Some(((job, producer), output)), None) => Some(Producer::JobOutput { job, producer, output }),
         (None, Some((namespace, name))) => {
             let table = TableName::new(namespace, name);
-            table.map(Source::Table).inspect_err(|error| keys.item().problem(error.to_string())).ok()
+            table.map(Producer::Table).inspect_err(|error| keys.item().problem(error.to_string())).ok()
         }
         _ => {
             let wanted = "either namespace and name, or job_id, producer_task and output_artifact_key";

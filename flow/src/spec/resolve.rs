@@ -18,7 +18,7 @@ use super::conf::TaskConf;
 use super::graph::{Edge, levels};
 use super::parties::{Parties, at};
 use super::raw;
-use super::{Asking, Channel, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
+use super::{ArtifactRef, Asking, Inputs, JobSpec, Need, Needs, PartyTask, TaskSpec, inputs};
 
 /// A task with what its names stand for, as far as they stand for anything.
 pub(super) struct Plan<'a, 'c> {
@@ -318,7 +318,8 @@ fn settle<'w>(
         let unwritten = || plan.task.parameters.below(&[Step::Key(parameter.to_owned())]);
         written.items.get(parameter).cloned().unwrap_or_else(unwritten)
     };
-    let need = |NamedTable { table, parameter }| Need::new(party, Channel::Table(table), &place(parameter));
+    let need =
+        |NamedTable { table, parameter }| Need::new(party, ArtifactRef::Table(table), &place(parameter));
     let needs = component.tables(&assignment).map_err(bug)?.into_iter().map(need).collect();
     let asking = |asked: Asked| Asking::new(party, asked.clone(), &place(asked.parameter));
     let asks = component.asks(&assignment).map_err(bug)?.into_iter().map(asking).collect();

@@ -22,7 +22,7 @@ pub(crate) type Encode<'a> = dyn Fn(&RecordBatch) -> Result<Vec<u8>> + Sync + 'a
 /// Called with rows and bytes written so far.
 pub(crate) type Tell<'a> = dyn Fn(u64, u64) + Sync + 'a;
 
-struct Source<'a> {
+struct Batches<'a> {
     next: &'a mut Next<'a>,
     taken: u64,
     over: bool,
@@ -37,7 +37,7 @@ struct Output<'a> {
 }
 
 struct Shared<'a> {
-    source: Mutex<Source<'a>>,
+    source: Mutex<Batches<'a>>,
     output: Mutex<Output<'a>>,
     written: Condvar,
     encode: &'a Encode<'a>,
@@ -54,7 +54,7 @@ pub(crate) fn run<'a>(
     tell: &'a Tell<'a>,
 ) -> Result<u64> {
     let shared = Shared {
-        source: Mutex::new(Source { next, taken: 0, over: false }),
+        source: Mutex::new(Batches { next, taken: 0, over: false }),
         output: Mutex::new(Output { sink, due: 0, rows: 0, waiting: BTreeMap::new(), failed: None }),
         written: Condvar::new(),
         encode,

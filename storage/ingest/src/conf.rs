@@ -7,7 +7,7 @@
 
 use tributary_core::{Error, Layout, Result, TableName};
 use tributary_csv::ValueType;
-use tributary_document::{Item, Keys, Limits, Report, parse, quoted};
+use tributary_document::{Collector, Item, Keys, Limits, parse, quoted};
 
 use crate::options::{Duplicates, Existing, Header, SampleId, UploadOptions};
 
@@ -15,7 +15,7 @@ use crate::options::{Duplicates, Existing, Header, SampleId, UploadOptions};
 ///
 /// Errors: `InvalidInput` whose source is a [`tributary_document::Problems`] with every mistake and its place.
 pub fn from_fate(source: &[u8], name: &str) -> Result<UploadOptions> {
-    let report = Report::new(name);
+    let report = Collector::new(name);
     let options = parse(source, &Limits::default(), &report)
         .and_then(|node| Item::root(&node, &report).map(upload_options));
     let read = report.finish(options);

@@ -17,7 +17,7 @@ use std::time::SystemTime;
 
 use tributary_core::{Error, Result, ResultExt};
 use tributary_csv::Local;
-use tributary_parquet::{Files, Source, has_parquet};
+use tributary_parquet::{Files, Location, has_parquet};
 use tributary_system::Stamp;
 
 use crate::options::UploadOptions;
@@ -56,7 +56,7 @@ pub(crate) enum Inputs {
 /// One input.
 enum Found {
     Csv(Input),
-    Parquet(Source),
+    Parquet(Location),
 }
 
 /// How input is handled that can be read only once: a pipe, or a compressed file.
@@ -133,7 +133,7 @@ impl Input {
         let about = fs::metadata(path).at(|| format!("open {name}"))?;
         if about.is_dir() {
             if has_parquet(path) {
-                return Ok(Found::Parquet(Source::Path(path.into())));
+                return Ok(Found::Parquet(Location::Path(path.into())));
             }
             let text =
                 format!("{name} is a folder without Parquet files; give CSV files in it as '{name}/*.csv'");
@@ -150,7 +150,7 @@ impl Input {
         let file = open()?;
         match format_of(&file, about.len(), &name)? {
             Format::Text => {}
-            Format::Parquet => return Ok(Found::Parquet(Source::Path(path.into()))),
+            Format::Parquet => return Ok(Found::Parquet(Location::Path(path.into()))),
             Format::Gzip | Format::Zstd => {
                 check_copied(&name, "is compressed")?;
                 return Self::copy(name.clone(), file, about.len(), scratch, unfolding, meter);
@@ -172,7 +172,7 @@ impl Input {
         let (file, bytes) = spool(from, &name, bytes, scratch, unfolding, meter)?;
         let file = Arc::new(file);
         match format_of(&file, bytes, &name) {
-            Ok(Format::Parquet) => Ok(Found::Parquet(Source::Open(file, name))),
+            Ok(Format::Parquet) => Ok(Found::Parquet(Location::Open(file, name))),
             Err(error) => Err(error),
             // a second compression within the first is found when rows are read
             Ok(_) => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),

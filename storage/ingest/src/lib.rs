@@ -25,7 +25,7 @@
 //! # fn main() -> tributary_core::Result<()> {
 //! let mut options = UploadOptions::new(TableName::new("experiment", "breast_guest")?, ["guest.csv"]);
 //! options.label = Some("y".into());
-//! options.columns.entry("stage".into()).or_default().value_type = Some(ValueType::Text);
+//! options.columns.entry("pass".into()).or_default().value_type = Some(ValueType::Text);
 //! # Ok(())
 //! # }
 //! ```
@@ -55,7 +55,7 @@ mod upload;
 pub use bind::{Binding, bind};
 pub use conf::from_fate;
 pub use options::{ColumnOptions, Duplicates, Existing, Header, SampleId, UploadOptions};
-pub use progress::{Progress, Stage};
+pub use progress::{Pass, Progress};
 pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Role, Summary};
 pub use tributary_csv::{Digits, Quoting, ValueType};
 pub use upload::{dry_run, upload};

@@ -25,7 +25,7 @@ use tributary_document::quoted;
 
 use crate::content::staying;
 use crate::options::UploadOptions;
-use crate::progress::{Meter, Stage};
+use crate::progress::{Meter, Pass};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
 
@@ -105,7 +105,7 @@ impl OldTable {
 
     /// The hashes of its ids, with their row numbers. All cores read.
     pub fn ids(self: &Arc<Self>, options: &UploadOptions, meter: &Meter) -> Result<Vec<Sorter<()>>> {
-        meter.begin(Stage::Compare, self.bytes());
+        meter.begin(Pass::Compare, self.bytes());
         let workers = thread::available_parallelism().map_or(1, NonZero::get).min(self.partitions() as usize);
         let next = AtomicU32::new(0);
         let work = || {

@@ -24,7 +24,7 @@ use crate::content::Content as _;
 use crate::duplicates::{Repeated, Search};
 use crate::old::OldTable;
 use crate::options::{Header, UploadOptions};
-use crate::progress::{Meter, Stage};
+use crate::progress::{Meter, Pass};
 use crate::rejects::Rejects;
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
@@ -186,7 +186,7 @@ fn all(
     if look.is_needless() {
         return Ok((Vec::new(), RowSet::default()));
     }
-    meter.begin(Stage::Check, foreign.bytes());
+    meter.begin(Pass::Check, foreign.bytes());
     let stops = options.max_rejects == 0 && options.reject_to.is_none();
     let groups = foreign.groups.len();
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(groups).max(1);

@@ -13,7 +13,7 @@ use tributary_core::{Error, ErrorKind, Result};
 #[non_exhaustive]
 pub struct Progress {
     /// The current pass.
-    pub stage: Stage,
+    pub pass: Pass,
     /// Rows done in this pass.
     pub rows: u64,
     /// Bytes of the files, or of the table, done in this pass.
@@ -24,15 +24,15 @@ pub struct Progress {
 
 impl Progress {
     /// The progress of a pass over the files.
-    pub fn new(stage: Stage, rows: u64, bytes: u64, total_bytes: u64) -> Self {
-        Self { stage, rows, bytes, total_bytes }
+    pub fn new(pass: Pass, rows: u64, bytes: u64, total_bytes: u64) -> Self {
+        Self { pass, rows, bytes, total_bytes }
     }
 }
 
 /// The passes over the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Stage {
+pub enum Pass {
     /// Copying input that can be read only once: pipes, compressed files.
     Copy,
     /// Checking all rows and inferring types.
@@ -52,13 +52,13 @@ pub(crate) struct Meter {
 
 impl Meter {
     pub fn new(report: impl Fn(Progress) + Send + Sync + 'static) -> Self {
-        let start = Progress { stage: Stage::Check, rows: 0, bytes: 0, total_bytes: 0 };
+        let start = Progress { pass: Pass::Check, rows: 0, bytes: 0, total_bytes: 0 };
         Self { state: Mutex::new(start), stopped: AtomicBool::new(false), report: Box::new(report) }
     }
 
     /// Begins a pass over that many bytes.
-    pub fn begin(&self, stage: Stage, total_bytes: u64) {
-        self.change(|progress| *progress = Progress { stage, rows: 0, bytes: 0, total_bytes });
+    pub fn begin(&self, pass: Pass, total_bytes: u64) {
+        self.change(|progress| *progress = Progress { pass, rows: 0, bytes: 0, total_bytes });
     }
 
     /// Counts rows and bytes done. `Cancelled` after a request to stop.

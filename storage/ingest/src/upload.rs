@@ -29,7 +29,7 @@ use crate::grown::Grown;
 use crate::input::{Inputs, Once};
 use crate::old::OldTable;
 use crate::options::{Existing, UploadOptions};
-use crate::progress::{Meter, Progress, Stage};
+use crate::progress::{Meter, Pass, Progress};
 use crate::stats::ColumnStats;
 use crate::summary::{ColumnSummary, DryRun, Merged, Role, Summary};
 use crate::{csv, input, old, parquet};
@@ -248,7 +248,7 @@ impl Upload {
 
     /// The stored table, and the statistics of its columns after the key.
     fn store(&self, plan: &Plan) -> Result<(StoredTable, Vec<ColumnStats>)> {
-        self.meter.begin(Stage::Write, plan.content.bytes());
+        self.meter.begin(Pass::Write, plan.content.bytes());
         let layout = Layout::Loose(plan.ranges.partitions());
         let options = WriteOptions::default().with_if_exists(plan.if_exists.clone());
         let begun = block_on(self.storage.begin(&plan.uri, plan.content.schema(), &layout, options));

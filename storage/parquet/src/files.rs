@@ -38,7 +38,7 @@ pub struct FileAbout {
 
 /// Where rows are.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum Location {
     /// In a file, or in the files of a folder.
     Path(PathBuf),
     /// In an open file without a name, and its name in messages.
@@ -64,16 +64,16 @@ impl Files {
     /// `InvalidInput` for no files, for a file that is not Parquet, and for a file whose columns differ from the first
     /// one's.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
-        Self::of(paths.iter().map(|path| Source::Path(path.as_ref().to_owned())))
+        Self::of(paths.iter().map(|path| Location::Path(path.as_ref().to_owned())))
     }
 
     /// The same for files that may have no names.
-    pub fn of(sources: impl IntoIterator<Item = Source>) -> Result<Self> {
+    pub fn of(sources: impl IntoIterator<Item = Location>) -> Result<Self> {
         let mut all: Option<Self> = None;
         for source in sources {
             let files = match source {
-                Source::Path(path) => expand(&path)?.into_iter().map(|path| (path, None)).collect(),
-                Source::Open(file, name) => vec![(name.into(), Some(file))],
+                Location::Path(path) => expand(&path)?.into_iter().map(|path| (path, None)).collect(),
+                Location::Open(file, name) => vec![(name.into(), Some(file))],
             };
             for (path, open) in files {
                 let (columns, index, about) = survey(path, open)?;

@@ -61,7 +61,7 @@ mod rows;
 pub use bound::Parquet;
 pub use column::Column;
 pub use encode::{Written, check_schema, digest_of, write_rows};
-pub use files::{FileAbout, Files, Group, Source};
+pub use files::{FileAbout, Files, Group, Location};
 pub use folder::has_parquet;
 pub use pandas::Index;
 pub use part::PartFile;

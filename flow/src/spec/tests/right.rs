@@ -20,8 +20,8 @@ fn part<'a>(job: &'a JobSpec, task: &str, party: &Party) -> &'a PartyTask {
     job.tasks[task].party(party).unwrap()
 }
 
-fn output(task: &str, key: &str) -> Channel {
-    Channel::TaskOutput { producer_task: task.to_owned(), output_artifact_key: key.to_owned() }
+fn output(task: &str, key: &str) -> ArtifactRef {
+    ArtifactRef::TaskOutput { producer_task: task.to_owned(), output_artifact_key: key.to_owned() }
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn confs_are_replaced_key_by_key_from_the_job_down_to_the_task_of_a_party() {
 fn a_predict_job_takes_models_from_the_warehouse_and_ignores_training_parameters() {
     let job = job(PREDICT);
     let model = |task| match &part(&job, task, &guest()).inputs.model["input_model"][..] {
-        [Channel::ModelWarehouse { model, producer_task, .. }] => {
+        [ArtifactRef::ModelWarehouse { model, producer_task, .. }] => {
             (producer_task.clone(), model.model_id.clone(), model.model_version.clone())
         }
         other => panic!("{other:?}"),
@@ -102,7 +102,10 @@ fn many_hosts_each_get_their_own_view() {
     assert_eq!(name(&host("10001")), "other_rows");
     let source = |party: &Party| part(&job, "psi_0", party).inputs.data["input_data"].clone();
     assert_eq!(source(&host("10001")), [output("reader_0", "output_data")]);
-    assert_eq!(source(&host("10002")), [Channel::Table(TableName::new("archive", "rows_of_10002").unwrap())]);
+    assert_eq!(
+        source(&host("10002")),
+        [ArtifactRef::Table(TableName::new("archive", "rows_of_10002").unwrap())]
+    );
     assert_eq!(job.tasks["toy_0"].dependent_tasks, BTreeSet::from(["psi_0".to_owned()]));
     assert_eq!(job.levels, [["reader_0"], ["psi_0"], ["toy_0"]]);
     let conf = &part(&job, "toy_0", &guest()).conf;
@@ -111,7 +114,7 @@ fn many_hosts_each_get_their_own_view() {
 
 #[test]
 fn a_job_in_json_is_the_same_job() {
-    let yaml = tributary_document::parse(TRAIN.as_bytes(), &Limits::default(), &Report::new("")).unwrap();
+    let yaml = tributary_document::parse(TRAIN.as_bytes(), &Limits::default(), &Collector::new("")).unwrap();
     let source = serde_json::to_string_pretty(&yaml.to_json().unwrap()).unwrap();
     let (json, yaml) = (job(&source), job(TRAIN));
     assert_eq!(json.tasks, yaml.tasks);
@@ -151,8 +154,8 @@ fn what_a_job_takes_from_outside_is_known_with_its_places() {
         assert_eq!(needs.file, "job.yaml");
         let shown = needs.list.iter().map(|need| {
             let what = match &need.source {
-                Channel::Table(table) => table.to_string(),
-                Channel::ModelWarehouse { model, producer_task, .. } => {
+                ArtifactRef::Table(table) => table.to_string(),
+                ArtifactRef::ModelWarehouse { model, producer_task, .. } => {
                     format!("{}#{} {producer_task}", model.model_id, model.model_version)
                 }
                 other => panic!("{other:?}"),

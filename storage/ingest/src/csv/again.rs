@@ -5,14 +5,14 @@ use std::sync::Arc;
 use tributary_core::Result;
 
 use crate::content::{Again, Origin, Row};
-use crate::csv::source::{Mark, Rows, Source};
+use crate::csv::source::{CsvFiles, Mark, Rows};
 use crate::csv::survey::row_of;
 use crate::progress::Meter;
 use crate::rowset::RowSet;
 
 /// The rows of CSV files, with their ids.
 pub(crate) struct CsvRows<'a> {
-    pub source: &'a Arc<Source>,
+    pub source: &'a Arc<CsvFiles>,
     pub marks: &'a Arc<[Mark]>,
     /// The column of the id.
     pub position: usize,

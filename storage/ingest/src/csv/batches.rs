@@ -14,14 +14,14 @@ use tributary_csv::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Column};
 use crate::columns::KeySource;
 use crate::content::{self, Bound, Content, Preview};
 use crate::csv::bound;
-use crate::csv::source::{Mark, Rows, Source};
+use crate::csv::source::{CsvFiles, Mark, Rows};
 use crate::progress::Meter;
 use crate::rowset::RowSet;
 
 /// The state of the second pass, shared by all ranges.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    pub source: Arc<Source>,
+    pub source: Arc<CsvFiles>,
     pub marks: Arc<[Mark]>,
     pub dropped: RowSet,
     /// The number of rows that stay.

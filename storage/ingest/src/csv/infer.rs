@@ -8,7 +8,7 @@ use tributary_csv::{Kind, ValueType, is_null, kind_of};
 
 use crate::columns::{Column, TypedColumn};
 use crate::content::types_option;
-use crate::csv::source::{Place, Source};
+use crate::csv::source::{CsvFiles, Place};
 
 /// Whether a requested float type changes an exact number: an integer, or one with more digits than any float prints. A user
 /// who requests `float32` expects it to round decimals.
@@ -101,7 +101,7 @@ impl SeenColumn {
     }
 
     /// The type of the column, the count of its missing values, and the note about the choice.
-    pub fn decide(&self, column: &Column, source: &Source) -> Result<(TypedColumn, u64, Option<String>)> {
+    pub fn decide(&self, column: &Column, source: &CsvFiles) -> Result<(TypedColumn, u64, Option<String>)> {
         let (value_type, note) = match column.given {
             Some(given) => (given, self.note_rounded(given, source)),
             None => Infer { seen: self, column, source }.value_type()?,
@@ -117,7 +117,7 @@ impl SeenColumn {
     }
 
     /// For a column of a given type: a note about what the type does not keep.
-    fn note_rounded(&self, given: ValueType, source: &Source) -> Option<String> {
+    fn note_rounded(&self, given: ValueType, source: &CsvFiles) -> Option<String> {
         let place = source.locate(self.rounded?);
         Some(format!("rounded to {given}, which keeps fewer digits than there are; the first is at {place}"))
     }
@@ -147,7 +147,7 @@ type Found = (ValueType, Option<String>);
 struct Infer<'a> {
     seen: &'a SeenColumn,
     column: &'a Column,
-    source: &'a Source,
+    source: &'a CsvFiles,
 }
 
 impl Infer<'_> {

@@ -5,10 +5,10 @@ use std::ops::Range;
 use tributary_core::{Error, Result};
 
 use crate::content::Origin;
-use crate::csv::source::{Place, Source};
+use crate::csv::source::{CsvFiles, Place};
 use crate::input::Input;
 
-impl Origin for Source {
+impl Origin for CsvFiles {
     fn files(&self) -> Vec<&str> {
         self.inputs().iter().map(Input::name).collect()
     }
@@ -18,11 +18,11 @@ impl Origin for Source {
     }
 
     fn fault(&self, place: Place, column: Option<usize>, reason: &str) -> Error {
-        Source::fault(self, place, column, reason)
+        CsvFiles::fault(self, place, column, reason)
     }
 
     fn locate(&self, place: Place) -> String {
-        Source::locate(self, place)
+        CsvFiles::locate(self, place)
     }
 
     fn text(&self, place: Place, bytes: Range<u64>) -> Result<Vec<u8>> {

@@ -7,7 +7,7 @@ use tributary_core::{Error, Result};
 use crate::columns::{Columns, KeySource, TypedColumn};
 use crate::csv::again::CsvRows;
 use crate::csv::batches::Cells;
-use crate::csv::source::Source;
+use crate::csv::source::CsvFiles;
 use crate::csv::survey::{Survey, survey};
 use crate::duplicates::{Repeated, Search};
 use crate::input::Input;
@@ -25,7 +25,7 @@ pub(crate) fn prepare(
     old: Option<&Arc<OldTable>>,
     meter: &Meter,
 ) -> Result<Prepared> {
-    let source = Arc::new(Source::open(options, inputs)?);
+    let source = Arc::new(CsvFiles::open(options, inputs)?);
     let columns = match old {
         None => Columns::resolve(options, source.names(), &source.hints())?,
         Some(old) => Columns::of_table(options, source.names(), source.inputs()[0].name(), old.schema())?,
@@ -74,7 +74,7 @@ pub(crate) fn prepare(
 fn decide(
     survey: &Survey,
     columns: &Columns,
-    source: &Source,
+    source: &CsvFiles,
 ) -> Result<(Vec<TypedColumn>, Vec<ColumnSummary>)> {
     let decided = columns.values.iter().zip(&survey.columns).map(|(column, seen)| {
         let (typed, missing, note) = seen.decide(column, source)?;

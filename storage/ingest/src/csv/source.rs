@@ -24,7 +24,7 @@ const SNIFFED_BYTES: u64 = 64 << 10;
 
 /// The files of an upload, with the names of their columns.
 #[derive(Debug)]
-pub(crate) struct Source {
+pub(crate) struct CsvFiles {
     inputs: Vec<Input>,
     /// For each file: byte and line of its first row.
     starts: Vec<(u64, u64)>,
@@ -49,7 +49,7 @@ pub(crate) struct Mark {
     pub bytes: Range<u64>,
 }
 
-impl Source {
+impl CsvFiles {
     /// Reads the names of the columns; all files must have the same.
     pub fn open(options: &UploadOptions, inputs: Vec<Input>) -> Result<Self> {
         let dialect = Dialect::new(options.delimiter, options.quoting)?;
@@ -280,7 +280,7 @@ impl Source {
 /// The rows from a mark on, one at a time, bad ones included.
 #[derive(Debug)]
 pub(crate) struct Rows {
-    source: Arc<Source>,
+    source: Arc<CsvFiles>,
     marks: Arc<[Mark]>,
     /// The next mark.
     mark: usize,
@@ -294,7 +294,7 @@ pub(crate) struct Rows {
 
 impl Rows {
     /// Rows from the beginning of a mark.
-    pub fn from_mark(source: &Arc<Source>, marks: &Arc<[Mark]>, mark: usize) -> Self {
+    pub fn from_mark(source: &Arc<CsvFiles>, marks: &Arc<[Mark]>, mark: usize) -> Self {
         let next = marks.get(mark).map_or(0, |mark| mark.row);
         let (source, marks, records) = (source.clone(), marks.clone(), Records::new(source.dialect));
         Self { source, marks, mark, open: None, records, place: 0, next, bytes: 0 }

@@ -18,9 +18,9 @@ use tributary_csv::{Fault, Local, Records, ValueType, float64, is_null, kind_of}
 
 use crate::columns::{Column, Columns, KeySource};
 use crate::csv::infer::SeenColumn;
-use crate::csv::source::{Mark, Place, Source};
+use crate::csv::source::{CsvFiles, Mark, Place};
 use crate::options::UploadOptions;
-use crate::progress::{Meter, Stage};
+use crate::progress::{Meter, Pass};
 use crate::rejects::{Reason, Reject, Rejects, SaidBy};
 use crate::rowset::RowSet;
 use crate::sorter::Sorter;
@@ -58,13 +58,13 @@ pub(crate) fn row_of(noted: u64, marks: &[Mark]) -> u64 {
 /// Reads all files once. Bad rows go to `rejects`, which decides whether they end the pass. `InvalidInput`, with its place,
 /// for a fault of a file.
 pub(crate) fn survey(
-    source: &Arc<Source>,
+    source: &Arc<CsvFiles>,
     columns: &Columns,
     options: &UploadOptions,
     rejects: &mut Rejects,
     meter: &Meter,
 ) -> Result<Survey> {
-    meter.begin(Stage::Check, source.bytes());
+    meter.begin(Pass::Check, source.bytes());
     let chunks = source.chunks(CHUNK_BYTES.max(source.bytes() / MAX_MARKS));
     let workers = thread::available_parallelism().map_or(1, NonZero::get).min(chunks.count()).max(1);
     let whole = Whole {
@@ -78,7 +78,7 @@ pub(crate) fn survey(
         waiting: BTreeMap::new(),
         outcome: Ok(()),
     };
-    let pass = Pass {
+    let pass = Surveying {
         source,
         columns,
         meter,
@@ -105,8 +105,8 @@ pub(crate) fn survey(
 }
 
 /// The state that all workers share.
-struct Pass<'a> {
-    source: &'a Arc<Source>,
+struct Surveying<'a> {
+    source: &'a Arc<CsvFiles>,
     columns: &'a Columns,
     meter: &'a Meter,
     chunks: Chunks,
@@ -156,7 +156,7 @@ impl Drop for EndTurns<'_> {
     }
 }
 
-impl<'a> Pass<'a> {
+impl<'a> Surveying<'a> {
     fn work(&self, mut ids: Sorter<()>) -> Result<Sorter<()>> {
         let _end = EndTurns(&self.turns);
         let mut records = Records::new(self.source.dialect());
@@ -300,7 +300,7 @@ impl<'a> Pass<'a> {
 
 impl Whole<'_> {
     /// Merges the next chunk after all before it.
-    fn take(&mut self, part: Part, pass: &Pass<'_>) -> Result<()> {
+    fn take(&mut self, part: Part, pass: &Surveying<'_>) -> Result<()> {
         let file = part.chunk.file;
         if part.chunk.is_first {
             self.line = pass.source.start(file).1;

@@ -10,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
 use super::format::Format;
-use crate::progress::{Meter, Stage};
+use crate::progress::{Meter, Pass};
 
 /// Bytes copied at once.
 const COPY_BYTES: usize = 256 << 10;
@@ -64,7 +64,7 @@ pub(crate) fn spool(
     unfolding: &mut Unfolding,
     meter: &Meter,
 ) -> Result<(File, u64)> {
-    meter.begin(Stage::Copy, bytes);
+    meter.begin(Pass::Copy, bytes);
     let mut first = Vec::new();
     from.by_ref().take(Format::BYTES).read_to_end(&mut first).at(|| format!("read {name}"))?;
     let format = Format::of(&first, name)?;

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use tributary_core::schema::CipherKeyId;
 use tributary_core::{ErrorKind, Field, KeyType, Purpose, TableSchema};
 use tributary_ingest::{
-    Duplicates, Existing, Merged, Progress, SampleId, Stage, UploadOptions, ValueType, dry_run, upload,
+    Duplicates, Existing, Merged, Pass, Progress, SampleId, UploadOptions, ValueType, dry_run, upload,
 };
 
 use crate::site::Site;
@@ -294,7 +294,7 @@ fn repeated_ids_of_the_table_itself_are_reported() {
 fn disturbed(site: &Site, meanwhile: impl Fn() + Send + Sync + 'static) -> ErrorKind {
     let options = merge(site, "more.csv", "id,x,y,c\ne,5,1,u\n");
     let report = move |progress: Progress| {
-        if progress.stage == Stage::Write && progress.rows == 0 {
+        if progress.pass == Pass::Write && progress.rows == 0 {
             meanwhile();
         }
     };

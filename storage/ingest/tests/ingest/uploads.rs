@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tributary_catalog::delete;
 use tributary_core::ErrorKind;
 use tributary_core::layout::Layout;
-use tributary_ingest::{Duplicates, Existing, Progress, SampleId, Stage, UploadOptions, upload};
+use tributary_ingest::{Duplicates, Existing, Pass, Progress, SampleId, UploadOptions, upload};
 
 use crate::site::Site;
 
@@ -159,7 +159,7 @@ fn a_file_that_changes_between_the_passes_is_refused() {
     let options = site.options("id,x\na,1\nb,2\n");
     let path = options.files[0].clone();
     let report = move |progress: Progress| {
-        if progress.stage == Stage::Write && progress.rows == 0 {
+        if progress.pass == Pass::Write && progress.rows == 0 {
             std::fs::write(&path, "id,x\na,1\n").unwrap();
         }
     };
@@ -194,8 +194,8 @@ fn progress_counts_rows_and_bytes_of_both_passes() {
     let report = move |progress| sink.lock().unwrap().push(progress);
     block_on(upload(&site.storage, &site.meta, site.options(&text), report)).unwrap();
     let seen = seen.lock().unwrap();
-    for stage in [Stage::Check, Stage::Write] {
-        let of_stage: Vec<&Progress> = seen.iter().filter(|progress| progress.stage == stage).collect();
+    for pass in [Pass::Check, Pass::Write] {
+        let of_stage: Vec<&Progress> = seen.iter().filter(|progress| progress.pass == pass).collect();
         assert!(
             of_stage.windows(2).all(|pair| pair[0].rows <= pair[1].rows && pair[0].bytes <= pair[1].bytes)
         );

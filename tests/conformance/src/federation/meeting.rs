@@ -3,7 +3,7 @@
 use futures::future::join;
 use tokio::time::Instant;
 use tributary_core::federation::{FederationExt, FederationSpec};
-use tributary_core::{ErrorKind, Party, PartyId, SessionId};
+use tributary_core::{ErrorKind, JobHash, Party, PartyId, SessionId};
 
 use super::Factory;
 use super::setup::{
@@ -58,7 +58,7 @@ pub async fn another_plan_is_refused_and_named(factory: impl Factory) {
     let networks = factory.networks(&sites(), &[]).await;
     let (session, patience) = (new_session(), factory.patience());
     let [guest, host, ..] = parties();
-    let other = FederationSpec { plan_hash: [0xcd; 32], ..spec(&session, &host, patience) };
+    let other = FederationSpec { job_hash: JobHash::new([0xcd; 32]), ..spec(&session, &host, patience) };
     let guest = networks[&guest.id].join(spec(&session, &guest, patience)).await.unwrap();
     let host = networks[&host.id].join(other).await.unwrap();
     let start = Instant::now();

@@ -10,7 +10,7 @@ use futures::future::{join_all, try_join_all};
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::End;
 use tributary_core::federation::{Body, Federation, FederationSpec, Message, MessageBody, Network, Slot};
-use tributary_core::{Error, ErrorKind, Party, PartyId, SessionId};
+use tributary_core::{Error, ErrorKind, JobHash, Party, PartyId, SessionId};
 
 use super::Factory;
 
@@ -51,7 +51,13 @@ pub(crate) fn new_session() -> SessionId {
 
 pub(crate) fn spec(session: &SessionId, own: &Party, patience: Duration) -> FederationSpec {
     let peers = parties().into_iter().filter(|p| p != own).collect();
-    FederationSpec { session: session.clone(), own: own.clone(), peers, plan_hash: [7; 32], patience }
+    FederationSpec {
+        session: session.clone(),
+        own: own.clone(),
+        peers,
+        job_hash: JobHash::new([7; 32]),
+        patience,
+    }
 }
 
 pub(crate) type Joined = Arc<dyn Federation>;
