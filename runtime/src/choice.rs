@@ -90,6 +90,9 @@ pub struct Engine {
     pub open: Open,
 }
 
+/// The networks of all parties in this process.
+pub type Networks = BTreeMap<PartyId, Arc<dyn Network>>;
+
 /// How an engine of a contract is made from its section.
 #[derive(Debug, Clone, Copy)]
 pub enum Open {
@@ -100,7 +103,7 @@ pub enum Open {
     /// Storage meta, for the party whose home this is.
     StorageMeta(fn(&Section, &Path) -> Result<Arc<dyn StorageMeta>>),
     /// Federation, for all parties in this process at once. The path is the home folder.
-    Federation(fn(&BTreeMap<PartyId, Joining<'_>>, &Path) -> Result<BTreeMap<PartyId, Arc<dyn Network>>>),
+    Federation(fn(&BTreeMap<PartyId, Joining<'_>>, &Path) -> Result<Networks>),
 }
 
 /// What a party's network is made from.
