@@ -93,7 +93,7 @@ fn the_end_of_a_name_is_what_is_in_the_file() {
         ("o.xlsx", &[][..], "workbooks are not supported"),
         ("o.csv.gz", &[], "compressed files are not supported"),
         ("o.json", &[], "no format has the extension .json"),
-        ("o.pq", &["--format", "csv"], "are two formats"),
+        ("o.pq", &["--format", "csv"], "contradict each other"),
     ] {
         let output = site.home().join(name).display().to_string();
         let refused = site.fails(2, &[&["data", "download"], &TABLE[..], &["-o", &output], more].concat());

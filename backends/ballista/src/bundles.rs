@@ -32,7 +32,8 @@ const RANGE_ROWS: u32 = 64;
 /// Most ranges of one partition.
 const MAX_RANGES: u32 = 256;
 /// Last column in a bundle: a row's number, counted from the bundle's first.
-const ROW: &str = ":row";
+/// Two colons keep it apart from the columns of components, which have one.
+const ROW: &str = "::row";
 
 /// Deals the rows of one partition out.
 pub(crate) struct Dealer {

@@ -1,6 +1,6 @@
-//! Inputs: which refs a party takes, whether they lead anywhere, and what it lacks.
+//! Inputs: which sources a party takes, whether they lead anywhere, and what it lacks.
 //!
-//! A input_ref without `parties` applies wherever its producer makes the output; one with `parties` applies there, and
+//! A source without `parties` applies wherever its producer makes the output; one with `parties` applies there, and
 //! must be able to.
 
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         None
     }
 
-    /// Whether all refs of an input lead somewhere; those that do not are reported.
+    /// Whether all sources of an input lead somewhere; those that do not are reported.
     fn check(&self, input: &raw::Input<'_>, artifact: Option<&Artifact>) -> bool {
         let mut all_sound = input.complete;
         for input_ref in &input.refs {
@@ -127,7 +127,7 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         }
     }
 
-    /// Whether a party takes a input_ref.
+    /// Whether a party takes a source.
     fn applies(&self, input_ref: &raw::InputRef<'_>, group: ArtifactGroup, party: &Party) -> bool {
         if input_ref.parties.item.is_given() {
             return input_ref.parties.contains(party);
@@ -206,11 +206,8 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         if !lacking.is_empty() {
             let steps = [artifact.group.as_str(), artifact.name].map(|step| Step::Key(step.to_owned()));
             let item = self.plan.task.inputs_item.below(&steps);
-            let reason = if item.is_given() {
-                "required, but no input_ref applies"
-            } else {
-                "required, but not given"
-            };
+            let reason =
+                if item.is_given() { "required, but no source applies" } else { "required, but not given" };
             item.problem(format!("{reason}{}", at(&lacking, self.plan.parties.len())));
         }
     }
@@ -226,7 +223,7 @@ fn conflict(sources: &[&Producer<'_>], artifact: &Artifact) -> Option<String> {
     too_many.then(|| format!("takes one source, but {} apply", sources.len()))
 }
 
-/// An output of a task of this job: there, at the producer's stage and the input_ref's parties, and of a fitting type.
+/// An output of a task of this job: there, at the producer's stage and the parties named with it, and of a fitting type.
 fn check_output(
     input_ref: &raw::InputRef<'_>,
     group: ArtifactGroup,

@@ -60,7 +60,7 @@ pub(super) struct Input<'a> {
     pub(super) key: &'a str,
     pub(super) item: Item<'a>,
     pub(super) refs: Vec<InputRef<'a>>,
-    /// Whether all refs could be read.
+    /// Whether all sources could be read.
     pub(super) complete: bool,
 }
 
@@ -238,7 +238,7 @@ fn input<'a>(group: ArtifactGroup, key: &'a str, item: Item<'a>) -> Input<'a> {
 
 fn input_ref<'a>(item: &Item<'a>, read: fn(&mut Keys<'a>) -> Option<Producer<'a>>) -> Option<InputRef<'a>> {
     if !item.is_given() {
-        item.problem("expected a input_ref, got null");
+        item.problem("expected a source, got null");
     }
     item.map(|keys| {
         let parties = Parties::read(keys.take("parties"));

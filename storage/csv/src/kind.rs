@@ -572,13 +572,13 @@ mod tests {
         #[test]
         fn a_kept_number_has_its_digits_again(cell in "-?[1-9][0-9]{0,20}(\\.[0-9]{1,20})?") {
             if matches!(kind_of(&cell), Kind::Integer | Kind::Decimal | Kind::LongInteger) {
-                let value = float64(&cell).unwrap();
+                let (cell, value) = (without_zeros(&cell), float64(&cell).unwrap());
                 let written = cell.trim_start_matches('-').replace('.', "");
                 let places = cell.split_once('.').map_or(0, |(_, fraction)| fraction.len());
                 let printed = format!("{:.places$}", value.abs()).replace('.', "");
                 let shortest = format!("{:.places$}", value.abs().to_string().parse::<f64>().unwrap());
                 prop_assert!(printed == written || shortest.replace('.', "") == written
-                    || Mantissa::of(&value.to_string()).is_same(&Mantissa::of(without_zeros(&cell))), "{}", cell);
+                    || Mantissa::of(&value.to_string()).is_same(&Mantissa::of(cell)), "{}", cell);
             }
         }
 

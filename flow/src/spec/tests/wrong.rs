@@ -46,7 +46,7 @@ fn what_only_one_party_lacks_names_the_party() {
         tasks,
         &[
             "job.yaml:5:32: dag.tasks.r.parameters.name: required, but not given (text)",
-            "job.yaml:6:45: dag.tasks.p.inputs.data.input_data: required, but no input_ref applies at host_2",
+            "job.yaml:6:45: dag.tasks.p.inputs.data.input_data: required, but no source applies at host_2",
         ],
     );
     check(

@@ -76,7 +76,7 @@ fn duplicates_are_refused_or_the_first_or_last_is_kept() {
     let site = Site::new();
     let error = site.refused(site.options(text));
     assert!(error.contains("table.csv:4: column 1 (\"id\")"), "{error}");
-    assert!(error.contains("already at table.csv:2 (3 such rows in all)"), "{error}");
+    assert!(error.contains("already occurs at table.csv:2 (3 such rows in all)"), "{error}");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn several_files_are_one_table_if_their_headers_agree() {
     site.file("2.csv", "id,x\nb,3\n");
     let error = site.upload(options).unwrap_err().to_string();
     assert!(
-        error.contains("2.csv:2: ") && error.contains("already at") && error.contains("1.csv:3"),
+        error.contains("2.csv:2: ") && error.contains("already occurs at") && error.contains("1.csv:3"),
         "{error}"
     );
 }
