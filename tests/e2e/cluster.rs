@@ -85,7 +85,7 @@ fn a_job_gives_the_same_on_a_cluster_and_where_parties_differ() {
     let store = site.home().join("cluster/store/sessions");
     let left = std::fs::read_dir(store).map_or(0, |sessions| sessions.count());
     assert_eq!(left, 0);
-    assert!(site.ok(&["gc", "--sessions-older-than", "0"]).contains("what 0 sessions"));
+    assert!(site.ok(&["gc", "--sessions-older-than", "0"]).contains("files of 0 sessions"));
     up.end();
     let gone = site.fails(5, &["cluster", "status"]);
     assert!(gone.contains("scheduler"), "{gone}");
