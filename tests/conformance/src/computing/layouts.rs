@@ -39,6 +39,26 @@ pub async fn loose_tables_keep_their_order_in_nearly_equal_parts(fixture: Fixtur
         .await;
 }
 
+/// Components name columns of their own with one colon; none of these names may be an engine's.
+pub async fn columns_of_components_travel_whatever_their_names(fixture: Fixture) {
+    fixture
+        .everywhere(async |session, n| {
+            for name in [":row", ":id", ":position", ":partition", ":route", ":bundle"] {
+                let table = loose(session, KeyType::Utf8, &mixed(50), n).await.keep_rows().await.unwrap();
+                let moved = table.number_rows(name).unwrap().keyed(n).unwrap();
+                let column = moved.schema().column_index(name).unwrap();
+                let batches = moved.collect().await.unwrap();
+                let mut numbers: Vec<u64> = batches
+                    .iter()
+                    .flat_map(|batch| batch.column(column).as_primitive::<UInt64Type>().values().to_vec())
+                    .collect();
+                numbers.sort_unstable();
+                assert_eq!(numbers, (0..50).collect::<Vec<_>>(), "{name}");
+            }
+        })
+        .await;
+}
+
 fn check_keyed(key_type: KeyType, parts: &[Vec<Row>], rows: &[Row]) {
     let n = parts.len() as u32;
     for (partition, part) in parts.iter().enumerate() {

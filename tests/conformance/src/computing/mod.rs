@@ -253,6 +253,7 @@ macro_rules! computing_suite {
             [
                 loose_tables_keep_their_order_in_nearly_equal_parts,
                 keyed_tables_follow_the_partition_function_and_the_order,
+                columns_of_components_travel_whatever_their_names,
                 skewed_keys_move_like_others,
                 the_order_of_keys_does_not_depend_on_partitions,
                 rows_are_cut_at_their_boundaries,
