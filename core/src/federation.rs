@@ -1,8 +1,10 @@
 //! The federation contract: one value from one party to another, by the name of its slot.
 //!
 //! A [`Slot`] is used once in each direction between two parties: a second push or pull is refused with `AlreadyExists`.
-//! `push` returns when the value is durable at the transport; it waits for the receiver to be there, once and within the
-//! session's patience, but never for its pull, so two parties that push to each other cannot block. `pull` waits for the value; a value that came early is kept for its pull, in any order of slots.
+//! `push` returns when the transport has the value; the session's `close` waits until all of it is durable, that is, until it depends
+//! on this process no more. A push waits for the receiver to be there, once and within the session's patience, but never for its pull,
+//! so two parties that push to each other cannot block. `pull` waits for the value; a value that came early is kept for its pull, in
+//! any order of slots.
 //! A peer that is silent for longer than the session's patience is an error that names it (`Timeout`). What a peer sends
 //! is decoded by the schema the receiver expects, is bounded, and never chooses what code runs: anything else is `Corrupt`,
 //! naming peer and slot. Values are bit-identical at all receivers of one push.
@@ -144,13 +146,14 @@ pub trait Network: fmt::Debug + Send + Sync + 'static {
 pub trait Federation: fmt::Debug + Send + Sync + 'static {
     /// Who takes part.
     fn spec(&self) -> &FederationSpec;
-    /// Sends a value to each of `to`; returns when it is durable.
+    /// Sends a value to each of `to`; returns when the transport has it.
     async fn push(&self, slot: &Slot, to: &[Party], body: Body) -> Result<()>;
     /// Waits for the value of a slot.
     async fn pull(&self, slot: &Slot, from: &Party) -> Result<Body>;
     /// What went over the wire so far.
     fn traffic(&self) -> Traffic;
-    /// Ends the session: removes what it made at the transport. A second close does nothing.
+    /// Ends the session: waits until what was pushed is durable, and removes what it made at the transport. A second close does
+    /// nothing.
     async fn close(&self, end: End) -> Result<()>;
 }
 

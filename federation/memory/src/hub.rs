@@ -62,6 +62,10 @@ impl Queue for Hub {
         frames.iter().try_for_each(|f| line.sender.send(f.clone()).map_err(|_| absent(channel)))
     }
 
+    async fn flush(&self, _: &Channel) -> Result<()> {
+        Ok(())
+    }
+
     async fn receive(&self, channel: &Channel) -> Result<Delivery> {
         let line = self.lock().get(channel).map(|line| line.receiver.clone());
         let line = line.ok_or_else(|| absent(channel))?;

@@ -133,6 +133,10 @@ impl Queue for Tapped {
         let frames: Vec<Bytes> = frames.iter().filter(|f| !is_lost(f)).cloned().collect();
         self.hub.send(channel, &frames).await
     }
+    async fn flush(&self, channel: &Channel) -> Result<()> {
+        self.hub.flush(channel).await
+    }
+
     async fn receive(&self, channel: &Channel) -> Result<Delivery> {
         self.hub.receive(channel).await
     }

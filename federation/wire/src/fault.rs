@@ -114,6 +114,10 @@ impl Queue for Faulty {
         self.inner.send(channel, &now).await
     }
 
+    async fn flush(&self, channel: &Channel) -> Result<()> {
+        self.inner.flush(channel).await
+    }
+
     async fn receive(&self, channel: &Channel) -> Result<Delivery> {
         self.inner.receive(channel).await
     }

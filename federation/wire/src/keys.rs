@@ -143,10 +143,7 @@ impl ChannelKey {
     const LABEL: &'static str = "tributary channel names";
 
     fn new(own: &SecretKey, peer: &PublicKey) -> Result<Self> {
-        let mut sites = [own.public(), *peer].map(|key| key.0);
-        sites.sort_unstable();
-        let data = [Self::LABEL.as_bytes(), &sites[0], &sites[1]].concat();
-        mac(&own.agree(peer), &data).map(Self)
+        shared(Self::LABEL, own, peer).map(Self)
     }
 
     /// 128 bits that stand for `data`.
@@ -161,6 +158,40 @@ impl fmt::Debug for ChannelKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ChannelKey(…)")
     }
+}
+
+/// Proves to the other of two sites that its holder is one of them. It comes from the same agreement as [`ChannelKey`], so
+/// nobody else has it; what is proved is up to the caller, who puts a fresh challenge of the other side into it.
+#[derive(Clone)]
+pub struct LineKey(Zeroizing<[u8; KEY_BYTES]>);
+
+impl LineKey {
+    const LABEL: &'static str = "tributary lines between sites";
+
+    /// What only the two sites can compute for `data`.
+    pub fn proof(&self, data: &[u8]) -> Result<[u8; KEY_BYTES]> {
+        mac(&self.0, data).map(|proof| *proof)
+    }
+
+    /// Whether the other site made this proof. Takes the same time for every wrong one.
+    pub fn proves(&self, data: &[u8], proof: &[u8; KEY_BYTES]) -> Result<bool> {
+        let expected = self.proof(data)?;
+        Ok(expected.iter().zip(proof).fold(0, |all, (a, b)| all | (a ^ b)) == 0)
+    }
+}
+
+impl fmt::Debug for LineKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LineKey(…)")
+    }
+}
+
+/// A key that two sites have in common, for one use.
+fn shared(label: &str, own: &SecretKey, peer: &PublicKey) -> Result<Zeroizing<[u8; KEY_BYTES]>> {
+    let mut sites = [own.public(), *peer].map(|key| key.0);
+    sites.sort_unstable();
+    let data = [label.as_bytes(), &sites[0], &sites[1]].concat();
+    mac(&own.agree(peer), &data)
 }
 
 /// HMAC with the hash of the handshake, BLAKE2s.
@@ -215,6 +246,11 @@ impl KeyRing {
     /// What names the channels between this site and another one; `Denied` if that has no key here.
     pub fn channel_key(&self, site: &PartyId) -> Result<ChannelKey> {
         ChannelKey::new(&self.own, self.of(site)?)
+    }
+
+    /// With what this site and another one prove to each other who they are; `Denied` if that has no key here.
+    pub fn line_key(&self, site: &PartyId) -> Result<LineKey> {
+        shared(LineKey::LABEL, &self.own, self.of(site)?).map(LineKey)
     }
 
     /// `Denied` if another site has this site's own key.
@@ -325,6 +361,20 @@ mod tests {
         let ring = KeyRing::new(secret.clone()).with(id("1"), secret.public()).unwrap();
         assert!(!format!("{ring:?} {:?}", ring.channel_key(&id("1")).unwrap()).contains("7, 7"));
         assert_eq!(ring.of(&id("9999")).unwrap_err().kind(), ErrorKind::Denied);
+    }
+
+    #[test]
+    fn only_the_two_sites_prove_to_each_other_who_they_are() {
+        let key = |own: u8, peer: u8| {
+            let ring = KeyRing::new(secret(own)).with(id("1"), secret(peer).public()).unwrap();
+            (ring.line_key(&id("1")).unwrap(), ring.channel_key(&id("1")).unwrap())
+        };
+        let ((ours, names), (theirs, _), (stranger, _)) = (key(1, 2), key(2, 1), key(3, 1));
+        let proof = ours.proof(b"challenge").unwrap();
+        assert!(theirs.proves(b"challenge", &proof).unwrap());
+        assert!(!theirs.proves(b"another", &proof).unwrap());
+        assert!(!theirs.proves(b"challenge", &stranger.proof(b"challenge").unwrap()).unwrap());
+        assert_ne!(proof[..16], names.tag(b"challenge").unwrap(), "another use, another key");
     }
 
     #[test]

@@ -63,7 +63,7 @@ pub mod fault;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 
-pub use keys::{ChannelKey, KeyRing, PublicKey, SecretKey};
+pub use keys::{ChannelKey, KeyRing, LineKey, PublicKey, SecretKey};
 pub use limits::Limits;
 pub use network::{Options, Wire};
 pub use queue::{Channel, Delivery, Queue, Receipt};

@@ -332,7 +332,8 @@ impl Link {
         }
     }
 
-    /// Sends the end of the session and removes the channels that will not be read. Waits for no peer.
+    /// Sends the end of the session and removes the channels that will not be read. Waits for what was sent to be durable, and for no
+    /// peer.
     pub(crate) async fn leave(&self, end: End) -> Result<()> {
         if let Some(inbox) = self.inbox.get() {
             inbox.abort();
@@ -353,6 +354,10 @@ impl Link {
             }
             None if heard => self.say(Step::Left).await,
             None => Ok(()),
+        };
+        let said = match said {
+            Ok(()) if !gone && heard => self.outbox.flush().await,
+            said => said,
         };
         let removed = self.queue.remove(&self.inbound).await;
         let unread = gone || !heard || said.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound);

@@ -47,7 +47,7 @@ impl Outbox {
         self.queue.send(&self.channel, &[hello]).await
     }
 
-    /// Seals and sends what `frames` makes, given the number of the first; returns when it is durable.
+    /// Seals and sends what `frames` makes, given the number of the first; returns when the queue has taken it.
     pub(crate) async fn send(
         &self,
         transport: &Transport,
@@ -64,6 +64,11 @@ impl Outbox {
         let sent = Sent { bytes, frames: turn.unsent.len() as u64 };
         self.deliver(&mut turn).await?;
         Ok(sent)
+    }
+
+    /// Waits until what was sent is durable.
+    pub(crate) async fn flush(&self) -> Result<()> {
+        self.queue.flush(&self.channel).await
     }
 
     async fn deliver(&self, turn: &mut Turn) -> Result<()> {
@@ -109,6 +114,9 @@ pub(crate) mod tests {
             if self.stuck.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
+            Ok(())
+        }
+        async fn flush(&self, _: &Channel) -> Result<()> {
             Ok(())
         }
         async fn receive(&self, channel: &Channel) -> Result<Delivery> {

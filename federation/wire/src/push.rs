@@ -19,7 +19,7 @@ use crate::rows;
 /// beside the memory of a machine.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Returns when the value is durable for all of `links`.
+/// Returns when the queue has the value for all of `links`; the session's close waits until it is durable.
 pub(crate) async fn push(links: &[Arc<Link>], slot: &Slot, body: Body, piece_bytes: usize) -> Result<()> {
     let marks = links.iter().map(|link| link.mark(slot, Direction::Sent)).collect::<Result<Vec<_>>>()?;
     try_join_all(links.iter().map(|link| link.meet())).await?;

@@ -9,17 +9,23 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use tributary_core::{Error, Party, Result, SessionId};
+use tributary_core::{Error, Party, PartyId, Result, SessionId, Shown};
 
 use crate::keys::ChannelKey;
 
-/// Name of one direction between two parties of one session, and the only place where such names are made.
+/// One direction between two parties of one session: its name, and the two sites that it joins. Names are made here and nowhere
+/// else.
 ///
-/// At most [`Channel::MAX_BYTES`] of letters, digits, `_`, `-` and `.`: RabbitMQ, Pulsar and file systems take it as it is. It
+/// A name has at most [`Channel::MAX_BYTES`] of letters, digits, `_`, `-` and `.`: RabbitMQ, Pulsar and file systems take it as it is. It
 /// begins with what a person looks for (session, from, to, cut to fit) and ends with a digest of all of it under the key of the two
-/// sites: it makes the name unique, and only they can compute it.
+/// sites: it makes the name unique, and only they can compute it. The sites say where the channel goes: a broker has one place
+/// for all, a line to another site has two ends. A site may meet itself in two roles; then both sites are the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Channel(String);
+pub struct Channel {
+    name: String,
+    from: PartyId,
+    to: PartyId,
+}
 
 impl Channel {
     /// Longest name.
@@ -31,13 +37,39 @@ impl Channel {
         let all = postcard::to_stdvec(&(session, from, to))
             .map_err(|e| Error::bug("encode the name of a channel").because(e))?;
         let digest = HEXLOWER.encode(&key.tag(&all)?);
-        let [session, from, to] = [cut(session, 64), cut(from, 40), cut(to, 40)];
-        Ok(Self(format!("tributary.{session}.{from}.{to}.{digest}")))
+        let [session, by, at] = [cut(session, 64), cut(from, 40), cut(to, 40)];
+        let name = format!("tributary.{session}.{by}.{at}.{digest}");
+        Ok(Self { name, from: from.id.clone(), to: to.id.clone() })
     }
 
-    /// The text.
+    /// A channel whose name came from another site. `InvalidInput` for what [`Channel::between`] never makes: the text is safe to show,
+    /// to store and to use as a name of a file.
+    pub fn named(name: &str, from: PartyId, to: PartyId) -> Result<Self> {
+        let safe = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+        if name.is_empty() || name.len() > Self::MAX_BYTES || !name.bytes().all(safe) || name.starts_with('.')
+        {
+            let shown = Shown::new(name);
+            let most = Self::MAX_BYTES;
+            return Err(Error::invalid(format!(
+                "a channel named {shown:?}, expected 1 to {most} of letters, digits, `_`, `-` and `.`"
+            )));
+        }
+        Ok(Self { name: name.into(), from, to })
+    }
+
+    /// The name.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.name
+    }
+
+    /// The site that sends.
+    pub fn from(&self) -> &PartyId {
+        &self.from
+    }
+
+    /// The site that receives.
+    pub fn to(&self) -> &PartyId {
+        &self.to
     }
 }
 
@@ -48,13 +80,13 @@ fn cut(id: &impl fmt::Display, bytes: usize) -> String {
 
 impl fmt::Display for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.name)
     }
 }
 
@@ -71,14 +103,18 @@ pub struct Delivery {
     pub receipt: Receipt,
 }
 
-/// A broker.
+/// The transport of one site: a broker, or lines to the other sites.
 ///
+/// - **One site, one queue**: it opens, fills and empties its own ends of channels; a channel says who is at the other end. (A queue that
+///   has all ends in one process may serve several sites.)
 /// - **Delivery** is at least once, in any order: repeated and overtaking frames are sorted out above. A frame may be as long
 ///   as [`crate::MAX_FRAME_BYTES`].
-/// - **Calls are concurrent**: `send` on one channel comes from one task at a time, everything else at any time. There is one
+/// - **Durable** is a frame once it does not depend on the sender's process any more. `send` may return earlier, if the queue holds the
+///   frame, within a bound, and goes on bringing it; then `flush` waits.
+/// - **Calls are concurrent**: `send` and `flush` on one channel come from one task at a time, everything else at any time. There is one
 ///   receiver a channel. All futures may be dropped half-way; a dropped `receive` must lose nothing.
-/// - **Only `receive` waits**, for as long as it takes. Everything else that cannot be done in reasonable time fails with
-///   `Unavailable`; retries inside are welcome.
+/// - **`receive` waits**, for as long as it takes; `send` while the reader is slow. Everything else that cannot be done in reasonable
+///   time, and a `send` to a site that cannot be reached, fails with `Unavailable`; retries inside are welcome.
 /// - **Futures may be polled by any executor**, since a receiver's engine may pull rows from its own threads: a queue that
 ///   needs a runtime's reactor keeps a handle to it.
 /// - **Leftovers**: both sides open a channel; its receiver removes it at its close, and its sender too where the receiver
@@ -87,11 +123,14 @@ pub struct Delivery {
 pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// As in `service_conf.yaml`: `memory`.
     fn name(&self) -> &'static str;
-    /// Makes the channel unless it exists.
+    /// Makes the channel unless it exists. Does not wait for the other site.
     async fn open(&self, channel: &Channel) -> Result<()>;
-    /// Sends frames; returns when all of them are durable. A slice, so that a distant broker confirms many in one round trip.
-    /// `NotFound` if there is no such channel; it is never made here, else a late frame would bring back what was removed.
+    /// Sends frames. A slice, so that a distant broker confirms many in one round trip.
+    /// `NotFound` if there is no such channel, perhaps not before a later `send` or `flush`; it is never made here, else a late frame
+    /// would bring back what was removed.
     async fn send(&self, channel: &Channel, frames: &[Bytes]) -> Result<()>;
+    /// Waits until all that was sent is durable. `NotFound` as for `send`.
+    async fn flush(&self, channel: &Channel) -> Result<()>;
     /// Waits for a frame. `NotFound` if there is no such channel, also when it is removed during the wait.
     async fn receive(&self, channel: &Channel) -> Result<Delivery>;
     /// The frame was taken over and need not be delivered again.
@@ -139,6 +178,23 @@ mod tests {
             let (other, readable) = (name(&stranger), own.as_str().len() - 32);
             assert_eq!(own.as_str()[..readable], other.as_str()[..readable]);
             assert_ne!(own, other);
+        }
+    }
+
+    #[test]
+    fn a_name_from_elsewhere_is_checked() {
+        let id = |text: &str| text.parse::<PartyId>().unwrap();
+        let made = Channel::between(
+            &key(1, 2),
+            &"j.t.0".parse().unwrap(),
+            &party("guest", "1"),
+            &party("host", "2"),
+        );
+        let made = made.unwrap();
+        assert_eq!(Channel::named(made.as_str(), id("1"), id("2")).unwrap(), made);
+        for bad in ["", "a/b", "..", "a b", "\u{1b}[2J", "ä", &"x".repeat(Channel::MAX_BYTES + 1)] {
+            let error = Channel::named(bad, id("1"), id("2")).unwrap_err().to_string();
+            assert!(!error.contains('\u{1b}'), "{error:?}");
         }
     }
 
