@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::computing::{Computing, End, RowStream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{JobHash, Party, SessionId};
+use crate::ids::{JobHash, Party, PartyId, SessionId};
 use crate::layout::Layout;
 use crate::plan::{Op, Plan};
 use crate::schema::TableSchema;
@@ -139,6 +139,18 @@ pub trait Network: fmt::Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// Opens a session. Peers are met when they are first needed.
     async fn join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>>;
+    /// The letters of a site: what its job control exchanges with other sites, on the same transport and sealed by the same keys.
+    async fn post(&self, own: &PartyId) -> Result<Arc<dyn Post>>;
+}
+
+/// Letters from site to site, outside of any session. They come whole and from whom they say, or not at all; one may be lost, come more
+/// than once, or overtake another.
+#[async_trait]
+pub trait Post: fmt::Debug + Send + Sync + 'static {
+    /// Sends a letter. `Denied` if the site has no key here, `Unavailable` if it cannot be reached now.
+    async fn send(&self, to: &PartyId, letter: &[u8]) -> Result<()>;
+    /// Waits for a letter, and says whose it is.
+    async fn receive(&self) -> Result<(PartyId, Bytes)>;
 }
 
 /// One task attempt's exchange of values; see the module for the rules.

@@ -235,6 +235,11 @@ impl KeyRing {
         }
     }
 
+    /// The sites that are registered, in order.
+    pub fn sites(&self) -> impl Iterator<Item = &PartyId> {
+        self.peers.keys()
+    }
+
     /// The key registered for a site; `Denied` if there is none.
     pub fn of(&self, site: &PartyId) -> Result<&PublicKey> {
         self.peers.get(site).ok_or_else(|| {

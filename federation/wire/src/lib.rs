@@ -35,6 +35,10 @@ mod limits;
 mod network;
 mod queue;
 
+// Letters, without a session.
+mod letter;
+mod post;
+
 // A session and its peers.
 mod greeting;
 mod inbox;
@@ -64,6 +68,7 @@ pub mod fault;
 pub mod fuzzing;
 
 pub use keys::{ChannelKey, KeyRing, LineKey, PublicKey, SecretKey};
+pub use letter::MAX_LETTER_BYTES;
 pub use limits::Limits;
 pub use network::{Options, Wire};
 pub use queue::{Channel, Delivery, Queue, Receipt};

@@ -8,8 +8,8 @@ use std::sync::atomic::AtomicU64;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use tributary_core::computing::End;
-use tributary_core::federation::{Federation, FederationSpec, Network};
-use tributary_core::{Error, Result, ResultExt};
+use tributary_core::federation::{Federation, FederationSpec, Network, Post};
+use tributary_core::{Error, PartyId, Result, ResultExt};
 
 use crate::clock::Clock;
 use crate::frame::MAX_PIECE_BYTES;
@@ -17,6 +17,7 @@ use crate::handshake::Terms;
 use crate::keys::KeyRing;
 use crate::limits::Limits;
 use crate::link::{Link, Setting};
+use crate::post::Letters;
 use crate::queue::Queue;
 use crate::session::{Session, leave};
 use crate::store::Budget;
@@ -156,6 +157,12 @@ impl Wire {
 impl Network for Wire {
     fn name(&self) -> &'static str {
         self.queue.name()
+    }
+
+    async fn post(&self, own: &PartyId) -> Result<Arc<dyn Post>> {
+        self.keys.check_own(own)?;
+        let letters = Letters::open(own.clone(), self.keys.clone(), self.queue.clone()).await;
+        Ok(Arc::new(letters.at(|| format!("open the letters of site {own} over {}", self.name()))?))
     }
 
     async fn join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>> {

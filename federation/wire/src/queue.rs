@@ -42,6 +42,16 @@ impl Channel {
         Ok(Self { name, from: from.id.clone(), to: to.id.clone() })
     }
 
+    /// The channel of the letters from one site to another.
+    pub(crate) fn of_letters(key: &ChannelKey, from: &PartyId, to: &PartyId) -> Result<Self> {
+        // No encoding of a session begins with so long a job id.
+        let all = postcard::to_stdvec(&([0xff_u8; 10], from, to))
+            .map_err(|e| Error::bug("encode the name of a channel").because(e))?;
+        let digest = HEXLOWER.encode(&key.tag(&all)?);
+        let name = format!("tributary.letters.{}.{}.{digest}", cut(from, 40), cut(to, 40));
+        Ok(Self { name, from: from.clone(), to: to.clone() })
+    }
+
     /// A channel whose name came from another site. `InvalidInput` for what [`Channel::between`] never makes: the text is safe to show,
     /// to store and to use as a name of a file.
     pub fn named(name: &str, from: PartyId, to: PartyId) -> Result<Self> {
@@ -196,6 +206,15 @@ mod tests {
             let error = Channel::named(bad, id("1"), id("2")).unwrap_err().to_string();
             assert!(!error.contains('\u{1b}'), "{error:?}");
         }
+    }
+
+    #[test]
+    fn letters_have_a_channel_of_their_own_in_each_direction() {
+        let (key, a, b): (_, PartyId, PartyId) = (key(1, 2), "1".parse().unwrap(), "2".parse().unwrap());
+        let name = Channel::of_letters(&key, &a, &b).unwrap();
+        assert_eq!(name.as_str().split('.').take(4).collect::<Vec<_>>(), ["tributary", "letters", "1", "2"]);
+        assert_ne!(name, Channel::of_letters(&key, &b, &a).unwrap());
+        assert_eq!(Channel::named(name.as_str(), a, b).unwrap(), name);
     }
 
     proptest! {

@@ -1,0 +1,129 @@
+//! Letters of a site over its queue: a channel in each direction with every site that it knows, for as long as this lives.
+//!
+//! A channel that is gone is made again: its other end may be a process that has just started.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinHandle;
+use tributary_core::federation::Post;
+use tributary_core::{Error, ErrorKind, PartyId, Result};
+
+use crate::clock::Clock;
+use crate::keys::KeyRing;
+use crate::letter::{self, Incoming, Piece};
+use crate::queue::{Channel, Queue};
+
+/// Letters that have come and were not asked for yet; further ones wait in the queue.
+const WAITING: usize = 64;
+/// Between two tries at a queue that does not work.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// See the module.
+pub(crate) struct Letters {
+    own: PartyId,
+    keys: Arc<KeyRing>,
+    queue: Arc<dyn Queue>,
+    arrived: Mutex<mpsc::Receiver<(PartyId, Bytes)>>,
+    readers: Vec<JoinHandle<()>>,
+}
+
+impl Letters {
+    /// Makes the channels and begins to take what comes.
+    pub(crate) async fn open(own: PartyId, keys: Arc<KeyRing>, queue: Arc<dyn Queue>) -> Result<Self> {
+        let (clock, (sender, arrived)) = (Clock::current()?, mpsc::channel(WAITING));
+        let mut readers = Vec::new();
+        for peer in keys.sites().filter(|peer| **peer != own) {
+            let key = keys.channel_key(peer)?;
+            let channel = Channel::of_letters(&key, peer, &own)?;
+            queue.open(&channel).await?;
+            let reader = Reader {
+                own: own.clone(),
+                peer: peer.clone(),
+                keys: keys.clone(),
+                queue: queue.clone(),
+                channel,
+                to: sender.clone(),
+            };
+            readers.push(clock.spawn(reader.run(clock.clone())));
+        }
+        Ok(Self { own, keys, queue, arrived: Mutex::new(arrived), readers })
+    }
+
+    /// Brings frames to where they do not depend on this process any more.
+    async fn bring(&self, channel: &Channel, frames: &[Bytes]) -> Result<()> {
+        self.queue.open(channel).await?;
+        self.queue.send(channel, frames).await?;
+        self.queue.flush(channel).await
+    }
+}
+
+#[async_trait]
+impl Post for Letters {
+    async fn send(&self, to: &PartyId, letter: &[u8]) -> Result<()> {
+        let channel = Channel::of_letters(&self.keys.channel_key(to)?, &self.own, to)?;
+        let frames = letter::seal(&self.keys, &self.own, to, letter)?;
+        match self.bring(&channel, &frames).await {
+            // its other end was a process that is gone
+            Err(error) if error.kind() == ErrorKind::NotFound => self.bring(&channel, &frames).await,
+            sent => sent,
+        }
+    }
+
+    async fn receive(&self) -> Result<(PartyId, Bytes)> {
+        let mut arrived = self.arrived.lock().await;
+        arrived.recv().await.ok_or_else(|| Error::new(ErrorKind::Unavailable, "no other site is known here"))
+    }
+}
+
+impl fmt::Debug for Letters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "letters of {} over {}", self.own, self.queue.name())
+    }
+}
+
+impl Drop for Letters {
+    fn drop(&mut self) {
+        self.readers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Takes the letters of one site.
+struct Reader {
+    own: PartyId,
+    peer: PartyId,
+    keys: Arc<KeyRing>,
+    queue: Arc<dyn Queue>,
+    channel: Channel,
+    to: mpsc::Sender<(PartyId, Bytes)>,
+}
+
+impl Reader {
+    /// Until nobody wants letters any more.
+    async fn run(self, clock: Clock) {
+        let mut incoming = Incoming::default();
+        while !self.to.is_closed() {
+            if self.take(&mut incoming).await.is_err() {
+                clock.sleep_until(clock.now() + PAUSE).await;
+                // If that fails, so does the next receive.
+                drop(self.queue.open(&self.channel).await);
+            }
+        }
+    }
+
+    async fn take(&self, incoming: &mut Incoming) -> Result<()> {
+        let delivery = self.queue.receive(&self.channel).await?;
+        // What is no letter of this site, or was damaged, is as if lost: the layer above sends again.
+        if let Some(pieces) = Piece::decode(&delivery.frame).and_then(|piece| incoming.add(piece))
+            && let Some(text) = letter::open(&self.keys, &self.peer, &self.own, &pieces)?
+        {
+            incoming.opened(pieces[0].id);
+            drop(self.to.send((self.peer.clone(), text)).await);
+        }
+        self.queue.acknowledge(&self.channel, delivery.receipt).await
+    }
+}
