@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use tributary_core::{Error, ErrorKind};
 use tributary_document::Problems;
+use tributary_service::NotRead;
 
 use crate::render;
 
@@ -36,6 +37,15 @@ impl From<Error> for Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::Problems(problems)
+    }
+}
+
+impl From<NotRead> for Failure {
+    fn from(why: NotRead) -> Self {
+        match why {
+            NotRead::Problems(problems) => Self::Problems(problems),
+            NotRead::Error(error) => Self::Error(error),
+        }
     }
 }
 

@@ -14,15 +14,16 @@ use crate::args;
 use crate::exit::{Failure, STOPPED, code};
 use crate::{render, watch};
 
-fn read<'a>(home: &'a Home, path: &Path) -> Result<Submission<'a>, Failure> {
+fn read<'a>(home: &'a Home, path: &Path, id: Option<&str>) -> Result<Submission<'a>, Failure> {
     let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
-    let submission = Submission::read(home, &path.display().to_string(), &source)?;
+    let submission = Submission::read(home, &path.display().to_string(), &source, id)?;
     submission.notes()?.iter().for_each(|note| render::note(format!("note: {note}")));
     Ok(submission)
 }
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
-    let job = read(home, &run.job)?.into_job(run.job_id.as_deref())?;
+    let watcher = watch::watcher(run.json, run.quiet);
+    let job = read(home, &run.job, run.job_id.as_deref())?.all_here(&watcher)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("tributary")
         .worker_threads(2)
@@ -31,7 +32,7 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
         .at(|| "start the runtime")?;
     let report = runtime.block_on(async {
         let stopped = stop_signal().at(|| "listen to signals")?;
-        job.run(watch::watcher(run.json, run.quiet), stopped).await
+        job.run(watcher, stopped).await
     })?;
     if !run.json {
         watch::summary(&report)?;
@@ -57,13 +58,12 @@ pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, Failure> {
-    let submission = read(home, &explain.job)?;
-    let (placed, needs) = submission.explain()?;
+    let (placed, needs) = futures::executor::block_on(read(home, &explain.job, None)?.explain())?;
     match explain.json {
         true => render::json(&placed)?,
         false => show(&placed)?,
     }
-    futures::executor::block_on(needs)?;
+    needs?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tributary_component::Level;
+use tributary_core::PartyId;
 use tributary_core::shown::printable;
 use tributary_flow::event::{Event, JobReport, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
@@ -24,6 +25,7 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
         (false, true) => Arc::new(|event| match event {
             Event::TaskNote { level: Level::Warning | Level::Error, .. } => plain(event),
             Event::JobStarted { notes, .. } => tell(notes),
+            Event::JobWaiting { .. } | Event::PartyMissing { .. } | Event::Stopped { .. } => plain(event),
             _ => {}
         }),
         (false, false) if std::io::stderr().is_terminal() => bars(),
@@ -38,6 +40,9 @@ fn plain(event: &Event) {
             let names: Vec<&str> = tasks.iter().map(|(name, _, _)| name.as_str()).collect();
             render::note(format!("job {job}: {}", names.join(", ")));
         }
+        Event::JobWaiting { reason } => render::note(format!("the job {reason}")),
+        Event::PartyMissing { party, seconds } => render::note(missing(party, *seconds)),
+        Event::Stopped { party } => render::note(format!("the operator of party {party} ends the job")),
         Event::TaskWaiting { task, reason } => render::note(format!("{task} {reason}")),
         Event::TaskStarted { task, party, attempt, placement } => {
             let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
@@ -66,6 +71,10 @@ fn tell(notes: &[String]) {
     notes.iter().for_each(|note| render::note(format!("note: {note}")));
 }
 
+fn missing(party: &PartyId, seconds: u64) -> String {
+    format!("waits for party {party}: not yet there ({seconds} s)")
+}
+
 fn ending(report: &TaskReport) -> String {
     let time = render::seconds(report.elapsed);
     match &report.error {
@@ -87,6 +96,11 @@ fn bars() -> Watcher {
         };
         let of = |task: &str, party: &dyn std::fmt::Display| format!("{task} {party}");
         match event {
+            Event::JobWaiting { reason } => drop(line("job".to_owned(), reason.clone())),
+            Event::PartyMissing { party, seconds } => drop(line("job".to_owned(), missing(party, *seconds))),
+            Event::Stopped { party } => {
+                drop(line("job".to_owned(), format!("the operator of party {party} ends it")))
+            }
             Event::TaskWaiting { task, reason } => drop(line(task.clone(), reason.clone())),
             Event::TaskStarted { task, party, attempt, placement } => {
                 let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
@@ -102,7 +116,12 @@ fn bars() -> Watcher {
                 drop(line(task.clone(), format!("again, because {error}")))
             }
             Event::TaskMetric { .. } => {}
-            Event::JobStarted { notes, .. } => tell(notes),
+            Event::JobStarted { notes, .. } => {
+                if let Some(waiting) = lines.remove("job") {
+                    waiting.finish_and_clear();
+                }
+                tell(notes);
+            }
             Event::JobEnded(_) => {
                 lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);
                 // Bars leave the cursor at the end of the last bar.

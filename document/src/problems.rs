@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::node::Position;
 
@@ -13,7 +13,7 @@ const KEPT: usize = 1000;
 const HELPED: usize = 50;
 
 /// One mistake. Prints as `job.yaml:12:7: dag.tasks.psi_0: what is wrong (how to fix it)`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Problem {
     /// The file as its reader named it.
@@ -65,14 +65,7 @@ impl Collector {
 
     /// Adds a problem; a repeated one is not added again.
     pub fn add(&self, at: Position, path: &str, message: impl Into<String>, help: Option<String>) {
-        let problem = Problem {
-            file: self.file.clone(),
-            line: at.line,
-            column: at.column,
-            path: path.to_owned(),
-            message: message.into(),
-            help,
-        };
+        let problem = Problem::new(&self.file, at, path, message, help);
         let mut found = self.found.borrow_mut();
         if found.contains(&problem) {
         } else if found.len() < KEPT {
@@ -113,7 +106,30 @@ impl Collector {
     }
 }
 
+impl Problem {
+    /// A mistake at a place of a file.
+    pub fn new(
+        file: &str,
+        at: Position,
+        path: &str,
+        message: impl Into<String>,
+        help: Option<String>,
+    ) -> Self {
+        let Position { line, column } = at;
+        Self { file: file.to_owned(), line, column, path: path.to_owned(), message: message.into(), help }
+    }
+}
+
 impl Problems {
+    /// Some mistakes of one file, which need not be in order; at least one.
+    pub fn of(mut list: Vec<Problem>) -> Self {
+        list.sort_by_key(|problem| (problem.line, problem.column));
+        list.dedup();
+        let more = list.len().saturating_sub(KEPT);
+        list.truncate(KEPT);
+        Self { list, more }
+    }
+
     /// The mistakes, in the order of the file.
     pub fn list(&self) -> &[Problem] {
         &self.list

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tributary_component::{Level, Metric};
 use tributary_core::placement::Placement;
-use tributary_core::{ErrorKind, JobId, Party};
+use tributary_core::{ErrorKind, JobId, Party, PartyId};
 
+use crate::agent::Part;
 use crate::scheduler::Outcome;
 use crate::spec::ModelRef;
 use crate::status::Status;
@@ -27,6 +28,23 @@ pub enum Event {
         tasks: Vec<(String, String, Vec<Party>)>,
         /// What the job says that has no effect on a party's engine.
         notes: Vec<String>,
+    },
+    /// The job cannot begin yet.
+    JobWaiting {
+        /// Why.
+        reason: String,
+    },
+    /// A party's site is waited for, and has not been heard of.
+    PartyMissing {
+        /// Whose site.
+        party: PartyId,
+        /// For how long.
+        seconds: u64,
+    },
+    /// The operator of another site ends the job.
+    Stopped {
+        /// Whose site.
+        party: PartyId,
     },
     /// A task cannot start yet.
     TaskWaiting {
@@ -111,6 +129,27 @@ pub struct TaskReport {
     pub models: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+impl TaskReport {
+    /// A part that has just ended well, with nothing to show yet.
+    pub(crate) fn of(part: &Part, component: &str, elapsed: Duration) -> Self {
+        Self {
+            task: part.task.clone(),
+            component: component.to_owned(),
+            party: part.party.clone(),
+            attempt: part.attempt,
+            status: Status::Success,
+            elapsed,
+            rows: 0,
+            actions: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            rounds: 0,
+            models: Vec::new(),
+            error: None,
+        }
+    }
 }
 
 /// How a job went.
@@ -224,6 +263,9 @@ mod tests {
         };
         vec![
             Event::JobStarted { job: job.clone(), tasks, notes: vec!["note".into()] },
+            Event::JobWaiting { reason: waits.clone() },
+            Event::PartyMissing { party: party.id.clone(), seconds: 30 },
+            Event::Stopped { party: party.id.clone() },
             Event::TaskWaiting { task: name.clone(), reason: waits },
             Event::TaskStarted { task: name.clone(), party: started, attempt: 0, placement },
             Event::TaskNote {

@@ -1,47 +1,57 @@
-//! What a job takes from outside itself, looked up at every party before anything begins: tables that parameters or inputs name, and
-//! tables and models of other jobs. Everything that is missing is reported together, once for each party, with its place in the file.
+//! What a job takes from outside itself, looked up at a site before anything begins: tables that parameters or inputs name, and
+//! tables and models of other jobs. Everything that is missing is reported together, with its place in the file.
 //!
 //! This is no promise: what is deleted afterwards is missing when a task needs it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, Role, Site, TableName};
-use tributary_document::{Collector, suggestion};
+use tributary_core::{ErrorKind, JobId, PartyId, Result, Role, Site, TableName};
+use tributary_document::{Problem, suggestion};
 
-use crate::limits;
-use crate::place::site;
+use crate::agent::Objection;
 use crate::record::Records;
 use crate::spec::{ArtifactRef, JobSpec, ModelRef};
 
 /// What is missing, and how to fix it.
 type Missing = (String, Option<String>);
 
-/// Looks up all that a job needs. `NotFound` because of [`Problems`](tributary_document::Problems) if anything is
-/// missing: each with file, line, column, party, and the nearest existing name. Before that, `Denied` in the same way if the job
-/// asks a party for more than its limits allow.
-pub async fn look_up(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<()> {
-    limits::check(spec, sites)?;
-    let report = Collector::new(&spec.needs.file);
-    let (mut looked_up, mut told) = (BTreeSet::new(), BTreeSet::new());
-    for need in &spec.needs.list {
+/// Looks up all that a job needs at a site: an objection for each thing that is missing, with its place and the nearest existing
+/// name.
+pub(crate) async fn look_up(spec: &JobSpec, site: &Site) -> Result<Vec<Objection>> {
+    let (mut looked_up, mut reported, mut objections) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+    for need in spec.needs.list.iter().filter(|need| need.party.id == site.id) {
         // A thing that several tasks of a party need is missing once, where it is named first.
         if !looked_up.insert((&need.party, format!("{:?}", need.source))) {
             continue;
         }
-        let site = site(sites, &need.party.id)?;
         if let Some((message, help)) = missing(site, &need.party.role, &need.source).await?
-            && told.insert(message.clone())
+            && reported.insert(message.clone())
         {
-            report.add(need.at, &need.path, message, help);
+            let problem = Problem::new(&spec.needs.file, need.at, &need.path, message, help);
+            objections.push(Objection { kind: ErrorKind::NotFound, problem });
         }
     }
-    report.finish(Some(())).map_err(|problems| {
-        let message = match problems.list().len() {
-            1 => "the job needs something that is not there".to_string(),
-            count => format!("the job needs {count} things that are not there"),
-        };
-        Error::new(ErrorKind::NotFound, message).because(problems)
-    })
+    Ok(objections)
+}
+
+/// Tables of a site that a job takes from outside itself.
+pub fn tables(spec: &JobSpec, site: &PartyId, records: &Records) -> Result<Vec<TableName>> {
+    let mut tables = Vec::new();
+    for need in spec.needs.list.iter().filter(|need| need.party.id == *site) {
+        match &need.source {
+            ArtifactRef::Table(table) => tables.push(table.clone()),
+            ArtifactRef::JobOutput { job_id, producer_task, output_artifact_key } => {
+                // gone with its job: the task that needs it reports that
+                let outputs = found(records.data(job_id, &need.party.role, producer_task))?;
+                let named = outputs.into_iter().flatten().filter(|(key, _)| key == output_artifact_key);
+                tables.extend(named.map(|(_, table)| table));
+            }
+            ArtifactRef::TaskOutput { .. } | ArtifactRef::ModelWarehouse { .. } => {}
+        }
+    }
+    tables.sort_by_key(TableName::to_string);
+    tables.dedup();
+    Ok(tables)
 }
 
 async fn missing(site: &Site, role: &Role, source: &ArtifactRef) -> Result<Option<Missing>> {

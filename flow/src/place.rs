@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tributary_core::placement::{CoreRequest, Placement, Wish};
-use tributary_core::{Error, ErrorKind, Party, PartyId, Result, Site};
+use tributary_core::{Error, ErrorKind, Party, Result, Site};
+use tributary_document::{Position, Problem};
 
+use crate::agent::Objection;
 use crate::spec::{JobSpec, PartyTask};
 
 /// Where everything runs.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Placed {
     /// Cores of the whole job at each party.
     pub job_cores: BTreeMap<String, u32>,
@@ -20,7 +22,7 @@ pub struct Placed {
 }
 
 /// One task at one party.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PlacedTask {
     /// Which task.
     pub task: String,
@@ -39,6 +41,21 @@ impl Placed {
         found.map(|p| &p.placement).ok_or_else(|| Error::bug(format!("task {task} is not placed at {party}")))
     }
 
+    /// Adds the placements of another site.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.job_cores.extend(other.job_cores);
+        self.tasks.extend(other.tasks);
+    }
+
+    /// Brings the tasks into the order of the job.
+    pub(crate) fn sort(&mut self, spec: &JobSpec) {
+        let names: HashMap<&str, usize> =
+            spec.levels.iter().flatten().enumerate().map(|(at, name)| (name.as_str(), at)).collect();
+        let parties: HashMap<&Party, usize> =
+            spec.parties.iter().enumerate().map(|(at, party)| (party, at)).collect();
+        self.tasks.sort_by_key(|p| (names.get(p.task.as_str()).copied(), parties.get(&p.party).copied()));
+    }
+
     /// What the job says that has no effect on a party's engine, each once, whatever the number of its tasks.
     pub fn notes(&self) -> Vec<String> {
         let of = |p: &PlacedTask| {
@@ -53,60 +70,57 @@ impl Placed {
 /// Which options a task has: those that tasks share are one value.
 type Options = Option<*const Map<String, Value>>;
 
-/// Places every task; the error has a line for each cause, with the tasks and parties whose requests cannot be met.
-pub fn place(spec: &JobSpec, sites: &BTreeMap<PartyId, Site>) -> Result<Placed> {
-    let mut placed = Placed { job_cores: BTreeMap::new(), tasks: Vec::new() };
-    let mut wrong: Vec<(String, Vec<String>)> = Vec::new();
+/// Tasks that have no place for one cause.
+type Misplaced<'a> = (String, Vec<(&'a str, &'a Party)>);
+
+/// Places every task of a site; an objection for each cause, with the tasks whose requests cannot be met.
+pub(crate) fn place(spec: &JobSpec, site: &Site) -> (Placed, Vec<Objection>) {
+    let mut placed = Placed::default();
+    let mut misplaced: Vec<Misplaced<'_>> = Vec::new();
     // Most tasks of a party ask for the same, by options that they share.
     let mut asked: HashMap<(&Party, Options), Result<Placement, String>> = HashMap::new();
-    for name in spec.levels.iter().flatten() {
-        for part in &spec.tasks[name].parties {
-            let site = site(sites, &part.party.id)?;
-            let place = || {
-                let request = request(spec, part, site.cores);
-                site.engine.place(&request).map_err(|error| error.to_string())
-            };
-            let options = part.conf.engine_run.as_ref().map(Arc::as_ptr);
-            let placement = match asked.entry((&part.party, options)).or_insert_with(place).clone() {
-                Ok(placement) => placement,
-                Err(cause) => {
-                    let at = format!("{name} at {}", part.party);
-                    match wrong.iter_mut().find(|(known, _)| *known == cause) {
-                        Some((_, places)) => places.push(at),
-                        None => wrong.push((cause, vec![at])),
-                    }
-                    continue;
-                }
-            };
-            let job = placed.job_cores.entry(part.party.to_string()).or_default();
-            *job = (*job).max(placement.job_booked);
-            placed.tasks.push(PlacedTask {
-                task: name.clone(),
-                party: part.party.clone(),
-                engine: site.engine.info().name.into(),
-                placement,
-            });
+    let tasks = spec.levels.iter().flatten().map(|name| (name, &spec.tasks[name]));
+    let parts = tasks.flat_map(|(name, task)| task.parties.iter().map(move |part| (name, part)));
+    for (name, part) in parts.filter(|(_, part)| part.party.id == site.id) {
+        let place = || {
+            let request = request(spec, part, site.cores);
+            site.engine.place(&request).map_err(|error| error.to_string())
+        };
+        let options = part.conf.engine_run.as_ref().map(Arc::as_ptr);
+        match asked.entry((&part.party, options)).or_insert_with(place).clone() {
+            Ok(placement) => {
+                let job = placed.job_cores.entry(part.party.to_string()).or_default();
+                *job = (*job).max(placement.job_booked);
+                let (task, party, engine) =
+                    (name.clone(), part.party.clone(), site.engine.info().name.to_owned());
+                placed.tasks.push(PlacedTask { task, party, engine, placement });
+            }
+            Err(cause) => match misplaced.iter_mut().find(|(known, _)| *known == cause) {
+                Some((_, places)) => places.push((name, &part.party)),
+                None => misplaced.push((cause, vec![(name, &part.party)])),
+            },
         }
     }
-    if wrong.is_empty() {
-        return Ok(placed);
-    }
-    let lines = wrong.iter().map(|(cause, places)| format!("place task {}: {cause}", shown(places)));
-    Err(Error::invalid(lines.collect::<Vec<_>>().join("\n")))
+    (placed, misplaced.into_iter().map(|misplaced| objection(spec, misplaced)).collect())
+}
+
+fn objection(spec: &JobSpec, (cause, places): Misplaced<'_>) -> Objection {
+    let task = places.first().map_or("", |(task, _)| task);
+    let at = spec.needs.tasks.get(task).copied().unwrap_or(Position { line: 1, column: 1 });
+    let message = format!("place task {}: {cause}", shown(&places));
+    let problem = Problem::new(&spec.needs.file, at, &format!("dag.tasks.{task}"), message, None);
+    Objection { kind: ErrorKind::InvalidInput, problem }
 }
 
 /// The first few of many places.
-fn shown(places: &[String]) -> String {
+fn shown(places: &[(&str, &Party)]) -> String {
     const SHOWN: usize = 4;
-    let first = places[..places.len().min(SHOWN)].join(", ");
+    let first: Vec<String> =
+        places.iter().take(SHOWN).map(|(task, party)| format!("{task} at {party}")).collect();
     match places.len().saturating_sub(SHOWN) {
-        0 => first,
-        more => format!("{first} and {more} more"),
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
-}
-
-pub(crate) fn site<'a>(sites: &'a BTreeMap<PartyId, Site>, party: &PartyId) -> Result<&'a Site> {
-    sites.get(party).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("party {party} has no site here")))
 }
 
 /// The one place where what a job says about cores becomes a request. Each task is asked for with its own `engine_run`,
@@ -143,7 +157,7 @@ fn text(value: &Value) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use tributary_core::Role;
+    use tributary_core::{PartyId, Role};
 
     use super::*;
 

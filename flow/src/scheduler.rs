@@ -82,6 +82,8 @@ pub enum Change {
         /// Whether the cause may go away.
         retryable: bool,
     },
+    /// A task's attempt was lost with the process of a party: it did not fail, and another one is due.
+    Lost(usize),
     /// The job is stopped.
     Cancel,
 }
@@ -131,6 +133,10 @@ impl From<Outcome> for Status {
 pub struct Scheduler {
     tasks: Vec<TaskNode>,
     states: Vec<TaskState>,
+    /// How often each task has failed.
+    failures: Vec<u32>,
+    /// The number of each task's next attempt.
+    next: Vec<u32>,
     free: BTreeMap<Party, u32>,
     ended: bool,
 }
@@ -139,7 +145,18 @@ impl Scheduler {
     /// A job not yet begun. `cores`: what the job has at each party. Needs must be acyclic, and each task must fit alone.
     pub fn new(tasks: Vec<TaskNode>, cores: BTreeMap<Party, u32>) -> Self {
         let states = vec![TaskState::Waiting(Reason::Tasks(Vec::new())); tasks.len()];
-        Self { tasks, states, free: cores, ended: false }
+        let (failures, next) = (vec![0; tasks.len()], vec![0; tasks.len()]);
+        Self { tasks, states, failures, next, free: cores, ended: false }
+    }
+
+    /// Continues a job that was interrupted: these tasks are done, and those have had attempts up to this one. Before it begins.
+    pub fn resume(&mut self, done: &[usize], tried: &[(usize, u32)]) {
+        for task in done {
+            self.states[*task] = TaskState::Done;
+        }
+        for (task, last) in tried {
+            self.next[*task] = last + 1;
+        }
     }
 
     /// The state of each task.
@@ -155,29 +172,36 @@ impl Scheduler {
         match change {
             Change::Begin => self.advance(),
             Change::Cancel => self.end(Outcome::Cancelled),
-            Change::Succeeded(task) if self.stop(task, TaskState::Done).is_some() => self.advance(),
-            Change::Failed { task, retryable } => match self.stop(task, TaskState::Failed) {
-                Some(attempt) if retryable && attempt < self.tasks[task].retries => {
-                    self.start(task, attempt + 1)
+            Change::Succeeded(task) if self.stop(task, TaskState::Done) => self.advance(),
+            Change::Failed { task, retryable } => {
+                if !self.stop(task, TaskState::Failed) {
+                    return Vec::new();
                 }
-                Some(_) => self.end(Outcome::Failed),
-                None => Vec::new(),
-            },
+                self.failures[task] += 1;
+                match retryable && self.failures[task] <= self.tasks[task].retries {
+                    true => self.start(task),
+                    false => self.end(Outcome::Failed),
+                }
+            }
+            Change::Lost(task) if self.stop(task, TaskState::Failed) => self.start(task),
+            Change::Lost(_) => Vec::new(),
             Change::Succeeded(_) => Vec::new(),
         }
     }
 
-    /// Ends a running task and gives its attempt, its cores back to the job.
-    fn stop(&mut self, task: usize, state: TaskState) -> Option<u32> {
-        let TaskState::Running(attempt) = *self.states.get(task)? else { return None };
+    /// Ends a task and gives its cores back to the job, if it runs.
+    fn stop(&mut self, task: usize, state: TaskState) -> bool {
+        let Some(TaskState::Running(_)) = self.states.get(task) else { return false };
         self.states[task] = state;
         for (party, cores) in &self.tasks[task].cores {
             *self.free.entry(party.clone()).or_default() += cores;
         }
-        Some(attempt)
+        true
     }
 
-    fn start(&mut self, task: usize, attempt: u32) -> Vec<Action> {
+    fn start(&mut self, task: usize) -> Vec<Action> {
+        let attempt = self.next[task];
+        self.next[task] += 1;
         for (party, cores) in &self.tasks[task].cores {
             let free = self.free.entry(party.clone()).or_default();
             *free = free.saturating_sub(*cores);
@@ -194,7 +218,7 @@ impl Scheduler {
             }
             match self.blocked(task) {
                 Some(reason) => self.states[task] = TaskState::Waiting(reason),
-                None => actions.extend(self.start(task, 0)),
+                None => actions.extend(self.start(task)),
             }
         }
         if self.states.iter().all(|s| *s == TaskState::Done) {
@@ -293,6 +317,28 @@ mod tests {
         assert_eq!(job.on(failed), [Action::Stop(1), Action::End(Outcome::Failed)]);
         assert_eq!(job.states(), [TaskState::Failed, TaskState::Cancelled, TaskState::Cancelled]);
         assert_eq!(job.on(Change::Succeeded(1)), [], "what comes late changes nothing");
+    }
+
+    #[test]
+    fn an_attempt_that_is_lost_is_repeated_and_is_no_failure() {
+        let mut job = scheduler(vec![node("a", &[], 1, 1), node("b", &[0], 1, 0)], 1);
+        job.on(Change::Begin);
+        for attempt in 1..=3 {
+            assert_eq!(job.on(Change::Lost(0)), [start(0, attempt)]);
+        }
+        assert_eq!(job.on(Change::Failed { task: 0, retryable: true }), [start(0, 4)]);
+        assert_eq!(job.on(Change::Failed { task: 0, retryable: true }), [Action::End(Outcome::Failed)]);
+    }
+
+    #[test]
+    fn a_job_that_was_interrupted_continues_after_its_last_settled_task() {
+        let mut job = scheduler(vec![node("a", &[], 1, 0), node("b", &[0], 1, 0)], 1);
+        job.resume(&[0], &[(0, 2), (1, 4)]);
+        assert_eq!(job.on(Change::Begin), [start(1, 5)]);
+        assert_eq!(job.on(Change::Succeeded(1)), [Action::End(Outcome::Success)]);
+        let mut done = scheduler(vec![node("a", &[], 1, 0)], 1);
+        done.resume(&[0], &[(0, 0)]);
+        assert_eq!(done.on(Change::Begin), [Action::End(Outcome::Success)]);
     }
 
     #[test]

@@ -1,93 +1,58 @@
 //! Records that become visible together: first all are written beside their places, which is where a disk may be full or
-//! a folder may refuse, then all are renamed. What is dropped before [`Staged::keep`] leaves everything as it was.
+//! a folder may refuse; later all are renamed, or all removed.
 //!
-//! One for each party: all parties stage, all publish, all keep. A process that is killed between two renames leaves the
-//! records of some of them; its job then counts as failed.
+//! Each step can be repeated, and what has been staged is itself written down (see `prepared`): a process that is killed in
+//! between leaves something that the next one can finish.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
 use tributary_core::{Error, Result, ResultExt};
 
 use crate::record::private_folder;
 
-/// Files of one party on their way to their places.
-#[derive(Debug, Default)]
+/// Files of one party on their way to their places, all under its home.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Staged {
-    files: Vec<Pending>,
+    #[serde(skip)]
+    home: PathBuf,
+    /// Relative to the home.
+    files: Vec<PathBuf>,
     /// Made for them, outer ones first.
     folders: Vec<PathBuf>,
 }
 
-#[derive(Debug)]
-struct Pending {
-    path: PathBuf,
-    stands: Stands,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Stands {
-    /// Under its temporary name.
-    Beside,
-    /// In its place, where nothing was before.
-    New,
-    /// In its place, with the file before it under another temporary name.
-    Over,
-}
-
-impl Pending {
-    fn beside(&self) -> PathBuf {
-        passing(&self.path, "new")
-    }
-
-    fn before(&self) -> PathBuf {
-        passing(&self.path, "old")
-    }
-
-    fn publish(&mut self) -> io::Result<()> {
-        drop(fs::remove_file(self.before()));
-        let over = match fs::hard_link(&self.path, self.before()) {
-            Ok(()) => true,
-            Err(reason) if reason.kind() == io::ErrorKind::NotFound => false,
-            Err(reason) => return Err(reason),
-        };
-        fs::rename(self.beside(), &self.path)?;
-        self.stands = if over { Stands::Over } else { Stands::New };
-        Ok(())
-    }
-
-    /// What cannot be undone stays: the failure that led here counts more.
-    fn undo(&self) {
-        drop(match self.stands {
-            Stands::Beside => fs::remove_file(self.beside()),
-            Stands::New => fs::remove_file(&self.path),
-            Stands::Over => fs::rename(self.before(), &self.path),
-        });
-    }
-}
-
-/// A name beside that of a file, for as long as it is being written or replaced.
-pub(crate) fn passing(path: &Path, ending: &str) -> PathBuf {
+/// A name beside that of a file, for as long as it is being written.
+pub(crate) fn beside(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(ending);
+    name.push(".new");
     name.into()
 }
 
 impl Staged {
-    /// Writes a record beside its place.
-    pub(crate) fn add(&mut self, path: PathBuf, bytes: &[u8]) -> Result<()> {
+    /// Nothing yet.
+    pub(crate) fn under(home: &Path) -> Self {
+        Self { home: home.to_owned(), ..Self::default() }
+    }
+
+    /// The same, read back at a home.
+    pub(crate) fn at_home(self, home: &Path) -> Self {
+        Self { home: home.to_owned(), ..self }
+    }
+
+    /// Writes a record beside its place under the home.
+    pub(crate) fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<()> {
         let at = || format!("write {}", path.display());
+        let relative = path.strip_prefix(&self.home).map_err(|_| Error::bug("a record is under its home"))?;
         self.make_folder(path.parent().ok_or_else(|| Error::bug("a record has a folder"))?).at(at)?;
-        let pending = Pending { path: path.clone(), stands: Stands::Beside };
-        let beside = pending.beside();
         // from here on there may be something to remove
-        self.files.push(pending);
+        self.files.push(relative.to_owned());
         let write = || -> io::Result<()> {
             let mut file =
-                File::options().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+                File::options().write(true).create(true).truncate(true).mode(0o600).open(beside(path))?;
             file.write_all(bytes)?;
             file.sync_data()
         };
@@ -96,45 +61,45 @@ impl Staged {
 
     fn make_folder(&mut self, folder: &Path) -> io::Result<()> {
         let missing = folder.ancestors().take_while(|above| !above.exists());
-        let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-        missing.reverse();
-        self.folders.extend(missing);
+        let missing: Vec<PathBuf> =
+            missing.filter_map(|path| path.strip_prefix(&self.home).ok()).map(Path::to_owned).collect();
+        self.folders.extend(missing.into_iter().rev());
         private_folder(folder)
     }
 
-    /// Moves all files to their places.
-    pub(crate) fn publish(&mut self) -> Result<()> {
-        for file in &mut self.files {
-            file.publish().at(|| format!("write {}", file.path.display()))?;
+    /// Moves all files to their places. Those that are there already stay.
+    pub(crate) fn publish(&self) -> Result<()> {
+        for path in self.files.iter().map(|file| self.home.join(file)) {
+            let renamed = match fs::rename(beside(&path), &path) {
+                Err(reason) if reason.kind() == io::ErrorKind::NotFound && path.exists() => Ok(()),
+                renamed => renamed,
+            };
+            renamed.at(|| format!("write {}", path.display()))?;
         }
-        let above =
-            self.folders.iter().map(PathBuf::as_path).chain(self.files.iter().map(|file| &*file.path));
-        let mut flushed: Vec<&Path> = above.filter_map(Path::parent).collect();
-        flushed.dedup();
-        flushed.into_iter().try_for_each(|folder| {
-            File::open(folder)
-                .and_then(|folder| folder.sync_all())
-                .at(|| format!("flush {}", folder.display()))
-        })
+        let mut changed: Vec<PathBuf> = self
+            .folders
+            .iter()
+            .chain(&self.files)
+            .filter_map(|path| Some(self.home.join(path.parent()?)))
+            .collect();
+        changed.sort();
+        changed.dedup();
+        changed.iter().try_for_each(|folder| flush(folder))
     }
 
-    /// Nothing is undone any more.
-    pub(crate) fn keep(mut self) {
-        for file in self.files.drain(..).filter(|file| file.stands == Stands::Over) {
-            drop(fs::remove_file(file.before()));
-        }
-        self.folders.clear();
+    /// Removes all files that are not in their places, and folders that are empty then. What cannot be removed stays: the
+    /// failure that led here counts more.
+    pub(crate) fn discard(&self) {
+        self.files.iter().for_each(|file| drop(fs::remove_file(beside(&self.home.join(file)))));
+        // one that others use by now is not empty
+        self.folders.iter().rev().for_each(|folder| drop(fs::remove_dir(self.home.join(folder))));
     }
 }
 
-impl Drop for Staged {
-    fn drop(&mut self) {
-        self.files.iter().for_each(Pending::undo);
-        // one that others use by now is not empty
-        for folder in self.folders.iter().rev() {
-            drop(fs::remove_dir(folder));
-        }
-    }
+/// Makes the names in a folder durable.
+fn flush(folder: &Path) -> Result<()> {
+    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
+    flushed.at(|| format!("flush {}", folder.display()))
 }
 
 #[cfg(test)]
@@ -153,55 +118,49 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_of_one_party_leaves_the_records_of_none() {
-        let (home, full) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fn a_full_disk_leaves_what_was_there_and_nothing_else() {
+        let home = tempfile::tempdir().unwrap();
         let old = home.path().join("metrics.json");
         fs::write(&old, "1").unwrap();
-        std::os::unix::fs::symlink("/dev/full", full.path().join("metrics.json.new")).unwrap();
-        let (mut first, mut second) = (Staged::default(), Staged::default());
-        first.add(old.clone(), b"2").unwrap();
-        first.add(home.path().join("models/guest/model.json"), b"3").unwrap();
-        let error = second.add(full.path().join("metrics.json"), b"4").unwrap_err();
+        std::os::unix::fs::symlink("/dev/full", home.path().join("data.json.new")).unwrap();
+        let mut staged = Staged::under(home.path());
+        staged.add(&old, b"2").unwrap();
+        staged.add(&home.path().join("models/guest/model.json"), b"3").unwrap();
+        let error = staged.add(&home.path().join("data.json"), b"4").unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Exhausted, "{}", error.chain());
-        assert!(error.to_string().contains("metrics.json"), "{error}");
-        drop((first, second));
+        assert!(error.to_string().contains("data.json"), "{error}");
+        staged.discard();
         assert_eq!(
             (names(home.path()), fs::read_to_string(&old).unwrap()),
             (vec!["metrics.json".into()], "1".into())
         );
-        assert_eq!(names(full.path()), Vec::<String>::new());
     }
 
     #[test]
-    fn a_rename_that_fails_brings_back_what_was_there() {
+    fn what_was_begun_by_a_killed_process_is_finished_by_the_next() {
         let home = tempfile::tempdir().unwrap();
-        let (old, blocked) = (home.path().join("old.json"), home.path().join("blocked.json"));
-        fs::write(&old, "1").unwrap();
-        let mut first = Staged::default();
-        first.add(old.clone(), b"2").unwrap();
-        first.add(home.path().join("a/b/new.json"), b"3").unwrap();
-        first.publish().unwrap();
-        assert_eq!(fs::read_to_string(&old).unwrap(), "2");
-        let mut second = Staged::default();
-        second.add(blocked.clone(), b"4").unwrap();
-        fs::create_dir(&blocked).unwrap();
-        second.publish().unwrap_err();
-        drop((first, second));
-        assert_eq!(fs::read_to_string(&old).unwrap(), "1");
-        assert_eq!(names(home.path()), ["blocked.json", "old.json"]);
-    }
-
-    #[test]
-    fn what_is_kept_stays_and_leaves_no_temporary_names() {
-        let home = tempfile::tempdir().unwrap();
-        let path = home.path().join("a/x.json");
-        for value in [1, 2] {
-            let mut staged = Staged::default();
-            staged.add(path.clone(), value.to_string().as_bytes()).unwrap();
-            staged.publish().unwrap();
-            staged.keep();
-            assert_eq!(fs::read_to_string(&path).unwrap(), value.to_string());
-            assert_eq!(names(&home.path().join("a")), ["x.json"]);
+        let paths = ["a.json", "b/c.json"].map(|name| home.path().join(name));
+        let mut staged = Staged::under(home.path());
+        paths.iter().for_each(|path| staged.add(path, b"1").unwrap());
+        let text = serde_json::to_string(&staged).unwrap();
+        // killed between two renames
+        fs::rename(beside(&paths[0]), &paths[0]).unwrap();
+        let next = serde_json::from_str::<Staged>(&text).unwrap().at_home(home.path());
+        assert_eq!(next, staged);
+        for _ in 0..2 {
+            next.publish().unwrap();
+            assert!(paths.iter().all(|path| fs::read(path).unwrap() == b"1"));
         }
+        assert_eq!(names(home.path()), ["a.json", "b"]);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.json");
+        let mut staged = Staged::under(home.path());
+        staged.add(&path, b"1").unwrap();
+        fs::remove_file(beside(&path)).unwrap();
+        assert_eq!(staged.publish().unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -15,5 +15,5 @@ mod party;
 pub use jobs::{Jobs, LATEST};
 pub use party::{known_party, party};
 pub use results::Results;
-pub use submit::{Submission, component};
+pub use submit::{NotRead, Submission, component};
 pub use tables::{Tables, Wait};

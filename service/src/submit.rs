@@ -1,12 +1,18 @@
 //! From a job file to a job that can run, or to the resources that it would get.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use tributary_component::Component;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
 use tributary_document::Problems;
-use tributary_flow::Job;
-use tributary_flow::lookup::look_up;
-use tributary_flow::place::{Placed, place};
-use tributary_flow::spec::{JobSpec, SyncType};
+use tributary_flow::agent::{Agent, Offer};
+use tributary_flow::event::Watcher;
+use tributary_flow::place::Placed;
+use tributary_flow::record::Records;
+use tributary_flow::spec::SyncType;
+use tributary_flow::store::JobFiles;
+use tributary_flow::{Coordinator, SiteAgent};
 use tributary_runtime::Home;
 
 use crate::LATEST;
@@ -15,29 +21,34 @@ use crate::LATEST;
 #[derive(Debug)]
 pub struct Submission<'a> {
     home: &'a Home,
-    spec: JobSpec,
+    offer: Offer,
 }
 
 impl<'a> Submission<'a> {
-    /// Reads and checks a job. Messages call the source `file`.
-    pub fn read(home: &'a Home, file: &str, source: &[u8]) -> Result<Self, Problems> {
-        Ok(Self { home, spec: JobSpec::parse(file, source, home.components())? })
+    /// Reads and checks a job. Messages call the source `file`. `id`: the id to use instead of date and time.
+    pub fn read(home: &'a Home, file: &str, source: &[u8], id: Option<&str>) -> Result<Self, NotRead> {
+        let id = match id {
+            Some(LATEST) => {
+                let text = format!("job id {LATEST:?} means the latest job of a party; choose another");
+                return Err(Error::invalid(text).into());
+            }
+            Some(id) => JobId::new(id)?,
+            None => tributary_flow::new_job_id()?,
+        };
+        Ok(Self { home, offer: Offer::read(id, file, source, home.components())? })
     }
 
     /// Settings of the job and of its sites that have no effect, a line each.
     pub fn notes(&self) -> Result<Vec<String>> {
-        let conf = &self.spec.conf;
-        let of_servers = [
-            ("priority", conf.priority != 0),
-            ("sync_type", conf.sync_type != SyncType::default()),
-            ("scheduler_party_id", conf.scheduler_party_id.is_some()),
-        ];
+        let conf = &self.offer.spec.conf;
+        let of_servers =
+            [("priority", conf.priority != 0), ("sync_type", conf.sync_type != SyncType::default())];
         let of_servers = of_servers
             .into_iter()
             .filter(|(_, is_set)| *is_set)
             .map(|(key, _)| format!("dag.conf.{key} has no effect where all parties run in one process"));
-        let mut notes: Vec<String> = self.spec.notes.iter().cloned().chain(of_servers).collect();
-        for party in self.parties() {
+        let mut notes: Vec<String> = self.offer.spec.notes.iter().cloned().chain(of_servers).collect();
+        for party in self.offer.spec.sites() {
             // The machine's file applies to all of its parties.
             let of_site = self.home.party_settings(&party)?.notes();
             notes.extend(of_site.into_iter().filter(|note| !notes.contains(note)).collect::<Vec<_>>());
@@ -45,33 +56,51 @@ impl<'a> Submission<'a> {
         Ok(notes)
     }
 
-    /// The job, with the sites of all its parties. `id`: the id to use instead of date and time.
-    pub fn into_job(self, id: Option<&str>) -> Result<Job> {
-        let id = match id {
-            Some(LATEST) => {
-                let text = format!("job id {LATEST:?} means the latest job of a party; choose another");
-                return Err(Error::invalid(text));
-            }
-            Some(id) => JobId::new(id)?,
-            None => tributary_flow::new_job_id()?,
+    pub(crate) fn into_parts(self) -> (&'a Home, Offer) {
+        (self.home, self.offer)
+    }
+
+    /// A coordinator of the job, with agents of all its sites in this process.
+    pub fn all_here(self, watcher: &Watcher) -> Result<Coordinator> {
+        let sites = self.home.sites(&self.offer.spec.sites())?;
+        let coordinating = self.offer.spec.coordinator();
+        let site = sites.get(&coordinating).or_else(|| sites.values().next());
+        let site = site.ok_or_else(|| Error::bug("a job has a party"))?;
+        let (store, patience) = (Arc::new(JobFiles::new(Records::new(&site.home))), site.patience);
+        let agent = |(id, site)| {
+            let agent = SiteAgent::new(site, self.home.components().clone(), watcher.clone());
+            (id, Arc::new(agent) as Arc<dyn Agent>)
         };
-        let sites = self.home.sites(&self.parties())?;
-        Ok(Job { id, spec: self.spec, sites, components: self.home.components().clone() })
+        let agents: BTreeMap<PartyId, Arc<dyn Agent>> = sites.into_iter().map(agent).collect();
+        Ok(Coordinator { offer: self.offer, agents, store, patience })
     }
 
     /// The resources of every task on every party's engine. Placements do not depend on tables; the second result lists the
     /// tables and models that a party lacks.
-    pub fn explain(&self) -> Result<(Placed, impl Future<Output = Result<()>>)> {
-        let sites = self.home.sites(&self.parties())?;
-        let placed = place(&self.spec, &sites)?;
-        Ok((placed, async move { look_up(&self.spec, &sites).await }))
+    pub async fn explain(self) -> Result<(Placed, Result<()>)> {
+        let unwatched: Watcher = Arc::new(|_| {});
+        self.all_here(&unwatched)?.explain().await
     }
+}
 
-    fn parties(&self) -> Vec<PartyId> {
-        let mut ids: Vec<PartyId> = self.spec.parties.iter().map(|p| p.id.clone()).collect();
-        ids.sort();
-        ids.dedup();
-        ids
+/// Why a job cannot be submitted.
+#[derive(Debug)]
+pub enum NotRead {
+    /// The file has mistakes.
+    Problems(Problems),
+    /// Something else is wrong.
+    Error(Error),
+}
+
+impl From<Problems> for NotRead {
+    fn from(problems: Problems) -> Self {
+        Self::Problems(problems)
+    }
+}
+
+impl From<Error> for NotRead {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
     }
 }
 

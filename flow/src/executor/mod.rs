@@ -17,7 +17,7 @@ use tributary_core::placement::Placement;
 use tributary_core::{Error, ErrorKind, JobHash, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
 
 use self::outputs::Origin;
-pub(crate) use self::outputs::PartyEnd;
+pub(crate) use self::outputs::PartyOutputs;
 use crate::ledger;
 use crate::metered::Metered;
 use crate::progress::TaskProgress;
@@ -88,15 +88,10 @@ impl Sessions {
 }
 
 impl PartyAttempt {
-    /// Which party.
-    pub(crate) fn party(&self) -> &Party {
-        &self.task.party
-    }
-
     /// Runs to the end, the time-out, or until it is stopped; then closes what it opened.
-    pub(crate) async fn run(self) -> PartyEnd {
+    pub(crate) async fn run(self) -> PartyOutputs {
         let (mut end, mut sessions, mut stop) =
-            (PartyEnd::new(&self), Sessions::default(), self.stop.clone());
+            (PartyOutputs::new(&self), Sessions::default(), self.stop.clone());
         let outcome = tokio::select! {
             done = self.work(&mut sessions, &mut end) => done,
             () = tokio::time::sleep(self.timeout) => {
@@ -125,7 +120,7 @@ impl PartyAttempt {
         end
     }
 
-    async fn work(&self, sessions: &mut Sessions, end: &mut PartyEnd) -> Result<()> {
+    async fn work(&self, sessions: &mut Sessions, end: &mut PartyOutputs) -> Result<()> {
         let (computing, federation) = self.open(sessions).await?;
         let (sources, recoded) = self.sources().await?;
         let origin = Origin {

@@ -3,14 +3,13 @@
 use std::collections::BTreeSet;
 
 use tributary_catalog::Entry;
-use tributary_component::{DataOutput, Level, Metric, Model, Outputs};
+use tributary_component::{DataOutput, Metric, Model, Outputs};
 use tributary_core::federation::Traffic;
 use tributary_core::meta::TableRecord;
 use tributary_core::storage::{IfExists, StoredTable, WriteOptions};
-use tributary_core::{Error, ErrorKind, Party, Result, ResultExt, Site, Table, TableName};
+use tributary_core::{Error, ErrorKind, Party, Result, ResultExt, Table, TableName};
 
 use super::{PartyAttempt, Shared};
-use crate::log::TaskLog;
 use crate::record::{DataRecord, Records, TaskOutputs};
 use crate::sources::{RECODED, SOURCES};
 use crate::staged::Staged;
@@ -24,25 +23,23 @@ pub(crate) struct Origin {
     pub recoded: BTreeSet<String>,
 }
 
-/// The results of a party's part of an attempt.
-pub(crate) struct PartyEnd {
+/// The results of a party's part of an attempt, before they are recorded.
+pub(crate) struct PartyOutputs {
     pub outcome: Result<()>,
     pub rows: u64,
     pub actions: u64,
     pub traffic: Traffic,
     pub models: Vec<(String, Model)>,
+    /// Tables stored, or begun to be.
+    pub stored: Vec<TableName>,
     shared: Shared,
     party: Party,
-    site: Site,
-    log: TaskLog,
-    /// Tables stored, or begun to be.
-    stored: Vec<TableName>,
     data: DataRecord,
     metrics: Vec<Metric>,
 }
 
-impl PartyEnd {
-    /// An end without any results yet.
+impl PartyOutputs {
+    /// None yet.
     pub(crate) fn new(attempt: &PartyAttempt) -> Self {
         Self {
             outcome: Ok(()),
@@ -51,8 +48,6 @@ impl PartyEnd {
             traffic: Traffic::default(),
             shared: attempt.shared.clone(),
             party: attempt.task.party.clone(),
-            site: attempt.site.clone(),
-            log: attempt.progress.log.clone(),
             stored: Vec::new(),
             data: Vec::new(),
             models: Vec::new(),
@@ -60,49 +55,27 @@ impl PartyEnd {
         }
     }
 
-    /// The same, ended by an error.
-    pub(crate) fn failed(self, error: Error) -> Self {
-        Self { outcome: Err(error), ..self }
-    }
-
     /// Stages models, metrics and the names of output tables.
-    pub(crate) fn stage(&self) -> Result<Staged> {
+    pub(crate) fn stage(&self, records: &Records, staged: &mut Staged) -> Result<()> {
         let outputs = TaskOutputs {
             name: &self.shared.model,
             models: &self.models,
             metrics: &self.metrics,
             data: &self.data,
         };
-        let (mut staged, place) = (Staged::default(), (&self.party.role, self.shared.name.as_str()));
-        Records::new(&self.site.home).stage(&mut staged, &self.shared.job, place, &outputs)?;
-        Ok(staged)
-    }
-
-    /// Removes what another attempt would continue from: there is none once all parties have recorded.
-    pub(crate) fn forget_checkpoint(&self) {
-        let (role, task) = (&self.party.role, &self.shared.name);
-        if let Err(error) = Records::new(&self.site.home).remove_checkpoint(&self.shared.job, role, task) {
-            self.log.line(Level::Warning, &error.chain());
-        }
-    }
-
-    /// Removes the tables that were stored. What cannot be removed is named in the log: the failure itself counts more.
-    pub(crate) async fn discard(&self) {
-        for name in &self.stored {
-            match tributary_catalog::delete(&self.site.storage, &self.site.meta, name).await {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    self.log
-                        .line(Level::Warning, &format!("table {name} was not removed: {}", error.chain()));
-                }
-                _ => {}
-            }
-        }
+        let place = (&self.party.role, self.shared.name.as_str());
+        records.stage(staged, &self.shared.job, place, &outputs)
     }
 }
 
 impl PartyAttempt {
     /// Stores tables; the rest waits until all parties are done.
-    pub(super) async fn store(&self, outputs: Outputs, inputs: &Origin, end: &mut PartyEnd) -> Result<()> {
+    pub(super) async fn store(
+        &self,
+        outputs: Outputs,
+        inputs: &Origin,
+        end: &mut PartyOutputs,
+    ) -> Result<()> {
         for (key, output) in outputs.data {
             let name = match output {
                 DataOutput::Existing(name) => {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 
-use crate::staged::passing;
+use crate::staged::beside;
 
 /// Names of what is in a folder; none if there is no such folder.
 pub(super) fn names_in(path: &Path) -> Result<Vec<String>> {
@@ -38,7 +38,7 @@ pub(crate) fn private_folder(folder: &Path) -> std::io::Result<()> {
 /// Writes a file, whole or not at all.
 pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::bug("a record has a folder"))?;
-    let beside = passing(path, "new");
+    let beside = beside(path);
     let write = || -> std::io::Result<()> {
         private_folder(folder)?;
         let mut file =
@@ -57,6 +57,16 @@ pub(super) fn write_json<T: Serialize + ?Sized>(path: &Path, value: &T) -> Resul
 /// A record as JSON.
 pub(super) fn encoded<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|e| Error::bug("encode a record").because(e))
+}
+
+/// Removes a file, if it is there.
+pub(super) fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).at(|| format!("remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Reads a file. `NotFound` says `what` was looked for.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, ResultExt, TableName, TaskName};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, PartyId, Result, ResultExt, TableName, TaskName};
 
 use super::file::{names_in, private_folder, read_json, write_json};
 use super::model::{OWNER, has_models};
@@ -36,6 +36,9 @@ pub struct JobRecord {
     /// Tables of this party that it takes from outside itself.
     #[serde(default)]
     pub tables: Vec<TableName>,
+    /// What all parties agreed on.
+    #[serde(default)]
+    pub hash: Option<JobHash>,
     /// The job as all parties agreed on it.
     pub spec: Value,
 }
@@ -70,8 +73,8 @@ impl JobRecord {
 
 impl Records {
     /// Takes a job's folder and the name of its models for it, for as long as the claim lives. `AlreadyExists` if another
-    /// job has either.
-    pub(crate) fn claim(&self, job: &JobId, model: &ModelRef) -> Result<Claim> {
+    /// job has either. A job that was interrupted is continued by one with the same `hash`.
+    pub(crate) fn claim(&self, job: &JobId, model: &ModelRef, hash: Option<&JobHash>) -> Result<Claim> {
         let (folder, models) = (self.job_folder(job), model::folder(&self.home, model)?);
         let exists = |what: String| Err(Error::new(ErrorKind::AlreadyExists, what));
         private_folder(&models).at(|| format!("create {}", models.display()))?;
@@ -89,13 +92,37 @@ impl Records {
         private_folder(&self.home.join("jobs")).at(|| format!("create {}", folder.display()))?;
         match fs::DirBuilder::new().mode(0o700).create(&folder) {
             Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return exists(format!("job {job} exists; choose another id"));
+                if !self.is_interrupted(job, hash)? {
+                    return exists(format!("job {job} exists; choose another id"));
+                }
             }
             other => other.at(|| format!("create {}", folder.display()))?,
         }
         let claim = Claim::take(&folder)?;
         write_json(&models.join(OWNER), job)?;
         Ok(claim)
+    }
+
+    /// Whether a job of this hash is recorded as running, and no process runs it.
+    fn is_interrupted(&self, job: &JobId, hash: Option<&JobHash>) -> Result<bool> {
+        let folder = self.job_folder(job);
+        match read_json::<JobRecord>(&folder.join("job.json"), || format!("job {job}")) {
+            Ok(record) => {
+                let same = record.hash.as_ref() == hash && hash.is_some();
+                Ok(same && record.status == Status::Running && !Claim::is_held(&folder)?)
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives back the folder of a job that did not begin. The folder of its models stays: others may be about to take it.
+    pub(crate) fn leave(&self, job: &JobId) -> Result<()> {
+        let folder = self.job_folder(job);
+        if folder.join("job.json").exists() {
+            return Ok(());
+        }
+        fs::remove_dir_all(&folder).at(|| format!("remove {}", folder.display()))
     }
 
     /// `InvalidInput` for two tasks whose folders would be one, on a disk that treats upper and lower case as the same. The
@@ -171,7 +198,6 @@ mod tests {
 
     use super::*;
     use crate::record::TaskOutputs;
-    use crate::staged::Staged;
 
     fn models() -> ModelRef {
         ModelRef::new("m", "0")
@@ -186,6 +212,7 @@ mod tests {
             ended_ms: None,
             tables: Vec::new(),
             error: None,
+            hash: None,
             spec: Value::Null,
         }
     }
@@ -195,7 +222,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let records = Records::new(home.path());
         let running = job("a", Status::Running);
-        let claim = records.claim(&running.job, &models()).unwrap();
+        let claim = records.claim(&running.job, &models(), None).unwrap();
         records.write_job(&running).unwrap();
         assert_eq!(records.job(&running.job).unwrap().status, Status::Running);
         drop(claim);
@@ -216,7 +243,7 @@ mod tests {
     fn a_name_for_models_is_free_again_once_its_job_is_gone_without_any() {
         let home = tempfile::tempdir().unwrap();
         let records = Records::new(home.path());
-        let claim = |id: &str| records.claim(&JobId::new(id).unwrap(), &models());
+        let claim = |id: &str| records.claim(&JobId::new(id).unwrap(), &models(), None);
         let refused = |id: &str, by: &str| {
             let error = claim(id).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AlreadyExists);
@@ -228,10 +255,9 @@ mod tests {
         let third = claim("c").unwrap();
         let (name, model) = (models(), [("k".to_owned(), Model::Json(Value::Null))]);
         let outputs = TaskOutputs { name: &name, models: &model, metrics: &[], data: &Vec::new() };
-        let mut staged = Staged::default();
+        let mut staged = records.staged();
         records.stage(&mut staged, &JobId::new("c").unwrap(), (&Role::guest(), "t"), &outputs).unwrap();
         staged.publish().unwrap();
-        staged.keep();
         refused("d", "c");
         drop(third);
         refused("e", "c");
@@ -245,7 +271,7 @@ mod tests {
         let taken = TableName::new("n", "taken").unwrap();
         let spec = serde_json::json!({"tasks": {"psi_0": {}}});
         let running = JobRecord { tables: vec![taken.clone()], spec, ..job("a", Status::Running) };
-        let claim = records.claim(&running.job, &models()).unwrap();
+        let claim = records.claim(&running.job, &models(), None).unwrap();
         records.write_job(&running).unwrap();
         let namespace = TableName::namespace_of(&running.job, &TaskName::new("psi_0").unwrap());
         let own = TableName::new(namespace, "output_data").unwrap();
@@ -262,7 +288,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let records = Records::new(home.path());
         let id = JobId::new("a").unwrap();
-        let _claim = records.claim(&id, &models()).unwrap();
+        let _claim = records.claim(&id, &models(), None).unwrap();
         let tasks = ["psi", "Psi", "other"].map(String::from);
         records.check_case(&id, &tasks).unwrap();
         // what a disk that folds case shows

@@ -101,16 +101,14 @@ mod tests {
 
     use super::*;
     use crate::record::TaskOutputs;
-    use crate::staged::Staged;
 
     fn register(records: &Records, key: &str, model: &Model) -> Result<()> {
         let models = [(key.to_owned(), model.clone())];
         let name = ModelRef::new("m", "0");
         let outputs = TaskOutputs { name: &name, models: &models, metrics: &[], data: &Vec::new() };
-        let (mut staged, job) = (Staged::default(), JobId::new("j")?);
+        let (mut staged, job) = (records.staged(), JobId::new("j")?);
         records.stage(&mut staged, &job, (&Role::host(), "t"), &outputs)?;
         staged.publish()?;
-        staged.keep();
         Ok(())
     }
 

@@ -37,7 +37,7 @@ impl Records {
             stage_model(staged, &models, key, model)?;
         }
         let folder = self.task_folder(job, role, task)?;
-        let mut json = |name: &str, value: &[u8]| staged.add(folder.join(name), value);
+        let mut json = |name: &str, value: &[u8]| staged.add(&folder.join(name), value);
         json("metrics.json", &encoded(outputs.metrics)?)?;
         json("data.json", &encoded(outputs.data)?)
     }
@@ -58,10 +58,10 @@ impl Records {
 fn stage_model(staged: &mut Staged, folder: &Path, key: &str, model: &Model) -> Result<()> {
     let key = checked(key)?;
     match model {
-        Model::Json(value) => staged.add(folder.join(format!("{key}.json")), &encoded(value)?),
-        Model::Bytes(bytes) => staged.add(folder.join(format!("{key}.bin")), bytes),
+        Model::Json(value) => staged.add(&folder.join(format!("{key}.json")), &encoded(value)?),
+        Model::Bytes(bytes) => staged.add(&folder.join(format!("{key}.bin")), bytes),
         Model::Files(files) => files
             .iter()
-            .try_for_each(|(name, bytes)| staged.add(folder.join(key).join(checked(name)?), bytes)),
+            .try_for_each(|(name, bytes)| staged.add(&folder.join(key).join(checked(name)?), bytes)),
     }
 }

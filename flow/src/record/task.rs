@@ -1,13 +1,13 @@
 //! Tasks as recorded: one record for each attempt of a party, and where another attempt can continue.
 
-use std::fs;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use tributary_core::federation::Traffic;
-use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, ResultExt, Role};
+use tributary_core::federation::{Direction, Traffic};
+use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, Role};
 
-use super::file::{names_in, read, read_json, write, write_json};
+use super::file::{names_in, read, read_json, remove, write, write_json};
 use super::{JobRecord, Records};
 use crate::event::TaskReport;
 use crate::spec::JobSpec;
@@ -70,6 +70,25 @@ impl TaskRecord {
             actions: report.actions,
             traffic,
             error: report.error.clone(),
+        }
+    }
+
+    /// The report that it was made of, as far as it is recorded.
+    pub(crate) fn report(self) -> TaskReport {
+        TaskReport {
+            task: self.task,
+            component: self.component,
+            party: self.party,
+            attempt: self.attempt,
+            status: self.status,
+            elapsed: Duration::from_millis(self.ended_ms.saturating_sub(self.started_ms)),
+            rows: self.rows,
+            actions: self.actions,
+            bytes_sent: self.traffic.bytes(Direction::Sent),
+            bytes_received: self.traffic.bytes(Direction::Received),
+            rounds: self.traffic.rounds,
+            models: Vec::new(),
+            error: self.error,
         }
     }
 }
@@ -143,13 +162,7 @@ impl Records {
 
     /// Removes the state of a task that has succeeded.
     pub fn remove_checkpoint(&self, job: &JobId, role: &Role, task: &str) -> Result<()> {
-        let file = self.task_folder(job, role, task)?.join(CHECKPOINT);
-        match fs::remove_file(&file) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(e).at(|| format!("remove {}", file.display()))
-            }
-            _ => Ok(()),
-        }
+        remove(&self.task_folder(job, role, task)?.join(CHECKPOINT))
     }
 }
 

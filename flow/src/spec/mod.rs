@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tributary_component::Components;
 use tributary_component::definition::Stage;
-use tributary_core::{JobId, Party, TableName};
+use tributary_core::{JobId, Party, PartyId, Role, TableName};
 use tributary_document::{Collector, Item, Limits, Problems, parse};
 
 pub use conf::{JobConf, ModelRef, Provider, SyncType, TaskConf};
@@ -145,6 +145,23 @@ impl JobSpec {
             job
         };
         report.finish(job.map(named))
+    }
+
+    /// The site that coordinates the job: the one that schedules, else the one that submits, else that of the first guest.
+    pub fn coordinator(&self) -> PartyId {
+        let named = self.conf.scheduler_party_id.as_ref().or(self.conf.initiator_party_id.as_ref());
+        let guest = self.parties.iter().find(|party| party.role == Role::guest());
+        let first = || guest.or(self.parties.first()).map(|party| party.id.clone());
+        // A job has a party; one without any would not have been read.
+        named.cloned().or_else(first).unwrap_or_else(|| self.parties[0].id.clone())
+    }
+
+    /// The sites that have a part in it, in order.
+    pub fn sites(&self) -> Vec<PartyId> {
+        let mut ids: Vec<PartyId> = self.parties.iter().map(|p| p.id.clone()).collect();
+        ids.sort();
+        ids.dedup();
+        ids
     }
 
     /// The plan as bytes that are equal wherever the plan is: JSON with sorted keys. What parties hash to see that

@@ -3,6 +3,8 @@
 //! Kept beside the plan, not in it: places change with the spelling of a file, and the plan must not. The caller, which
 //! has the sites, looks the things up.
 
+use std::collections::BTreeMap;
+
 use tributary_component::{Ask, Asked};
 use tributary_core::Party;
 use tributary_document::{Item, Position};
@@ -15,6 +17,8 @@ use super::ArtifactRef;
 pub struct Needs {
     /// The job file, as messages call it.
     pub file: String,
+    /// Where each task stands.
+    pub tasks: BTreeMap<String, Position>,
     /// Each thing at each party, in the order of the tasks.
     pub list: Vec<Need>,
     /// What it asks each party to release, in the same order.

@@ -86,7 +86,12 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
         conf: job.conf,
         tasks,
         notes: found.notes.into_iter().collect(),
-        needs: Needs { list: found.needs, asks: found.asks, ..Needs::default() },
+        needs: Needs {
+            tasks: job.tasks.iter().map(|task| (task.name.to_owned(), task.item.at())).collect(),
+            list: found.needs,
+            asks: found.asks,
+            ..Needs::default()
+        },
     }
 }
 

@@ -1,0 +1,229 @@
+//! An agent at another site, as its coordinator sees it.
+//!
+//! A site whose process has started again does not know the job any more. Then it is offered once more, and the part that was running
+//! is lost: the coordinator starts another attempt.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
+
+use super::correspondence::Correspondence;
+use super::letter::{OfferLetter, Reply, Request};
+use crate::agent::{Agent, Answer, Booked, Offer, Part, PartEnd, PartFailure, Settled, Verdict, refusal};
+use crate::event::{Event, JobReport, TaskReport, Watcher};
+use crate::place::Placed;
+
+/// Between two requests for cores of a site that has started again.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long a site that is away is waited for once its job has ended.
+const ENDING: Duration = Duration::from_secs(15);
+
+/// See the module.
+pub struct RemoteAgent {
+    site: PartyId,
+    letters: Arc<Correspondence>,
+    offer: Offer,
+    patience: Duration,
+    watcher: Watcher,
+    placed: Mutex<Placed>,
+}
+
+impl RemoteAgent {
+    /// The agent of a site, for one job. `patience`: how long the site may be silent. `watcher` sees what becomes of its parts.
+    pub fn new(
+        site: PartyId,
+        letters: Arc<Correspondence>,
+        offer: Offer,
+        patience: Duration,
+        watcher: Watcher,
+    ) -> Self {
+        Self { site, letters, offer, patience, watcher, placed: Mutex::default() }
+    }
+
+    async fn ask(&self, request: Request) -> Result<Reply> {
+        let missing = |silent: Duration| {
+            (self.watcher)(&Event::PartyMissing { party: self.site.clone(), seconds: silent.as_secs() });
+        };
+        match self.letters.ask(&self.site, request, self.patience, &missing).await? {
+            Reply::Failed(error) => Err(error),
+            reply => Ok(reply),
+        }
+    }
+
+    fn wrong(&self, reply: &Reply) -> Error {
+        let text = format!("party {} answered with {reply:?}, which is no answer to that", self.site);
+        Error::new(ErrorKind::Corrupt, text.chars().take(500).collect::<String>())
+    }
+
+    async fn ask_offer(&self) -> Result<Answer> {
+        let Offer { job, file, source, hash, .. } = &self.offer;
+        let source = String::from_utf8_lossy(source).into_owned();
+        let product = env!("CARGO_PKG_VERSION").to_owned();
+        let letter = OfferLetter { job: job.clone(), file: file.clone(), source, hash: *hash, product };
+        match self.ask(Request::Offer(Box::new(letter))).await? {
+            Reply::Answer(answer) => self.checked(answer),
+            other => Err(self.wrong(&other)),
+        }
+    }
+
+    /// An answer speaks of the parts of its own site, and of all of them unless it objects.
+    fn checked(&self, answer: Answer) -> Result<Answer> {
+        let tasks = self.offer.spec.tasks.values();
+        let own =
+            tasks.flat_map(|task| task.parties.iter().filter(|part| part.party.id == self.site)).count();
+        let placed = &answer.placed;
+        let fits = placed.tasks.iter().all(|placed| placed.party.id == self.site)
+            && placed.job_cores.len() <= self.offer.spec.parties.len()
+            && (placed.tasks.len() == own || !answer.objections.is_empty());
+        if !fits {
+            let text =
+                format!("party {} did not say where each of its {own} parts of tasks would run", self.site);
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+        *self.placed.lock().unwrap_or_else(PoisonError::into_inner) = placed.clone();
+        Ok(answer)
+    }
+
+    /// Offers the job again to a site that has started again.
+    async fn introduce(&self) -> Result<()> {
+        let began = Instant::now();
+        refusal(self.ask_offer().await?.objections)?;
+        while let Booked::NotYet(reason) = self.ask_booked().await? {
+            if began.elapsed() > self.patience {
+                let text = format!("party {} has other jobs since it started again: {reason}", self.site);
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
+            tokio::time::sleep(ASK_AGAIN).await;
+        }
+        match self.ask(Request::Begin(self.offer.job.clone())).await? {
+            Reply::Done => Ok(()),
+            other => Err(self.wrong(&other)),
+        }
+    }
+
+    async fn ask_booked(&self) -> Result<Booked> {
+        match self.ask(Request::Book(self.offer.job.clone())).await? {
+            Reply::Booked(booked) => Ok(booked),
+            other => Err(self.wrong(&other)),
+        }
+    }
+
+    /// Asks for something that has no result, of a site that may have started again.
+    async fn ask_done(&self, request: impl Fn() -> Request) -> Result<()> {
+        for _ in 0..2 {
+            match self.ask(request()).await? {
+                Reply::Done => return Ok(()),
+                Reply::Unknown => self.introduce().await?,
+                other => return Err(self.wrong(&other)),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, format!("party {} starts again and again", self.site)))
+    }
+
+    async fn try_run(&self, part: &Part) -> Result<PartEnd> {
+        match self.ask(Request::Run(part.clone())).await? {
+            Reply::Ended(end) => Ok(PartEnd { report: named(end.report, part), ..*end }),
+            Reply::Unknown => {
+                self.introduce().await?;
+                let text = format!("the process of party {} has started again", self.site);
+                let error = Error::new(ErrorKind::Unavailable, text);
+                let end = PartEnd::failed(TaskReport::of(part, "", Duration::ZERO), error, String::new());
+                let failure = end.failure.map(|failure| PartFailure { lost: true, ..failure });
+                Ok(PartEnd { report: end.report, failure })
+            }
+            other => Err(self.wrong(&other)),
+        }
+    }
+
+    async fn try_settle(&self, part: &Part, verdict: &Verdict) -> Result<Settled> {
+        for _ in 0..2 {
+            match self.ask(Request::Settle(part.clone(), verdict.clone())).await? {
+                Reply::Settled(settled) => {
+                    return Ok(Settled { report: named(settled.report, part), error: settled.error });
+                }
+                Reply::Unknown => self.introduce().await?,
+                other => return Err(self.wrong(&other)),
+            }
+        }
+        Err(Error::new(ErrorKind::Unavailable, format!("party {} starts again and again", self.site)))
+    }
+}
+
+/// A report is about the part that was asked for, whatever it says.
+fn named(report: TaskReport, part: &Part) -> TaskReport {
+    let Part { task, party, attempt, .. } = part.clone();
+    TaskReport { task, party, attempt, ..report }
+}
+
+#[async_trait]
+impl Agent for RemoteAgent {
+    fn site(&self) -> &PartyId {
+        &self.site
+    }
+
+    async fn offer(&self, _: &Offer) -> Result<Answer> {
+        self.ask_offer().await
+    }
+
+    async fn book(&self, _: &JobId) -> Result<Booked> {
+        self.ask_booked().await
+    }
+
+    async fn unbook(&self, job: &JobId) -> Result<()> {
+        self.ask_done(|| Request::Unbook(job.clone())).await
+    }
+
+    async fn begin(&self, job: &JobId) -> Result<()> {
+        self.ask_done(|| Request::Begin(job.clone())).await
+    }
+
+    async fn run(&self, part: &Part) -> PartEnd {
+        let began = Instant::now();
+        let placed = self.placed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Ok(placement) = placed.get(&part.task, &part.party) {
+            let (task, party, attempt) = (part.task.clone(), part.party.clone(), part.attempt);
+            (self.watcher)(&Event::TaskStarted { task, party, attempt, placement: placement.clone() });
+        }
+        let end = self.try_run(part).await.unwrap_or_else(|error| {
+            PartEnd::failed(TaskReport::of(part, "", began.elapsed()), error, String::new())
+        });
+        if end.failure.is_some() {
+            (self.watcher)(&Event::TaskEnded(end.report.clone()));
+        }
+        end
+    }
+
+    async fn stop(&self, part: &Part) {
+        // A site that cannot be reached stops by itself when it has not heard of its coordinator for long enough.
+        drop(self.ask(Request::Stop(part.clone())).await);
+    }
+
+    async fn settle(&self, part: &Part, verdict: &Verdict) -> Settled {
+        let settled = self.try_settle(part, verdict).await.unwrap_or_else(|error| {
+            let copy = Error::new(error.kind(), error.chain());
+            let end = PartEnd::failed(TaskReport::of(part, "", Duration::ZERO), copy, String::new());
+            Settled { report: end.report, error: Some(error) }
+        });
+        (self.watcher)(&Event::TaskEnded(settled.report.clone()));
+        settled
+    }
+
+    async fn end(&self, report: &JobReport) -> Result<()> {
+        let asked = self.ask_done(|| Request::End(Box::new(report.clone())));
+        match tokio::time::timeout(self.patience.min(ENDING), asked).await {
+            Ok(ended) => ended,
+            // It learns how the job ended when it is back, and asks.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for RemoteAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent of party {} at its own site", self.site)
+    }
+}

@@ -1,0 +1,218 @@
+//! The letters of one site: requests that wait for their answers, and a place for those that others send.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tributary_core::federation::Post;
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
+use tributary_system::random;
+
+use super::letter::{Content, Letter, Reply, Request};
+use crate::event::{Event, Watcher};
+
+/// A request without an answer is sent again after this, then after twice as long each time, up to the second.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// A site that has not been heard of for this long is reported as missing.
+const MISSING: Duration = Duration::from_secs(2);
+
+/// See the module.
+pub struct Correspondence {
+    post: Arc<dyn Post>,
+    waiting: Arc<Waiting>,
+    events: mpsc::UnboundedSender<(PartyId, Content)>,
+    works: [JoinHandle<()>; 2],
+}
+
+/// What another site wrote, apart from answers.
+#[derive(Debug)]
+pub(super) enum Received {
+    Request { from: PartyId, number: u64, request: Request },
+    Event { from: PartyId, job: JobId, event: Box<Event> },
+    Beat { from: PartyId, job: JobId },
+}
+
+impl Correspondence {
+    /// Begins to read the letters of a site. Requests and events go to the second result.
+    pub(super) fn open(post: Arc<dyn Post>) -> (Arc<Self>, mpsc::Receiver<Received>) {
+        let waiting = Arc::<Waiting>::default();
+        let (sender, received) = mpsc::channel(256);
+        let (events, to_send) = mpsc::unbounded_channel();
+        let works = [
+            tokio::spawn(read(post.clone(), waiting.clone(), sender)),
+            tokio::spawn(send_events(post.clone(), to_send)),
+        ];
+        (Arc::new(Self { post, waiting, events, works }), received)
+    }
+
+    /// Sends an answer. One that is lost is asked for again.
+    pub(super) async fn reply(&self, to: &PartyId, letter: &[u8]) {
+        drop(self.post.send(to, letter).await);
+    }
+
+    /// Lets the coordinator of a job know that the operator of this site ends it.
+    pub async fn quit(&self, coordinator: &PartyId, job: &JobId, patience: Duration) -> Result<()> {
+        self.ask(coordinator, Request::Quit(job.clone()), patience, &|_| {}).await.map(drop)
+    }
+
+    /// A watcher that also lets other sites know how a job goes: the states of its tasks, not what tasks report in between. An event
+    /// is sent some time soon, and perhaps in vain.
+    pub fn spread(&self, watcher: Watcher, job: JobId, to: Vec<PartyId>) -> Watcher {
+        let events = self.events.clone();
+        Arc::new(move |event| {
+            watcher(event);
+            if matches!(event, Event::TaskNote { .. } | Event::TaskMetric { .. }) {
+                return;
+            }
+            for site in &to {
+                let content = Content::Event { job: job.clone(), event: Box::new(event.clone()) };
+                drop(events.send((site.clone(), content)));
+            }
+        })
+    }
+
+    /// Shows other sites again and again that the coordinator of a job is there, until this is dropped.
+    pub fn beat(self: &Arc<Self>, job: JobId, to: Vec<PartyId>) -> impl Drop + use<> {
+        struct Beats(JoinHandle<()>);
+        impl Drop for Beats {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+        let events = self.events.clone();
+        Beats(tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(AGAIN.1).await;
+                to.iter().for_each(|site| {
+                    drop(events.send((site.clone(), Content::Beat { job: job.clone() })));
+                });
+            }
+        }))
+    }
+
+    /// Asks a site and waits for its answer, for as long as it is heard of at least once within `patience`. `missing` is called
+    /// from time to time while it is not, with how long.
+    pub(super) async fn ask(
+        &self,
+        to: &PartyId,
+        request: Request,
+        patience: Duration,
+        missing: &(dyn Fn(Duration) + Sync),
+    ) -> Result<Reply> {
+        let number = random_number()?;
+        let letter = Letter::encode(Content::Request { number, request })?;
+        let (sender, mut replies) = mpsc::unbounded_channel();
+        let _waits = Waits::new(&self.waiting, (to.clone(), number), sender);
+        let (mut heard, mut pause, mut report) = (Instant::now(), AGAIN.0, MISSING);
+        loop {
+            // One that cannot be reached now may be there for the next try.
+            let sent = self.post.send(to, &letter).await;
+            if let Err(error) = &sent
+                && !error.is_retryable()
+                && error.kind() != ErrorKind::NotFound
+            {
+                return sent.map(|()| Reply::Working);
+            }
+            match tokio::time::timeout(pause, replies.recv()).await {
+                Ok(Some(Reply::Working)) => {
+                    (heard, report) = (Instant::now(), MISSING);
+                    tokio::select! {
+                        Some(reply) = replies.recv() => if !matches!(reply, Reply::Working) { return Ok(reply) },
+                        () = tokio::time::sleep(AGAIN.1) => {}
+                    }
+                }
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) | Err(_) => pause = (pause * 2).min(AGAIN.1),
+            }
+            let silent = heard.elapsed();
+            if silent > patience {
+                let why = sent.err().map_or(String::new(), |error| format!(": {}", error.chain()));
+                let text = format!("party {to} was not heard of for {} s{why}", silent.as_secs());
+                return Err(Error::new(ErrorKind::Timeout, text));
+            }
+            if silent > report {
+                missing(silent);
+                report = silent * 2;
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Correspondence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.post.fmt(f)
+    }
+}
+
+impl Drop for Correspondence {
+    fn drop(&mut self) {
+        self.works.iter().for_each(JoinHandle::abort);
+    }
+}
+
+type Waiting = Mutex<HashMap<(PartyId, u64), mpsc::UnboundedSender<Reply>>>;
+
+fn lock(waiting: &Waiting) -> MutexGuard<'_, HashMap<(PartyId, u64), mpsc::UnboundedSender<Reply>>> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A request that waits for its answer; dropped with the wait.
+struct Waits<'a> {
+    waiting: &'a Waiting,
+    key: (PartyId, u64),
+}
+
+impl<'a> Waits<'a> {
+    fn new(waiting: &'a Waiting, key: (PartyId, u64), sender: mpsc::UnboundedSender<Reply>) -> Self {
+        lock(waiting).insert(key.clone(), sender);
+        Self { waiting, key }
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        lock(self.waiting).remove(&self.key);
+    }
+}
+
+/// One after another, so that they come in order; what cannot be sent now is not missed.
+async fn send_events(post: Arc<dyn Post>, mut events: mpsc::UnboundedReceiver<(PartyId, Content)>) {
+    while let Some((to, content)) = events.recv().await {
+        if let Ok(letter) = Letter::encode(content) {
+            drop(post.send(&to, &letter).await);
+        }
+    }
+}
+
+async fn read(post: Arc<dyn Post>, waiting: Arc<Waiting>, to: mpsc::Sender<Received>) {
+    // The post ends with the last handle to it.
+    while let Ok((from, bytes)) = post.receive().await {
+        let received = match Letter::decode(&bytes) {
+            Ok(Content::Reply { number, reply }) => {
+                // An answer that nobody waits for any more came twice.
+                if let Some(sender) = lock(&waiting).get(&(from, number)) {
+                    drop(sender.send(reply));
+                }
+                continue;
+            }
+            Ok(Content::Request { number, request }) => Received::Request { from, number, request },
+            Ok(Content::Event { job, event }) => Received::Event { from, job, event },
+            Ok(Content::Beat { job }) => Received::Beat { from, job },
+            // Of another version, or nonsense; the number cannot be known, so nothing can be answered.
+            Err(_) => continue,
+        };
+        if to.send(received).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn random_number() -> Result<u64> {
+    let mut number = [0; 8];
+    random::fill(&mut number)?;
+    Ok(u64::from_le_bytes(number))
+}

@@ -1,0 +1,439 @@
+//! What a site answers: it lets its own agent do what coordinators of other sites ask, if it consents to their jobs.
+//!
+//! A request that comes again is not performed again. A coordinator that is not heard of for longer than the site's patience has its
+//! job ended here: cores come back, and outputs stay prepared until it is known whether they count.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tributary_component::Components;
+use tributary_core::federation::Post;
+use tributary_core::{Error, ErrorKind, JobId, Limits, PartyId, Result};
+use tributary_document::{Position, Problem};
+use tributary_system::clock::now_ms;
+
+use super::correspondence::{Correspondence, Received};
+use super::letter::{self, OfferLetter, Reply, Request};
+use crate::agent::{Agent, Answer, Objection, Offer, Part, PartEnd, PartFailure};
+use crate::event::{Event, Failure, JobReport, TaskReport, Watcher};
+use crate::scheduler::Outcome;
+use crate::site_agent::SiteAgent;
+use crate::store::{JobState, JobStore};
+
+/// Answers that are kept in case they are asked for again.
+const MOST_ANSWERS: usize = 1024;
+/// Requests that are performed at a time.
+const MOST_WORKING: usize = 256;
+/// How often silence is looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Whether a site takes part in a job that another site offers.
+#[async_trait]
+pub trait Consent: fmt::Debug + Send + Sync + 'static {
+    /// Looks at an offer that was read and compared with its coordinator's. `cores`: what it would take here. The result is what the
+    /// job may have released here, at most.
+    async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused>;
+}
+
+/// Why a site refuses a job, as its coordinator is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+/// What happens at a desk, for the process that keeps it.
+#[derive(Debug)]
+pub enum DeskEvent {
+    /// The site takes part in a job.
+    Joined(JobId, PartyId),
+    /// An offer was refused.
+    Refused(JobId, PartyId, Refused),
+    /// A job of another coordinator ended.
+    Ended(Box<JobReport>),
+    /// The operator of another site ends a job that is coordinated here.
+    Quit(JobId, PartyId),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Desk {
+    own: PartyId,
+    agent: Arc<SiteAgent>,
+    components: Components,
+    consent: Arc<dyn Consent>,
+    store: Arc<dyn JobStore>,
+    letters: Arc<Correspondence>,
+    patience: Duration,
+    watcher: Shown,
+    events: mpsc::UnboundedSender<DeskEvent>,
+    jobs: Mutex<HashMap<JobId, Joined>>,
+    answers: Mutex<Answers>,
+}
+
+struct Shown(Watcher);
+
+impl fmt::Debug for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("watcher")
+    }
+}
+
+/// A job that another site coordinates.
+#[derive(Debug)]
+struct Joined {
+    coordinator: PartyId,
+    offer: Offer,
+    heard: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Answers {
+    /// None while it is being worked on.
+    known: HashMap<(PartyId, u64), Option<Arc<[u8]>>>,
+    /// Of those that were answered, the oldest first.
+    order: VecDeque<(PartyId, u64)>,
+}
+
+/// What a desk is made of.
+#[derive(Debug)]
+pub struct DeskParts {
+    /// Acts for the site.
+    pub agent: Arc<SiteAgent>,
+    /// The components that jobs here may name.
+    pub components: Components,
+    /// Which jobs it takes part in.
+    pub consent: Arc<dyn Consent>,
+    /// What was decided about jobs that are coordinated here.
+    pub store: Arc<dyn JobStore>,
+    /// How long a coordinator may be silent.
+    pub patience: Duration,
+}
+
+impl Desk {
+    /// Opens the letters of a site, and answers until the last handle to the correspondence is dropped. `watcher` sees what happens
+    /// at other sites in the jobs of other coordinators.
+    pub fn open(
+        post: Arc<dyn Post>,
+        parts: DeskParts,
+        watcher: Watcher,
+    ) -> (Arc<Correspondence>, mpsc::UnboundedReceiver<DeskEvent>, impl Drop) {
+        let (letters, received) = Correspondence::open(post);
+        let (events, happened) = mpsc::unbounded_channel();
+        let DeskParts { agent, components, consent, store, patience } = parts;
+        let desk = Arc::new(Self {
+            own: agent.site().clone(),
+            agent,
+            components,
+            consent,
+            store,
+            letters: letters.clone(),
+            patience,
+            watcher: Shown(watcher),
+            events,
+            jobs: Mutex::default(),
+            answers: Mutex::default(),
+        });
+        struct Works(tokio::task::JoinHandle<()>);
+        impl Drop for Works {
+            fn drop(&mut self) {
+                self.0.abort();
+            }
+        }
+        (letters, happened, Works(tokio::spawn(desk.work(received))))
+    }
+
+    async fn work(self: Arc<Self>, mut received: mpsc::Receiver<Received>) {
+        let mut look = tokio::time::interval(LOOK);
+        loop {
+            tokio::select! {
+                letter = received.recv() => match letter {
+                    Some(Received::Request { from, number, request }) => self.clone().take(from, number, request).await,
+                    Some(Received::Event { from, job, event }) => self.show(&from, &job, &event),
+                    Some(Received::Beat { from, job }) => { self.hear(&from, &job); }
+                    None => return,
+                },
+                _ = look.tick() => self.give_up_silent().await,
+            }
+        }
+    }
+
+    /// Performs a request, unless it came before.
+    async fn take(self: Arc<Self>, from: PartyId, number: u64, request: Request) {
+        let key = (from, number);
+        let known = {
+            let mut answers = self.answers();
+            let working = answers.known.len() - answers.order.len();
+            match answers.known.get(&key) {
+                Some(known) => Some(known.clone()),
+                // one that is not taken is sent again
+                None if working >= MOST_WORKING => return,
+                None => {
+                    answers.known.insert(key.clone(), None);
+                    None
+                }
+            }
+        };
+        match known {
+            Some(Some(answer)) => self.letters.reply(&key.0, &answer).await,
+            Some(None) => self.working(&key).await,
+            None => {
+                if matches!(request, Request::Run(_)) {
+                    self.working(&key).await;
+                }
+                tokio::spawn(async move {
+                    let ended = match &request {
+                        Request::End(report) => Some(report.clone()),
+                        _ => None,
+                    };
+                    let reply = self.perform(&key.0, request).await.unwrap_or_else(Reply::Failed);
+                    let Ok(answer) = letter::reply(key.1, reply) else { return };
+                    self.letters.reply(&key.0, &answer).await;
+                    self.keep(key, answer.into());
+                    // Whoever waits for the end may leave now: the answer is on its way.
+                    if let Some(report) = ended {
+                        drop(self.events.send(DeskEvent::Ended(report)));
+                    }
+                });
+            }
+        }
+    }
+
+    async fn working(&self, (to, number): &(PartyId, u64)) {
+        if let Ok(answer) = letter::reply(*number, Reply::Working) {
+            self.letters.reply(to, &answer).await;
+        }
+    }
+
+    fn keep(&self, key: (PartyId, u64), answer: Arc<[u8]>) {
+        let mut answers = self.answers();
+        answers.known.insert(key.clone(), Some(answer));
+        answers.order.push_back(key);
+        if answers.order.len() > MOST_ANSWERS
+            && let Some(oldest) = answers.order.pop_front()
+        {
+            answers.known.remove(&oldest);
+        }
+    }
+
+    async fn perform(&self, from: &PartyId, request: Request) -> Result<Reply> {
+        let job = match &request {
+            Request::Book(job) | Request::Unbook(job) | Request::Begin(job) => job,
+            Request::Run(part) | Request::Stop(part) | Request::Settle(part, _) => &part.job,
+            Request::End(report) => &report.job,
+            Request::Offer(letter) => return self.offered(from, letter).await.map(Reply::Answer),
+            Request::Verdict(part) => return self.verdict(from, part).await,
+            Request::Quit(job) => {
+                drop(self.events.send(DeskEvent::Quit(job.clone(), from.clone())));
+                return Ok(Reply::Done);
+            }
+            Request::Ping(echo) => {
+                let (site, product) = (self.own.clone(), env!("CARGO_PKG_VERSION").to_owned());
+                return Ok(Reply::Pong { echo: echo.clone(), site, product, now_ms: now_ms() });
+            }
+        };
+        if !self.hear(from, job) {
+            return Ok(Reply::Unknown);
+        }
+        Ok(match request {
+            Request::Book(job) => Reply::Booked(self.agent.book(&job).await?),
+            Request::Unbook(job) => self.agent.unbook(&job).await.map(|()| Reply::Done)?,
+            Request::Begin(job) => self.agent.begin(&job).await.map(|()| Reply::Done)?,
+            Request::Run(part) => Reply::Ended(Box::new(outward(&self.own, self.agent.run(&part).await))),
+            Request::Stop(part) => {
+                self.agent.stop(&part).await;
+                Reply::Done
+            }
+            Request::Settle(part, verdict) => {
+                Reply::Settled(Box::new(self.agent.settle(&part, &verdict).await))
+            }
+            Request::End(report) => {
+                self.agent.end(&report).await?;
+                self.jobs().remove(&report.job);
+                Reply::Done
+            }
+            Request::Offer(_) | Request::Verdict(_) | Request::Quit(_) | Request::Ping(_) => Reply::Unknown,
+        })
+    }
+
+    async fn offered(&self, from: &PartyId, letter: &OfferLetter) -> Result<Answer> {
+        let source = letter.source.as_bytes();
+        let offer = match Offer::read(letter.job.clone(), &letter.file, source, &self.components) {
+            Ok(offer) => offer,
+            Err(problems) => {
+                let objection = |problem: &Problem| {
+                    let message = format!("at party {}: {}", self.own, problem.message);
+                    let problem = Problem::new(
+                        &problem.file,
+                        Position { line: problem.line, column: problem.column },
+                        &problem.path,
+                        message,
+                        problem.help.clone(),
+                    );
+                    Objection { kind: ErrorKind::InvalidInput, problem }
+                };
+                let objections = problems.list().iter().map(objection).collect();
+                return Ok(Answer { objections, ..Answer::default() });
+            }
+        };
+        if let Some(objection) = self.disagrees(from, letter, &offer) {
+            return Ok(self.refuse(from, &offer, objection));
+        }
+        let limits = match self.consent.decide(from, &offer, self.agent.cores_of(&offer)).await {
+            Ok(limits) => limits,
+            Err(refused) => return Ok(self.refuse(from, &offer, refused.0)),
+        };
+        let answer = self.agent.offer_under(&offer, limits).await?;
+        if answer.objections.is_empty() {
+            let job = offer.job.clone();
+            let joined = Joined { coordinator: from.clone(), offer, heard: Instant::now() };
+            if self.jobs().insert(job.clone(), joined).is_none() {
+                drop(self.events.send(DeskEvent::Joined(job, from.clone())));
+            }
+        }
+        Ok(answer)
+    }
+
+    /// What makes an offer another one here than at the site it comes from.
+    fn disagrees(&self, from: &PartyId, letter: &OfferLetter, offer: &Offer) -> Option<String> {
+        let coordinator = offer.spec.coordinator();
+        let own = env!("CARGO_PKG_VERSION");
+        if coordinator != *from {
+            return Some(format!(
+                "the job is coordinated by party {coordinator}, and party {from} offers it"
+            ));
+        }
+        if !offer.spec.sites().contains(&self.own) {
+            return Some("it has no part in the job".into());
+        }
+        if letter.hash != offer.hash {
+            let (here, there) = (offer.hash, letter.hash);
+            let why = if letter.product == own {
+                "their components or kernels differ"
+            } else {
+                "their versions differ"
+            };
+            return Some(format!(
+                "the job is {here} here and {there} at party {from}: {why} ({own} here, {} there); both need the same",
+                tributary_core::Shown::new(&letter.product)
+            ));
+        }
+        let taken = self
+            .jobs()
+            .get(&offer.job)
+            .is_some_and(|job| job.offer.hash != offer.hash || job.coordinator != *from);
+        taken.then(|| format!("another job has the id {}", offer.job))
+    }
+
+    fn refuse(&self, from: &PartyId, offer: &Offer, why: String) -> Answer {
+        let event = DeskEvent::Refused(offer.job.clone(), from.clone(), Refused(why.clone()));
+        drop(self.events.send(event));
+        let message = format!("party {} refuses the job: {why}", self.own);
+        let problem = Problem::new(&offer.file, Position { line: 1, column: 1 }, "", message, None);
+        Answer { objections: vec![Objection { kind: ErrorKind::Denied, problem }], ..Answer::default() }
+    }
+
+    /// Whether a site coordinates a job that this one takes part in; then it has been heard of.
+    fn hear(&self, from: &PartyId, job: &JobId) -> bool {
+        let mut jobs = self.jobs();
+        let joined = jobs.get_mut(job).filter(|joined| joined.coordinator == *from);
+        joined.map(|joined| joined.heard = Instant::now()).is_some()
+    }
+
+    /// Shows what happened at other sites; what happens at this one is shown by its own agent.
+    fn show(&self, from: &PartyId, job: &JobId, event: &Event) {
+        let own = match event {
+            Event::TaskStarted { party, .. }
+            | Event::TaskNote { party, .. }
+            | Event::TaskMetric { party, .. } => party.id == self.own,
+            Event::TaskEnded(report) => report.party.id == self.own,
+            Event::PartyMissing { party, .. } => *party == self.own,
+            _ => false,
+        };
+        if self.hear(from, job) && !own {
+            (self.watcher.0)(event);
+        }
+    }
+
+    /// Whether the outputs that a site has prepared count, in a job that is coordinated here.
+    async fn verdict(&self, from: &PartyId, part: &Part) -> Result<Reply> {
+        if part.party.id != *from {
+            let text = format!("party {from} asks about the outputs of {}", part.party);
+            return Err(Error::new(ErrorKind::Denied, text));
+        }
+        let state = JobState::of(&self.store.history(&part.job).await?);
+        Ok(Reply::Verdict(state.verdict(&part.task, part.attempt)))
+    }
+
+    /// Ends the jobs here whose coordinators have not been heard of for too long.
+    async fn give_up_silent(&self) {
+        let silent: Vec<(JobId, PartyId, Offer)> = {
+            let jobs = self.jobs();
+            let silent = jobs.iter().filter(|(_, joined)| joined.heard.elapsed() > self.patience);
+            silent
+                .map(|(job, joined)| (job.clone(), joined.coordinator.clone(), joined.offer.clone()))
+                .collect()
+        };
+        for (job, coordinator, offer) in silent {
+            let seconds = self.patience.as_secs();
+            let failure = Failure {
+                task: String::new(),
+                party: None,
+                cause: format!(
+                    "party {coordinator}, which coordinates the job, was not heard of for {seconds} s"
+                ),
+                kind: ErrorKind::Timeout,
+                log: String::new(),
+            };
+            let report = JobReport {
+                job: job.clone(),
+                outcome: Outcome::Failed,
+                model: offer.model(),
+                elapsed: Duration::ZERO,
+                tasks: Vec::new(),
+                failure: Some(failure),
+            };
+            self.agent.stop_all(&job);
+            // One that cannot be recorded is shown as failed once this process is gone.
+            drop(self.agent.end(&report).await);
+            self.jobs().remove(&job);
+            drop(self.events.send(DeskEvent::Ended(Box::new(report))));
+        }
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, HashMap<JobId, Joined>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What another site learns of a failure. Errors about limits, peers and services are written for it; one about this site's own tables
+/// and files stays in this site's log.
+fn outward(own: &PartyId, end: PartEnd) -> PartEnd {
+    let Some(failure) = end.failure else { return end };
+    let kind = failure.error.kind();
+    let public = matches!(
+        kind,
+        ErrorKind::Denied
+            | ErrorKind::Timeout
+            | ErrorKind::Cancelled
+            | ErrorKind::Unavailable
+            | ErrorKind::Unsupported
+            | ErrorKind::Exhausted
+    );
+    let log = format!("the log of {} at party {own}", end.report.task);
+    let error = match public {
+        true => failure.error,
+        false => {
+            let retry = failure.error.is_retryable();
+            let error = Error::new(kind, format!("failed at party {own} ({kind:?}); its own log says why"));
+            if retry { error.retry(tributary_core::error::Retry::Useful) } else { error }
+        }
+    };
+    let report = TaskReport { error: Some(error.chain()), ..end.report };
+    PartEnd { report, failure: Some(PartFailure { error, log, lost: failure.lost }) }
+}

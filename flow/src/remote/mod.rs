@@ -1,0 +1,14 @@
+//! Agents at other sites: what a coordinator asks of them, and what they answer, as letters between the sites.
+//!
+//! Each request has a number and is sent again until its answer has come; the site that answers performs it once and repeats what it
+//! said. A part that runs for hours is one request: until it has ended, the answer is that it is being worked on, which also shows
+//! that the site is there. [`Correspondence`] is the side that asks, [`Desk`] the one that answers; a site is both.
+
+mod agent;
+mod correspondence;
+mod desk;
+mod letter;
+
+pub use agent::RemoteAgent;
+pub use correspondence::Correspondence;
+pub use desk::{Consent, Desk, DeskEvent, DeskParts, Refused};

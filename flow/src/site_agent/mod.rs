@@ -1,0 +1,222 @@
+//! One site's side of jobs: an [`Agent`] in this process, with that site's engine, tables, limits and records.
+//!
+//! It believes a coordinator nothing that the job file and the site's own configuration do not say: placements, tables and limits are
+//! looked up here, and only parts of tasks that the job gives to this site are run.
+
+mod part;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tributary_component::Components;
+use tributary_core::{Error, ErrorKind, JobId, Limits, PartyId, Result, Site};
+use tributary_system::clock::now_ms;
+
+use crate::agent::{Agent, Answer, Booked, Offer, Part, PartEnd, Settled, Verdict};
+use crate::claim::Claim;
+use crate::cores::Cores;
+use crate::event::{Failure, JobReport, Watcher};
+use crate::limits;
+use crate::lookup::{look_up, tables};
+use crate::place::{Placed, place};
+use crate::record::{JobRecord, Records};
+use crate::status::Status;
+
+/// How often it is looked whether a part that was stopped has ended.
+const ENDING: Duration = Duration::from_millis(20);
+
+/// Parts of one job that are stopped: more than these are no job, but a coordinator that wants memory.
+const MOST_STOPPED: usize = 10_000;
+
+/// See the module.
+pub struct SiteAgent {
+    site: Site,
+    components: Components,
+    records: Records,
+    watcher: Watcher,
+    jobs: Mutex<BTreeMap<JobId, Held>>,
+}
+
+/// A job that was offered, from then until it ends.
+struct Held {
+    offer: Offer,
+    /// The site, with the limits that hold in this job.
+    site: Site,
+    placed: Arc<Placed>,
+    /// Shows to others that this process runs the job; released only after its end is recorded.
+    claim: Option<Claim>,
+    began_ms: Option<u64>,
+    /// Parts that run, each with how to stop it.
+    running: HashMap<Part, watch::Sender<bool>>,
+    /// Parts that were stopped, perhaps before they were started.
+    stopped: HashSet<Part>,
+}
+
+impl SiteAgent {
+    /// An agent of a site. `watcher` sees what happens at it.
+    pub fn new(site: Site, components: Components, watcher: Watcher) -> Self {
+        let records = Records::new(&site.home);
+        Self { site, components, records, watcher, jobs: Mutex::default() }
+    }
+
+    /// Looks at an offer, and takes part in the job, if it can, under these limits on what it releases.
+    pub(crate) async fn offer_under(&self, offer: &Offer, limits: Limits) -> Result<Answer> {
+        let site = Site { limits, ..self.site.clone() };
+        let (placed, mut objections) = place(&offer.spec, &site);
+        objections.extend(limits::compare(&offer.spec, &site));
+        objections.extend(look_up(&offer.spec, &site).await?);
+        if objections.is_empty() {
+            let held = Held {
+                offer: offer.clone(),
+                site,
+                placed: Arc::new(placed.clone()),
+                claim: None,
+                began_ms: None,
+                running: HashMap::new(),
+                stopped: HashSet::new(),
+            };
+            self.jobs().entry(offer.job.clone()).or_insert(held);
+        }
+        Ok(Answer { placed, objections })
+    }
+
+    /// The cores that a job would take here at a time.
+    pub(crate) fn cores_of(&self, offer: &Offer) -> u32 {
+        let cores: u32 = place(&offer.spec, &self.site).0.job_cores.values().sum();
+        cores.min(self.site.cores)
+    }
+
+    fn jobs(&self) -> MutexGuard<'_, BTreeMap<JobId, Held>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn held<T>(&self, job: &JobId, take: impl FnOnce(&mut Held) -> T) -> Result<T> {
+        self.jobs().get_mut(job).map(take).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("job {job} was not offered to party {}", self.site.id))
+        })
+    }
+
+    /// Makes all running parts of a job end soon.
+    pub(crate) fn stop_all(&self, job: &JobId) {
+        let stops = |held: &mut Held| held.running.values().cloned().collect::<Vec<_>>();
+        for stop in self.held(job, stops).unwrap_or_default() {
+            stop.send_replace(true);
+        }
+    }
+
+    fn cores(&self) -> Cores {
+        Cores::of(&self.records, self.site.cores)
+    }
+
+    /// Takes the names of a job, unless they are taken for it already.
+    fn claim(&self, job: &JobId) -> Result<()> {
+        let (offer, claimed) = self.held(job, |held| (held.offer.clone(), held.claim.is_some()))?;
+        if claimed {
+            return Ok(());
+        }
+        let claim = self.records.claim(job, &offer.model(), Some(&offer.hash))?;
+        let names: Vec<String> = offer.spec.levels.iter().flatten().cloned().collect();
+        self.records.check_case(job, &names)?;
+        self.held(job, |held| held.claim = Some(claim))
+    }
+
+    fn record(&self, offer: &Offer, began_ms: u64, report: Option<&JobReport>) -> Result<()> {
+        let spec = serde_json::to_value(&*offer.spec).map_err(|e| Error::bug("encode the job").because(e))?;
+        self.records.write_job(&JobRecord {
+            job: offer.job.clone(),
+            model: offer.model(),
+            status: report.map_or(Status::Running, |report| report.outcome.into()),
+            started_ms: began_ms,
+            ended_ms: report.map(|_| now_ms()),
+            error: report.and_then(|report| report.failure.as_ref()).map(Failure::to_string),
+            tables: tables(&offer.spec, &self.site.id, &self.records)?,
+            hash: Some(offer.hash),
+            spec,
+        })
+    }
+}
+
+#[async_trait]
+impl Agent for SiteAgent {
+    fn site(&self) -> &PartyId {
+        &self.site.id
+    }
+
+    async fn offer(&self, offer: &Offer) -> Result<Answer> {
+        self.offer_under(offer, self.site.limits.clone()).await
+    }
+
+    async fn book(&self, job: &JobId) -> Result<Booked> {
+        self.claim(job)?;
+        let wanted = self.held(job, |held| held.placed.job_cores.values().sum())?;
+        self.cores().book(job, wanted)
+    }
+
+    async fn unbook(&self, job: &JobId) -> Result<()> {
+        match self.held(job, |held| held.began_ms)? {
+            None => self.cores().release(job),
+            Some(_) => {
+                Err(Error::new(ErrorKind::Conflict, format!("job {job} has begun and keeps its cores")))
+            }
+        }
+    }
+
+    async fn begin(&self, job: &JobId) -> Result<()> {
+        let (offer, began_ms) =
+            self.held(job, |held| (held.offer.clone(), *held.began_ms.get_or_insert_with(now_ms)))?;
+        self.record(&offer, began_ms, None)
+    }
+
+    async fn run(&self, part: &Part) -> PartEnd {
+        self.run_part(part).await
+    }
+
+    async fn stop(&self, part: &Part) {
+        let stop = |held: &mut Held| {
+            if held.stopped.len() < MOST_STOPPED {
+                held.stopped.insert(part.clone());
+            }
+            held.running.get(part).cloned()
+        };
+        if let Ok(Some(stop)) = self.held(&part.job, stop) {
+            stop.send_replace(true);
+        }
+    }
+
+    async fn settle(&self, part: &Part, verdict: &Verdict) -> Settled {
+        // A coordinator that has started again settles what it no longer knows to be running.
+        while matches!(self.held(&part.job, |held| held.running.contains_key(part)), Ok(true)) {
+            self.stop(part).await;
+            tokio::time::sleep(ENDING).await;
+        }
+        self.settle_part(part, verdict).await
+    }
+
+    async fn end(&self, report: &JobReport) -> Result<()> {
+        let job = &report.job;
+        let Ok((offer, began_ms, claimed)) =
+            self.held(job, |held| (held.offer.clone(), held.began_ms, held.claim.is_some()))
+        else {
+            return Ok(());
+        };
+        match began_ms {
+            Some(began_ms) => self.record(&offer, began_ms, Some(report))?,
+            None if claimed => self.records.leave(job)?,
+            None => {}
+        }
+        self.cores().release(job)?;
+        // The claim goes last.
+        drop(self.jobs().remove(job));
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SiteAgent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "agent of party {}", self.site.id)
+    }
+}

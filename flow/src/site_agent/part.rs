@@ -1,0 +1,253 @@
+//! One party's part of one attempt: run, its outputs prepared, then recorded or removed as it is decided.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::JoinError;
+use tributary_component::Level;
+use tributary_core::federation::{Direction, Traffic};
+use tributary_core::{Error, ErrorKind, Party, Result};
+use tributary_system::clock::now_ms;
+
+use super::{Held, SiteAgent};
+use crate::agent::{Part, PartEnd, Settled, Verdict};
+use crate::event::{Event, TaskReport};
+use crate::executor::{PartyAttempt, PartyOutputs, Shared};
+use crate::log::TaskLog;
+use crate::prepared::Prepared;
+use crate::progress::TaskProgress;
+use crate::record::TaskRecord;
+use crate::status::Status;
+
+/// A task without a time-out of its own is given this long: FATE's default, three days.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(259_200);
+
+impl SiteAgent {
+    /// Runs a part; what failed is recorded, what ended well is prepared.
+    pub(super) async fn run_part(&self, part: &Part) -> PartEnd {
+        let began = Instant::now();
+        let (attempt, stop) = match self.attempt(part) {
+            Ok(attempt) => attempt,
+            Err(error) => {
+                return self.failed(
+                    part,
+                    TaskReport::of(part, "", began.elapsed()),
+                    Traffic::default(),
+                    error,
+                );
+            }
+        };
+        let start = |held: &mut Held| match held.stopped.contains(part) || held.running.contains_key(part) {
+            true => Err(Error::new(ErrorKind::Cancelled, "stopped before it was started")),
+            false => Ok(drop(held.running.insert(part.clone(), stop))),
+        };
+        if let Err(error) = self.held(&part.job, start).flatten() {
+            return self.failed(part, TaskReport::of(part, "", began.elapsed()), Traffic::default(), error);
+        }
+        let component = attempt.shared.component.definition().name;
+        // A thread of its own: stores and record files block, and timers and signals must not wait for them.
+        let runtime = Handle::current();
+        let ran = tokio::task::spawn_blocking(move || runtime.block_on(attempt.run())).await;
+        let ended = self.held(&part.job, |held| drop(held.running.remove(part)));
+        let mut report = TaskReport::of(part, component, began.elapsed());
+        let mut outputs = match ran {
+            Ok(outputs) => outputs,
+            Err(panic) => return self.failed(part, report, Traffic::default(), panicked(panic)),
+        };
+        report.rows = outputs.rows;
+        report.actions = outputs.actions;
+        report.bytes_sent = outputs.traffic.bytes(Direction::Sent);
+        report.bytes_received = outputs.traffic.bytes(Direction::Received);
+        report.rounds = outputs.traffic.rounds;
+        report.models = outputs.models.iter().map(|(key, _)| key.clone()).collect();
+        let outcome = std::mem::replace(&mut outputs.outcome, Ok(()));
+        let prepared = ended.and(outcome).and_then(|()| self.prepare(part, &report, &outputs));
+        match prepared {
+            Ok(()) => PartEnd { report, failure: None },
+            Err(error) => {
+                self.remove_tables(part, &outputs.stored).await;
+                self.failed(part, report, outputs.traffic, error)
+            }
+        }
+    }
+
+    /// Carries out what was decided about a part that ended well.
+    pub(super) async fn settle_part(&self, part: &Part, verdict: &Verdict) -> Settled {
+        match self.try_settle(part, verdict).await {
+            Ok(report) => Settled { report, error: None },
+            Err(error) => {
+                let text = Some(error.chain());
+                let report = TaskReport {
+                    status: Status::Failed,
+                    error: text,
+                    ..TaskReport::of(part, "", Duration::ZERO)
+                };
+                Settled { report, error: Some(error) }
+            }
+        }
+    }
+
+    async fn try_settle(&self, part: &Part, verdict: &Verdict) -> Result<TaskReport> {
+        let Some(prepared) = self.records.prepared(part)? else { return self.settled_before(part, verdict) };
+        let mut report = prepared.report;
+        match verdict {
+            Verdict::Record => {
+                prepared.staged.publish()?;
+                self.records.remove_checkpoint(&part.job, &part.party.role, &part.task)?;
+            }
+            Verdict::Discard(because) => {
+                prepared.staged.discard();
+                self.remove_tables(part, &prepared.tables).await;
+                report = not_recorded(report, because.as_ref());
+            }
+        }
+        self.report(part, &report, prepared.traffic)?;
+        self.records.remove_prepared(part)?;
+        Ok(report)
+    }
+
+    /// The report of a part that has nothing prepared any more: the verdict has been carried out, or has nothing to act on.
+    fn settled_before(&self, part: &Part, verdict: &Verdict) -> Result<TaskReport> {
+        let attempts = self.records.attempts(&part.job, &part.party.role, &part.task)?;
+        let record = attempts.into_iter().find(|record| record.attempt == part.attempt);
+        match (record, verdict) {
+            (Some(record), _) => Ok(record.report()),
+            (None, Verdict::Discard(because)) => {
+                Ok(not_recorded(TaskReport::of(part, "", Duration::ZERO), because.as_ref()))
+            }
+            (None, Verdict::Record) => {
+                let text = format!("party {} has no outputs of {part} that could be recorded", self.site.id);
+                Err(Error::new(ErrorKind::Corrupt, text))
+            }
+        }
+    }
+
+    /// All that an attempt needs, and how to stop it.
+    fn attempt(&self, part: &Part) -> Result<(PartyAttempt, watch::Sender<bool>)> {
+        let held = |held: &mut Held| (held.offer.clone(), held.placed.clone(), held.site.clone());
+        let (offer, placed, site) = self.held(&part.job, held)?;
+        let no_part = || {
+            let text =
+                format!("party {} has no part in task {:?} as {}", self.site.id, part.task, part.party);
+            Error::new(ErrorKind::Denied, text)
+        };
+        let spec = offer.spec.tasks.get(&part.task).ok_or_else(no_part)?;
+        let own = spec.party(&part.party).filter(|own| own.party.id == self.site.id).ok_or_else(no_part)?;
+        let component = self.components.get(&spec.component);
+        let component = component.ok_or_else(|| Error::bug(format!("no component {}", spec.component)))?;
+        let shared = Shared {
+            job: offer.job.clone(),
+            model: offer.model(),
+            name: spec.name.clone(),
+            stage: spec.stage,
+            component: component.clone(),
+            parties: spec.parties.iter().map(|p| p.party.clone()).collect(),
+            attempt: part.attempt,
+            job_hash: offer.hash,
+        };
+        let placement = placed.get(&spec.name, &part.party)?.clone();
+        let log = self.log(part)?;
+        log.line(Level::Info, &format!("attempt {}", part.attempt));
+        placement.reasons.iter().chain(&placement.notes).for_each(|line| log.line(Level::Info, line));
+        (self.watcher)(&Event::TaskStarted {
+            task: spec.name.clone(),
+            party: part.party.clone(),
+            attempt: part.attempt,
+            placement: placement.clone(),
+        });
+        let progress = TaskProgress {
+            job: offer.job.clone(),
+            task: spec.name.clone(),
+            party: part.party.clone(),
+            records: self.records.clone(),
+            log,
+            watcher: self.watcher.clone(),
+            metrics: Mutex::default(),
+        };
+        let timeout = own.conf.timeout_seconds.map_or(DEFAULT_TIMEOUT, |s| Duration::from_secs(u64::from(s)));
+        let stop = watch::Sender::new(false);
+        let attempt = PartyAttempt {
+            shared,
+            task: own.clone(),
+            site,
+            placement,
+            timeout,
+            progress: Arc::new(progress),
+            stop: stop.subscribe(),
+        };
+        Ok((attempt, stop))
+    }
+
+    fn log(&self, part: &Part) -> Result<TaskLog> {
+        let folder = self.records.task_folder(&part.job, &part.party.role, &part.task)?;
+        TaskLog::open(&folder, &part.party, &part.task)
+    }
+
+    /// Stages models, metrics and the names of output tables, and writes down what is staged.
+    fn prepare(&self, part: &Part, report: &TaskReport, outputs: &PartyOutputs) -> Result<()> {
+        let mut prepared = Prepared {
+            report: report.clone(),
+            traffic: outputs.traffic.clone(),
+            tables: outputs.stored.clone(),
+            staged: self.records.staged(),
+        };
+        let staged = outputs.stage(&self.records, &mut prepared.staged);
+        staged.and_then(|()| self.records.write_prepared(part, &prepared)).inspect_err(|_| {
+            prepared.staged.discard();
+        })
+    }
+
+    /// Removes tables that do not count. What cannot be removed is named in the log: the failure itself counts more.
+    async fn remove_tables(&self, part: &Part, tables: &[tributary_core::TableName]) {
+        for name in tables {
+            let removed = tributary_catalog::delete(&self.site.storage, &self.site.meta, name).await;
+            if let Err(error) = removed
+                && error.kind() != ErrorKind::NotFound
+                && let Ok(log) = self.log(part)
+            {
+                log.line(Level::Warning, &format!("table {name} was not removed: {}", error.chain()));
+            }
+        }
+    }
+
+    fn failed(&self, part: &Part, report: TaskReport, traffic: Traffic, error: Error) -> PartEnd {
+        let log = self.records.log(&part.job, &part.party.role, &part.task);
+        let log = log.map_or(String::new(), |path| path.display().to_string());
+        let end = PartEnd::failed(report, error, log);
+        match self.report(part, &end.report, traffic) {
+            Ok(()) => end,
+            // The first failure counts more, and has just been shown.
+            Err(_) => end,
+        }
+    }
+
+    /// Shows and records how a part went, all in all.
+    fn report(&self, part: &Part, report: &TaskReport, traffic: Traffic) -> Result<()> {
+        (self.watcher)(&Event::TaskEnded(report.clone()));
+        self.records.write_task(&part.job, &TaskRecord::of(report, traffic, now_ms()))
+    }
+}
+
+/// What is not recorded did not succeed.
+fn not_recorded(report: TaskReport, because: Option<&Party>) -> TaskReport {
+    let error = match because {
+        Some(party) => format!("not recorded, because {party} did not succeed"),
+        None => "not recorded, because the attempt was stopped".to_owned(),
+    };
+    TaskReport { status: Status::Canceled, error: Some(error), models: Vec::new(), ..report }
+}
+
+fn panicked(error: JoinError) -> Error {
+    let text = match error.try_into_panic() {
+        Ok(payload) => match payload.downcast::<String>() {
+            Ok(text) => *text,
+            Err(payload) => {
+                payload.downcast::<&str>().map_or("no reason given".into(), |text| text.to_string())
+            }
+        },
+        Err(_) => "its thread was lost".into(),
+    };
+    Error::bug(format!("the task panicked: {text}"))
+}

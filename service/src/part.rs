@@ -1,0 +1,329 @@
+//! A job whose parties are processes at their own sites: one site's part of it, coordinated here or by another site; and an
+//! agent, which takes part in whatever its grants allow.
+//!
+//! An operator who runs a party's part of a job by hand consents to that job and no other; an agent runs unattended, so it refuses
+//! what no grant allows. Each offer goes to the audit log first.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, Party, PartyId, Result, ResultExt, Site};
+use tributary_flow::agent::{Agent, Offer};
+use tributary_flow::event::{Event, JobReport, Watcher};
+use tributary_flow::record::Records;
+use tributary_flow::remote::{Consent, Correspondence, Desk, DeskEvent, DeskParts, Refused, RemoteAgent};
+use tributary_flow::store::{JobFiles, JobStore};
+use tributary_flow::{Coordinator, SiteAgent};
+use tributary_grants::audit::{self, Audit, Entry};
+use tributary_grants::{Decision, Request, decide};
+use tributary_runtime::Home;
+use tributary_system::clock::since_1970;
+
+use crate::submit::Submission;
+
+/// A job that is waited for is reported as missing after this, then after twice as long each time.
+const MISSING: Duration = Duration::from_secs(2);
+/// How long a coordinator may take to end a job that this site's operator wants ended.
+const QUITTING: Duration = Duration::from_secs(10);
+/// A site that has learnt that its job ended is there for a little longer, in case its answer was lost.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// One site in this process, which other sites can reach.
+struct Station<'a> {
+    home: &'a Home,
+    site: Site,
+    agent: Arc<SiteAgent>,
+    letters: Arc<Correspondence>,
+    store: Arc<dyn JobStore>,
+    happened: UnboundedReceiver<DeskEvent>,
+    /// Sees all that the watcher of a job shows; set once the job is known.
+    watcher: Arc<OnceLock<Watcher>>,
+    _desk: Box<dyn Send>,
+}
+
+impl<'a> Station<'a> {
+    async fn open(home: &'a Home, party: &PartyId, consent: Arc<dyn Consent>) -> Result<Self> {
+        let site = home.site(party)?;
+        let watcher = Arc::new(OnceLock::<Watcher>::new());
+        let late = watcher.clone();
+        let watch: Watcher = Arc::new(move |event| {
+            if let Some(watcher) = late.get() {
+                watcher(event);
+            }
+        });
+        let components = home.components().clone();
+        let agent = Arc::new(SiteAgent::new(site.clone(), components.clone(), watch.clone()));
+        let store: Arc<dyn JobStore> = Arc::new(JobFiles::new(Records::new(&site.home)));
+        let (own, patience) = (agent.clone(), site.patience);
+        let parts = DeskParts { agent: own, components, consent, store: store.clone(), patience };
+        let (letters, happened, desk) = Desk::open(site.network.post(party).await?, parts, watch);
+        Ok(Self { home, site, agent, letters, store, happened, watcher, _desk: Box::new(desk) })
+    }
+
+    fn watch(&self, watcher: Watcher) {
+        // A station is for one job, or for an agent, whose watcher never changes.
+        drop(self.watcher.set(watcher));
+    }
+
+    async fn coordinate(
+        mut self,
+        offer: Offer,
+        watcher: Watcher,
+        cancel: impl Future<Output = ()>,
+    ) -> Result<JobReport> {
+        let own = self.site.id.clone();
+        let others: Vec<PartyId> = offer.spec.sites().into_iter().filter(|id| *id != own).collect();
+        let spread = self.letters.spread(watcher, offer.job.clone(), others.clone());
+        self.watch(spread.clone());
+        let remote = |id: &PartyId| {
+            let (letters, patience) = (self.letters.clone(), self.site.patience);
+            let agent = RemoteAgent::new(id.clone(), letters, offer.clone(), patience, spread.clone());
+            (id.clone(), Arc::new(agent) as Arc<dyn Agent>)
+        };
+        let mut agents: BTreeMap<PartyId, Arc<dyn Agent>> = others.iter().map(remote).collect();
+        agents.insert(own, self.agent.clone());
+        let _beats = self.letters.beat(offer.job.clone(), others.clone());
+        let job = offer.job.clone();
+        let coordinator = Coordinator { offer, agents, store: self.store.clone(), patience: self.site.patience };
+        let shown = spread.clone();
+        let stopped = async {
+            tokio::select! {
+                () = cancel => {}
+                party = quit(&mut self.happened, &job, &others) => shown(&Event::Stopped { party }),
+            }
+        };
+        coordinator.run(spread, stopped).await
+    }
+
+    async fn join(
+        mut self,
+        offer: &Offer,
+        watcher: Watcher,
+        cancel: impl Future<Output = ()>,
+    ) -> Result<JobReport> {
+        self.watch(watcher.clone());
+        let mut cancel = std::pin::pin!(cancel);
+        let coordinator = offer.spec.coordinator();
+        let job = tokio::select! {
+            job = self.offered(&coordinator, &watcher) => job?,
+            () = &mut cancel => {
+                return Err(Error::new(ErrorKind::Cancelled, "stopped before the job was offered"));
+            }
+        };
+        tokio::select! {
+            report = self.ended(&job) => return report,
+            () = &mut cancel => {}
+        }
+        let quitting = async {
+            self.letters.quit(&coordinator, &job, QUITTING).await?;
+            self.ended(&job).await
+        };
+        match tokio::time::timeout(QUITTING, quitting).await {
+            Ok(Ok(report)) => Ok(report),
+            _ => Err(Error::new(
+                ErrorKind::Cancelled,
+                format!("stopped here; party {coordinator}, which coordinates job {job}, was not heard of"),
+            )),
+        }
+    }
+
+    /// Waits until the job is offered, and taken.
+    async fn offered(&mut self, coordinator: &PartyId, watcher: &Watcher) -> Result<JobId> {
+        let (began, mut report) = (Instant::now(), MISSING);
+        loop {
+            match tokio::time::timeout(report.saturating_sub(began.elapsed()), self.happened.recv()).await {
+                Ok(Some(DeskEvent::Joined(job, _))) => return Ok(job),
+                Ok(Some(DeskEvent::Refused(job, from, Refused(why)))) if from == *coordinator => {
+                    let text = format!("party {from} offered job {job}, which was refused: {why}");
+                    return Err(Error::new(ErrorKind::Denied, text));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(closed()),
+                Err(_) => {
+                    let silent = began.elapsed();
+                    if silent > self.site.patience {
+                        let text = format!(
+                            "party {coordinator}, which coordinates the job, did not offer it within {} s; see whether `tributary run` \
+                             was started there with `--party {coordinator}`",
+                            silent.as_secs()
+                        );
+                        return Err(Error::new(ErrorKind::Timeout, text));
+                    }
+                    watcher(&Event::PartyMissing { party: coordinator.clone(), seconds: silent.as_secs() });
+                    report = (silent * 2).min(self.site.patience + MISSING);
+                }
+            }
+        }
+    }
+
+    /// Waits until a job that was taken has ended.
+    async fn ended(&mut self, job: &JobId) -> Result<JobReport> {
+        loop {
+            match self.happened.recv().await {
+                Some(DeskEvent::Ended(report)) if report.job == *job => {
+                    tokio::time::sleep(LINGER).await;
+                    return Ok(*report);
+                }
+                Some(_) => {}
+                None => return Err(closed()),
+            }
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Unavailable, "the letters of this site were closed")
+}
+
+/// Waits until the operator of another site ends a job; gives which.
+async fn quit(happened: &mut UnboundedReceiver<DeskEvent>, job: &JobId, others: &[PartyId]) -> PartyId {
+    while let Some(event) = happened.recv().await {
+        if let DeskEvent::Quit(of, party) = event
+            && of == *job
+            && others.contains(&party)
+        {
+            return party;
+        }
+    }
+    std::future::pending().await
+}
+
+impl Submission<'_> {
+    /// Runs one site's part of the job, and the whole job if that site coordinates it. An error means that it could not begin
+    /// here; a job that failed is a [`JobReport`].
+    pub async fn run_part(
+        self,
+        party: &PartyId,
+        watcher: Watcher,
+        cancel: impl Future<Output = ()>,
+    ) -> Result<JobReport> {
+        let (home, offer) = self.into_parts();
+        let sites = offer.spec.sites();
+        if !sites.contains(party) {
+            let sites: Vec<&str> = sites.iter().map(PartyId::as_str).collect();
+            let text = format!("party {party} has no part in the job, which has {}", sites.join(", "));
+            return Err(Error::invalid(text));
+        }
+        let coordinates = offer.spec.coordinator() == *party;
+        let hash = (!coordinates).then_some(offer.hash);
+        let consent = ByHand { hash, limits: home.party_settings(party)?.limits()?, audit: home.audit(party) };
+        let station = Station::open(home, party, Arc::new(consent)).await?;
+        match coordinates {
+            true => station.coordinate(offer, watcher, cancel).await,
+            false => station.join(&offer, watcher, cancel).await,
+        }
+    }
+}
+
+/// Takes part in all jobs that a site's grants allow, until `cancel` is ready. `happened` sees offers and ends.
+pub async fn serve(
+    home: &Home,
+    party: &PartyId,
+    watcher: Watcher,
+    mut happened: impl FnMut(&DeskEvent),
+    cancel: impl Future<Output = ()>,
+) -> Result<()> {
+    let consent = ByGrants { home: home.clone(), party: party.clone() };
+    home.grants(party)?;
+    let mut station = Station::open(home, party, Arc::new(consent)).await?;
+    station.watch(watcher);
+    let mut cancel = std::pin::pin!(cancel);
+    loop {
+        tokio::select! {
+            event = station.happened.recv() => happened(&event.ok_or_else(closed)?),
+            () = &mut cancel => return Ok(()),
+        }
+    }
+}
+
+/// The operator runs the part of one job; none if the site coordinates a job and takes no offers.
+#[derive(Debug)]
+struct ByHand {
+    hash: Option<JobHash>,
+    limits: Limits,
+    audit: Audit,
+}
+
+#[async_trait]
+impl Consent for ByHand {
+    async fn decide(&self, from: &PartyId, offer: &Offer, _: u32) -> Result<Limits, Refused> {
+        let refused = match self.hash {
+            Some(hash) if hash == offer.hash => None,
+            Some(hash) => Some(format!(
+                "its operator started another job: {hash} of its own file, {} of the one that was offered",
+                offer.hash
+            )),
+            None => Some("it coordinates another job now and takes no offers".to_owned()),
+        };
+        let logged = log(&self.audit, from, offer, |at, offer| match &refused {
+            None => Entry::accepted(at, offer, audit::Consent::Operator),
+            Some(why) => Entry::refused(at, offer, [why.as_str()]),
+        });
+        logged?;
+        refused.map_or(Ok(self.limits.clone()), |why| Err(Refused(why)))
+    }
+}
+
+/// Grants decide; they are read with every offer, so that a change of the file holds from then on.
+#[derive(Debug)]
+struct ByGrants {
+    home: Home,
+    party: PartyId,
+}
+
+#[async_trait]
+impl Consent for ByGrants {
+    async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused> {
+        let unread = |error: Error| Refused(format!("it cannot decide now ({:?}); its own log says why", error.kind()));
+        let (grants, settings) = (self.home.grants(&self.party), self.home.party_settings(&self.party));
+        let limits = settings.and_then(|settings| settings.limits()).map_err(unread)?;
+        let request = self.request(from, offer, cores).await.map_err(unread)?;
+        let decision = decide(&grants.map_err(unread)?, &request, &limits);
+        log(&self.home.audit(&self.party), from, offer, |at, offer| Entry::decided(at, offer, &decision))?;
+        match decision {
+            Decision::Granted(granted) => Ok(granted.limits),
+            Decision::Refused(refusal) => {
+                let reasons: Vec<&str> = refusal.reasons.iter().map(|reason| reason.told.as_str()).collect();
+                Err(Refused(reasons.join("; ")))
+            }
+        }
+    }
+}
+
+impl ByGrants {
+    /// What an offer asks of this site.
+    async fn request(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Request> {
+        let all = &offer.spec.parties;
+        let initiator = all.iter().find(|party| party.id == *from).cloned();
+        let initiator = initiator.ok_or_else(|| Error::invalid("the coordinator has no part in the job"))?;
+        let mut request = Request::new(initiator, since_1970());
+        request.others = all.iter().filter(|party| party.id != self.party).cloned().collect::<Vec<Party>>();
+        request.cores = cores;
+        for task in offer.spec.tasks.values() {
+            for part in task.parties.iter().filter(|part| part.party.id == self.party) {
+                request.add_task(&task.name, &task.component, task.stage.as_str(), part.party.role.clone());
+            }
+        }
+        let (_, meta) = self.home.tables(&self.party)?;
+        for table in tributary_flow::tables_of(&offer.spec, &self.party, &Records::new(self.home.party(&self.party)))? {
+            let rows = meta.get(&table).await?.map(|(_, record)| record.rows);
+            request.add_table(table, rows);
+        }
+        Ok(request)
+    }
+}
+
+/// Writes an offer down before it is accepted.
+fn log(
+    audit: &Audit,
+    from: &PartyId,
+    offer: &Offer,
+    entry: impl FnOnce(Duration, &audit::Offer<'_>) -> Entry,
+) -> Result<(), Refused> {
+    let offered = audit::Offer { partner: from, key: None, job: &offer.job, hash: offer.hash };
+    let added = audit.add(&entry(since_1970(), &offered)).at(|| "write the audit log");
+    added.map_err(|_| Refused("it cannot write its audit log".to_owned()))
+}
