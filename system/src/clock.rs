@@ -11,3 +11,39 @@ pub fn since_1970() -> Duration {
 pub fn now_ms() -> u64 {
     u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
 }
+
+/// A time since 1970 as records show it, UTC, to the millisecond: `2026-11-29T15:46:35.123Z`. A time after the year 9999 is shown as
+/// its end.
+pub fn rfc3339(since_1970: Duration) -> String {
+    /// The last second of the year 9999, the last year of four digits.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    let time = time::UtcDateTime::UNIX_EPOCH + since_1970.min(LAST);
+    let (date, clock) = (time.date(), time.time());
+    format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+        date.year(),
+        u8::from(date.month()),
+        date.day(),
+        clock.hour(),
+        clock.minute(),
+        clock.second(),
+        clock.millisecond()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_those_of_the_calendar() {
+        for (millis, shown) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_400_007, "2000-02-29T00:00:00.007Z"),
+            (1_795_348_800_123, "2026-11-22T12:00:00.123Z"),
+            (u64::MAX, "9999-12-31T23:59:59.000Z"),
+        ] {
+            assert_eq!(rfc3339(Duration::from_millis(millis)), shown);
+        }
+    }
+}

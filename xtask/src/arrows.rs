@@ -33,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("binning", &["core", "paillier"]),
     ("component", &["core", "document"]),
     ("components", &["core", "document", "component", "paillier", "psi", "binning"]),
+    ("grants", &["core", "document", "system"]),
     ("flow", &["core", "system", "catalog", "document", "component", "text"]),
     (
         "runtime",
