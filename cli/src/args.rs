@@ -1,6 +1,7 @@
 //! The command-line arguments as given. They are resolved where they are used.
 
 mod reading;
+mod site;
 mod table;
 mod upload;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use reading::Reading;
+pub(crate) use site::{SiteCard, SiteCommand, SiteInit, SiteTrust};
 pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     /// Show what a party may release to its partners, and what it has released.
     #[command(subcommand)]
     Limits(LimitsCommand),
+    /// Make this site's keys and card, trust partners, see what they may do and what they asked for.
+    #[command(subcommand, after_help = site::STEPS)]
+    Site(SiteCommand),
     /// Join a cluster, start one on this machine for a trial, show its state.
     #[command(subcommand)]
     Cluster(Cluster),

@@ -18,6 +18,7 @@ mod limits;
 mod output;
 mod reading;
 mod render;
+mod site;
 mod table;
 mod upload;
 mod watch;
@@ -78,6 +79,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Component(command) => component::run(&home()?, &command),
         Command::Config(command) => config::run(&home()?, &command),
         Command::Limits(command) => limits::run(&home()?, &command),
+        Command::Site(command) => site::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => gc::run(&home()?, &gc),
         Command::Bench(command) => bench::run(home, &command),

@@ -4,6 +4,7 @@ mod documents;
 mod files;
 mod numbers;
 mod records;
+mod sites;
 mod tables;
 mod wire;
 
@@ -25,7 +26,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 20] = [
+pub static TARGETS: [Target; 23] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
     Target {
         name: "configuration",
@@ -34,6 +35,9 @@ pub static TARGETS: [Target; 20] = [
         run: documents::configuration,
     },
     Target { name: "upload_file", short: 1500, made: documents::upload_files, run: documents::upload_file },
+    Target { name: "card", short: 1500, made: sites::cards, run: sites::card },
+    Target { name: "grants", short: 1500, made: sites::grants, run: sites::grant },
+    Target { name: "audit_entry", short: 3000, made: sites::audit_entries, run: sites::audit_entry },
     Target { name: "csv", short: 300, made: files::csv_files, run: files::csv },
     Target { name: "packed_csv", short: 300, made: files::packed_csv_files, run: files::packed_csv },
     Target { name: "parquet", short: 300, made: files::parquet_files, run: files::parquet },

@@ -11,6 +11,9 @@ use tributary_core::federation::Network;
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, PartyId, Result, ResultExt, Site};
+use tributary_grants::audit::Audit;
+use tributary_grants::{Grants, Known as KnownComponents};
+use tributary_trust::SiteFolder;
 
 use crate::choice::{Contract, Ground, Joining, Known, Open};
 use crate::engines::ENGINES;
@@ -108,6 +111,32 @@ impl Home {
     pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
         tributary_file::check_case(&self.folder.join("parties"), party.as_str())?;
         self.open_tables(&self.party_settings(party)?, party)
+    }
+
+    /// A party's keys and the partners that it trusts. Nothing is made.
+    pub fn site_folder(&self, party: &PartyId) -> Result<SiteFolder> {
+        tributary_file::check_case(&self.folder.join("parties"), party.as_str())?;
+        Ok(SiteFolder::of(&self.party(party), party))
+    }
+
+    /// Where a party says what its partners may do without asking.
+    pub fn grants_path(&self, party: &PartyId) -> PathBuf {
+        self.party(party).join("grants.yaml")
+    }
+
+    /// What a party's partners may do without asking; nothing without a file. `InvalidInput` because of
+    /// [`Problems`](tributary_document::Problems), and then nothing either.
+    pub fn grants(&self, party: &PartyId) -> Result<Grants> {
+        let components = self.components.iter().map(|component| {
+            let definition = component.definition();
+            (definition.name, definition.stages.iter().map(|stage| stage.as_str()).collect())
+        });
+        Grants::read(&self.grants_path(party), &KnownComponents::new(components))
+    }
+
+    /// The log of the jobs that a party's partners offered.
+    pub fn audit(&self, party: &PartyId) -> Audit {
+        Audit::of(&self.party(party))
     }
 
     /// A party's computing engine alone; `engine`: another one than its configuration names. It has no

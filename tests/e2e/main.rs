@@ -25,6 +25,7 @@ mod large_jobs;
 mod limits;
 mod merging;
 mod peers;
+mod sites;
 mod tables;
 mod tune;
 mod uploads;

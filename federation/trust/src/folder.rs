@@ -103,15 +103,28 @@ impl SiteFolder {
 
     /// Makes new keys for the same addresses. The old ones are kept nowhere.
     pub fn rotate(&self, now: Duration) -> Result<Identity> {
-        let _turn = Turn::take(&self.folder)?;
+        let _turn = self.turn()?;
         let old = self.identity()?;
         self.store(Identity::make(&self.party, old.card().addresses(), now)?)
     }
 
     /// Keeps the keys and changes the addresses.
     pub fn move_to(&self, addresses: &[Address]) -> Result<Identity> {
-        let _turn = Turn::take(&self.folder)?;
+        let _turn = self.turn()?;
         self.store(self.identity()?.at(addresses)?)
+    }
+
+    /// The party's own card. The file at [`SiteFolder::card_path`] is written anew if it is not this card, because a command was
+    /// killed between its two files.
+    pub fn card(&self) -> Result<Card> {
+        let _turn = self.turn()?;
+        let card = self.identity()?.card().clone();
+        let (path, text) = (self.card_path(), card.to_string());
+        match private::read(&path, MAX_CARD_BYTES)? {
+            Some(there) if *there == text.as_bytes() => {}
+            _ => private::write(&path, text.as_bytes())?,
+        }
+        Ok(card)
     }
 
     /// All trusted partners, in order of their ids.
@@ -185,7 +198,7 @@ impl SiteFolder {
     /// Trusts a card, and says how it stood before. `AlreadyExists` with both fingerprints if another key of the partner is
     /// trusted and is to stay.
     pub fn trust(&self, card: &Card, existing: Existing) -> Result<Standing> {
-        let _turn = Turn::take(&self.folder)?;
+        let _turn = self.turn()?;
         let standing = self.standing(card)?;
         match &standing {
             Standing::Same => return Ok(standing),
@@ -200,7 +213,7 @@ impl SiteFolder {
 
     /// Ends the trust in a partner. `NotFound` suggests the nearest. A damaged card is removed as well.
     pub fn revoke(&self, id: &PartyId) -> Result<()> {
-        let _turn = Turn::take(&self.folder)?;
+        let _turn = self.turn()?;
         if private::remove(&self.partner_path(id))? {
             return Ok(());
         }
@@ -210,6 +223,14 @@ impl SiteFolder {
             near.map_or("see `tributary site list`".to_owned(), |near| format!("did you mean {near}?"));
         let text = format!("party {} trusts no card of party {id}; {help}", self.party);
         Err(Error::new(ErrorKind::NotFound, text))
+    }
+
+    /// A turn to change what is there already: a request for a mistyped party makes no folder.
+    fn turn(&self) -> Result<Turn> {
+        if !self.folder.is_dir() {
+            self.identity()?;
+        }
+        Turn::take(&self.folder)
     }
 
     /// Under a turn.
@@ -324,11 +345,13 @@ mod tests {
     fn a_site_without_keys_says_how_to_make_them() {
         let home = tempfile::tempdir().unwrap();
         let site = SiteFolder::of(home.path(), &id("9999"));
-        for error in [site.identity().unwrap_err(), site.rotate(NOW).unwrap_err()] {
+        let errors = [site.identity().unwrap_err(), site.rotate(NOW).unwrap_err(), site.card().unwrap_err()];
+        for error in errors.into_iter().chain([site.revoke(&id("1")).unwrap_err()]) {
             assert_eq!(error.kind(), ErrorKind::NotFound);
             assert!(error.to_string().contains("tributary site init --party 9999"), "{error}");
         }
         assert!(site.partners().unwrap().is_empty());
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0, "nothing is made");
     }
 
     #[test]
@@ -348,6 +371,16 @@ mod tests {
             let path = entry.unwrap().path();
             assert!(!fs::read_to_string(&path).unwrap_or_default().contains(&hex), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn a_card_of_older_keys_is_written_anew() {
+        let (_home, bank, _) = sites();
+        let old = fs::read(bank.card_path()).unwrap();
+        let new = bank.rotate(NOW).unwrap();
+        fs::write(bank.card_path(), &old).unwrap();
+        assert_eq!(bank.card().unwrap(), *new.card());
+        assert_eq!(fs::read_to_string(bank.card_path()).unwrap(), new.card().to_string());
     }
 
     #[test]

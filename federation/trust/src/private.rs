@@ -23,11 +23,7 @@ pub(crate) struct Turn {
 impl Turn {
     /// Makes the folder if it does not exist, and waits for another writer.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .at(|| format!("create {}", folder.display()))?;
+        make_folder(folder).at(|| format!("create {}", folder.display()))?;
         let path = folder.join("lock");
         let lock = File::options().create(true).append(true).mode(0o600).open(&path);
         let lock = lock.and_then(|file| file.lock().map(|()| file));
@@ -39,7 +35,7 @@ impl Turn {
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().ok_or_else(|| Error::bug("a file has a folder"))?;
     let write = || -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        make_folder(folder)?;
         let beside = beside(path);
         // What a killed writer left is not opened again: it could have been made by somebody else.
         match fs::remove_file(&beside) {
@@ -109,6 +105,19 @@ fn beside(path: &Path) -> PathBuf {
     name.push(".");
     name.push(UNFINISHED);
     path.with_file_name(name)
+}
+
+/// Makes a folder with its parents, each durable before the next.
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let Some(above) = folder.parent() else { return Ok(()) };
+    make_folder(above)?;
+    match DirBuilder::new().mode(0o700).create(folder) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => flush(above),
+    }
 }
 
 fn flush(folder: &Path) -> io::Result<()> {
