@@ -65,6 +65,11 @@ fn site(document: &str) -> Site {
         _ => Site::default(),
     };
     std::os::unix::fs::symlink(top().join("examples"), site.home().join("examples")).unwrap();
+    if document == "docs/sites.md" {
+        let partner = Site::default();
+        partner.ok(&["site", "init", "--party", "10000"]);
+        site.write("10000.card", &partner.ok(&["site", "card", "--party", "10000"]));
+    }
     if document == "docs/upload.md" {
         let rows = "order,returned,price\n1,0,2.5\n2,1,3.5\n";
         site.write("orders.csv", rows);
@@ -96,7 +101,7 @@ fn shell(site: &Site, block: &Block) {
     assert!(output.status.success(), "{}:{}:\n{shown}", block.document, block.line);
 }
 
-/// A whole job is run, a piece of one explained within another, and all else is a site's configuration.
+/// A whole job is run, a piece of one explained within another, grants are checked, and all else is a site's configuration.
 fn yaml(site: &Site, block: &Block) {
     let cores = |cores: u32| {
         site.write("service_conf.yaml", &format!("computing: {{standalone: {{cores: {cores}}}}}\n"));
@@ -111,6 +116,9 @@ fn yaml(site: &Site, block: &Block) {
         let (_, rest) = toy.split_once("dag:\n").unwrap();
         let job = site.write("document.yaml", &format!("{}{rest}", block.text));
         site.ok(&["explain", &job]);
+    } else if block.text.contains("\ngrants:") {
+        site.write("parties/9999/grants.yaml", &block.text);
+        site.ok(&["site", "grants"]);
     } else {
         let conf = site.write("service_conf.yaml", &block.text);
         let shown = site.run(&["config", "show", "--party", "9999"]);
@@ -132,7 +140,14 @@ fn what_the_documents_show_works() {
             }
             run += 1;
         }
-        let shows = ["README.md", "docs/configure.md", "docs/run.md", "docs/tune.md", "docs/upload.md"];
+        let shows = [
+            "README.md",
+            "docs/configure.md",
+            "docs/run.md",
+            "docs/sites.md",
+            "docs/tune.md",
+            "docs/upload.md",
+        ];
         assert!(run > 0 || !shows.contains(&document.as_str()), "{document} shows nothing that works");
     }
 }
