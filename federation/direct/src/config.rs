@@ -1,0 +1,148 @@
+//! What a node is given, and what a site's configuration says about it.
+
+use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use tributary_core::settings::{Key, Kind};
+use tributary_core::{Error, ErrorKind, PartyId, Result};
+use tributary_wire::KeyRing;
+
+use crate::tls::{Fingerprint, Identity};
+
+/// Keys of the section `federation.direct`, besides those of every transport. FATE calls it `osx` or `rollsite`.
+pub const KEYS: &[Key] = &[
+    Key::new(
+        "host",
+        Kind::Text,
+        "127.0.0.1",
+        "Address on which this site listens for other sites; `0.0.0.0` for all of this machine's.",
+    ),
+    Key::new(
+        "port",
+        Kind::Int { least: 1, most: 65_535 },
+        "9370",
+        "Port for it: the only one that other sites need.",
+    ),
+    Key::new(
+        "listen",
+        Kind::Bool,
+        "true",
+        "Whether it listens. A site that only calls out has `false`; what is for it comes over the lines that it opened.",
+    ),
+    Key::new(
+        "tls",
+        Kind::Bool,
+        "true",
+        "Whether lines are encrypted by TLS, with certificates that both sites know. Without it values are sealed all the same and sites \
+         prove who they are; names of jobs and parties are readable then. The same at both ends of a line.",
+    ),
+    Key::optional("peers", Kind::Map(PEER_KEYS), "Where other sites are, by party id."),
+    Key::optional(
+        "exchange",
+        Kind::Text,
+        "Host and port of an exchange (`tributary exchange`), over which all sites are reached that have no address of their own here.",
+    ),
+    Key::new("exchange_id", Kind::Id, "exchange", "The id by which the exchange is registered here."),
+    Key::new(
+        "away",
+        Kind::Seconds,
+        "60",
+        "How long a site may be out of reach while something is to be sent to it or expected of it. After that the task fails and names it.",
+    ),
+];
+
+/// Keys of an entry of `peers`.
+pub const PEER_KEYS: &[Key] = &[Key::optional(
+    "address",
+    Kind::Text,
+    "Host and port where it listens. A site without one calls this site, or is behind the exchange.",
+)];
+
+/// A node: which site it is, and what it knows of others.
+#[derive(Debug)]
+pub struct Config {
+    /// This site.
+    pub own: PartyId,
+    /// Its key, and those of other sites and of the exchange.
+    pub keys: KeyRing,
+    /// Its certificate; without one its lines are not encrypted by TLS.
+    pub identity: Option<Identity>,
+    /// Where it listens, if it does.
+    pub listener: Option<TcpListener>,
+    /// The other sites.
+    pub peers: BTreeMap<PartyId, Place>,
+    /// Over which sites without an address are reached.
+    pub exchange: Option<(PartyId, Place)>,
+    /// Times.
+    pub options: Options,
+}
+
+/// Where a site is, and what it shows there.
+#[derive(Debug, Clone, Default)]
+pub struct Place {
+    /// Host and port; none for a site that calls.
+    pub address: Option<String>,
+    /// Its certificate. Required with TLS.
+    pub certificate: Option<Fingerprint>,
+}
+
+/// Times of lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// How long a site may be out of reach.
+    pub away: Duration,
+    /// How often something is said on a line at least; after three times as long without a word it is dropped.
+    pub quiet: Duration,
+    /// How long the first words may take.
+    pub greeting: Duration,
+    /// The longest wait between two calls to a site that does not answer.
+    pub backoff: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            away: Duration::from_secs(60),
+            quiet: Duration::from_secs(10),
+            greeting: Duration::from_secs(10),
+            backoff: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Options {
+    /// With another time out of reach.
+    #[must_use]
+    pub fn with_away(mut self, away: Duration) -> Self {
+        self.away = away;
+        self
+    }
+
+    /// With another time between words.
+    #[must_use]
+    pub fn with_quiet(mut self, quiet: Duration) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
+    /// With another time for the first words.
+    #[must_use]
+    pub fn with_greeting(mut self, greeting: Duration) -> Self {
+        self.greeting = greeting;
+        self
+    }
+}
+
+/// Takes the port of a site. `Unavailable` if another program has it.
+pub fn listen(host: &str, port: u16) -> Result<TcpListener> {
+    let bound = TcpListener::bind((host, port)).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    bound.map_err(|e| {
+        let text = format!("listen on {host}:{port}; see whether another process of this site runs, and the keys host and port");
+        Error::new(ErrorKind::Unavailable, text).because(e)
+    })
+}
