@@ -31,8 +31,12 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run all parties of a job in this process.
+    /// Run a job: one party's part of it, or all parties in this process.
+    #[command(long_about = RUN)]
     Run(Run),
+    /// Take part in the jobs that partners offer, as far as this site's grants allow, until stopped.
+    #[command(long_about = AGENT)]
+    Agent(Agent),
     /// Show which resources a job's tasks get on each party's engine, and why, without running the job.
     Explain(Explain),
     /// List jobs and how their tasks ended.
@@ -141,17 +145,44 @@ pub(crate) struct Gc {
     pub json: bool,
 }
 
+const RUN: &str = "\
+Run a job: one party's part of it, or all parties in this process.
+
+Without --party all parties run here, each with its own folder: to try a job out.
+With --party this site runs its part, and the partners run theirs at their sites with the same job file: `tributary run job.yaml --party 9999` at \
+one site and `tributary run job.yaml --party 10000`, or `tributary agent --party 10000`, at the other. The job begins once all of them are there. \
+The site that the job names in scheduler_party_id, else initiator_party_id, else the first guest coordinates it. Ctrl-C at any site ends the job at every site.
+
+A job whose process was killed is continued by the same command with --job-id and the id of the job.";
+
+const AGENT: &str = "\
+Take part in the jobs that partners offer, as far as this site's grants allow, until stopped.
+
+What partners may do is in grants.yaml in the party's folder (`tributary site grants` checks it); without that file every offer is refused. Every offer, accepted \
+or refused, goes to the audit log (`tributary site audit`). Stop it with Ctrl-C; jobs that run then end at every site.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Agent {
+    /// Which party's site this is [default: party_id of service_conf.yaml].
+    #[arg(long, short, value_name = "ID")]
+    pub party: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The job: a DAG in YAML or JSON.
     pub job: PathBuf,
+    /// Run this party's part only; the others run at their own sites.
+    #[arg(long, short, value_name = "ID")]
+    pub party: Option<String>,
     /// Show events as JSON, one per line, and the summary as the last line.
     #[arg(long)]
     pub json: bool,
     /// Show no progress, only the summary.
     #[arg(long, short)]
     pub quiet: bool,
-    /// Id of the job [default: date and time].
+    /// Id of the job, given by the site that coordinates it [default: date and time]. That of a job that was interrupted
+    /// continues it.
     #[arg(long, value_name = "ID")]
     pub job_id: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tributary_core::ResultExt;
+use tributary_core::{PartyId, ResultExt};
 use tributary_flow::place::Placed;
 use tributary_flow::scheduler::Outcome;
 use tributary_runtime::Home;
@@ -23,16 +23,13 @@ fn read<'a>(home: &'a Home, path: &Path, id: Option<&str>) -> Result<Submission<
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let watcher = watch::watcher(run.json, run.quiet);
-    let job = read(home, &run.job, run.job_id.as_deref())?.all_here(&watcher)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .thread_name("tributary")
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .at(|| "start the runtime")?;
-    let report = runtime.block_on(async {
+    let submission = read(home, &run.job, run.job_id.as_deref())?;
+    let report = runtime()?.block_on(async {
         let stopped = stop_signal().at(|| "listen to signals")?;
-        job.run(watcher, stopped).await
+        match &run.party {
+            Some(party) => submission.run_part(&PartyId::new(party.as_str())?, watcher, stopped).await,
+            None => submission.all_here(&watcher)?.run(watcher, stopped).await,
+        }
     })?;
     if !run.json {
         watch::summary(&report)?;
@@ -42,6 +39,12 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
         Outcome::Failed => ExitCode::from(report.failure.map_or(1, |failure| code(failure.kind))),
         Outcome::Cancelled => ExitCode::from(STOPPED),
     })
+}
+
+/// What jobs run on, engines aside.
+pub(crate) fn runtime() -> tributary_core::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.thread_name("tributary").worker_threads(2).enable_all().build().at(|| "start the runtime")
 }
 
 /// Ready at the first Ctrl-C or SIGTERM; the second one ends the program at once. Listens from the call on.

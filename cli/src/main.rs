@@ -1,5 +1,6 @@
 //! The `tributary` command: raw arguments in, one module for each group of commands, an exit code out.
 
+mod agent;
 mod args;
 mod bench;
 mod bind;
@@ -71,6 +72,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let home = || tributary_runtime::Home::find(arguments.home.clone(), arguments.service_conf.clone());
     match arguments.command {
         Command::Run(run) => job::run(&home()?, &run),
+        Command::Agent(agent) => agent::run(&home()?, &agent),
         Command::Explain(explain) => job::explain(&home()?, &explain),
         Command::Job(command) => history::run(&home()?, &command),
         Command::Output(command) => output::run(&home()?, &command),

@@ -113,6 +113,8 @@ pub struct Joining<'a> {
     pub section: &'a Section,
     /// The party's other sections.
     pub settings: &'a Settings,
+    /// The party's own folder, with its keys.
+    pub folder: &'a Path,
 }
 
 /// What a computing engine is made from, besides its own section.

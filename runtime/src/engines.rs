@@ -22,7 +22,9 @@ pub(crate) const PARTY_ID: &str = "party_id";
 /// How long to wait for a silent peer, in the section `federation`.
 pub(crate) const PATIENCE: &str = "patience";
 /// The section of what all transports have in common.
-const FEDERATION: &str = "federation";
+pub(crate) const FEDERATION: &str = "federation";
+/// The transport that has no other end outside of this process.
+pub(crate) const IN_PROCESS: &str = "memory";
 /// The section of what a party releases.
 pub(crate) const LIMITS: &str = "limits";
 /// The section that all processes of a cluster share.
@@ -89,12 +91,22 @@ pub static ENGINES: Known = Known {
         },
         Choice {
             contract: Contract::Federation,
-            name: "memory",
+            name: IN_PROCESS,
             aliases: &["standalone"],
             description: "all parties in one process (`tributary run`)",
             engine: Comes::Always(Engine {
                 keys: &[tributary_memory::config::KEYS],
                 open: Open::Federation(memory),
+            }),
+        },
+        Choice {
+            contract: Contract::Federation,
+            name: "direct",
+            aliases: &["osx", "rollsite"],
+            description: "lines between sites over one port each, or through an exchange (`tributary run --party`, `tributary agent`)",
+            engine: Comes::Always(Engine {
+                keys: &[tributary_memory::config::KEYS, tributary_direct::config::KEYS],
+                open: Open::Federation(crate::direct::networks),
             }),
         },
     ],

@@ -16,7 +16,7 @@ use tributary_grants::{Grants, Known as KnownComponents};
 use tributary_trust::SiteFolder;
 
 use crate::choice::{Contract, Ground, Joining, Known, Open};
-use crate::engines::ENGINES;
+use crate::engines::{ENGINES, IN_PROCESS};
 use crate::settings::Settings;
 
 /// `TRIBUTARY_HOME`: configuration, and a folder for each party; and the components that jobs here may name.
@@ -149,6 +149,18 @@ impl Home {
         self.open_computing(&settings, Arc::new(Nowhere), 1)
     }
 
+    /// The site of one party whose partners are elsewhere. Must be called within a tokio runtime: its network begins to listen.
+    pub fn site(&self, party: &PartyId) -> Result<Site> {
+        let (name, ..) = self.party_settings(party)?.chosen(Contract::Federation)?;
+        if name == IN_PROCESS {
+            return Err(Error::invalid(format!(
+                "federation of party {party} is {name}, which connects parties of one process only; set default_engines.federation to                  direct in service_conf.yaml"
+            )));
+        }
+        let mut sites = self.sites(std::slice::from_ref(party))?;
+        sites.remove(party).ok_or_else(|| Error::bug(format!("party {party} was not opened")))
+    }
+
     /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
     pub fn sites(&self, parties: &[PartyId]) -> Result<BTreeMap<PartyId, Site>> {
         let machine = self.settings()?;
@@ -212,11 +224,12 @@ impl Home {
         &self,
         settings: &BTreeMap<PartyId, Settings>,
     ) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
+        let folders: BTreeMap<&PartyId, PathBuf> = settings.keys().map(|id| (id, self.party(id))).collect();
         let mut joining = BTreeMap::new();
         let mut agreed: Option<(&PartyId, &str, Open)> = None;
         for (party, settings) in settings {
             let (name, open, section) = settings.chosen(Contract::Federation)?;
-            joining.insert(party.clone(), Joining { section, settings });
+            joining.insert(party.clone(), Joining { section, settings, folder: &folders[party] });
             let (first, engine, _) = agreed.get_or_insert((party, name, open));
             if *engine != name {
                 return Err(Error::invalid(format!(

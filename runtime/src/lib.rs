@@ -8,6 +8,7 @@ pub mod choice;
 pub mod reference;
 pub mod settings;
 
+mod direct;
 mod engines;
 mod read;
 mod fate;

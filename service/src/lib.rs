@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod jobs;
+pub mod part;
 pub mod results;
 pub mod site;
 pub mod submit;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, Party, PartyId, Result, ResultExt, Site};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, Party, PartyId, Result, Site};
 use tributary_flow::agent::{Agent, Offer};
 use tributary_flow::event::{Event, JobReport, Watcher};
 use tributary_flow::record::Records;
@@ -21,6 +21,7 @@ use tributary_grants::audit::{self, Audit, Entry};
 use tributary_grants::{Decision, Request, decide};
 use tributary_runtime::Home;
 use tributary_system::clock::since_1970;
+use tributary_trust::SiteFolder;
 
 use crate::submit::Submission;
 
@@ -32,8 +33,7 @@ const QUITTING: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(100);
 
 /// One site in this process, which other sites can reach.
-struct Station<'a> {
-    home: &'a Home,
+struct Station {
     site: Site,
     agent: Arc<SiteAgent>,
     letters: Arc<Correspondence>,
@@ -44,8 +44,8 @@ struct Station<'a> {
     _desk: Box<dyn Send>,
 }
 
-impl<'a> Station<'a> {
-    async fn open(home: &'a Home, party: &PartyId, consent: Arc<dyn Consent>) -> Result<Self> {
+impl Station {
+    async fn open(home: &Home, party: &PartyId, consent: Arc<dyn Consent>) -> Result<Self> {
         let site = home.site(party)?;
         let watcher = Arc::new(OnceLock::<Watcher>::new());
         let late = watcher.clone();
@@ -60,7 +60,7 @@ impl<'a> Station<'a> {
         let (own, patience) = (agent.clone(), site.patience);
         let parts = DeskParts { agent: own, components, consent, store: store.clone(), patience };
         let (letters, happened, desk) = Desk::open(site.network.post(party).await?, parts, watch);
-        Ok(Self { home, site, agent, letters, store, happened, watcher, _desk: Box::new(desk) })
+        Ok(Self { site, agent, letters, store, happened, watcher, _desk: Box::new(desk) })
     }
 
     fn watch(&self, watcher: Watcher) {
@@ -87,7 +87,8 @@ impl<'a> Station<'a> {
         agents.insert(own, self.agent.clone());
         let _beats = self.letters.beat(offer.job.clone(), others.clone());
         let job = offer.job.clone();
-        let coordinator = Coordinator { offer, agents, store: self.store.clone(), patience: self.site.patience };
+        let coordinator =
+            Coordinator { offer, agents, store: self.store.clone(), patience: self.site.patience };
         let shown = spread.clone();
         let stopped = async {
             tokio::select! {
@@ -209,7 +210,8 @@ impl Submission<'_> {
         }
         let coordinates = offer.spec.coordinator() == *party;
         let hash = (!coordinates).then_some(offer.hash);
-        let consent = ByHand { hash, limits: home.party_settings(party)?.limits()?, audit: home.audit(party) };
+        let limits = home.party_settings(party)?.limits()?;
+        let consent = ByHand { hash, limits, written: Written::of(home, party)? };
         let station = Station::open(home, party, Arc::new(consent)).await?;
         match coordinates {
             true => station.coordinate(offer, watcher, cancel).await,
@@ -226,8 +228,8 @@ pub async fn serve(
     mut happened: impl FnMut(&DeskEvent),
     cancel: impl Future<Output = ()>,
 ) -> Result<()> {
-    let consent = ByGrants { home: home.clone(), party: party.clone() };
     home.grants(party)?;
+    let consent = ByGrants { home: home.clone(), party: party.clone(), written: Written::of(home, party)? };
     let mut station = Station::open(home, party, Arc::new(consent)).await?;
     station.watch(watcher);
     let mut cancel = std::pin::pin!(cancel);
@@ -244,7 +246,7 @@ pub async fn serve(
 struct ByHand {
     hash: Option<JobHash>,
     limits: Limits,
-    audit: Audit,
+    written: Written,
 }
 
 #[async_trait]
@@ -258,11 +260,10 @@ impl Consent for ByHand {
             )),
             None => Some("it coordinates another job now and takes no offers".to_owned()),
         };
-        let logged = log(&self.audit, from, offer, |at, offer| match &refused {
+        self.written.down(from, offer, |at, offer| match &refused {
             None => Entry::accepted(at, offer, audit::Consent::Operator),
             Some(why) => Entry::refused(at, offer, [why.as_str()]),
-        });
-        logged?;
+        })?;
         refused.map_or(Ok(self.limits.clone()), |why| Err(Refused(why)))
     }
 }
@@ -272,17 +273,20 @@ impl Consent for ByHand {
 struct ByGrants {
     home: Home,
     party: PartyId,
+    written: Written,
 }
 
 #[async_trait]
 impl Consent for ByGrants {
     async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused> {
-        let unread = |error: Error| Refused(format!("it cannot decide now ({:?}); its own log says why", error.kind()));
+        let unread = |error: Error| {
+            Refused(format!("it cannot decide now ({:?}); its own log says why", error.kind()))
+        };
         let (grants, settings) = (self.home.grants(&self.party), self.home.party_settings(&self.party));
         let limits = settings.and_then(|settings| settings.limits()).map_err(unread)?;
         let request = self.request(from, offer, cores).await.map_err(unread)?;
         let decision = decide(&grants.map_err(unread)?, &request, &limits);
-        log(&self.home.audit(&self.party), from, offer, |at, offer| Entry::decided(at, offer, &decision))?;
+        self.written.down(from, offer, |at, offer| Entry::decided(at, offer, &decision))?;
         match decision {
             Decision::Granted(granted) => Ok(granted.limits),
             Decision::Refused(refusal) => {
@@ -308,7 +312,9 @@ impl ByGrants {
             }
         }
         let (_, meta) = self.home.tables(&self.party)?;
-        for table in tributary_flow::tables_of(&offer.spec, &self.party, &Records::new(self.home.party(&self.party)))? {
+        for table in
+            tributary_flow::tables_of(&offer.spec, &self.party, &Records::new(self.home.party(&self.party)))?
+        {
             let rows = meta.get(&table).await?.map(|(_, record)| record.rows);
             request.add_table(table, rows);
         }
@@ -316,14 +322,27 @@ impl ByGrants {
     }
 }
 
-/// Writes an offer down before it is accepted.
-fn log(
-    audit: &Audit,
-    from: &PartyId,
-    offer: &Offer,
-    entry: impl FnOnce(Duration, &audit::Offer<'_>) -> Entry,
-) -> Result<(), Refused> {
-    let offered = audit::Offer { partner: from, key: None, job: &offer.job, hash: offer.hash };
-    let added = audit.add(&entry(since_1970(), &offered)).at(|| "write the audit log");
-    added.map_err(|_| Refused("it cannot write its audit log".to_owned()))
+/// Writes offers down before they are accepted.
+#[derive(Debug)]
+struct Written {
+    audit: Audit,
+    keys: SiteFolder,
+}
+
+impl Written {
+    fn of(home: &Home, party: &PartyId) -> Result<Self> {
+        Ok(Self { audit: home.audit(party), keys: home.site_folder(party)? })
+    }
+
+    fn down(
+        &self,
+        from: &PartyId,
+        offer: &Offer,
+        entry: impl FnOnce(Duration, &audit::Offer<'_>) -> Entry,
+    ) -> Result<(), Refused> {
+        let key = self.keys.partner(from).ok().map(|card| card.fingerprint().to_string());
+        let offered = audit::Offer { partner: from, key: key.as_deref(), job: &offer.job, hash: offer.hash };
+        let added = self.audit.add(&entry(since_1970(), &offered));
+        added.map_err(|_| Refused("it cannot write its audit log".to_owned()))
+    }
 }

@@ -49,7 +49,9 @@ const ARROWS: &[(&str, &[&str])] = &[
             "file",
             "meta",
             "memory",
+            "direct",
             "trust",
+            "wire",
         ],
     ),
     (
@@ -98,7 +100,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("clap", &["cli", "fuzz"]),
     ("h2", &["direct"]),
     ("tokio-rustls", &["direct", "ballista"]),
-    ("tokio", &["wire", "memory", "direct", "flow", "cli", "conformance", "ballista", "runtime"]),
+    ("tokio", &["wire", "memory", "direct", "flow", "service", "cli", "conformance", "ballista", "runtime"]),
     ("datafusion", &["ballista", "bench"]),
     ("ballista-core", &["ballista"]),
     ("ballista-scheduler", &["ballista"]),

@@ -1,0 +1,90 @@
+//! A site's node on direct lines: its keys, the partners whose cards it trusts, and where its configuration says they are.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use tributary_core::federation::Network;
+use tributary_core::settings::Section;
+use tributary_core::{PartyId, Result, ResultExt};
+use tributary_direct::config::{Options as Times, Place};
+use tributary_direct::{Config, Fingerprint, Identity, Node, listen};
+use tributary_trust::{Card, SiteFolder, Trust};
+use tributary_wire::{Limits, Options, Wire};
+
+use crate::choice::{Joining, Networks};
+use crate::engines::FEDERATION;
+
+/// The networks of all parties in this process, each with a node of its own.
+pub(crate) fn networks(parties: &BTreeMap<PartyId, Joining<'_>>, home: &Path) -> Result<Networks> {
+    let network = |(party, joining): (&PartyId, &Joining<'_>)| {
+        let network = network(party, joining, home).at(|| format!("party {party}"))?;
+        Ok((party.clone(), network))
+    };
+    parties.iter().map(network).collect()
+}
+
+fn network(party: &PartyId, joining: &Joining<'_>, home: &Path) -> Result<Arc<dyn Network>> {
+    let section = joining.section;
+    let trust = Trust::read(&SiteFolder::of(&joining.folder, party))?;
+    let limits = Limits::from_section(joining.settings.section(FEDERATION)?)?;
+    let options = Options::from_section(section, home)?.with_limits(limits);
+    if let Some(folder) = &options.folder {
+        fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
+    }
+    let node = Node::start(config(party, section, &trust)?)?;
+    Ok(Arc::new(Wire::new(Arc::new(node), trust.ring()?, options)?))
+}
+
+fn config(party: &PartyId, section: &Section, trust: &Trust) -> Result<Config> {
+    let exchange_id: &str = section.get("exchange_id")?;
+    let exchange_id = PartyId::new(exchange_id).at(|| section.place("exchange_id"))?;
+    let own = trust.identity();
+    let identity = Identity::new(own.card().certificate().der().to_vec(), own.private_key().to_vec().into());
+    let tls: bool = section.get("tls")?;
+    let listens: bool = section.get("listen")?;
+    let listener = match listens {
+        true => {
+            let (host, port): (&str, u64) = (section.get("host")?, section.get("port")?);
+            let port = u16::try_from(port).unwrap_or_default();
+            Some(listen(host, port).at(|| section.place("port"))?)
+        }
+        false => None,
+    };
+    let mut peers = BTreeMap::new();
+    for card in trust.partners().filter(|card| *card.party() != exchange_id) {
+        peers.insert(card.party().clone(), place(card, address_of(section, card.party())?));
+    }
+    let exchange = match section.find::<&str>("exchange")? {
+        Some(address) => {
+            let card = trust.partner(&exchange_id).at(|| section.place("exchange"))?;
+            Some((exchange_id, place(card, Some(address.to_owned()))))
+        }
+        None => None,
+    };
+    Ok(Config {
+        own: party.clone(),
+        keys: trust.ring()?,
+        identity: tls.then_some(identity),
+        listener,
+        peers,
+        exchange,
+        options: Times::default().with_away(section.get("away")?),
+    })
+}
+
+/// The address of a site in this site's configuration, which counts more than that on its card.
+fn address_of(section: &Section, party: &PartyId) -> Result<Option<String>> {
+    let mut peers = section.entries("peers")?;
+    match peers.find(|(name, _)| *name == party.as_str()) {
+        Some((_, entry)) => Ok(entry.find::<&str>("address")?.map(str::to_owned)),
+        None => Ok(None),
+    }
+}
+
+fn place(card: &Card, configured: Option<String>) -> Place {
+    let of_card = || card.addresses().first().map(|address| address.to_string());
+    let certificate = Some(Fingerprint::of(card.certificate().der()));
+    Place { address: configured.or_else(of_card), certificate }
+}
