@@ -36,8 +36,9 @@ fn task(event: &Event) {
 fn happened(event: &DeskEvent) {
     match event {
         DeskEvent::Joined(job, from) => render::note(format!("job {job} of party {from}: accepted")),
-        DeskEvent::Refused(job, from, Refused(why)) => {
-            render::note(format!("job {job} of party {from}: refused: {why}"));
+        DeskEvent::Refused(job, from, Refused { reason, help }) => {
+            render::note(format!("job {job} of party {from}: refused: {reason}"));
+            help.iter().for_each(|line| render::note(format!("  {line}")));
         }
         DeskEvent::Ended(report) => render::note(ended(report)),
         DeskEvent::Quit(..) => {}

@@ -203,9 +203,11 @@ pub(crate) fn refusal(objections: Vec<Objection>) -> Result<()> {
         return Ok(());
     };
     let all_alike = objections.iter().all(|objection| objection.kind == worst);
+    // Consent is refused to the job as a whole.
+    let whole = objections.iter().any(|objection| objection.problem.path.is_empty());
     let problems = Problems::of(objections.into_iter().map(|objection| objection.problem).collect());
     let count = problems.list().len();
-    let message = match (worst, all_alike, count) {
+    let message = match (worst, all_alike && !whole, count) {
         (ErrorKind::NotFound, true, 1) => "the job needs something that is not there".to_string(),
         (ErrorKind::NotFound, true, _) => format!("the job needs {count} things that are not there"),
         (ErrorKind::Denied, true, 1) => {

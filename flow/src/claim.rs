@@ -8,8 +8,13 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tributary_core::{Result, ResultExt};
+
+/// A process that looks whether a claim is held is done much sooner.
+const LOOK: Duration = Duration::from_millis(2);
+const LOOKS: u32 = 50;
 
 /// Held as long as it lives.
 #[derive(Debug)]
@@ -22,8 +27,7 @@ impl Claim {
         folder.join("lock")
     }
 
-    /// Takes the claim of a folder; waits for its holder. No other process takes the claim of a job's folder, so there
-    /// it waits only while another process looks.
+    /// Takes the claim of a folder; waits for its holder.
     pub(crate) fn take(folder: &Path) -> Result<Self> {
         let path = Self::path_in(folder);
         let take = || -> io::Result<File> {
@@ -32,6 +36,24 @@ impl Claim {
             Ok(file)
         };
         Ok(Self { _lock: take().at(|| format!("lock {}", path.display()))? })
+    }
+
+    /// Takes the claim of a folder, unless another process holds it.
+    pub(crate) fn try_take(folder: &Path) -> Result<Option<Self>> {
+        let path = Self::path_in(folder);
+        let take = || -> io::Result<Option<File>> {
+            let file = File::options().create(true).append(true).mode(0o600).open(&path)?;
+            for _ in 0..LOOKS {
+                match file.try_lock() {
+                    Ok(()) => return Ok(Some(file)),
+                    // Perhaps a process that only looks.
+                    Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK),
+                    Err(TryLockError::Error(e)) => return Err(e),
+                }
+            }
+            Ok(None)
+        };
+        Ok(take().at(|| format!("lock {}", path.display()))?.map(|lock| Self { _lock: lock }))
     }
 
     /// Whether some process holds the claim of a folder.
@@ -67,6 +89,7 @@ mod tests {
         assert!(held() && held());
         drop(claim);
         assert!(!held());
-        drop(Claim::take(folder.path()).unwrap());
+        let again = Claim::try_take(folder.path()).unwrap();
+        assert!(again.is_some() && Claim::try_take(folder.path()).unwrap().is_none());
     }
 }

@@ -25,6 +25,7 @@ mod claim;
 mod clock;
 mod cores;
 mod executor;
+mod fault;
 mod limits;
 mod log;
 mod lookup;

@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 use tributary_core::{Error, ErrorKind, JobHash, JobId, Result, ResultExt};
 use tributary_system::clock::now_ms;
 
+use crate::event::Failure;
 use crate::record::{Records, private_folder};
 use crate::scheduler::Outcome;
 
 /// Something that a coordinator decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum JobChange {
     /// The job begins: all sites have booked.
@@ -48,11 +49,13 @@ pub enum JobChange {
     Ended {
         /// How.
         outcome: Outcome,
+        /// What failed.
+        failure: Option<Failure>,
     },
 }
 
 /// A change as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// 1 for the first change of a job, then one more each time.
     pub revision: u64,
@@ -64,7 +67,7 @@ pub struct Entry {
 }
 
 /// What the changes of a job come to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobState {
     /// The number of changes.
     pub revision: u64,
@@ -72,8 +75,8 @@ pub struct JobState {
     pub hash: Option<JobHash>,
     /// By task: its last attempt, and whether that one's outputs count, if that is decided.
     pub tasks: BTreeMap<String, (u32, Option<bool>)>,
-    /// How the job ended.
-    pub outcome: Option<Outcome>,
+    /// How the job ended, and what failed.
+    pub ended: Option<(Outcome, Option<Failure>)>,
 }
 
 impl JobState {
@@ -90,7 +93,7 @@ impl JobState {
                 JobChange::Decided { task, attempt, record } => {
                     state.tasks.insert(task.clone(), (*attempt, Some(*record)));
                 }
-                JobChange::Ended { outcome } => state.outcome = Some(*outcome),
+                JobChange::Ended { outcome, failure } => state.ended = Some((*outcome, failure.clone())),
             }
         }
         state
@@ -99,12 +102,12 @@ impl JobState {
     /// Whether the outputs of an attempt count; none if that is not decided.
     pub fn verdict(&self, task: &str, attempt: u32) -> Option<bool> {
         let (last, record) = self.tasks.get(task)?;
-        match (attempt.cmp(last), self.outcome) {
+        match (attempt.cmp(last), &self.ended) {
             (std::cmp::Ordering::Equal, None) => *record,
             (std::cmp::Ordering::Equal, Some(_)) => Some(*record == Some(true)),
             // another attempt follows only one that came to nothing
             (std::cmp::Ordering::Less, _) => Some(false),
-            (std::cmp::Ordering::Greater, outcome) => outcome.map(|_| false),
+            (std::cmp::Ordering::Greater, ended) => ended.as_ref().map(|_| false),
         }
     }
 }
@@ -218,8 +221,8 @@ mod tests {
         assert_eq!([0, 1].map(|attempt| state().verdict("t", attempt)), [Some(false), None]);
         append(5, decided(1, true)).unwrap();
         append(6, started(2)).unwrap();
-        append(7, JobChange::Ended { outcome: Outcome::Failed }).unwrap();
-        assert_eq!((state().outcome, state().verdict("t", 2)), (Some(Outcome::Failed), Some(false)));
+        append(7, JobChange::Ended { outcome: Outcome::Failed, failure: None }).unwrap();
+        assert_eq!((state().ended, state().verdict("t", 2)), (Some((Outcome::Failed, None)), Some(false)));
         let revisions: Vec<u64> =
             block_on(store.history(&job)).unwrap().iter().map(|entry| entry.revision).collect();
         assert_eq!(revisions, [1, 2, 3, 4, 5, 6, 7]);

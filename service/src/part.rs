@@ -137,8 +137,10 @@ impl Station {
         loop {
             match tokio::time::timeout(report.saturating_sub(began.elapsed()), self.happened.recv()).await {
                 Ok(Some(DeskEvent::Joined(job, _))) => return Ok(job),
-                Ok(Some(DeskEvent::Refused(job, from, Refused(why)))) if from == *coordinator => {
-                    let text = format!("party {from} offered job {job}, which was refused: {why}");
+                Ok(Some(DeskEvent::Refused(job, from, refused))) if from == *coordinator => {
+                    let text =
+                        format!("party {from} offered job {job}, which was refused: {}", refused.reason);
+                    tokio::time::sleep(LINGER).await;
                     return Err(Error::new(ErrorKind::Denied, text));
                 }
                 Ok(Some(_)) => {}
@@ -208,6 +210,13 @@ impl Submission<'_> {
             let text = format!("party {party} has no part in the job, which has {}", sites.join(", "));
             return Err(Error::invalid(text));
         }
+        if let Ok(record) = Records::new(home.party(party)).job(&offer.job)
+            && record.ended_ms.is_some()
+        {
+            let (job, status) = (&offer.job, record.status);
+            let text = format!("job {job} exists, and has ended: {status}; choose another id");
+            return Err(Error::new(ErrorKind::AlreadyExists, text));
+        }
         let coordinates = offer.spec.coordinator() == *party;
         let hash = (!coordinates).then_some(offer.hash);
         let limits = home.party_settings(party)?.limits()?;
@@ -264,7 +273,7 @@ impl Consent for ByHand {
             None => Entry::accepted(at, offer, audit::Consent::Operator),
             Some(why) => Entry::refused(at, offer, [why.as_str()]),
         })?;
-        refused.map_or(Ok(self.limits.clone()), |why| Err(Refused(why)))
+        refused.map_or(Ok(self.limits.clone()), |why| Err(Refused::because(why)))
     }
 }
 
@@ -280,7 +289,8 @@ struct ByGrants {
 impl Consent for ByGrants {
     async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused> {
         let unread = |error: Error| {
-            Refused(format!("it cannot decide now ({:?}); its own log says why", error.kind()))
+            let reason = format!("it cannot decide now ({:?}); its operator sees why", error.kind());
+            Refused { reason, help: vec![error.chain()] }
         };
         let (grants, settings) = (self.home.grants(&self.party), self.home.party_settings(&self.party));
         let limits = settings.and_then(|settings| settings.limits()).map_err(unread)?;
@@ -291,7 +301,8 @@ impl Consent for ByGrants {
             Decision::Granted(granted) => Ok(granted.limits),
             Decision::Refused(refusal) => {
                 let reasons: Vec<&str> = refusal.reasons.iter().map(|reason| reason.told.as_str()).collect();
-                Err(Refused(reasons.join("; ")))
+                let help = refusal.reasons.iter().map(|reason| reason.change.clone()).collect();
+                Err(Refused { reason: reasons.join("; "), help })
             }
         }
     }
@@ -343,6 +354,9 @@ impl Written {
         let key = self.keys.partner(from).ok().map(|card| card.fingerprint().to_string());
         let offered = audit::Offer { partner: from, key: key.as_deref(), job: &offer.job, hash: offer.hash };
         let added = self.audit.add(&entry(since_1970(), &offered));
-        added.map_err(|_| Refused("it cannot write its audit log".to_owned()))
+        added.map_err(|error| Refused {
+            reason: "it cannot write its audit log".to_owned(),
+            help: vec![error.chain()],
+        })
     }
 }

@@ -9,6 +9,7 @@
 
 mod site;
 
+mod apart;
 mod bind;
 mod binning_jobs;
 mod breast;

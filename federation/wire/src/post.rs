@@ -21,7 +21,7 @@ use crate::queue::{Channel, Queue};
 /// Letters that have come and were not asked for yet; further ones wait in the queue.
 const WAITING: usize = 64;
 /// Between two tries at a queue that does not work.
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub(crate) struct Letters {
@@ -68,8 +68,11 @@ impl Post for Letters {
         let channel = Channel::of_letters(&self.keys.channel_key(to)?, &self.own, to)?;
         let frames = letter::seal(&self.keys, &self.own, to, letter)?;
         match self.bring(&channel, &frames).await {
-            // its other end was a process that is gone
-            Err(error) if error.kind() == ErrorKind::NotFound => self.bring(&channel, &frames).await,
+            Err(error) if error.kind() != ErrorKind::Unavailable => {
+                // its other end was in a process that is gone
+                self.queue.remove(&channel).await?;
+                self.bring(&channel, &frames).await
+            }
             sent => sent,
         }
     }
@@ -110,6 +113,7 @@ impl Reader {
             if self.take(&mut incoming).await.is_err() {
                 clock.sleep_until(clock.now() + PAUSE).await;
                 // If that fails, so does the next receive.
+                drop(self.queue.remove(&self.channel).await);
                 drop(self.queue.open(&self.channel).await);
             }
         }

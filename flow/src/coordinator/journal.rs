@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use tributary_core::{JobId, Result};
 
+use crate::fault;
 use crate::store::{JobChange, JobState, JobStore};
 
 /// See the module.
@@ -25,8 +26,10 @@ impl Journal {
     /// Durable when it returns.
     pub(super) async fn append(&self, change: JobChange) -> Result<()> {
         let mut revision = self.revision.lock().await;
+        fault::point("coordinator: before a change");
         self.store.append(&self.job, *revision + 1, change).await?;
         *revision += 1;
+        fault::point("coordinator: after a change");
         Ok(())
     }
 }

@@ -27,6 +27,9 @@ use crate::store::{JobChange, JobState, JobStore};
 /// How long to wait before cores are asked for again: at first, and at most.
 const ASK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
+/// How long sites may take to end a job that ended before its coordinator was interrupted.
+const FINISHING: Duration = Duration::from_secs(5);
+
 /// A job, and who takes part in it.
 #[derive(Debug)]
 pub struct Coordinator {
@@ -65,6 +68,10 @@ impl Coordinator {
     /// is a [`JobReport`].
     pub async fn run(self, watcher: Watcher, cancel: impl Future<Output = ()>) -> Result<JobReport> {
         let mut cancel = std::pin::pin!(cancel);
+        let state = JobState::of(&self.store.history(&self.offer.job).await?);
+        if let Some((outcome, failure)) = state.ended {
+            return self.finish(&watcher, outcome, failure).await;
+        }
         let mut runner = tokio::select! {
             runner = self.begin(&watcher) => runner?,
             () = &mut cancel => {
@@ -82,6 +89,38 @@ impl Coordinator {
                 Some((task, end)) = runner.ends.1.recv() => runner.ended(task, end),
                 () = &mut cancel => Change::Cancel,
             };
+        }
+    }
+
+    /// Ends a job at sites where it was not ended when its coordinator was interrupted. `AlreadyExists` if there are none.
+    async fn finish(
+        &self,
+        watcher: &Watcher,
+        outcome: Outcome,
+        failure: Option<Failure>,
+    ) -> Result<JobReport> {
+        let report = JobReport { failure, ..self.report(outcome, Duration::ZERO) };
+        let end = |agent: &Arc<dyn Agent>| {
+            let (agent, report) = (agent.clone(), report.clone());
+            async move {
+                agent.offer(&self.offer).await?;
+                agent.book(&self.offer.job).await?;
+                agent.begin(&self.offer.job).await?;
+                agent.end(&report).await
+            }
+        };
+        // A site that has ended it, or is away, needs nothing.
+        let ends = self.agents.values().map(|agent| tokio::time::timeout(FINISHING, end(agent)));
+        match join_all(ends).await.iter().any(|ended| matches!(ended, Ok(Ok(())))) {
+            true => {
+                watcher(&Event::JobEnded(report.clone()));
+                Ok(report)
+            }
+            false => {
+                let (job, status) = (&self.offer.job, Status::from(outcome));
+                let text = format!("job {job} exists, and has ended: {status}; choose another id");
+                Err(Error::new(ErrorKind::AlreadyExists, text))
+            }
         }
     }
 
@@ -153,11 +192,6 @@ impl Coordinator {
 
     /// Continues a job that was interrupted: what was decided is carried out, and what was not comes to nothing.
     async fn resume(&self, state: &JobState, names: &[String], scheduler: &mut Scheduler) -> Result<()> {
-        if let Some(outcome) = state.outcome {
-            let text =
-                format!("job {} has ended: {}; choose another id", self.offer.job, Status::from(outcome));
-            return Err(Error::new(ErrorKind::AlreadyExists, text));
-        }
         if state.hash.is_some_and(|hash| hash != self.offer.hash) {
             let text =
                 format!("job {} was another one when it was interrupted; choose another id", self.offer.job);
@@ -356,14 +390,12 @@ impl<'a> Runner<'a> {
             let Some((task, end)) = self.ends.1.recv().await else { break };
             self.ended(task, end);
         }
-        let ended = self.journal.append(JobChange::Ended { outcome }).await;
+        let failure = self.failure.filter(|_| outcome == Outcome::Failed);
+        let ended = self.journal.append(JobChange::Ended { outcome, failure: failure.clone() }).await;
         let position = |report: &TaskReport| self.names.iter().position(|name| *name == report.task);
         self.reports.sort_by_cached_key(|r| (position(r), r.attempt, r.party.clone()));
-        let report = JobReport {
-            tasks: self.reports,
-            failure: self.failure.filter(|_| outcome == Outcome::Failed),
-            ..self.job.report(outcome, self.began.elapsed())
-        };
+        let report =
+            JobReport { tasks: self.reports, failure, ..self.job.report(outcome, self.began.elapsed()) };
         let recorded = join_all(self.job.agents.values().map(|agent| async {
             let ended = agent.end(&report).await;
             ended.at(|| format!("record the end of the job at party {}", agent.site()))

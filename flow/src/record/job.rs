@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +12,7 @@ use super::file::{names_in, private_folder, read_json, write_json};
 use super::model::{OWNER, has_models};
 use super::{Records, model};
 use crate::claim::Claim;
-use crate::spec::ModelRef;
+use crate::spec::{JobSpec, ModelRef};
 use crate::status::Status;
 
 /// A job of this party, as recorded.
@@ -48,6 +47,12 @@ impl JobRecord {
     fn killed(self) -> Self {
         let why = "its process ended early: killed, or the machine stopped";
         Self { status: Status::Failed, error: Some(why.into()), ..self }
+    }
+
+    /// The job as all parties agreed on it.
+    pub(crate) fn read_spec(&self) -> Result<JobSpec> {
+        let unread = |e| Error::new(ErrorKind::Corrupt, format!("the record of job {}", self.job)).because(e);
+        JobSpec::deserialize(&self.spec).map_err(unread)
     }
 
     /// Whether it takes a table from outside itself, or one of its own tasks makes it.
@@ -89,29 +94,23 @@ impl Records {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        private_folder(&self.home.join("jobs")).at(|| format!("create {}", folder.display()))?;
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                if !self.is_interrupted(job, hash)? {
-                    return exists(format!("job {job} exists; choose another id"));
-                }
-            }
-            other => other.at(|| format!("create {}", folder.display()))?,
+        private_folder(&folder).at(|| format!("create {}", folder.display()))?;
+        let taken = || exists(format!("job {job} exists; choose another id"));
+        let Some(claim) = Claim::try_take(&folder)? else { return taken() };
+        if !self.may_begin(job, hash)? {
+            return taken();
         }
-        let claim = Claim::take(&folder)?;
         write_json(&models.join(OWNER), job)?;
         Ok(claim)
     }
 
-    /// Whether a job of this hash is recorded as running, and no process runs it.
-    fn is_interrupted(&self, job: &JobId, hash: Option<&JobHash>) -> Result<bool> {
-        let folder = self.job_folder(job);
-        match read_json::<JobRecord>(&folder.join("job.json"), || format!("job {job}")) {
+    /// Whether a job that this process has claimed is not recorded yet, or was interrupted and has this hash.
+    fn may_begin(&self, job: &JobId, hash: Option<&JobHash>) -> Result<bool> {
+        match read_json::<JobRecord>(&self.job_folder(job).join("job.json"), || format!("job {job}")) {
             Ok(record) => {
-                let same = record.hash.as_ref() == hash && hash.is_some();
-                Ok(same && record.status == Status::Running && !Claim::is_held(&folder)?)
+                Ok(record.status == Status::Running && hash.is_some() && record.hash.as_ref() == hash)
             }
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
             Err(error) => Err(error),
         }
     }

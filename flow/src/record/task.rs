@@ -10,7 +10,6 @@ use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result, Role};
 use super::file::{names_in, read, read_json, remove, write, write_json};
 use super::{JobRecord, Records};
 use crate::event::TaskReport;
-use crate::spec::JobSpec;
 use crate::status::Status;
 
 /// One attempt of one party at a task, as recorded.
@@ -122,8 +121,7 @@ impl Records {
 
     /// The status of all tasks of a job at a party, in the order of the job.
     pub fn tasks(&self, job: &JobRecord, own: &PartyId) -> Result<Vec<Standing>> {
-        let unread = |e| Error::new(ErrorKind::Corrupt, format!("the record of job {}", job.job)).because(e);
-        let spec = JobSpec::deserialize(&job.spec).map_err(unread)?;
+        let spec = job.read_spec()?;
         let tasks = spec.levels.iter().flatten().filter_map(|name| spec.tasks.get(name));
         let parts = tasks.flat_map(|task| task.parties.iter().map(|part| (&task.name, &part.party)));
         parts

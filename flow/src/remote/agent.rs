@@ -20,7 +20,7 @@ use crate::place::Placed;
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// How long a site that is away is waited for once its job has ended.
-const ENDING: Duration = Duration::from_secs(15);
+const ENDING: Duration = Duration::from_secs(5);
 
 /// See the module.
 pub struct RemoteAgent {

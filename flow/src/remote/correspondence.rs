@@ -17,6 +17,8 @@ use crate::event::{Event, Watcher};
 
 /// A request without an answer is sent again after this, then after twice as long each time, up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+/// How long one try to send may take: the transport may wait for longer until a site is there.
+const SENDING: Duration = Duration::from_secs(2);
 /// A site that has not been heard of for this long is reported as missing.
 const MISSING: Duration = Duration::from_secs(2);
 
@@ -110,7 +112,10 @@ impl Correspondence {
         let (mut heard, mut pause, mut report) = (Instant::now(), AGAIN.0, MISSING);
         loop {
             // One that cannot be reached now may be there for the next try.
-            let sent = self.post.send(to, &letter).await;
+            let sent = match tokio::time::timeout(SENDING, self.post.send(to, &letter)).await {
+                Ok(sent) => sent,
+                Err(_) => Err(Error::new(ErrorKind::Unavailable, "it cannot be reached")),
+            };
             if let Err(error) = &sent
                 && !error.is_retryable()
                 && error.kind() != ErrorKind::NotFound

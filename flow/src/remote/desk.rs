@@ -18,7 +18,7 @@ use tributary_system::clock::now_ms;
 
 use super::correspondence::{Correspondence, Received};
 use super::letter::{self, OfferLetter, Reply, Request};
-use crate::agent::{Agent, Answer, Objection, Offer, Part, PartEnd, PartFailure};
+use crate::agent::{Agent, Answer, Objection, Offer, Part, PartEnd, PartFailure, Verdict};
 use crate::event::{Event, Failure, JobReport, TaskReport, Watcher};
 use crate::scheduler::Outcome;
 use crate::site_agent::SiteAgent;
@@ -39,9 +39,21 @@ pub trait Consent: fmt::Debug + Send + Sync + 'static {
     async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused>;
 }
 
-/// Why a site refuses a job, as its coordinator is told.
+/// Why a site refuses a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused(pub String);
+pub struct Refused {
+    /// As its coordinator learns it.
+    pub reason: String,
+    /// What this site's operator can do about it, a line each; stays here.
+    pub help: Vec<String>,
+}
+
+impl Refused {
+    /// For a reason about which this site's operator can do nothing.
+    pub fn because(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), help: Vec::new() }
+    }
+}
 
 /// What happens at a desk, for the process that keeps it.
 #[derive(Debug)]
@@ -141,6 +153,7 @@ impl Desk {
                 self.0.abort();
             }
         }
+        tokio::spawn(desk.clone().catch_up());
         (letters, happened, Works(tokio::spawn(desk.work(received))))
     }
 
@@ -183,17 +196,16 @@ impl Desk {
                     self.working(&key).await;
                 }
                 tokio::spawn(async move {
-                    let ended = match &request {
-                        Request::End(report) => Some(report.clone()),
-                        _ => None,
+                    let (reply, event) = match self.perform(&key.0, request).await {
+                        Ok(done) => done,
+                        Err(error) => (Reply::Failed(error), None),
                     };
-                    let reply = self.perform(&key.0, request).await.unwrap_or_else(Reply::Failed);
                     let Ok(answer) = letter::reply(key.1, reply) else { return };
                     self.letters.reply(&key.0, &answer).await;
                     self.keep(key, answer.into());
-                    // Whoever waits for the end may leave now: the answer is on its way.
-                    if let Some(report) = ended {
-                        drop(self.events.send(DeskEvent::Ended(report)));
+                    // Only now, since whoever waits for the event may leave then.
+                    if let Some(event) = event {
+                        drop(self.events.send(event));
                     }
                 });
             }
@@ -217,26 +229,28 @@ impl Desk {
         }
     }
 
-    async fn perform(&self, from: &PartyId, request: Request) -> Result<Reply> {
+    async fn perform(&self, from: &PartyId, request: Request) -> Result<(Reply, Option<DeskEvent>)> {
         let job = match &request {
             Request::Book(job) | Request::Unbook(job) | Request::Begin(job) => job,
             Request::Run(part) | Request::Stop(part) | Request::Settle(part, _) => &part.job,
             Request::End(report) => &report.job,
-            Request::Offer(letter) => return self.offered(from, letter).await.map(Reply::Answer),
-            Request::Verdict(part) => return self.verdict(from, part).await,
+            Request::Offer(letter) => {
+                let (answer, event) = self.offered(from, letter).await?;
+                return Ok((Reply::Answer(answer), event));
+            }
+            Request::Standing(job, parts) => return Ok((self.standing(from, job, parts).await?, None)),
             Request::Quit(job) => {
-                drop(self.events.send(DeskEvent::Quit(job.clone(), from.clone())));
-                return Ok(Reply::Done);
+                return Ok((Reply::Done, Some(DeskEvent::Quit(job.clone(), from.clone()))));
             }
             Request::Ping(echo) => {
                 let (site, product) = (self.own.clone(), env!("CARGO_PKG_VERSION").to_owned());
-                return Ok(Reply::Pong { echo: echo.clone(), site, product, now_ms: now_ms() });
+                return Ok((Reply::Pong { echo: echo.clone(), site, product, now_ms: now_ms() }, None));
             }
         };
         if !self.hear(from, job) {
-            return Ok(Reply::Unknown);
+            return Ok((Reply::Unknown, None));
         }
-        Ok(match request {
+        let reply = match request {
             Request::Book(job) => Reply::Booked(self.agent.book(&job).await?),
             Request::Unbook(job) => self.agent.unbook(&job).await.map(|()| Reply::Done)?,
             Request::Begin(job) => self.agent.begin(&job).await.map(|()| Reply::Done)?,
@@ -251,13 +265,14 @@ impl Desk {
             Request::End(report) => {
                 self.agent.end(&report).await?;
                 self.jobs().remove(&report.job);
-                Reply::Done
+                return Ok((Reply::Done, Some(DeskEvent::Ended(report))));
             }
-            Request::Offer(_) | Request::Verdict(_) | Request::Quit(_) | Request::Ping(_) => Reply::Unknown,
-        })
+            Request::Offer(_) | Request::Standing(..) | Request::Quit(_) | Request::Ping(_) => Reply::Unknown,
+        };
+        Ok((reply, None))
     }
 
-    async fn offered(&self, from: &PartyId, letter: &OfferLetter) -> Result<Answer> {
+    async fn offered(&self, from: &PartyId, letter: &OfferLetter) -> Result<(Answer, Option<DeskEvent>)> {
         let source = letter.source.as_bytes();
         let offer = match Offer::read(letter.job.clone(), &letter.file, source, &self.components) {
             Ok(offer) => offer,
@@ -274,25 +289,24 @@ impl Desk {
                     Objection { kind: ErrorKind::InvalidInput, problem }
                 };
                 let objections = problems.list().iter().map(objection).collect();
-                return Ok(Answer { objections, ..Answer::default() });
+                return Ok((Answer { objections, ..Answer::default() }, None));
             }
         };
         if let Some(objection) = self.disagrees(from, letter, &offer) {
-            return Ok(self.refuse(from, &offer, objection));
+            return Ok(self.refuse(from, &offer, Refused::because(objection)));
         }
         let limits = match self.consent.decide(from, &offer, self.agent.cores_of(&offer)).await {
             Ok(limits) => limits,
-            Err(refused) => return Ok(self.refuse(from, &offer, refused.0)),
+            Err(refused) => return Ok(self.refuse(from, &offer, refused)),
         };
         let answer = self.agent.offer_under(&offer, limits).await?;
-        if answer.objections.is_empty() {
-            let job = offer.job.clone();
-            let joined = Joined { coordinator: from.clone(), offer, heard: Instant::now() };
-            if self.jobs().insert(job.clone(), joined).is_none() {
-                drop(self.events.send(DeskEvent::Joined(job, from.clone())));
-            }
+        if !answer.objections.is_empty() {
+            return Ok((answer, None));
         }
-        Ok(answer)
+        let job = offer.job.clone();
+        let joined = Joined { coordinator: from.clone(), offer, heard: Instant::now() };
+        let is_new = self.jobs().insert(job.clone(), joined).is_none();
+        Ok((answer, is_new.then(|| DeskEvent::Joined(job, from.clone()))))
     }
 
     /// What makes an offer another one here than at the site it comes from.
@@ -326,12 +340,12 @@ impl Desk {
         taken.then(|| format!("another job has the id {}", offer.job))
     }
 
-    fn refuse(&self, from: &PartyId, offer: &Offer, why: String) -> Answer {
-        let event = DeskEvent::Refused(offer.job.clone(), from.clone(), Refused(why.clone()));
-        drop(self.events.send(event));
-        let message = format!("party {} refuses the job: {why}", self.own);
+    fn refuse(&self, from: &PartyId, offer: &Offer, refused: Refused) -> (Answer, Option<DeskEvent>) {
+        let message = format!("party {} refuses the job: {}", self.own, refused.reason);
         let problem = Problem::new(&offer.file, Position { line: 1, column: 1 }, "", message, None);
-        Answer { objections: vec![Objection { kind: ErrorKind::Denied, problem }], ..Answer::default() }
+        let answer =
+            Answer { objections: vec![Objection { kind: ErrorKind::Denied, problem }], ..Answer::default() };
+        (answer, Some(DeskEvent::Refused(offer.job.clone(), from.clone(), refused)))
     }
 
     /// Whether a site coordinates a job that this one takes part in; then it has been heard of.
@@ -356,14 +370,46 @@ impl Desk {
         }
     }
 
-    /// Whether the outputs that a site has prepared count, in a job that is coordinated here.
-    async fn verdict(&self, from: &PartyId, part: &Part) -> Result<Reply> {
-        if part.party.id != *from {
-            let text = format!("party {from} asks about the outputs of {}", part.party);
+    /// How a job stands that is or was coordinated here, for a site that was away.
+    async fn standing(&self, from: &PartyId, job: &JobId, parts: &[Part]) -> Result<Reply> {
+        if !self.agent.sites_of(job)?.contains(from) || parts.iter().any(|part| part.party.id != *from) {
+            let text =
+                format!("party {from} asks about outputs of other parties, or has no part in job {job}");
             return Err(Error::new(ErrorKind::Denied, text));
         }
-        let state = JobState::of(&self.store.history(&part.job).await?);
-        Ok(Reply::Verdict(state.verdict(&part.task, part.attempt)))
+        let state = JobState::of(&self.store.history(job).await?);
+        let verdicts = parts.iter().map(|part| state.verdict(&part.task, part.attempt)).collect();
+        Ok(Reply::Standing(state.ended.map(|(outcome, _)| outcome), verdicts))
+    }
+
+    /// Asks how the jobs stand that this site was away from, and does what was decided.
+    async fn catch_up(self: Arc<Self>) {
+        for (job, coordinator) in self.agent.interrupted().unwrap_or_default() {
+            if coordinator == self.own {
+                continue;
+            }
+            let desk = self.clone();
+            // A coordinator that is not there now is asked again when this site starts the next time.
+            tokio::spawn(async move { drop(desk.catch_up_with(&coordinator, &job).await) });
+        }
+    }
+
+    async fn catch_up_with(&self, coordinator: &PartyId, job: &JobId) -> Result<()> {
+        let parts = self.agent.prepared(job)?;
+        let request = Request::Standing(job.clone(), parts.clone());
+        let Reply::Standing(outcome, verdicts) =
+            self.letters.ask(coordinator, request, self.patience, &|_| {}).await?
+        else {
+            return Ok(());
+        };
+        if outcome.is_none() || self.jobs().contains_key(job) {
+            return Ok(()); // the job goes on, and is offered again
+        }
+        for (part, record) in parts.iter().zip(verdicts) {
+            let verdict = if record == Some(true) { Verdict::Record } else { Verdict::Discard(None) };
+            self.agent.settle(part, &verdict).await;
+        }
+        outcome.map_or(Ok(()), |outcome| self.agent.ended_away(job, outcome, coordinator))
     }
 
     /// Ends the jobs here whose coordinators have not been heard of for too long.

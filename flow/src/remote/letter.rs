@@ -7,6 +7,7 @@ use tributary_core::{Error, ErrorKind, JobHash, JobId, PartyId, Result};
 
 use crate::agent::{Answer, Booked, Part, PartEnd, Settled, Verdict};
 use crate::event::{Event, JobReport};
+use crate::scheduler::Outcome;
 
 /// Raised with every change of letters.
 pub(super) const VERSION: u32 = 1;
@@ -54,8 +55,8 @@ pub(super) enum Request {
     Stop(Part),
     Settle(Part, Verdict),
     End(Box<JobReport>),
-    /// An agent asks what was decided about what it has prepared.
-    Verdict(Part),
+    /// An agent that was away asks how a job stands, and what was decided about what it has prepared.
+    Standing(JobId, Vec<Part>),
     /// An agent's operator ends the job.
     Quit(JobId),
     /// Whether anybody is there; with bytes that come back.
@@ -90,8 +91,8 @@ pub(super) enum Reply {
     Done,
     Ended(Box<PartEnd>),
     Settled(Box<Settled>),
-    /// Whether outputs count; none if that is not decided.
-    Verdict(Option<bool>),
+    /// How the job ended, if it has; and whether the outputs of each part count, if that is decided.
+    Standing(Option<Outcome>, Vec<Option<bool>>),
     Pong {
         echo: String,
         site: PartyId,

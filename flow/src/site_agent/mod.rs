@@ -20,10 +20,12 @@ use crate::agent::{Agent, Answer, Booked, Offer, Part, PartEnd, Settled, Verdict
 use crate::claim::Claim;
 use crate::cores::Cores;
 use crate::event::{Failure, JobReport, Watcher};
+use crate::fault;
 use crate::limits;
 use crate::lookup::{look_up, tables};
 use crate::place::{Placed, place};
 use crate::record::{JobRecord, Records};
+use crate::scheduler::Outcome;
 use crate::status::Status;
 
 /// How often it is looked whether a part that was stopped has ended.
@@ -100,6 +102,44 @@ impl SiteAgent {
         })
     }
 
+    /// The sites that have a part in a job of this site's records.
+    pub(crate) fn sites_of(&self, job: &JobId) -> Result<Vec<PartyId>> {
+        Ok(self.records.job(job)?.read_spec()?.sites())
+    }
+
+    /// Jobs that were interrupted here, or have outputs that are not settled, each with its coordinator.
+    pub(crate) fn interrupted(&self) -> Result<Vec<(JobId, PartyId)>> {
+        let mut jobs = Vec::new();
+        for record in self.records.jobs()? {
+            let open = record.status != Status::Running && record.ended_ms.is_none();
+            if open || !self.records.all_prepared(&record.job)?.is_empty() {
+                jobs.push((record.job.clone(), record.read_spec()?.coordinator()));
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// What a job has prepared here and is not settled.
+    pub(crate) fn prepared(&self, job: &JobId) -> Result<Vec<Part>> {
+        self.records.all_prepared(job)
+    }
+
+    /// Records the end of a job that ended while this site was away.
+    pub(crate) fn ended_away(&self, job: &JobId, outcome: Outcome, coordinator: &PartyId) -> Result<()> {
+        let record = self.records.job(job)?;
+        let error = (outcome != Outcome::Success).then(|| {
+            format!(
+                "it ended while this site was away; party {coordinator}, which coordinated it, has the reason"
+            )
+        });
+        self.records.write_job(&JobRecord {
+            status: outcome.into(),
+            ended_ms: Some(now_ms()),
+            error: error.or_else(|| record.error.clone()).filter(|_| outcome != Outcome::Success),
+            ..record
+        })
+    }
+
     /// Makes all running parts of a job end soon.
     pub(crate) fn stop_all(&self, job: &JobId) {
         let stops = |held: &mut Held| held.running.values().cloned().collect::<Vec<_>>();
@@ -151,7 +191,9 @@ impl Agent for SiteAgent {
     }
 
     async fn book(&self, job: &JobId) -> Result<Booked> {
+        fault::point("agent: before a booking");
         self.claim(job)?;
+        fault::point("agent: after a claim");
         let wanted = self.held(job, |held| held.placed.job_cores.values().sum())?;
         self.cores().book(job, wanted)
     }
@@ -166,9 +208,14 @@ impl Agent for SiteAgent {
     }
 
     async fn begin(&self, job: &JobId) -> Result<()> {
-        let (offer, began_ms) =
-            self.held(job, |held| (held.offer.clone(), *held.began_ms.get_or_insert_with(now_ms)))?;
-        self.record(&offer, began_ms, None)
+        // One that is continued began when it was first recorded.
+        let before = self.records.job(job).ok().map(|record| record.started_ms);
+        let begin = |held: &mut Held| *held.began_ms.get_or_insert_with(|| before.unwrap_or_else(now_ms));
+        let (offer, began_ms) = self.held(job, |held| (held.offer.clone(), begin(held)))?;
+        fault::point("agent: before it begins");
+        self.record(&offer, began_ms, None)?;
+        fault::point("agent: after it began");
+        Ok(())
     }
 
     async fn run(&self, part: &Part) -> PartEnd {
@@ -203,11 +250,13 @@ impl Agent for SiteAgent {
         else {
             return Ok(());
         };
+        fault::point("agent: before the end");
         match began_ms {
             Some(began_ms) => self.record(&offer, began_ms, Some(report))?,
             None if claimed => self.records.leave(job)?,
             None => {}
         }
+        fault::point("agent: after the end");
         self.cores().release(job)?;
         // The claim goes last.
         drop(self.jobs().remove(job));

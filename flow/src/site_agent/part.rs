@@ -8,13 +8,14 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 use tributary_component::Level;
 use tributary_core::federation::{Direction, Traffic};
-use tributary_core::{Error, ErrorKind, Party, Result};
+use tributary_core::{Error, ErrorKind, Party, Result, TableName, TaskName};
 use tributary_system::clock::now_ms;
 
 use super::{Held, SiteAgent};
 use crate::agent::{Part, PartEnd, Settled, Verdict};
 use crate::event::{Event, TaskReport};
 use crate::executor::{PartyAttempt, PartyOutputs, Shared};
+use crate::fault;
 use crate::log::TaskLog;
 use crate::prepared::Prepared;
 use crate::progress::TaskProgress;
@@ -47,9 +48,11 @@ impl SiteAgent {
             return self.failed(part, TaskReport::of(part, "", began.elapsed()), Traffic::default(), error);
         }
         let component = attempt.shared.component.definition().name;
+        fault::point("agent: before a part runs");
         // A thread of its own: stores and record files block, and timers and signals must not wait for them.
         let runtime = Handle::current();
         let ran = tokio::task::spawn_blocking(move || runtime.block_on(attempt.run())).await;
+        fault::point("agent: after a part ran");
         let ended = self.held(&part.job, |held| drop(held.running.remove(part)));
         let mut report = TaskReport::of(part, component, began.elapsed());
         let mut outputs = match ran {
@@ -65,7 +68,10 @@ impl SiteAgent {
         let outcome = std::mem::replace(&mut outputs.outcome, Ok(()));
         let prepared = ended.and(outcome).and_then(|()| self.prepare(part, &report, &outputs));
         match prepared {
-            Ok(()) => PartEnd { report, failure: None },
+            Ok(()) => {
+                fault::point("agent: after a part was prepared");
+                PartEnd { report, failure: None }
+            }
             Err(error) => {
                 self.remove_tables(part, &outputs.stored).await;
                 self.failed(part, report, outputs.traffic, error)
@@ -90,11 +96,18 @@ impl SiteAgent {
     }
 
     async fn try_settle(&self, part: &Part, verdict: &Verdict) -> Result<TaskReport> {
-        let Some(prepared) = self.records.prepared(part)? else { return self.settled_before(part, verdict) };
+        let Some(prepared) = self.records.prepared(part)? else {
+            if *verdict != Verdict::Record {
+                self.remove_tables(part, &self.tables_of(part).await?).await;
+            }
+            return self.settled_before(part, verdict);
+        };
         let mut report = prepared.report;
         match verdict {
             Verdict::Record => {
+                fault::point("agent: before a part is recorded");
                 prepared.staged.publish()?;
+                fault::point("agent: after outputs are in their places");
                 self.records.remove_checkpoint(&part.job, &part.party.role, &part.task)?;
             }
             Verdict::Discard(because) => {
@@ -104,8 +117,17 @@ impl SiteAgent {
             }
         }
         self.report(part, &report, prepared.traffic)?;
+        fault::point("agent: after a part is recorded");
         self.records.remove_prepared(part)?;
         Ok(report)
+    }
+
+    /// Output tables of a part whose process was killed before it wrote down what it had stored.
+    async fn tables_of(&self, part: &Part) -> Result<Vec<TableName>> {
+        let namespace = TableName::namespace_of(&part.job, &TaskName::new(part.task.as_str())?);
+        let (role, attempt) = (format!("{}.", part.party.role), format!(".{}", part.attempt));
+        let tables = self.site.meta.list(Some(&namespace)).await?.into_iter().map(|(_, record)| record.table);
+        Ok(tables.filter(|table| table.name.starts_with(&role) && table.name.ends_with(&attempt)).collect())
     }
 
     /// The report of a part that has nothing prepared any more: the verdict has been carried out, or has nothing to act on.
@@ -200,7 +222,7 @@ impl SiteAgent {
     }
 
     /// Removes tables that do not count. What cannot be removed is named in the log: the failure itself counts more.
-    async fn remove_tables(&self, part: &Part, tables: &[tributary_core::TableName]) {
+    async fn remove_tables(&self, part: &Part, tables: &[TableName]) {
         for name in tables {
             let removed = tributary_catalog::delete(&self.site.storage, &self.site.meta, name).await;
             if let Err(error) = removed

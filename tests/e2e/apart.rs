@@ -1,0 +1,365 @@
+//! Two sites, each with its own home, keys, tables and process, and one port between them: jobs run as in one process, each site
+//! decides for itself, and any process may be killed between any two steps.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use crate::site::{Site, example, text, wait_until};
+
+const GUEST: &str = "9999";
+const HOST: &str = "10000";
+
+/// A bank and a retailer who trust each other.
+struct Pair {
+    guest: Site,
+    host: Site,
+}
+
+/// A port that is free now.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Pair {
+    fn new() -> Self {
+        Self::with("")
+    }
+
+    /// `more`: further lines of both configurations.
+    fn with(more: &str) -> Self {
+        let site = |party: &str| {
+            let (site, port) = (Site::default(), port());
+            let conf = format!(
+                "party_id: '{party}'\ndefault_engines: {{federation: direct}}\nfederation: {{patience: 60, direct: {{port: {port}}}}}\n{more}"
+            );
+            site.write("service_conf.yaml", &conf);
+            site.ok(&["site", "init", "--address", &format!("127.0.0.1:{port}")]);
+            site
+        };
+        let (guest, host) = (site(GUEST), site(HOST));
+        for (from, to) in [(&guest, &host), (&host, &guest)] {
+            let card = to.write("partner.card", &from.ok(&["site", "card"]));
+            to.ok(&["site", "trust", &card, "--yes"]);
+        }
+        Self { guest, host }
+    }
+
+    fn with_breast_tables() -> Self {
+        Self::with_breast_tables_and("")
+    }
+
+    fn with_breast_tables_and(more: &str) -> Self {
+        let pair = Self::with(more);
+        pair.guest.upload(GUEST, "breast_guest", &["--label", "y"]);
+        pair.host.upload(HOST, "breast_host", &[]);
+        pair
+    }
+
+    fn site(&self, party: &str) -> &Site {
+        if party == GUEST { &self.guest } else { &self.host }
+    }
+
+    /// The command that runs a party's part.
+    fn part(&self, party: &str, more: &[&str]) -> Command {
+        let mut command = self.site(party).command(&[&["run", "--party", party], more].concat());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs both parts to their ends: what the guest and the host said.
+    fn run(&self, more: &[&str]) -> [Output; 2] {
+        let host = self.part(HOST, more).spawn().unwrap();
+        let guest = self.part(GUEST, more).spawn().unwrap();
+        [guest.wait_with_output().unwrap(), host.wait_with_output().unwrap()]
+    }
+
+    fn jobs(&self, party: &str) -> Vec<Value> {
+        let jobs = self.site(party).json(&["job", "list", "-p", party, "--json"]);
+        jobs.as_array().unwrap().clone()
+    }
+
+    /// That nothing of a job is left but its records. Cores are back if the next job runs: it takes all there are.
+    fn is_clean(&self) {
+        for party in [GUEST, HOST] {
+            let home = self.site(party).home().join("parties").join(party);
+            let left: Vec<String> = files(&home)
+                .into_iter()
+                .filter(|name| name.ends_with(".new") || name.contains("/prepared_"))
+                .collect();
+            assert_eq!(left, Vec::<String>::new(), "{party}");
+        }
+    }
+}
+
+fn files(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().map(Result::unwrap);
+    let of = |entry: std::fs::DirEntry| match entry.path().is_dir() {
+        true => files(&entry.path()),
+        false => vec![entry.path().display().to_string()],
+    };
+    entries.flat_map(of).collect()
+}
+
+fn job() -> String {
+    example("breast/job.yaml").display().to_string()
+}
+
+fn both_ended_well(ends: &[Output; 2]) {
+    for end in ends {
+        assert_eq!(end.status.code(), Some(0), "{}{}", text(&end.stdout), text(&end.stderr));
+    }
+}
+
+/// What a job computed, at a party.
+fn results(site: &Site, party: &str, role: &str) -> Value {
+    let model = site.model(party, role, "binning_0");
+    let metrics = site.metrics(party, role, "binning_0");
+    let tables = site.json(&["table", "list", "-p", party, "--json"]);
+    serde_json::json!({"model": model, "metrics": metrics, "tables": tables})
+}
+
+/// The results of the example in one process.
+fn expected() -> [Value; 2] {
+    let site = Site::with_breast_tables();
+    site.ok(&["run", "--quiet", &job()]);
+    let of = |party: &str, role: &str| {
+        let mut all = results(&site, party, role);
+        all["tables"] = Value::Null;
+        all
+    };
+    [of(GUEST, "guest"), of(HOST, "host")]
+}
+
+/// The results of the last of some jobs, and nothing else of any of them.
+fn assert_results(pair: &Pair, expected: &[Value; 2], jobs: usize) {
+    for (party, role, expected) in [(GUEST, "guest", &expected[0]), (HOST, "host", &expected[1])] {
+        let got = results(pair.site(party), party, role);
+        assert_eq!((&got["model"], &got["metrics"]), (&expected["model"], &expected["metrics"]), "{party}");
+        let tables = got["tables"].as_array().unwrap().len();
+        assert_eq!(tables, 1 + 2 * jobs, "one upload, and outputs of two tasks of each job");
+        assert_eq!(pair.jobs(party)[0]["status"], "success");
+        assert!(
+            !pair.site(party).home().join("parties").join(other(party)).exists(),
+            "a site has no records of the other"
+        );
+    }
+}
+
+fn other(party: &str) -> &'static str {
+    if party == GUEST { HOST } else { GUEST }
+}
+
+#[test]
+fn two_sites_get_the_results_of_one_process() {
+    let pair = Pair::with_breast_tables();
+    both_ended_well(&pair.run(&[&job()]));
+    assert_results(&pair, &expected(), 1);
+    pair.is_clean();
+}
+
+#[test]
+fn each_site_sees_the_whole_job_and_its_own_tasks_in_full() {
+    let pair = Pair::with_breast_tables();
+    let [guest, host] = pair.run(&[&job()]);
+    for (said, own, others) in [
+        (text(&guest.stderr), "psi_0 guest_9999: masking 500 ids", "psi_0 host_10000: masking"),
+        (text(&host.stderr), "psi_0 host_10000: masking 500 ids", "psi_0 guest_9999: masking"),
+    ] {
+        assert!(said.contains(own) && !said.contains(others), "{said}");
+        for expected in
+            ["binning_0 guest_9999: success", "binning_0 host_10000: success", "psi_0 waits for reader_0"]
+        {
+            assert!(said.contains(expected), "{expected} in {said}");
+        }
+    }
+    assert!(text(&host.stdout).contains("done in"), "{}", text(&host.stdout));
+}
+
+#[test]
+fn a_party_that_never_comes_is_named_within_the_patience() {
+    let pair = Pair::new();
+    for (party, site) in [(GUEST, &pair.guest), (HOST, &pair.host)] {
+        let conf = std::fs::read_to_string(site.home().join("service_conf.yaml")).unwrap();
+        site.write("service_conf.yaml", &conf.replace("patience: 60", "patience: 3"));
+        let job = example("toy/job.yaml").display().to_string();
+        let end = pair.part(party, &[&job]).output().unwrap();
+        let said = text(&end.stderr);
+        assert_eq!(end.status.code(), Some(5), "{said}");
+        let missing = format!("party {}", other(party));
+        assert!(said.contains(&missing) && said.contains("not yet there"), "{said}");
+        assert_eq!(pair.jobs(party).len(), 0, "nothing is recorded");
+    }
+}
+
+#[test]
+fn sites_that_start_different_jobs_both_learn_it() {
+    let pair = Pair::with_breast_tables();
+    let text_of_job = std::fs::read_to_string(job()).unwrap();
+    let different = pair.host.write("job.yaml", &text_of_job.replace("n_bins: 10", "n_bins: 9"));
+    let host = pair.part(HOST, &[&different]).spawn().unwrap();
+    let guest = pair.part(GUEST, &[&job()]).output().unwrap();
+    let host = host.wait_with_output().unwrap();
+    for (end, expected) in [
+        (&guest, "party 10000 refuses the job: its operator started another job"),
+        (&host, "party 9999 offered job"),
+    ] {
+        let said = text(&end.stderr);
+        assert!(end.status.code() == Some(1) && said.contains(expected), "{:?} {said}", end.status);
+    }
+    assert_eq!(pair.jobs(GUEST).len() + pair.jobs(HOST).len(), 0);
+}
+
+#[test]
+fn all_objections_of_all_sites_come_at_once_with_their_places() {
+    let pair = Pair::new();
+    let host = pair.part(HOST, &[&job()]).spawn().unwrap();
+    let guest = pair.part(GUEST, &[&job()]).output().unwrap();
+    let said = text(&guest.stderr);
+    assert_eq!(guest.status.code(), Some(3), "{said}");
+    for expected in [
+        "job.yaml:18:24: dag.party_tasks.guest_9999.tasks.reader_0.parameters.name: party 9999 has no table experiment/breast_guest",
+        "party 10000 has no table experiment/breast_host",
+        "error: the job needs 2 things that are not there",
+    ] {
+        assert!(said.contains(expected), "{expected} in {said}");
+    }
+    let mut host = host;
+    kill(Pid::from_raw(host.id() as i32), Signal::SIGINT).unwrap();
+    host.wait().unwrap();
+}
+
+/// A job that takes a while.
+fn long_job(pair: &Pair) -> [String; 2] {
+    let toy = std::fs::read_to_string(example("toy/job.yaml")).unwrap();
+    let long = toy.replace("data_num: 1000", "data_num: 60000000");
+    [&pair.guest, &pair.host].map(|site| site.write("long.yaml", &long))
+}
+
+#[test]
+fn ctrl_c_at_any_site_ends_the_job_at_every_site() {
+    for stopped in [GUEST, HOST] {
+        let pair = Pair::new();
+        let [of_guest, of_host] = long_job(&pair);
+        let guest = pair.part(GUEST, &[&of_guest]).spawn().unwrap();
+        let host = pair.part(HOST, &[&of_host]).spawn().unwrap();
+        let runs = |party: &str| pair.jobs(party).first().is_some_and(|job| job["status"] == "running");
+        wait_until("the job begins", || runs(GUEST) && runs(HOST));
+        let pid = if stopped == GUEST { guest.id() } else { host.id() };
+        kill(Pid::from_raw(pid as i32), Signal::SIGINT).unwrap();
+        for end in [guest.wait_with_output().unwrap(), host.wait_with_output().unwrap()] {
+            assert_eq!(end.status.code(), Some(130), "{}{}", text(&end.stdout), text(&end.stderr));
+        }
+        for party in [GUEST, HOST] {
+            assert_eq!(pair.jobs(party)[0]["status"], "canceled");
+            let tables = pair.site(party).json(&["table", "list", "-p", party, "--json"]);
+            assert_eq!(tables.as_array().unwrap().len(), 0, "a stopped job leaves no table");
+        }
+        pair.is_clean();
+    }
+}
+
+/// An agent, which ends with the test.
+struct Agent(Child);
+
+impl Agent {
+    fn start(pair: &Pair) -> Self {
+        let mut command = pair.host.command(&["agent", "--party", HOST]);
+        Self(command.stderr(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// Stops it, and gives what it said.
+    fn stop(mut self) -> String {
+        kill(Pid::from_raw(self.0.id() as i32), Signal::SIGINT).unwrap();
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut said).unwrap();
+        self.0.wait().unwrap();
+        said
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+const GRANTS: &str = "\
+grants:
+- partner: 9999
+  components: [reader, psi, hetero_feature_binning]
+  tables: [experiment/*]
+  roles: [host]
+";
+
+#[test]
+fn an_agent_takes_what_its_grants_allow_and_writes_every_offer_down() {
+    let pair = Pair::with_breast_tables();
+    let agent = Agent::start(&pair);
+    let end = pair.part(GUEST, &[&job()]).output().unwrap();
+    let said = text(&end.stderr);
+    assert_eq!(end.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("party 10000 refuses the job: no grant covers a job that party 9999 offers"),
+        "{said}"
+    );
+
+    pair.host.write("parties/10000/grants.yaml", GRANTS);
+    for _ in 0..2 {
+        let end = pair.part(GUEST, &[&job()]).output().unwrap();
+        assert_eq!(end.status.code(), Some(0), "{}", text(&end.stderr));
+    }
+    let said = agent.stop();
+    assert!(said.contains("refused") && said.contains("accepted") && said.contains("success"), "{said}");
+    assert_eq!(pair.jobs(HOST).len(), 2);
+    let audit = pair.host.ok(&["site", "audit", "--json"]);
+    let outcomes: Vec<Value> =
+        audit.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["outcome"].clone()).collect();
+    assert_eq!(outcomes.iter().filter(|o| **o == "accepted").count(), 2, "{audit}");
+    assert_eq!(outcomes.iter().filter(|o| **o == "refused").count(), 1, "{audit}");
+    pair.is_clean();
+}
+
+/// How many points a part passes from its start to its end.
+fn points(site: &Site) -> usize {
+    std::fs::read_to_string(site.home().join("points")).unwrap().lines().count()
+}
+
+/// Every step of both sites is found by running once; then each part is killed at each of its steps and started again.
+#[test]
+fn a_site_that_is_killed_at_any_step_and_started_again_goes_on_with_the_same_results() {
+    // The same columns are measured by many jobs.
+    let pair = Pair::with_breast_tables_and("limits: {numbers: 1000000}\n");
+    let (expected, job) = (expected(), job());
+    let start = |party: &str, id: usize, at: Option<usize>| {
+        let mut command = pair.part(party, &["--job-id", &format!("j{id}"), &job]);
+        match at {
+            Some(at) => command.env("TRIBUTARY_FAULT_AT", at.to_string()),
+            None => command.env("TRIBUTARY_FAULT_LOG", pair.site(party).home().join("points")),
+        };
+        command.spawn().unwrap()
+    };
+    let ends = [start(HOST, 0, None), start(GUEST, 0, None)].map(|part| part.wait_with_output().unwrap());
+    both_ended_well(&ends);
+    let steps = |party| (0..points(pair.site(party))).map(move |at| (party, at)).collect::<Vec<_>>();
+    let steps = [steps(GUEST), steps(HOST)].concat();
+    assert!(steps.len() > 40, "{}", steps.len());
+    for (id, (party, at)) in (1..).zip(steps) {
+        let (mut killed, other) = (start(party, id, Some(at)), start(other(party), id, None));
+        let status = killed.wait().unwrap();
+        assert!(!status.success(), "{party} at {at}: {status}");
+        let again = start(party, id, None).wait_with_output().unwrap();
+        let other = other.wait_with_output().unwrap();
+        let said = text(&again.stderr);
+        // Killed after the end was recorded, or before.
+        let ended = again.status.code() == Some(4) && said.contains("has ended: success");
+        assert!(ended || again.status.success(), "{party} at {at}: {said}");
+        assert_eq!(other.status.code(), Some(0), "{party} at {at}: {}", text(&other.stderr));
+        assert_results(&pair, &expected, 1 + id);
+        pair.is_clean();
+    }
+}
