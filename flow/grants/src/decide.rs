@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tributary_core::{Limits, PartyId, Shown};
+use tributary_core::{Limits, Party, PartyId, Shown};
 
 use crate::grant::{Grant, Grants};
 use crate::request::{Request, TableAsked, TaskAsked};
@@ -114,9 +114,10 @@ impl Against<'_> {
             })
         };
         let mut reasons: Vec<Reason> = ids.into_iter().map(stranger).collect();
-        let role = &request.initiator.role;
-        if !self.grant.partner_roles.is_empty() && !self.grant.partner_roles.contains(role) {
-            let id = &request.initiator.id;
+        // It may have several.
+        let id = &request.initiator.id;
+        let own = request.partners().into_iter().filter(|party| party.id == *id);
+        for Party { role, .. } in own.filter(|party| !self.allows_partner(party)) {
             reasons.push(
                 self.reason(format!("no grant covers a job that party {id} offers as {role}"), |grant| {
                     format!("add {role} to `partner_roles` of {grant}")
@@ -124,6 +125,10 @@ impl Against<'_> {
             );
         }
         reasons
+    }
+
+    fn allows_partner(&self, party: &Party) -> bool {
+        self.grant.partner_roles.is_empty() || self.grant.partner_roles.contains(&party.role)
     }
 
     /// With what it is about, for tasks that ask for the same.
@@ -202,7 +207,7 @@ mod tests {
     use std::time::Duration;
 
     use proptest::prelude::*;
-    use tributary_core::{Party, TableName};
+    use tributary_core::TableName;
 
     use super::*;
     use crate::read::Known;
@@ -282,6 +287,12 @@ mod tests {
             |_| (),
             "no grant covers a job that party 9999 offers as guest",
             "add guest to `partner_roles` of grant 1 (line 2)",
+        );
+        check(
+            "partner_roles: [guest]",
+            |r| r.others.push(Party::new("arbiter", "9999").unwrap()),
+            "no grant covers a job that party 9999 offers as arbiter",
+            "add arbiter to `partner_roles` of grant 1 (line 2)",
         );
         check(
             "",
