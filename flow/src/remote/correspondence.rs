@@ -147,6 +147,25 @@ impl Correspondence {
     }
 }
 
+impl Correspondence {
+    /// Asks a site once, and waits for the answer once the request is there. Errors of the transport say why it is not.
+    pub(super) async fn ask_once(&self, to: &PartyId, request: Request, patience: Duration) -> Result<Reply> {
+        let number = random_number()?;
+        let letter = Letter::encode(Content::Request { number, request })?;
+        let (sender, mut replies) = mpsc::unbounded_channel();
+        let _waits = Waits::new(&self.waiting, (to.clone(), number), sender);
+        self.post.send(to, &letter).await?;
+        match tokio::time::timeout(patience, replies.recv()).await {
+            Ok(Some(reply)) => Ok(reply),
+            _ => {
+                let text =
+                    format!("party {to} took a request and did not answer within {} s", patience.as_secs());
+                Err(Error::new(ErrorKind::Timeout, text))
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Correspondence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.post.fmt(f)

@@ -14,10 +14,10 @@ use tributary_component::Components;
 use tributary_core::federation::Post;
 use tributary_core::{Error, ErrorKind, JobId, Limits, PartyId, Result};
 use tributary_document::{Position, Problem};
-use tributary_system::clock::now_ms;
 
 use super::correspondence::{Correspondence, Received};
 use super::letter::{self, OfferLetter, Reply, Request};
+use super::ping::Pings;
 use crate::agent::{Agent, Answer, Objection, Offer, Part, PartEnd, PartFailure, Verdict};
 use crate::event::{Event, Failure, JobReport, TaskReport, Watcher};
 use crate::scheduler::Outcome;
@@ -25,7 +25,7 @@ use crate::site_agent::SiteAgent;
 use crate::store::{JobState, JobStore};
 
 /// Answers that are kept in case they are asked for again.
-const MOST_ANSWERS: usize = 1024;
+const MOST_ANSWERS: usize = 256;
 /// Requests that are performed at a time.
 const MOST_WORKING: usize = 256;
 /// How often silence is looked for.
@@ -82,6 +82,7 @@ pub struct Desk {
     events: mpsc::UnboundedSender<DeskEvent>,
     jobs: Mutex<HashMap<JobId, Joined>>,
     answers: Mutex<Answers>,
+    pings: Pings,
 }
 
 struct Shown(Watcher);
@@ -137,6 +138,7 @@ impl Desk {
         let desk = Arc::new(Self {
             own: agent.site().clone(),
             agent,
+            pings: Pings::new(&components),
             components,
             consent,
             store,
@@ -174,6 +176,9 @@ impl Desk {
 
     /// Performs a request, unless it came before.
     async fn take(self: Arc<Self>, from: PartyId, number: u64, request: Request) {
+        if let Request::Ping { back, .. } = request {
+            return self.pings.answer(&self.letters, from, number, back);
+        }
         let key = (from, number);
         let known = {
             let mut answers = self.answers();
@@ -242,10 +247,8 @@ impl Desk {
             Request::Quit(job) => {
                 return Ok((Reply::Done, Some(DeskEvent::Quit(job.clone(), from.clone()))));
             }
-            Request::Ping(echo) => {
-                let (site, product) = (self.own.clone(), env!("CARGO_PKG_VERSION").to_owned());
-                return Ok((Reply::Pong { echo: echo.clone(), site, product, now_ms: now_ms() }, None));
-            }
+            // Answered where it came.
+            Request::Ping { .. } => return Ok((Reply::Unknown, None)),
         };
         if !self.hear(from, job) {
             return Ok((Reply::Unknown, None));
@@ -267,7 +270,9 @@ impl Desk {
                 self.jobs().remove(&report.job);
                 return Ok((Reply::Done, Some(DeskEvent::Ended(report))));
             }
-            Request::Offer(_) | Request::Standing(..) | Request::Quit(_) | Request::Ping(_) => Reply::Unknown,
+            Request::Offer(_) | Request::Standing(..) | Request::Quit(_) | Request::Ping { .. } => {
+                Reply::Unknown
+            }
         };
         Ok((reply, None))
     }

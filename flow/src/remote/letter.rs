@@ -3,7 +3,7 @@
 //! The transport bounds the length of a letter and proves whose it is; everything else is checked where it is used.
 
 use serde::{Deserialize, Serialize};
-use tributary_core::{Error, ErrorKind, JobHash, JobId, PartyId, Result};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Result};
 
 use crate::agent::{Answer, Booked, Part, PartEnd, Settled, Verdict};
 use crate::event::{Event, JobReport};
@@ -59,8 +59,11 @@ pub(super) enum Request {
     Standing(JobId, Vec<Part>),
     /// An agent's operator ends the job.
     Quit(JobId),
-    /// Whether anybody is there; with bytes that come back.
-    Ping(String),
+    /// Whether anybody is there; with bytes that mean nothing, and how many of them to send back.
+    Ping {
+        there: String,
+        back: u64,
+    },
 }
 
 /// A job as it is offered to another site, which reads the file by itself.
@@ -94,9 +97,9 @@ pub(super) enum Reply {
     /// How the job ended, if it has; and whether the outputs of each part count, if that is decided.
     Standing(Option<Outcome>, Vec<Option<bool>>),
     Pong {
-        echo: String,
-        site: PartyId,
+        back: String,
         product: String,
+        kernels: String,
         now_ms: u64,
     },
 }

@@ -8,7 +8,9 @@ mod agent;
 mod correspondence;
 mod desk;
 mod letter;
+mod ping;
 
 pub use agent::RemoteAgent;
 pub use correspondence::Correspondence;
 pub use desk::{Consent, Desk, DeskEvent, DeskParts, Refused};
+pub use ping::{Answering, MOST_PING_BYTES, Pong, kernels_of};
