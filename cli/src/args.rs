@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use reading::Reading;
-pub(crate) use site::{SiteCard, SiteCommand, SiteInit, SiteTrust};
+pub(crate) use site::{PeerCommand, SiteCard, SiteCommand, SiteInit, SiteTrust};
 pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
@@ -63,6 +63,9 @@ pub(crate) enum Command {
     /// Make this site's keys and card, trust partners, see what they may do and what they asked for.
     #[command(subcommand, after_help = site::STEPS)]
     Site(SiteCommand),
+    /// Look at the way to a partner.
+    #[command(subcommand)]
+    Peer(PeerCommand),
     /// Join a cluster, start one on this machine for a trial, show its state.
     #[command(subcommand)]
     Cluster(Cluster),

@@ -17,6 +17,7 @@ mod history;
 mod job;
 mod limits;
 mod output;
+mod peer;
 mod reading;
 mod render;
 mod site;
@@ -82,6 +83,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Config(command) => config::run(&home()?, &command),
         Command::Limits(command) => limits::run(&home()?, &command),
         Command::Site(command) => site::run(&home()?, &command),
+        Command::Peer(command) => peer::run(&home()?, &command),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => gc::run(&home()?, &gc),
         Command::Bench(command) => bench::run(home, &command),

@@ -74,6 +74,21 @@ fn config(party: &PartyId, section: &Section, trust: &Trust) -> Result<Config> {
     })
 }
 
+/// Where a site's configuration says that a partner is; empty if it says nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Way {
+    /// The address that is called instead of those on the partner's card.
+    pub address: Option<String>,
+    /// The exchange over which partners without an address are reached.
+    pub exchange: Option<String>,
+}
+
+/// What the section of this transport says about a partner.
+pub(crate) fn way(section: &Section, party: &PartyId) -> Result<Way> {
+    let exchange = section.find::<&str>("exchange")?.map(str::to_owned);
+    Ok(Way { address: address_of(section, party)?, exchange })
+}
+
 /// The address of a site in this site's configuration, which counts more than that on its card.
 fn address_of(section: &Section, party: &PartyId) -> Result<Option<String>> {
     let mut peers = section.entries("peers")?;

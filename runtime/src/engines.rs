@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: &str = "patience";
 pub(crate) const FEDERATION: &str = "federation";
 /// The transport that has no other end outside of this process.
 pub(crate) const IN_PROCESS: &str = "memory";
+/// The transport of lines between sites.
+pub(crate) const DIRECT: &str = "direct";
 /// The section of what a party releases.
 pub(crate) const LIMITS: &str = "limits";
 /// The section that all processes of a cluster share.
@@ -101,7 +103,7 @@ pub static ENGINES: Known = Known {
         },
         Choice {
             contract: Contract::Federation,
-            name: "direct",
+            name: DIRECT,
             aliases: &["osx", "rollsite"],
             description: "lines between sites over one port each, or through an exchange (`tributary run --party`, `tributary agent`)",
             engine: Comes::Always(Engine {

@@ -16,7 +16,8 @@ use tributary_grants::{Grants, Known as KnownComponents};
 use tributary_trust::SiteFolder;
 
 use crate::choice::{Contract, Ground, Joining, Known, Open};
-use crate::engines::{ENGINES, IN_PROCESS};
+use crate::direct::Way;
+use crate::engines::{DIRECT, ENGINES, IN_PROCESS};
 use crate::settings::Settings;
 
 /// `TRIBUTARY_HOME`: configuration, and a folder for each party; and the components that jobs here may name.
@@ -111,6 +112,14 @@ impl Home {
     pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
         tributary_file::check_case(&self.folder.join("parties"), party.as_str())?;
         self.open_tables(&self.party_settings(party)?, party)
+    }
+
+    /// Where a party's configuration says that a partner is.
+    pub fn way(&self, party: &PartyId, partner: &PartyId) -> Result<Way> {
+        match self.party_settings(party)?.chosen(Contract::Federation)? {
+            (DIRECT, _, section) => crate::direct::way(section, partner),
+            _ => Ok(Way::default()),
+        }
     }
 
     /// A party's keys and the partners that it trusts. Nothing is made.

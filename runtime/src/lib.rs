@@ -20,6 +20,7 @@ mod tests;
 
 #[cfg(feature = "ballista")]
 pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus, keep_freed_memory};
+pub use direct::Way;
 pub use engines::ENGINES;
 pub use home::{Compute, Home};
 pub use settings::Settings;

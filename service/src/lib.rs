@@ -7,6 +7,7 @@
 
 pub mod jobs;
 pub mod part;
+pub mod peer;
 pub mod results;
 pub mod site;
 pub mod submit;

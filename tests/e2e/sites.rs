@@ -9,7 +9,7 @@ use serde_json::Value;
 use tributary_core::JobHash;
 use tributary_grants::audit::{Audit, Consent, Entry, Offer};
 
-use crate::site::{Site, binary, kill_at_moments, text};
+use crate::site::{Site, binary, kill_at_moments, text, wait_until};
 
 const BANK: &str = "9999";
 const SHOP: &str = "10000";
@@ -219,6 +219,118 @@ fn keys_are_whole_or_absent_whenever_their_making_is_killed() {
             }
         },
     );
+}
+
+#[test]
+fn a_ping_says_what_to_change_at_which_site() {
+    let bank = Site::default();
+    let ping = ["peer", "ping", SHOP];
+    let shown = bank.fails(1, &ping);
+    assert!(
+        shown.contains("FAILED  own keys")
+            && shown.contains("at party 9999: tributary site init --party 9999"),
+        "{shown}"
+    );
+    bank.ok(&["site", "init"]);
+    let shown = bank.fails(1, &ping);
+    assert!(
+        shown.contains("FAILED  their card") && shown.contains("tributary site trust 10000.card"),
+        "{shown}"
+    );
+
+    let shop = site(SHOP, &[]);
+    bank.ok(&["site", "trust", &mailed(&shop, &bank), "--yes"]);
+    let shown = bank.fails(1, &ping);
+    assert!(
+        shown.contains("FAILED  address") && shown.contains("at party 10000: tributary site card --address"),
+        "{shown}"
+    );
+
+    // A transport that stays in one process reaches nobody.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let moved = bank.write("moved.card", &shop.ok(&["site", "card", "--address", &address]));
+    bank.ok(&["site", "trust", &moved, "--yes"]);
+    let shown = bank.fails(1, &ping);
+    assert!(shown.contains(&format!("{address} answers")) && shown.contains("FAILED  transport"), "{shown}");
+    assert!(shown.contains("set default_engines.federation to"), "{shown}");
+}
+
+/// A loopback address that no other test has, for the port that all sites have by default.
+fn own_host() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let [a, b, c, ..] = RandomState::new().hash_one(0).to_le_bytes();
+    format!("127.{}.{b}.{c}", 1 + a % 250)
+}
+
+/// The bank listens on a host, the shop only calls out; both trust each other. `away`: how many seconds either waits for the other.
+fn two_on_a_line(host: &str, away: u64) -> (Site, Site) {
+    let (bank, shop) = (site(BANK, &["--address", &format!("{host}:9370")]), site(SHOP, &[]));
+    let conf = |party: &str, direct: &str| {
+        format!(
+            "party_id: '{party}'\ndefault_engines: {{federation: direct}}\nfederation: {{direct: {{{direct}, away: {away}}}}}\n"
+        )
+    };
+    bank.write("service_conf.yaml", &conf(BANK, &format!("host: {host}")));
+    shop.write("service_conf.yaml", &conf(SHOP, "listen: false"));
+    bank.ok(&["site", "trust", &mailed(&shop, &bank), "--yes"]);
+    shop.ok(&["site", "trust", &mailed(&bank, &shop), "--yes"]);
+    (bank, shop)
+}
+
+/// Both at the same time, since one process of each answers the other.
+fn ping_each_other(bank: &Site, shop: &Site, host: &str) -> [(bool, Value); 2] {
+    let start = |site: &Site, partner: &str| {
+        let mut command = site.command(&["peer", "ping", partner, "--json"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let mut first = start(bank, SHOP);
+    wait_until("the bank listens", || {
+        std::net::TcpStream::connect((host, 9370)).is_ok() || first.try_wait().unwrap().is_some()
+    });
+    let second = start(shop, BANK);
+    [first, second].map(|child| {
+        let output = child.wait_with_output().unwrap();
+        let report = serde_json::from_slice(&output.stdout);
+        (output.status.success(), report.unwrap_or_else(|_| panic!("{}", text(&output.stderr))))
+    })
+}
+
+fn state<'a>(report: &'a Value, what: &str) -> &'a Value {
+    let steps = report["steps"].as_array().unwrap();
+    steps.iter().find(|step| step["what"] == what).unwrap_or_else(|| panic!("{what}: {report:#}"))
+}
+
+#[test]
+fn two_sites_find_their_line_in_order() {
+    let host = own_host();
+    let (bank, shop) = two_on_a_line(&host, 300);
+    for (is_good, report) in ping_each_other(&bank, &shop, &host) {
+        assert!(is_good, "{report:#}");
+        for what in ["transport", "answer", "versions", "clocks", "round_trip", "bandwidth"] {
+            assert_eq!(state(&report, what)["state"], "good", "{report:#}");
+        }
+    }
+}
+
+#[test]
+fn a_partner_that_does_not_know_this_site_is_found_out() {
+    let host = own_host();
+    let (bank, shop) = two_on_a_line(&host, 2);
+    // The bank has an older key of the shop.
+    shop.ok(&["site", "rotate", "--yes"]);
+    let [(bank_is_good, of_bank), (shop_is_good, of_shop)] = ping_each_other(&bank, &shop, &host);
+    assert!(!bank_is_good && !shop_is_good);
+    let answer = state(&of_bank, "answer");
+    assert_eq!(answer["state"], "failed", "{of_bank:#}");
+    let changes = answer["changes"].to_string();
+    assert!(changes.contains("tributary site list") && changes.contains(&fingerprint(&bank)), "{changes}");
+    assert_eq!(state(&of_shop, "bandwidth")["state"], "skipped", "{of_shop:#}");
+
+    bank.ok(&["site", "revoke", SHOP]);
+    let [(_, of_bank), (shop_is_good, _)] = ping_each_other(&bank, &shop, &host);
+    assert_eq!(state(&of_bank, "their_card")["state"], "failed");
+    assert!(!shop_is_good);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The arguments of `site`.
+//! The arguments of `site` and `peer`.
 
 use std::path::PathBuf;
 
@@ -134,3 +134,25 @@ pub(crate) struct SiteTrust {
     #[arg(long)]
     pub replace: bool,
 }
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeerCommand {
+    /// Go the way to a partner and back: keys, addresses, connection, versions, clocks, speed.
+    #[command(long_about = PING)]
+    Ping {
+        /// Id of the partner.
+        #[arg(value_name = "PARTNER")]
+        partner: String,
+        #[command(flatten)]
+        party: PartyArg,
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+const PING: &str = "\
+Go the way to a partner and back: keys, addresses, connection, versions, clocks, speed.
+
+Each step that fails says what to change, and at which of the two sites. Steps that need a failed one are not tried. Ends with 1 if a step failed.
+
+The partner answers with an agent, or with `tributary peer ping` to this site at the same time. No other process of this party may run here meanwhile.";
