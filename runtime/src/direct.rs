@@ -5,12 +5,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use tributary_core::federation::Network;
+use async_trait::async_trait;
+use tributary_core::federation::{Federation, FederationSpec, Network, Post};
 use tributary_core::settings::Section;
 use tributary_core::{PartyId, Result, ResultExt};
 use tributary_direct::config::{Options as Times, Place};
 use tributary_direct::{Config, Fingerprint, Identity, Node, listen};
-use tributary_trust::{Card, SiteFolder, Trust};
+use tributary_trust::{Attendance, Card, SiteFolder, Trust};
 use tributary_wire::{Limits, Options, Wire};
 
 use crate::choice::{Joining, Networks};
@@ -27,14 +28,38 @@ pub(crate) fn networks(parties: &BTreeMap<PartyId, Joining<'_>>, home: &Path) ->
 
 fn network(party: &PartyId, joining: &Joining<'_>, home: &Path) -> Result<Arc<dyn Network>> {
     let section = joining.section;
-    let trust = Trust::read(&SiteFolder::of(&joining.folder, party))?;
+    let folder = SiteFolder::of(joining.folder, party);
+    let (attendance, trust) = (folder.attend()?, Trust::read(&folder)?);
     let limits = Limits::from_section(joining.settings.section(FEDERATION)?)?;
     let options = Options::from_section(section, home)?.with_limits(limits);
     if let Some(folder) = &options.folder {
         fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
     }
     let node = Node::start(config(party, section, &trust)?)?;
-    Ok(Arc::new(Wire::new(Arc::new(node), trust.ring()?, options)?))
+    let wire = Wire::new(Arc::new(node), trust.ring()?, options)?;
+    Ok(Arc::new(Attending { wire, _attendance: attendance }))
+}
+
+/// The network of the only process of its site.
+#[derive(Debug)]
+struct Attending {
+    wire: Wire,
+    _attendance: Attendance,
+}
+
+#[async_trait]
+impl Network for Attending {
+    fn name(&self) -> &'static str {
+        self.wire.name()
+    }
+
+    async fn join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>> {
+        self.wire.join(spec).await
+    }
+
+    async fn post(&self, own: &PartyId) -> Result<Arc<dyn Post>> {
+        self.wire.post(own).await
+    }
 }
 
 fn config(party: &PartyId, section: &Section, trust: &Trust) -> Result<Config> {

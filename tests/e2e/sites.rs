@@ -314,6 +314,34 @@ fn two_sites_find_their_line_in_order() {
 }
 
 #[test]
+fn one_process_of_a_party_speaks_with_its_partners_at_a_time() {
+    let host = own_host();
+    let (bank, shop) = two_on_a_line(&host, 300);
+    // Neither listens on a port that the other could find taken.
+    let mut first = shop.command(&["agent", "--party", SHOP]).stderr(Stdio::null()).spawn().unwrap();
+    let held = shop.home().join("parties/10000/site/attending");
+    wait_until("the agent runs", || std::fs::File::open(&held).is_ok_and(|file| file.try_lock().is_err()));
+    let listener = std::net::TcpListener::bind((host.as_str(), 9370)).unwrap();
+    let report = shop.run(&["peer", "ping", BANK, "--json"]);
+    let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+    let transport = state(&report, "transport").to_string();
+    assert!(
+        transport.contains("another process of party 10000") && transport.contains("stop the other process"),
+        "{transport}"
+    );
+    drop(listener);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    // The bank's ping is answered by an agent, too.
+    let agent = shop.command(&["agent", "--party", SHOP]).stderr(Stdio::null()).spawn().unwrap();
+    let pinged = bank.run(&["peer", "ping", SHOP]);
+    let mut agent = agent;
+    agent.kill().unwrap();
+    agent.wait().unwrap();
+    assert!(pinged.status.success(), "{}", text(&pinged.stdout));
+}
+
+#[test]
 fn a_partner_that_does_not_know_this_site_is_found_out() {
     let host = own_host();
     let (bank, shop) = two_on_a_line(&host, 2);

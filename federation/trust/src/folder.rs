@@ -5,6 +5,7 @@
 //! site/<party>.card        its own card, to give away
 //! site/partners/<id>.card  a trusted partner
 //! site/lock                held while one of them is changed
+//! site/attending           held by the process that speaks with the partners
 //! ```
 //!
 //! Everything is read from the disk when it is asked for: what an operator trusts or revokes counts from the next question on,
@@ -20,7 +21,7 @@ use tributary_suggest::nearest;
 use crate::address::Address;
 use crate::card::{Card, MAX_CARD_BYTES};
 use crate::identity::{Identity, MAX_BYTES};
-use crate::private::{self, Turn};
+use crate::private::{self, Attendance, Turn};
 
 /// How the names of cards end.
 const CARD: &str = "card";
@@ -125,6 +126,20 @@ impl SiteFolder {
             _ => private::write(&path, text.as_bytes())?,
         }
         Ok(card)
+    }
+
+    /// Takes the party's place among its partners for as long as the result lives. `Unavailable` if another process has it: partners would
+    /// take the second one for the first that has started again, and end what it was doing.
+    pub fn attend(&self) -> Result<Attendance> {
+        self.identity()?;
+        let held = Attendance::take(&self.folder.join("attending"))?;
+        held.ok_or_else(|| {
+            let text = format!(
+                "another process of party {} speaks with its partners now, an agent or a job; wait for it, or stop it",
+                self.party
+            );
+            Error::new(ErrorKind::Unavailable, text)
+        })
     }
 
     /// All trusted partners, in order of their ids.
@@ -371,6 +386,20 @@ mod tests {
             let path = entry.unwrap().path();
             assert!(!fs::read_to_string(&path).unwrap_or_default().contains(&hex), "{}", path.display());
         }
+    }
+
+    #[test]
+    fn one_process_speaks_with_partners_at_a_time() {
+        let (_home, bank, shop) = sites();
+        let held = bank.attend().unwrap();
+        let error = bank.attend().unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::Unavailable && error.to_string().contains("party 9999"),
+            "{error}"
+        );
+        shop.attend().unwrap();
+        drop(held);
+        bank.attend().unwrap();
     }
 
     #[test]

@@ -48,4 +48,5 @@ pub use certificate::{Certificate, TLS_NAME};
 pub use fingerprint::Fingerprint;
 pub use folder::{Existing, SiteFolder, Standing};
 pub use identity::Identity;
+pub use private::Attendance;
 pub use trust::Trust;

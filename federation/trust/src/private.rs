@@ -1,6 +1,6 @@
 //! Files that only their owner can read, from their first moment: whole or absent, one writer at a time.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,25 @@ impl Turn {
         let lock = File::options().create(true).append(true).mode(0o600).open(&path);
         let lock = lock.and_then(|file| file.lock().map(|()| file));
         Ok(Self { _lock: lock.at(|| format!("lock {}", path.display()))? })
+    }
+}
+
+/// Held by one process at a time, as long as it lives.
+#[derive(Debug)]
+pub struct Attendance {
+    _lock: File,
+}
+
+impl Attendance {
+    /// `None` if another process has it.
+    pub(crate) fn take(path: &Path) -> Result<Option<Self>> {
+        let file = File::options().create(true).append(true).mode(0o600).open(path);
+        let file = file.at(|| format!("open {}", path.display()))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _lock: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(e)) => Err(Error::from(e).at(format!("lock {}", path.display()))),
+        }
     }
 }
 
