@@ -178,6 +178,10 @@ pub(crate) struct Run {
     /// Run this party's part only; the others run at their own sites.
     #[arg(long, short, value_name = "ID")]
     pub party: Option<String>,
+    /// What this party keeps to itself about its part: a YAML file with `tasks: {NAME: {parameters: {...}}}`, laid over the job for this
+    /// party alone. It never leaves this site.
+    #[arg(long, value_name = "FILE", requires = "party")]
+    pub own: Option<PathBuf>,
     /// Show events as JSON, one per line, and the summary as the last line.
     #[arg(long)]
     pub json: bool,

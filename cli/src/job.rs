@@ -7,6 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tributary_core::{PartyId, ResultExt};
 use tributary_flow::place::Placed;
 use tributary_flow::scheduler::Outcome;
+use tributary_flow::spec::OwnPart;
 use tributary_runtime::Home;
 use tributary_service::Submission;
 
@@ -24,10 +25,15 @@ fn read<'a>(home: &'a Home, path: &Path, id: Option<&str>) -> Result<Submission<
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let watcher = watch::watcher(run.json, run.quiet);
     let submission = read(home, &run.job, run.job_id.as_deref())?;
+    let party = run.party.as_deref().map(PartyId::new).transpose()?;
+    let own = match (&run.own, &party) {
+        (Some(path), Some(party)) => Some(own(&submission, path, party)?),
+        _ => None,
+    };
     let report = runtime()?.block_on(async {
         let stopped = stop_signal().at(|| "listen to signals")?;
-        match &run.party {
-            Some(party) => submission.run_part(&PartyId::new(party.as_str())?, watcher, stopped).await,
+        match &party {
+            Some(party) => submission.run_part(party, own, watcher, stopped).await,
             None => submission.all_here(&watcher)?.run(watcher, stopped).await,
         }
     })?;
@@ -39,6 +45,14 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
         Outcome::Failed => ExitCode::from(report.failure.map_or(1, |failure| code(failure.kind))),
         Outcome::Cancelled => ExitCode::from(STOPPED),
     })
+}
+
+/// What a party keeps to itself, read and checked.
+fn own(submission: &Submission<'_>, path: &Path, party: &PartyId) -> Result<OwnPart, Failure> {
+    let source = std::fs::read(path).at(|| format!("read {}", path.display()))?;
+    let own = OwnPart { file: path.display().to_string(), source, site: party.clone() };
+    submission.check_own(&own)?;
+    Ok(own)
 }
 
 /// What jobs run on, engines aside.

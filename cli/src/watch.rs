@@ -168,9 +168,13 @@ pub(crate) fn summary(report: &JobReport) -> tributary_core::Result<()> {
         (_, Some(failure)) => {
             render::line(format!("\njob {} failed after {time}", report.job))?;
             let party = failure.party.as_ref().map_or(String::new(), |party| format!(" of {party}"));
-            render::line(format!("  task  {}{party}", failure.task))?;
-            render::line(format!("  cause {}", failure.cause))?;
-            render::line(format!("  log   {}", failure.log))
+            let lines = [
+                ("task ", format!("{}{party}", failure.task)),
+                ("cause", failure.cause.clone()),
+                ("log  ", failure.log.clone()),
+            ];
+            let known = lines.iter().filter(|(_, text)| !text.is_empty());
+            known.map(|(name, text)| format!("  {name} {text}")).try_for_each(render::line)
         }
         (_, None) => {
             render::line(format!("\njob {} {} after {time}", report.job, Status::from(report.outcome)))

@@ -5,6 +5,7 @@
 //! [`SiteAgent`](crate::site_agent::SiteAgent); one at another site is reached by messages. Each request may come again, if its
 //! answer was lost, and is then answered as before.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,6 +58,19 @@ impl Offer {
     }
 }
 
+/// What sites keep to themselves about their parts of a job, each as a digest that tells nothing else: by site.
+pub type Leaves = BTreeMap<PartyId, JobHash>;
+
+/// What the parties' tasks are bound to: the job, and the leaves of sites that have a part of their own.
+pub(crate) fn bound(hash: JobHash, leaves: &Leaves) -> Result<JobHash> {
+    if leaves.is_empty() {
+        return Ok(hash);
+    }
+    let all = serde_json::to_vec(&("tributary job with leaves", hash, leaves));
+    let all = all.map_err(|e| Error::bug("encode the leaves of a job").because(e))?;
+    Ok(JobHash::new(Sha256::digest(all).into()))
+}
+
 impl fmt::Debug for Offer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "job {} of {}, {:?}", self.job, self.file, self.hash)
@@ -70,6 +84,9 @@ pub struct Answer {
     pub placed: Placed,
     /// Why it cannot or will not take part; none if it will.
     pub objections: Vec<Objection>,
+    /// Stands for what it keeps to itself about its part, if there is such.
+    #[serde(default)]
+    pub leaf: Option<JobHash>,
 }
 
 /// Why a site does not take part in a job, with the place in the job file.
@@ -181,8 +198,9 @@ pub trait Agent: fmt::Debug + Send + Sync + 'static {
     fn site(&self) -> &PartyId;
     /// Compares a job with what the site has, allows and can do. Nothing is recorded.
     async fn offer(&self, offer: &Offer) -> Result<Answer>;
-    /// Takes the job's name, the name of its models, and cores, all or nothing. `AlreadyExists` if another job has a name.
-    async fn book(&self, job: &JobId) -> Result<Booked>;
+    /// Takes the job's name, the name of its models, and cores, all or nothing. `AlreadyExists` if another job has a name; `Denied`
+    /// if its own leaf is not among `leaves`, those of all sites.
+    async fn book(&self, job: &JobId, leaves: &Leaves) -> Result<Booked>;
     /// Gives cores back, and keeps the names: some other site has no cores now.
     async fn unbook(&self, job: &JobId) -> Result<()>;
     /// Records that the job runs: all sites have booked.

@@ -174,7 +174,7 @@ pub struct JobReport {
 /// The failure that ended a job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// Which task.
+    /// Which task; empty if the job could not begin, or its coordinator was not heard of.
     pub task: String,
     /// The party that failed first; none if the task could not even start.
     pub party: Option<Party>,
@@ -190,6 +190,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.party {
             Some(party) => write!(f, "task {} of {party}: {}", self.task, self.cause),
+            None if self.task.is_empty() => f.write_str(&self.cause),
             None => write!(f, "task {}: {}", self.task, self.cause),
         }
     }

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, Party, PartyId, Result, Site};
+use tributary_document::Problems;
 use tributary_flow::agent::{Agent, Offer};
 use tributary_flow::event::{Event, JobReport, Watcher};
 use tributary_flow::record::Records;
 use tributary_flow::remote::{Consent, Correspondence, Desk, DeskEvent, DeskParts, Refused, RemoteAgent};
+use tributary_flow::spec::{JobSpec, OwnPart};
 use tributary_flow::store::{JobFiles, JobStore};
 use tributary_flow::{Coordinator, SiteAgent};
 use tributary_grants::audit::{self, Audit, Entry};
@@ -45,7 +47,12 @@ struct Station {
 }
 
 impl Station {
-    async fn open(home: &Home, party: &PartyId, consent: Arc<dyn Consent>) -> Result<Self> {
+    async fn open(
+        home: &Home,
+        party: &PartyId,
+        consent: Arc<dyn Consent>,
+        own: Option<OwnPart>,
+    ) -> Result<Self> {
         let site = home.site(party)?;
         let watcher = Arc::new(OnceLock::<Watcher>::new());
         let late = watcher.clone();
@@ -55,7 +62,7 @@ impl Station {
             }
         });
         let components = home.components().clone();
-        let agent = Arc::new(SiteAgent::new(site.clone(), components.clone(), watch.clone()));
+        let agent = Arc::new(SiteAgent::new(site.clone(), components.clone(), watch.clone()).with_own(own));
         let store: Arc<dyn JobStore> = Arc::new(JobFiles::new(Records::new(&site.home)));
         let (own, patience) = (agent.clone(), site.patience);
         let parts = DeskParts { agent: own, components, consent, store: store.clone(), patience };
@@ -195,11 +202,18 @@ async fn quit(happened: &mut UnboundedReceiver<DeskEvent>, job: &JobId, others: 
 }
 
 impl Submission<'_> {
-    /// Runs one site's part of the job, and the whole job if that site coordinates it. An error means that it could not begin
-    /// here; a job that failed is a [`JobReport`].
+    /// Checks what a site keeps to itself about its part of the job.
+    pub fn check_own(&self, own: &OwnPart) -> Result<(), Problems> {
+        let (home, offer) = self.parts();
+        JobSpec::parse_own(&offer.file, &offer.source, own, home.components()).map(drop)
+    }
+
+    /// Runs one site's part of the job, and the whole job if that site coordinates it. `own`: what the site keeps to itself about its
+    /// part. An error means that it could not begin here; a job that failed is a [`JobReport`].
     pub async fn run_part(
         self,
         party: &PartyId,
+        own: Option<OwnPart>,
         watcher: Watcher,
         cancel: impl Future<Output = ()>,
     ) -> Result<JobReport> {
@@ -221,7 +235,7 @@ impl Submission<'_> {
         let hash = (!coordinates).then_some(offer.hash);
         let limits = home.party_settings(party)?.limits()?;
         let consent = ByHand { hash, limits, written: Written::of(home, party)? };
-        let station = Station::open(home, party, Arc::new(consent)).await?;
+        let station = Station::open(home, party, Arc::new(consent), own).await?;
         match coordinates {
             true => station.coordinate(offer, watcher, cancel).await,
             false => station.join(&offer, watcher, cancel).await,
@@ -239,7 +253,7 @@ pub async fn serve(
 ) -> Result<()> {
     home.grants(party)?;
     let consent = ByGrants { home: home.clone(), party: party.clone(), written: Written::of(home, party)? };
-    let mut station = Station::open(home, party, Arc::new(consent)).await?;
+    let mut station = Station::open(home, party, Arc::new(consent), None).await?;
     station.watch(watcher);
     let mut cancel = std::pin::pin!(cancel);
     loop {

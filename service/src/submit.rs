@@ -56,6 +56,10 @@ impl<'a> Submission<'a> {
         Ok(notes)
     }
 
+    pub(crate) fn parts(&self) -> (&'a Home, &Offer) {
+        (self.home, &self.offer)
+    }
+
     pub(crate) fn into_parts(self) -> (&'a Home, Offer) {
         (self.home, self.offer)
     }

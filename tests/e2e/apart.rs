@@ -324,6 +324,28 @@ fn an_agent_takes_what_its_grants_allow_and_writes_every_offer_down() {
     pair.is_clean();
 }
 
+#[test]
+fn what_a_party_keeps_to_itself_works_and_never_leaves_its_site() {
+    let pair = Pair::with_breast_tables();
+    let own = "tasks:\n  binning_0:\n    parameters: {bin_col: [radius_error, texture_error]}\n";
+    let own = pair.host.write("own.yaml", own);
+    let host = pair.part(HOST, &[&job(), "--own", &own]).spawn().unwrap();
+    let guest = pair.part(GUEST, &[&job()]).output().unwrap();
+    both_ended_well(&[guest, host.wait_with_output().unwrap()]);
+    let model = pair.host.model(HOST, "host", "binning_0").to_string();
+    assert!(model.contains("texture_error") && !model.contains("perimeter_error"), "{model}");
+    for file in files(pair.guest.home()) {
+        let bytes = std::fs::read(&file).unwrap();
+        assert!(!bytes.windows(13).any(|bytes| bytes == b"texture_error"), "{file}");
+    }
+
+    let wrong = pair.host.write("own.yaml", "tasks:\n  binning_1: {parameters: {n_bins: 5}}\n");
+    let end = pair.part(HOST, &[&job(), "--own", &wrong]).output().unwrap();
+    let said = text(&end.stderr);
+    assert_eq!(end.status.code(), Some(2), "{said}");
+    assert!(said.contains("own.yaml:2:3") && said.contains("binning_0"), "{said}");
+}
+
 /// How many points a part passes from its start to its end.
 fn points(site: &Site) -> usize {
     std::fs::read_to_string(site.home().join("points")).unwrap().lines().count()
@@ -346,7 +368,7 @@ fn a_site_that_is_killed_at_any_step_and_started_again_goes_on_with_the_same_res
     let ends = [start(HOST, 0, None), start(GUEST, 0, None)].map(|part| part.wait_with_output().unwrap());
     both_ended_well(&ends);
     let steps = |party| (0..points(pair.site(party))).map(move |at| (party, at)).collect::<Vec<_>>();
-    let steps = [steps(GUEST), steps(HOST)].concat();
+    let steps = [steps(HOST), steps(GUEST)].concat();
     assert!(steps.len() > 40, "{}", steps.len());
     for (id, (party, at)) in (1..).zip(steps) {
         let (mut killed, other) = (start(party, id, Some(at)), start(other(party), id, None));
@@ -354,11 +376,17 @@ fn a_site_that_is_killed_at_any_step_and_started_again_goes_on_with_the_same_res
         assert!(!status.success(), "{party} at {at}: {status}");
         let again = start(party, id, None).wait_with_output().unwrap();
         let other = other.wait_with_output().unwrap();
-        let said = text(&again.stderr);
+        let said = format!("{}{}", text(&again.stderr), text(&again.stdout));
         // Killed after the end was recorded, or before.
         let ended = again.status.code() == Some(4) && said.contains("has ended: success");
         assert!(ended || again.status.success(), "{party} at {at}: {said}");
-        assert_eq!(other.status.code(), Some(0), "{party} at {at}: {}", text(&other.stderr));
+        assert_eq!(
+            other.status.code(),
+            Some(0),
+            "{party} at {at}: {}{}",
+            text(&other.stderr),
+            text(&other.stdout)
+        );
         assert_results(&pair, &expected, 1 + id);
         pair.is_clean();
     }

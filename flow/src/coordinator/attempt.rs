@@ -117,9 +117,10 @@ async fn stop_due(stop: &mut watch::Receiver<bool>, at: Option<Instant>) {
     }
 }
 
-/// What a failed party had is removed by that party itself.
+/// What a failed party had is removed by that party itself; one whose process was killed may have prepared something.
 async fn settle((agent, part, end): Ended, verdict: &Verdict) -> Settled {
     match end.failure {
+        Some(failure) if failure.lost => agent.settle(&part, verdict).await,
         Some(_) => Settled { report: end.report, error: None },
         None => agent.settle(&part, verdict).await,
     }

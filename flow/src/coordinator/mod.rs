@@ -17,7 +17,7 @@ use tributary_core::{Error, ErrorKind, Party, PartyId, Result, ResultExt};
 
 use self::attempt::{Attempt, AttemptEnd};
 use self::journal::Journal;
-use crate::agent::{Agent, Booked, Objection, Offer, Part, PartFailure, Verdict, refusal};
+use crate::agent::{Agent, Booked, Leaves, Objection, Offer, Part, PartFailure, Verdict, refusal};
 use crate::event::{Event, Failure, JobReport, TaskReport, Watcher};
 use crate::place::Placed;
 use crate::scheduler::{Action, Change, Outcome, Scheduler, TaskNode, TaskState};
@@ -45,22 +45,25 @@ pub struct Coordinator {
 
 impl Coordinator {
     /// Offers the job to all sites: where its tasks would run, and what any of them objects.
-    pub async fn offer(&self) -> Result<(Placed, Vec<Objection>)> {
+    async fn offer(&self) -> Result<(Placed, Vec<Objection>, Leaves)> {
         let answers = self.agents.values().map(|agent| async {
-            agent.offer(&self.offer).await.at(|| format!("offer the job to party {}", agent.site()))
+            let answer = agent.offer(&self.offer).await;
+            let answer = answer.at(|| format!("offer the job to party {}", agent.site()));
+            answer.map(|answer| (agent.site(), answer))
         });
-        let (mut placed, mut objections) = (Placed::default(), Vec::new());
-        for answer in try_join_all(answers).await? {
+        let (mut placed, mut objections, mut leaves) = (Placed::default(), Vec::new(), Leaves::new());
+        for (site, answer) in try_join_all(answers).await? {
             placed.add(answer.placed);
             objections.extend(answer.objections);
+            leaves.extend(answer.leaf.map(|leaf| (site.clone(), leaf)));
         }
         placed.sort(&self.offer.spec);
-        Ok((placed, objections))
+        Ok((placed, objections, leaves))
     }
 
     /// Where the tasks of the job would run, and whether any site objects.
     pub async fn explain(&self) -> Result<(Placed, Result<()>)> {
-        let (placed, objections) = self.offer().await?;
+        let (placed, objections, _) = self.offer().await?;
         Ok((placed, refusal(objections)))
     }
 
@@ -75,7 +78,7 @@ impl Coordinator {
         let mut runner = tokio::select! {
             runner = self.begin(&watcher) => runner?,
             () = &mut cancel => {
-                self.leave(Outcome::Cancelled).await;
+                self.leave(Outcome::Cancelled, None).await;
                 return Err(Error::new(ErrorKind::Cancelled, "the job was stopped before it began"));
             }
         };
@@ -103,8 +106,8 @@ impl Coordinator {
         let end = |agent: &Arc<dyn Agent>| {
             let (agent, report) = (agent.clone(), report.clone());
             async move {
-                agent.offer(&self.offer).await?;
-                agent.book(&self.offer.job).await?;
+                let leaf = agent.offer(&self.offer).await?.leaf.map(|leaf| (agent.site().clone(), leaf));
+                agent.book(&self.offer.job, &leaf.into_iter().collect()).await?;
                 agent.begin(&self.offer.job).await?;
                 agent.end(&report).await
             }
@@ -126,10 +129,10 @@ impl Coordinator {
 
     /// Refuses what cannot work while nothing is recorded yet, then takes the job's place at every site.
     async fn begin(&self, watcher: &Watcher) -> Result<Runner<'_>> {
-        let (placed, objections) = self.offer().await?;
+        let (placed, objections, leaves) = self.offer().await?;
         refusal(objections)?;
         let booked = async {
-            self.book(watcher).await?;
+            self.book(&leaves, watcher).await?;
             let runner = Runner::new(self, watcher.clone(), placed).await?;
             let begun = self.agents.values().map(|agent| async {
                 let begun = agent.begin(&self.offer.job).await;
@@ -140,7 +143,7 @@ impl Coordinator {
         let runner = match booked.await {
             Ok(runner) => runner,
             Err(error) => {
-                self.leave(Outcome::Failed).await;
+                self.leave(Outcome::Failed, Some(&error)).await;
                 return Err(error);
             }
         };
@@ -163,13 +166,13 @@ impl Coordinator {
     }
 
     /// Books at all sites or at none, again and again while other jobs have the cores.
-    async fn book(&self, watcher: &Watcher) -> Result<()> {
+    async fn book(&self, leaves: &Leaves, watcher: &Watcher) -> Result<()> {
         let (began, mut pause, mut reported) = (Instant::now(), ASK_AGAIN.0, String::new());
         loop {
             let mut waits = None;
             // One after another, in the order of their ids: two jobs that ask for the same sites cannot each hold one of them.
             for agent in self.agents.values() {
-                let booked = agent.book(&self.offer.job).await;
+                let booked = agent.book(&self.offer.job, leaves).await;
                 if let Booked::NotYet(reason) = booked.at(|| format!("party {}", agent.site()))? {
                     waits = Some(format!("waits for cores at party {}: {reason}", agent.site()));
                     break;
@@ -221,9 +224,17 @@ impl Coordinator {
         Ok(())
     }
 
-    /// Gives back what was booked for a job that has not begun. The failure that led here counts more.
-    async fn leave(&self, outcome: Outcome) {
-        let report = self.report(outcome, Duration::ZERO);
+    /// Gives back what was booked for a job that has not begun, for this reason.
+    async fn leave(&self, outcome: Outcome, why: Option<&Error>) {
+        let failure = why.map(|error| Failure {
+            task: String::new(),
+            party: None,
+            cause: error.chain(),
+            kind: error.kind(),
+            log: String::new(),
+        });
+        let report = JobReport { failure, ..self.report(outcome, Duration::ZERO) };
+        // The failure that led here counts more.
         join_all(self.agents.values().map(|agent| agent.end(&report))).await;
     }
 

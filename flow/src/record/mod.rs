@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tributary_core::{JobId, Result, Role};
+use tributary_core::{ErrorKind, JobId, Result, ResultExt, Role};
 
 pub(crate) use file::private_folder;
 pub use job::JobRecord;
@@ -35,6 +35,7 @@ pub use task::{Standing, TaskRecord};
 
 use file::checked;
 
+use crate::claim::Claim;
 use crate::log::TaskLog;
 use crate::staged::Staged;
 
@@ -58,6 +59,23 @@ impl Records {
     /// Records that are going to be staged.
     pub(crate) fn staged(&self) -> Staged {
         Staged::under(&self.home)
+    }
+
+    /// A secret of this party, made when it is first needed: what is hashed with it tells nothing to others.
+    pub(crate) fn salt(&self) -> Result<Vec<u8>> {
+        let path = self.home.join("salt");
+        private_folder(&self.home).at(|| format!("create {}", self.home.display()))?;
+        // One process at a time looks and makes it.
+        let _turn = Claim::take(&self.home)?;
+        match file::read(&path, || "salt".to_owned()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut salt = vec![0; 32];
+                tributary_system::random::fill(&mut salt)?;
+                file::write(&path, &salt)?;
+                Ok(salt)
+            }
+            salt => salt,
+        }
     }
 
     /// A job's folder.

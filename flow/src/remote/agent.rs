@@ -12,7 +12,9 @@ use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
 
 use super::correspondence::Correspondence;
 use super::letter::{OfferLetter, Reply, Request};
-use crate::agent::{Agent, Answer, Booked, Offer, Part, PartEnd, PartFailure, Settled, Verdict, refusal};
+use crate::agent::{
+    Agent, Answer, Booked, Leaves, Offer, Part, PartEnd, PartFailure, Settled, Verdict, refusal,
+};
 use crate::event::{Event, JobReport, TaskReport, Watcher};
 use crate::place::Placed;
 
@@ -30,6 +32,7 @@ pub struct RemoteAgent {
     patience: Duration,
     watcher: Watcher,
     placed: Mutex<Placed>,
+    leaves: Mutex<Leaves>,
 }
 
 impl RemoteAgent {
@@ -41,7 +44,7 @@ impl RemoteAgent {
         patience: Duration,
         watcher: Watcher,
     ) -> Self {
-        Self { site, letters, offer, patience, watcher, placed: Mutex::default() }
+        Self { site, letters, offer, patience, watcher, placed: Mutex::default(), leaves: Mutex::default() }
     }
 
     async fn ask(&self, request: Request) -> Result<Reply> {
@@ -91,8 +94,8 @@ impl RemoteAgent {
     /// Offers the job again to a site that has started again.
     async fn introduce(&self) -> Result<()> {
         let began = Instant::now();
-        refusal(self.ask_offer().await?.objections)?;
-        while let Booked::NotYet(reason) = self.ask_booked().await? {
+        let leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        while let Booked::NotYet(reason) = self.book(&self.offer.job, &leaves).await? {
             if began.elapsed() > self.patience {
                 let text = format!("party {} has other jobs since it started again: {reason}", self.site);
                 return Err(Error::new(ErrorKind::Timeout, text));
@@ -105,11 +108,8 @@ impl RemoteAgent {
         }
     }
 
-    async fn ask_booked(&self) -> Result<Booked> {
-        match self.ask(Request::Book(self.offer.job.clone())).await? {
-            Reply::Booked(booked) => Ok(booked),
-            other => Err(self.wrong(&other)),
-        }
+    fn restless(&self) -> Error {
+        Error::new(ErrorKind::Unavailable, format!("party {} starts again and again", self.site))
     }
 
     /// Asks for something that has no result, of a site that may have started again.
@@ -121,7 +121,7 @@ impl RemoteAgent {
                 other => return Err(self.wrong(&other)),
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, format!("party {} starts again and again", self.site)))
+        Err(self.restless())
     }
 
     async fn try_run(&self, part: &Part) -> Result<PartEnd> {
@@ -149,7 +149,7 @@ impl RemoteAgent {
                 other => return Err(self.wrong(&other)),
             }
         }
-        Err(Error::new(ErrorKind::Unavailable, format!("party {} starts again and again", self.site)))
+        Err(self.restless())
     }
 }
 
@@ -169,8 +169,16 @@ impl Agent for RemoteAgent {
         self.ask_offer().await
     }
 
-    async fn book(&self, _: &JobId) -> Result<Booked> {
-        self.ask_booked().await
+    async fn book(&self, job: &JobId, leaves: &Leaves) -> Result<Booked> {
+        leaves.clone_into(&mut self.leaves.lock().unwrap_or_else(PoisonError::into_inner));
+        for _ in 0..2 {
+            match self.ask(Request::Book(job.clone(), leaves.clone())).await? {
+                Reply::Booked(booked) => return Ok(booked),
+                Reply::Unknown => refusal(self.ask_offer().await?.objections)?,
+                other => return Err(self.wrong(&other)),
+            }
+        }
+        Err(self.restless())
     }
 
     async fn unbook(&self, job: &JobId) -> Result<()> {

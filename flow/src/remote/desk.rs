@@ -236,7 +236,7 @@ impl Desk {
 
     async fn perform(&self, from: &PartyId, request: Request) -> Result<(Reply, Option<DeskEvent>)> {
         let job = match &request {
-            Request::Book(job) | Request::Unbook(job) | Request::Begin(job) => job,
+            Request::Book(job, _) | Request::Unbook(job) | Request::Begin(job) => job,
             Request::Run(part) | Request::Stop(part) | Request::Settle(part, _) => &part.job,
             Request::End(report) => &report.job,
             Request::Offer(letter) => {
@@ -254,7 +254,7 @@ impl Desk {
             return Ok((Reply::Unknown, None));
         }
         let reply = match request {
-            Request::Book(job) => Reply::Booked(self.agent.book(&job).await?),
+            Request::Book(job, leaves) => Reply::Booked(self.agent.book(&job, &leaves).await?),
             Request::Unbook(job) => self.agent.unbook(&job).await.map(|()| Reply::Done)?,
             Request::Begin(job) => self.agent.begin(&job).await.map(|()| Reply::Done)?,
             Request::Run(part) => Reply::Ended(Box::new(outward(&self.own, self.agent.run(&part).await))),

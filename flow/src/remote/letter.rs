@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tributary_core::{Error, ErrorKind, JobHash, JobId, Result};
 
-use crate::agent::{Answer, Booked, Part, PartEnd, Settled, Verdict};
+use crate::agent::{Answer, Booked, Leaves, Part, PartEnd, Settled, Verdict};
 use crate::event::{Event, JobReport};
 use crate::scheduler::Outcome;
 
@@ -48,7 +48,7 @@ pub(super) enum Content {
 #[serde(rename_all = "snake_case")]
 pub(super) enum Request {
     Offer(Box<OfferLetter>),
-    Book(JobId),
+    Book(JobId, Leaves),
     Unbook(JobId),
     Begin(JobId),
     Run(Part),

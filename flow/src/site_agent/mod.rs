@@ -11,12 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tributary_component::Components;
-use tributary_core::{Error, ErrorKind, JobId, Limits, PartyId, Result, Site};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, PartyId, Result, Site};
 use tributary_system::clock::now_ms;
 
-use crate::agent::{Agent, Answer, Booked, Offer, Part, PartEnd, Settled, Verdict};
+use crate::agent::{Agent, Answer, Booked, Leaves, Offer, Part, PartEnd, Settled, Verdict, bound};
 use crate::claim::Claim;
 use crate::cores::Cores;
 use crate::event::{Failure, JobReport, Watcher};
@@ -26,6 +27,7 @@ use crate::lookup::{look_up, tables};
 use crate::place::{Placed, place};
 use crate::record::{JobRecord, Records};
 use crate::scheduler::Outcome;
+use crate::spec::{JobSpec, OwnPart};
 use crate::status::Status;
 
 /// How often it is looked whether a part that was stopped has ended.
@@ -40,12 +42,19 @@ pub struct SiteAgent {
     components: Components,
     records: Records,
     watcher: Watcher,
+    own: Option<OwnPart>,
     jobs: Mutex<BTreeMap<JobId, Held>>,
 }
 
 /// A job that was offered, from then until it ends.
 struct Held {
     offer: Offer,
+    /// The job as this site runs it: as offered, with what the site's own file says laid over it.
+    spec: Arc<JobSpec>,
+    /// Stands for what the own file says.
+    leaf: Option<JobHash>,
+    /// What this site's tasks and those of the others are bound to; known once it is booked.
+    bound: JobHash,
     /// The site, with the limits that hold in this job.
     site: Site,
     placed: Arc<Placed>,
@@ -62,18 +71,37 @@ impl SiteAgent {
     /// An agent of a site. `watcher` sees what happens at it.
     pub fn new(site: Site, components: Components, watcher: Watcher) -> Self {
         let records = Records::new(&site.home);
-        Self { site, components, records, watcher, jobs: Mutex::default() }
+        Self { site, components, records, watcher, own: None, jobs: Mutex::default() }
+    }
+
+    /// With what this site keeps to itself about its part of the one job that it is for.
+    #[must_use]
+    pub fn with_own(self, own: Option<OwnPart>) -> Self {
+        Self { own, ..self }
     }
 
     /// Looks at an offer, and takes part in the job, if it can, under these limits on what it releases.
     pub(crate) async fn offer_under(&self, offer: &Offer, limits: Limits) -> Result<Answer> {
         let site = Site { limits, ..self.site.clone() };
-        let (placed, mut objections) = place(&offer.spec, &site);
-        objections.extend(limits::compare(&offer.spec, &site));
-        objections.extend(look_up(&offer.spec, &site).await?);
+        let (spec, leaf) = match &self.own {
+            None => (offer.spec.clone(), None),
+            Some(own) => match JobSpec::parse_own(&offer.file, &offer.source, own, &self.components) {
+                Ok(spec) => {
+                    let leaf = self.leaf(&offer.job, &spec)?;
+                    (Arc::new(spec), Some(leaf))
+                }
+                Err(problems) => return Err(Error::invalid(problems.to_string())),
+            },
+        };
+        let (placed, mut objections) = place(&spec, &site);
+        objections.extend(limits::compare(&spec, &site));
+        objections.extend(look_up(&spec, &site).await?);
         if objections.is_empty() {
             let held = Held {
                 offer: offer.clone(),
+                spec,
+                leaf,
+                bound: offer.hash,
                 site,
                 placed: Arc::new(placed.clone()),
                 claim: None,
@@ -83,7 +111,16 @@ impl SiteAgent {
             };
             self.jobs().entry(offer.job.clone()).or_insert(held);
         }
-        Ok(Answer { placed, objections })
+        Ok(Answer { placed, objections, leaf })
+    }
+
+    /// Stands for this site's own part: it changes with it, and tells nothing about it to those who do not have this site's salt.
+    fn leaf(&self, job: &JobId, spec: &JobSpec) -> Result<JobHash> {
+        let canonical = spec.canonical().map_err(|e| Error::bug("encode the job").because(e))?;
+        let salt = self.records.salt()?;
+        let digest = Sha256::new().chain_update("tributary leaf").chain_update(salt.as_slice());
+        let digest = digest.chain_update(job.as_str()).chain_update([0]).chain_update(canonical);
+        Ok(JobHash::new(digest.finalize().into()))
     }
 
     /// The cores that a job would take here at a time.
@@ -152,6 +189,19 @@ impl SiteAgent {
         Cores::of(&self.records, self.site.cores)
     }
 
+    /// Binds the job's tasks to what all sites agreed on.
+    fn bind(&self, job: &JobId, leaves: &Leaves) -> Result<()> {
+        let bind = |held: &mut Held| {
+            held.bound = bound(held.offer.hash, leaves)?;
+            Ok(leaves.get(&self.site.id) == held.leaf.as_ref())
+        };
+        if self.held(job, bind).flatten()? {
+            return Ok(());
+        }
+        let text = format!("what party {} keeps to itself about job {job} is not bound to it", self.site.id);
+        Err(Error::new(ErrorKind::Denied, text))
+    }
+
     /// Takes the names of a job, unless they are taken for it already.
     fn claim(&self, job: &JobId) -> Result<()> {
         let (offer, claimed) = self.held(job, |held| (held.offer.clone(), held.claim.is_some()))?;
@@ -164,8 +214,8 @@ impl SiteAgent {
         self.held(job, |held| held.claim = Some(claim))
     }
 
-    fn record(&self, offer: &Offer, began_ms: u64, report: Option<&JobReport>) -> Result<()> {
-        let spec = serde_json::to_value(&*offer.spec).map_err(|e| Error::bug("encode the job").because(e))?;
+    fn record(&self, offer: &Offer, spec: &JobSpec, began_ms: u64, report: Option<&JobReport>) -> Result<()> {
+        let value = serde_json::to_value(spec).map_err(|e| Error::bug("encode the job").because(e))?;
         self.records.write_job(&JobRecord {
             job: offer.job.clone(),
             model: offer.model(),
@@ -173,9 +223,9 @@ impl SiteAgent {
             started_ms: began_ms,
             ended_ms: report.map(|_| now_ms()),
             error: report.and_then(|report| report.failure.as_ref()).map(Failure::to_string),
-            tables: tables(&offer.spec, &self.site.id, &self.records)?,
+            tables: tables(spec, &self.site.id, &self.records)?,
             hash: Some(offer.hash),
-            spec,
+            spec: value,
         })
     }
 }
@@ -190,7 +240,8 @@ impl Agent for SiteAgent {
         self.offer_under(offer, self.site.limits.clone()).await
     }
 
-    async fn book(&self, job: &JobId) -> Result<Booked> {
+    async fn book(&self, job: &JobId, leaves: &Leaves) -> Result<Booked> {
+        self.bind(job, leaves)?;
         fault::point("agent: before a booking");
         self.claim(job)?;
         fault::point("agent: after a claim");
@@ -211,9 +262,10 @@ impl Agent for SiteAgent {
         // One that is continued began when it was first recorded.
         let before = self.records.job(job).ok().map(|record| record.started_ms);
         let begin = |held: &mut Held| *held.began_ms.get_or_insert_with(|| before.unwrap_or_else(now_ms));
-        let (offer, began_ms) = self.held(job, |held| (held.offer.clone(), begin(held)))?;
+        let (offer, spec, began_ms) =
+            self.held(job, |held| (held.offer.clone(), held.spec.clone(), begin(held)))?;
         fault::point("agent: before it begins");
-        self.record(&offer, began_ms, None)?;
+        self.record(&offer, &spec, began_ms, None)?;
         fault::point("agent: after it began");
         Ok(())
     }
@@ -245,14 +297,14 @@ impl Agent for SiteAgent {
 
     async fn end(&self, report: &JobReport) -> Result<()> {
         let job = &report.job;
-        let Ok((offer, began_ms, claimed)) =
-            self.held(job, |held| (held.offer.clone(), held.began_ms, held.claim.is_some()))
+        let Ok((offer, spec, began_ms, claimed)) = self
+            .held(job, |held| (held.offer.clone(), held.spec.clone(), held.began_ms, held.claim.is_some()))
         else {
             return Ok(());
         };
         fault::point("agent: before the end");
         match began_ms {
-            Some(began_ms) => self.record(&offer, began_ms, Some(report))?,
+            Some(began_ms) => self.record(&offer, &spec, began_ms, Some(report))?,
             None if claimed => self.records.leave(job)?,
             None => {}
         }

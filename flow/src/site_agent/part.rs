@@ -148,14 +148,16 @@ impl SiteAgent {
 
     /// All that an attempt needs, and how to stop it.
     fn attempt(&self, part: &Part) -> Result<(PartyAttempt, watch::Sender<bool>)> {
-        let held = |held: &mut Held| (held.offer.clone(), held.placed.clone(), held.site.clone());
-        let (offer, placed, site) = self.held(&part.job, held)?;
+        let held = |held: &mut Held| {
+            (held.offer.clone(), held.spec.clone(), held.bound, held.placed.clone(), held.site.clone())
+        };
+        let (offer, job, bound, placed, site) = self.held(&part.job, held)?;
         let no_part = || {
             let text =
                 format!("party {} has no part in task {:?} as {}", self.site.id, part.task, part.party);
             Error::new(ErrorKind::Denied, text)
         };
-        let spec = offer.spec.tasks.get(&part.task).ok_or_else(no_part)?;
+        let spec = job.tasks.get(&part.task).ok_or_else(no_part)?;
         let own = spec.party(&part.party).filter(|own| own.party.id == self.site.id).ok_or_else(no_part)?;
         let component = self.components.get(&spec.component);
         let component = component.ok_or_else(|| Error::bug(format!("no component {}", spec.component)))?;
@@ -167,7 +169,7 @@ impl SiteAgent {
             component: component.clone(),
             parties: spec.parties.iter().map(|p| p.party.clone()).collect(),
             attempt: part.attempt,
-            job_hash: offer.hash,
+            job_hash: bound,
         };
         let placement = placed.get(&spec.name, &part.party)?.clone();
         let log = self.log(part)?;

@@ -129,22 +129,62 @@ pub enum ArtifactRef {
     Table(TableName),
 }
 
+/// A site's own file about its part of a job, which no other site sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPart {
+    /// The file, as messages call it.
+    pub file: String,
+    /// Its text.
+    pub source: Vec<u8>,
+    /// Whose it is.
+    pub site: PartyId,
+}
+
+/// What a document may be at most.
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.bytes = 1 << 20;
+    limits.nodes = 50_000;
+    limits
+}
+
 impl JobSpec {
     /// Reads and checks a job. `file` is what messages call the source.
     pub fn parse(file: &str, source: &[u8], components: &Components) -> Result<JobSpec, Problems> {
         let report = Collector::new(file);
-        let mut limits = Limits::default();
-        limits.bytes = 1 << 20;
-        limits.nodes = 50_000;
-        let job = parse(source, &limits, &report).and_then(|node| {
+        let job = parse(source, &limits(), &report).and_then(|node| {
             let root = Item::root(&node, &report);
             (!foreign::report(&root)).then(|| resolve::resolve(raw::read(&root), components))
         });
-        let named = |mut job: JobSpec| {
-            file.clone_into(&mut job.needs.file);
-            job
+        report.finish(job.map(|job| job.named(file)))
+    }
+
+    /// The same, with what one site's own file says about its part laid over it: for that site alone.
+    pub fn parse_own(
+        file: &str,
+        source: &[u8],
+        own: &OwnPart,
+        components: &Components,
+    ) -> Result<JobSpec, Problems> {
+        let (report, own_report) = (Collector::new(file), Collector::new(&*own.file));
+        let nodes = (parse(source, &limits(), &report), parse(&own.source, &limits(), &own_report));
+        let job = match &nodes {
+            (Some(node), Some(own_node)) => {
+                let mut job = raw::read(&Item::root(node, &report));
+                let parties = job.parties.of_site(&own.site);
+                job.party_tasks.push(raw::own(&Item::root(own_node, &own_report), parties));
+                Some(resolve::resolve(job, components))
+            }
+            _ => None,
         };
-        report.finish(job.map(named))
+        // Of the two files, the site's own is the one that its operator can change.
+        own_report.finish(Some(()))?;
+        report.finish(job.map(|job| job.named(file)))
+    }
+
+    fn named(mut self, file: &str) -> Self {
+        file.clone_into(&mut self.needs.file);
+        self
     }
 
     /// The site that coordinates the job: the one that schedules, else the one that submits, else that of the first guest.

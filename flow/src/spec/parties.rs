@@ -53,6 +53,12 @@ impl<'a> Parties<'a> {
         self.complete &= read > 0 && read == written;
     }
 
+    /// Those of one site.
+    pub(super) fn of_site(&self, site: &PartyId) -> Self {
+        let list = self.list.iter().filter(|named| named.party.id == *site).cloned().collect();
+        Self { item: self.item.clone(), list, complete: true }
+    }
+
     pub(super) fn contains(&self, party: &Party) -> bool {
         self.list.iter().any(|named| named.party == *party)
     }

@@ -288,22 +288,32 @@ fn data_warehouse<'a>(keys: &mut Keys<'a>) -> Option<Producer<'a>> {
     }
 }
 
+fn party_task<'a>((name, item): (&'a str, Item<'a>)) -> PartyTask<'a> {
+    item.map(|keys| PartyTask {
+        parameters: keys.take("parameters"),
+        conf: TaskConfLayer::read(&keys.take("conf")),
+        task: Reference { name, item: item.clone() },
+    })
+}
+
 fn party_tasks<'a>(keys: &mut Keys<'a>) -> PartyTasks<'a> {
     let (parties, conf, tasks) = (keys.take("parties"), keys.take("conf"), keys.take("tasks"));
     if !parties.is_given() && (conf.is_given() || tasks.is_given()) {
         let help = "the name of the entry has no meaning; write [{role: guest, party_id: ['9999']}]";
         parties.problem_with("required, but not given", help.to_owned());
     }
-    let task = |(name, item): (&'a str, Item<'a>)| {
-        item.map(|keys| PartyTask {
-            parameters: keys.take("parameters"),
-            conf: TaskConfLayer::read(&keys.take("conf")),
-            task: Reference { name, item: item.clone() },
-        })
-    };
     PartyTasks {
         parties: Parties::read(parties),
         conf: TaskConfLayer::read(&conf),
-        tasks: tasks.entries().into_iter().map(task).collect(),
+        tasks: tasks.entries().into_iter().map(party_task).collect(),
     }
+}
+
+/// What a site's own file says about its part: `tasks.<name>.parameters` and `.conf`, as an entry of `party_tasks` for all its parties.
+pub(super) fn own<'a>(root: &Item<'a>, parties: Parties<'a>) -> PartyTasks<'a> {
+    root.map(|keys| PartyTasks {
+        parties,
+        conf: TaskConfLayer::default(),
+        tasks: keys.required("tasks").entries().into_iter().map(party_task).collect(),
+    })
 }

@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# The main job between two sites: two processes with separate homes, keys, tables and one port each; once over a direct line, once through an
+# exchange; compared with the same job in one process. Usage: demo-sites.sh BINARY
+set -euo pipefail
+
+binary=$1
+here=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+exchange=
+stop() {
+  [ -z "$exchange" ] || { kill "$exchange" 2>/dev/null && wait "$exchange" || true; }
+  rm -rf "$work"
+}
+trap stop EXIT
+job=$here/examples/breast/job.yaml
+
+# Ports that are free now.
+read -r bank_port shop_port exchange_port < <(python3 - <<'PY'
+import socket
+sockets = [socket.socket() for _ in range(3)]
+for s in sockets: s.bind(("127.0.0.1", 0))
+print(*(s.getsockname()[1] for s in sockets))
+PY
+)
+
+at() { # a command at one of the sites
+  local site=$1
+  shift
+  "$binary" --home "$work/$site" "$@"
+}
+
+configure() { # site, party id, more of federation.direct
+  mkdir -p "$work/$1"
+  printf "party_id: '%s'\ndefault_engines: {federation: direct}\nfederation: {direct: {%s}}\n" "$2" "$3" >"$work/$1/service_conf.yaml"
+}
+
+run_both() { # job id
+  at laboratory run --quiet --party 10000 "$job" >"$work/laboratory.txt" &
+  local laboratory=$!
+  at hospital run --party 9999 --job-id "$1" "$job"
+  wait "$laboratory" || { cat "$work/laboratory.txt"; exit 1; }
+}
+
+results() { # home, party, role
+  "$binary" --home "$1" output metric --party "$2" --role "$3" --task-name binning_0 --json 2>/dev/null ||
+    "$binary" --home "$1" output metric --party "$2" --role "$3" --task-name binning_0
+}
+
+echo '— both sites make their keys, exchange cards, and trust each other'
+configure hospital 9999 "port: $bank_port"
+configure laboratory 10000 "port: $shop_port"
+at hospital site init --address "127.0.0.1:$bank_port" >/dev/null
+at laboratory site init --address "127.0.0.1:$shop_port" >/dev/null
+at hospital site card >"$work/9999.card"
+at laboratory site card >"$work/10000.card"
+at hospital site trust "$work/10000.card" --yes
+at laboratory site trust "$work/9999.card" --yes
+at hospital data upload --namespace experiment --name breast_guest --label y --file "$here/examples/breast/guest.csv" >/dev/null
+at laboratory data upload --namespace experiment --name breast_host --file "$here/examples/breast/host.csv" >/dev/null
+
+echo
+echo '— the job, over a direct line between the two processes'
+run_both direct
+
+echo
+echo '— the same job in one process'
+mkdir "$work/one"
+at one data upload --party 9999 --namespace experiment --name breast_guest --label y --file "$here/examples/breast/guest.csv" >/dev/null
+at one data upload --party 10000 --namespace experiment --name breast_host --file "$here/examples/breast/host.csv" >/dev/null
+at one run --quiet --job-id one "$job"
+
+compare() {
+  cmp <(results "$work/one" 9999 guest | sed 's/"job_id": *"[^"]*"//') <(results "$work/hospital" 9999 guest | sed 's/"job_id": *"[^"]*"//') &&
+    cmp <(results "$work/one" 10000 host | sed 's/"job_id": *"[^"]*"//') <(results "$work/laboratory" 10000 host | sed 's/"job_id": *"[^"]*"//') &&
+    echo "equal: what both parties learned $1 is what they learned in one process"
+}
+compare 'over the direct line'
