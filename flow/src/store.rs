@@ -116,7 +116,7 @@ impl JobState {
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Appends a change as number `revision`; `Conflict` if there is one of this number already, or none of the one before.
-    /// Durable when it returns.
+    /// What was decided, and an end, are durable when it returns.
     async fn append(&self, job: &JobId, revision: u64, change: JobChange) -> Result<()>;
     /// All changes of a job, the first one first; none of a job that is not known.
     async fn history(&self, job: &JobId) -> Result<Vec<Entry>>;
@@ -151,7 +151,10 @@ impl JobFiles {
             let mut line = serde_json::to_vec(entry)?;
             line.push(b'\n');
             file.write_all(&line)?;
-            file.sync_data()?;
+            // What others act on must survive the machine; that an attempt started must survive the process only.
+            if matches!(entry.change, JobChange::Decided { .. } | JobChange::Ended { .. }) {
+                file.sync_data()?;
+            }
             Ok(true)
         };
         append().at(|| format!("write {}", path.display()))

@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::apart::Pair;
 use crate::site::{Site, example};
 
 /// `cluster up`, until it is stopped.
@@ -89,6 +90,21 @@ fn a_job_gives_the_same_on_a_cluster_and_where_parties_differ() {
     up.end();
     let gone = site.fails(5, &["cluster", "status"]);
     assert!(gone.contains("scheduler"), "{gone}");
+}
+
+#[test]
+fn a_guest_on_its_own_cores_and_a_host_on_a_cluster_are_two_sites() {
+    let pair = Pair::with_breast_tables();
+    let up = Up::start(&pair.host);
+    let conf = std::fs::read_to_string(pair.host.home().join("service_conf.yaml")).unwrap();
+    let conf = conf.replace("{federation: direct}", "{federation: direct, computing: spark}");
+    let (_, cluster) =
+        up.configuration().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+    pair.host.write("service_conf.yaml", &format!("{conf}{cluster}"));
+    pair.runs_the_example();
+    let log = pair.host.ok(&["output", "log", "-p", "10000", "-tn", "psi_0"]);
+    assert!(log.contains("num-executors"), "it ran on the cluster: {log}");
+    up.end();
 }
 
 #[test]

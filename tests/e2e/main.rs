@@ -24,6 +24,7 @@ mod interop;
 mod jobs;
 mod large_jobs;
 mod limits;
+mod line;
 mod merging;
 mod peers;
 mod sites;
