@@ -9,6 +9,7 @@ failed=0
 cargo run --release --quiet --package tributary-bench --bin jobs -- "$1" || failed=1
 cargo run --release --quiet --package tributary-bench --bin uploads -- "$1" "$python" || failed=1
 "$python" bench/tables.py "$1" || failed=1
+python3 bench/sites.py "$1" || failed=1
 for arithmetic in portable adx avx512; do # falls back to the next best where the processor lacks one
   TRIBUTARY_ARITHMETIC=$arithmetic cargo bench --package tributary-paillier --bench paillier || failed=1
 done
