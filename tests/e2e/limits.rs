@@ -195,6 +195,25 @@ fn a_host_refuses_small_bins_and_cuts_of_the_job_if_its_limits_say_so() {
         "{message}"
     );
 
+    // Points for all parties: the host has no column of such a name, and is not asked for anything.
+    let of_guest = refuses.write("bit_0.csv", &{
+        let mut csv = String::from("id,w,y\n");
+        (0..ROWS).for_each(|row| writeln!(csv, "r{row:03},{row},{}", row & 1).unwrap());
+        csv
+    });
+    let table = ["-p", "9999", "-ns", "n", "-n", "bit_0", "--label", "y", "--if-exists", "replace"];
+    refuses.ok(&[&["data", "upload", "--file", &of_guest][..], &table].concat());
+    let points = "method: manual, split_pt_dict: {w: [50, 100, 199]}";
+    refuses.ok(&["run", "--quiet", &job(&refuses, "values", 0..1, points)]);
+    assert_eq!(refuses.model("9999", "guest", "binning_0")["data"]["bin_count_dict"]["w"], 3);
+    let points = "method: manual, split_pt_dict: {w: [50, 100, 199], v: [50, 199]}";
+    let message = refuses.fails(1, &["run", "--quiet", &job(&refuses, "values", 0..1, points)]);
+    assert!(message.contains("takes no cut points for its columns from a job (v)"), "{message}");
+    // An anonymous name is known to the task only.
+    let points = "method: manual, use_anonymous: true, split_pt_dict: {host_10000_x0: [50, 199]}";
+    let message = refuses.fails(1, &["run", "--quiet", &job(&refuses, "values", 0..1, points)]);
+    assert!(message.contains("binning_0") && message.contains("from a job (v)"), "{message}");
+
     let by_itself = site("");
     by_itself.ok(&["run", "--quiet", &at_host(&by_itself)]);
     let own = cuts(&by_itself, "binning_0");

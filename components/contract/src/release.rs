@@ -23,8 +23,8 @@ const LEAST_ROWS: u64 = 1_000;
 pub enum Ask {
     /// Numbers about this many bins of a column.
     Bins(u64),
-    /// Numbers about bins of its columns that the job cuts.
-    Cuts,
+    /// Numbers about bins that the job cuts: of those of these columns that are its own.
+    Cuts(Vec<String>),
 }
 
 /// What a parameter asks a party to release.
@@ -164,9 +164,10 @@ impl Release<'_> {
         }
     }
 
-    /// `Denied` if the party refuses cut points of a job.
-    pub fn expect_no_cuts(&self) -> Result<()> {
-        refused(&self.limits, self.own, &Ask::Cuts).map_or(Ok(()), |refusal| Err(denied(&refusal)))
+    /// `Denied` if the party refuses cut points of a job, and there are some for these of its columns.
+    pub fn expect_no_cuts(&self, columns: &[String]) -> Result<()> {
+        let refusal = refused(&self.limits, self.own, &Ask::Cuts(columns.to_vec()));
+        refusal.map_or(Ok(()), |refusal| Err(denied(&refusal)))
     }
 
     /// `Denied` if the party takes no cut points of a job, and a model has some.
@@ -287,10 +288,15 @@ pub fn refused(limits: &Limits, own: &Party, ask: &Ask) -> Option<Refusal> {
             message: format!("{own} releases at most {} bins of a column, got {bins}", limits.max_bins),
             help: format!("ask for fewer, or {}", operator(own, "raise limits.max_bins")),
         }),
-        Ask::Cuts if limits.cuts_from_job == JobCuts::Refuse => Some(Refusal {
-            message: format!("{own} takes no cut points for its columns from a job"),
-            help: format!("leave them to it, or {}", operator(own, "set limits.cuts_from_job to use")),
-        }),
+        Ask::Cuts(columns) if !columns.is_empty() && limits.cuts_from_job == JobCuts::Refuse => {
+            Some(Refusal {
+                message: format!(
+                    "{own} takes no cut points for its columns from a job ({})",
+                    columns.join(", ")
+                ),
+                help: format!("leave them to it, or {}", operator(own, "set limits.cuts_from_job to use")),
+            })
+        }
         _ => None,
     }
 }

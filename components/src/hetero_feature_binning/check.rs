@@ -40,8 +40,8 @@ pub(super) fn asks(assignment: &Assignment<'_>) -> Result<Vec<Asked>> {
         return Ok(Vec::new());
     }
     Ok(vec![match parameters.method {
-        // Only the table shows which columns the points are of, and so how many bins they make.
-        Method::Manual => Asked { ask: Ask::Cuts, parameter: "split_pt_dict" },
+        // Only the table shows how many bins the points of its columns make.
+        Method::Manual => Asked { ask: Ask::Cuts(parameters.with_points()), parameter: "split_pt_dict" },
         _ => Asked { ask: Ask::Bins(parameters.n_bins.into()), parameter: "n_bins" },
     }])
 }

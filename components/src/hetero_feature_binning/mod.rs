@@ -190,7 +190,7 @@ async fn train(task: &Task) -> Result<Outputs> {
     let columns = parameters.columns(&task.own, table.schema())?;
     points_of_others(task, table, &parameters, &columns)?;
     let coded = Coded::of(table, &columns.categories).await?;
-    let cuts = match release::cuts_of_job(task, &parameters)? {
+    let cuts = match release::cuts_of_job(task, &parameters, &columns)? {
         release::CutsOfJob::Use => cuts::find(task, &coded.table, &parameters, &columns).await?,
         release::CutsOfJob::Replace => {
             let cuts = cuts::by_itself(task, &coded.table, &parameters, &columns).await?;

@@ -252,6 +252,11 @@ impl TrainParameters {
         self.split_pt_dict.iter().flat_map(BTreeMap::keys).filter(wanted)
     }
 
+    /// The same, as the file has them.
+    pub(super) fn with_points(&self) -> Vec<String> {
+        self.names_with_points().cloned().collect()
+    }
+
     /// The columns here that have cut points.
     fn manual_columns(&self, own: &Party, schema: &TableSchema) -> Vec<String> {
         self.names_with_points().filter_map(|given| self.find(own, schema, given)).collect()

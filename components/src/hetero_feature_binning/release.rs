@@ -8,7 +8,7 @@ use tributary_core::kernel::KernelCall;
 use tributary_core::limits::{JobCuts, SmallBins};
 use tributary_core::{ErrorKind, Party, Result, Role, Table};
 
-use super::parameters::{Method, TrainParameters};
+use super::parameters::{Columns, Method, TrainParameters};
 use super::{Binning, Measuring, Model, ModelMethod};
 use tributary_component::release::Numbers;
 use tributary_component::task::Task;
@@ -21,17 +21,16 @@ pub(super) enum CutsOfJob {
 }
 
 /// Whether this party cuts by itself, whatever points the job gives. `Denied` if its limits refuse such a job.
-pub(super) fn cuts_of_job(task: &Task, parameters: &TrainParameters) -> Result<CutsOfJob> {
+pub(super) fn cuts_of_job(task: &Task, parameters: &TrainParameters, columns: &Columns) -> Result<CutsOfJob> {
     let measure = Measuring::of(parameters.skip_metrics, parameters.local_only);
-    if parameters.method != Method::Manual
-        || measure != Measuring::AllColumns
-        || task.own.role != Role::host()
-    {
+    let measured = measure == Measuring::AllColumns && task.own.role == Role::host();
+    // Points may be given once for all parties: those of the guest's own columns ask this party for nothing.
+    if parameters.method != Method::Manual || !measured || columns.binned.is_empty() {
         return Ok(CutsOfJob::Use);
     }
     let guest = task.guest()?;
     let release = task.release("train_data", &guest);
-    release.expect_no_cuts()?;
+    release.expect_no_cuts(&columns.binned)?;
     Ok(if release.limits().cuts_from_job == JobCuts::Use { CutsOfJob::Use } else { CutsOfJob::Replace })
 }
 

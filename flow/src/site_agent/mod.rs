@@ -94,7 +94,7 @@ impl SiteAgent {
             },
         };
         let (placed, mut objections) = place(&spec, &site);
-        objections.extend(limits::compare(&spec, &site));
+        objections.extend(limits::compare(&spec, &site).await?);
         objections.extend(look_up(&spec, &site).await?);
         if objections.is_empty() {
             let held = Held {
