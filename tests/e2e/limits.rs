@@ -66,8 +66,20 @@ fn job(site: &Site, host: &str, bits: impl Iterator<Item = usize>, parameters: &
     )
 }
 
+/// The same job with another task.
+fn with_task(site: &Site, path: &str, name: &str, task: &str) -> String {
+    let text = std::fs::read_to_string(path).unwrap();
+    let task =
+        format!("    {name}:\n      component_ref: hetero_feature_binning\n      {task}\nschema_version");
+    site.write("job.yaml", &text.replace("schema_version", &task))
+}
+
+fn input(key: &str, task: &str, output: &str) -> String {
+    format!("{key}: {{task_output_artifact: {{producer_task: {task}, output_artifact_key: {output}}}}}")
+}
+
 /// Rows of each bin of the host's column, as the guest learned them from a job's task.
-fn told(site: &Site, task: &str) -> Vec<u64> {
+fn rows_of_bins(site: &Site, task: &str) -> Vec<u64> {
     let summary = site.model("9999", "guest", task)["data"]["host_metrics_summary"]["host_10000"].clone();
     let numbers = |what: &str| {
         let bins = summary[what]["host_10000_x0"].as_object().unwrap().clone();
@@ -133,7 +145,7 @@ fn bins_of_few_rows_are_merged_and_no_series_of_jobs_gets_beyond_the_budget() {
     );
     site.ok(&["limits", "reset", "-p", "10000", "--yes"]);
     site.ok(&["run", "--quiet", &job(&site, "again", 7..8, "n_bins: 100")]);
-    let rows = told(&site, "binning_7");
+    let rows = rows_of_bins(&site, "binning_7");
     assert_eq!((rows.iter().sum::<u64>(), rows.len()), (ROWS as u64, 33));
     assert!(rows.iter().all(|rows| *rows >= 5), "{rows:?}");
     assert_eq!(cuts(&site, "binning_7").len(), 33, "the host's model has the merged bins");
@@ -146,7 +158,7 @@ fn two_ways_to_cut_a_column_show_no_fewer_rows_together() {
     for bins in [9, 10, 11, 23] {
         site.ok(&["run", "--quiet", &job(&site, "values", 0..1, &format!("n_bins: {bins}"))]);
         let cuts = cuts(&site, "binning_0");
-        assert_eq!(told(&site, "binning_0").len(), cuts.len());
+        assert_eq!(rows_of_bins(&site, "binning_0").len(), cuts.len());
         all.extend(cuts);
     }
     all.sort_by(f64::total_cmp);
@@ -279,9 +291,6 @@ fn ids_are_looked_up_within_the_limits_of_both_parties() {
 #[test]
 fn cuts_of_a_job_are_not_measured_through_a_model_or_a_transformed_table() {
     let hidden = "method: manual, split_pt_dict: {v: [50, 53, 199]}, transform_method: bin_idx";
-    let input = |key: &str, task: &str, output: &str| {
-        format!("{key}: {{task_output_artifact: {{producer_task: {task}, output_artifact_key: {output}}}}}")
-    };
     let model = input("input_model", "binning_0", "output_model");
     let predict = format!(
         "stage: predict\n      inputs: {{data: {{{}}}, model: {{{model}}}}}",
@@ -300,15 +309,68 @@ fn cuts_of_a_job_are_not_measured_through_a_model_or_a_transformed_table() {
     ] {
         let site = site(limits);
         let path = job(&site, "values", 0..1, &format!("{hidden}, {unmeasured}"));
-        let text = std::fs::read_to_string(path).unwrap();
-        let more =
-            format!("    more_0:\n      component_ref: hetero_feature_binning\n      {more}\nschema_version");
-        let message = site
-            .fails(1, &["run", "--quiet", &site.write("job.yaml", &text.replace("schema_version", &more))]);
+        let message = site.fails(1, &["run", "--quiet", &with_task(&site, &path, "more_0", more)]);
         assert!(message.contains(expected), "{expected} in {message}");
         let released = &site.json(&["limits", "show", "-p", "10000", "--json"])["released"][0];
         assert_eq!(released["columns"].get("v"), None, "nothing left: {released}");
     }
+}
+
+/// What a prediction by a model of `binning_1` shows of the host's column.
+fn bins_of_prediction(site: &Site, path: &str, model: &str) -> String {
+    let data = input("test_data", "psi_0", "output_data");
+    let task = format!("stage: predict\n      inputs: {{data: {{{data}}}, model: {{input_model: {model}}}}}");
+    with_task(site, path, "more_0", &task)
+}
+
+#[test]
+fn a_model_of_a_few_chosen_rows_does_not_choose_where_a_column_is_cut() {
+    let site = site("");
+    // Two rows: trained on them alone, a column would be cut at the smaller one.
+    upload(&site, "9999", "bit_1", "id,y\nr007,0\nr100,1\n", &["--label", "y", "--if-exists", "replace"]);
+    let trained = "{task_output_artifact: {producer_task: binning_1, output_artifact_key: output_model}}";
+    let train = |bins: u32| job(&site, "values", 0..2, &format!("n_bins: {bins}, skip_metrics: true"));
+    site.ok(&["run", "--quiet", &bins_of_prediction(&site, &train(2), trained)]);
+    assert_eq!(cuts(&site, "binning_0").len(), 2);
+    assert_eq!(cuts(&site, "binning_1").len(), 1, "merged");
+    let ranking = site.metrics("9999", "guest", "more_0");
+    assert_eq!(ranking[0]["data"][0]["bins"], 1, "{ranking:?}");
+
+    // A model that was made before its party asked for so many rows is not measured by.
+    site.write("parties/10000/service_conf.yaml", "limits: {min_rows: 1}");
+    let conf = |text: String, key: &str| {
+        site.write("job.yaml", &text.replace("  parties:\n", &format!("  conf: {{{key}}}\n  parties:\n")))
+    };
+    let job_file = |path: String| std::fs::read_to_string(path).unwrap();
+    site.ok(&["run", "--quiet", &conf(job_file(train(2)), "model_id: few, model_version: '0'")]);
+    assert_eq!(cuts(&site, "binning_1").len(), 2);
+    site.write("parties/10000/service_conf.yaml", "");
+    let few = "{model_warehouse: {model_id: few, model_version: '0', producer_task: binning_1, output_artifact_key: output_model}}";
+    let message = site.fails(1, &["run", "--quiet", &bins_of_prediction(&site, &train(2), few)]);
+    for expected in
+        ["fewer than 5 rows when they were cut", "input_model may have had 1", "train the model again"]
+    {
+        assert!(message.contains(expected), "{expected} in {message}");
+    }
+}
+
+#[test]
+fn rows_that_a_guest_repeats_do_not_choose_where_a_column_is_cut() {
+    let site = site("limits: {numbers: 1000}");
+    let run = |bins: &str| {
+        site.ok(&["run", "--quiet", &job(&site, "values", 0..1, bins)]);
+        cuts(&site, "binning_0")
+    };
+    let (measured, unmeasured) = ("n_bins: 4", "n_bins: 4, skip_metrics: true");
+    let expected = run(measured);
+    let mut csv = String::from("sid,id,y\n");
+    (0..2 * ROWS).for_each(|n| writeln!(csv, "{n},r{:03},{}", n % ROWS, n % 2).unwrap());
+    (0..9 * ROWS).for_each(|n| writeln!(csv, "again-{n},r007,{}", n % 2).unwrap());
+    upload(&site, "9999", "bit_0", &csv, &["--label", "y", "--match-id", "id", "--if-exists", "replace"]);
+    assert_eq!(run(measured), expected);
+    assert_eq!(run(unmeasured), expected);
+    // Of rows that are for nobody else's eyes, each counts.
+    assert_ne!(run("n_bins: 4, local_only: true"), expected);
 }
 
 #[test]

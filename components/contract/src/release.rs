@@ -182,6 +182,20 @@ impl Release<'_> {
         Err(denied(&Refusal { message, help: operator(self.own, "set limits.cuts_from_job to use") }))
     }
 
+    /// `Denied` if the cuts of a model were found in bins of fewer rows than a number needs: then they show where few rows are.
+    pub fn expect_rows_behind_cuts(&self, model: &str, rows: u64) -> Result<()> {
+        let least = self.limits.min_rows;
+        if self.is_own() || rows >= least {
+            return Ok(());
+        }
+        let message = format!(
+            "{} releases no number about bins that had fewer than {least} rows when they were cut, and those of {model} may have had {rows}",
+            self.own
+        );
+        let help = format!("train the model again, or {}", operator(self.own, "lower limits.min_rows"));
+        Err(denied(&Refusal { message, help }))
+    }
+
     /// `Denied` for a column that a task has changed: cuts of its new values cannot be compared with cuts of its own.
     fn expect_own_values(&self, column: &str) -> Result<()> {
         if self.is_own() || !self.recoded.is_some_and(|columns| columns.contains(column)) {

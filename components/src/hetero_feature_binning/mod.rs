@@ -92,6 +92,9 @@ struct Meta {
     /// What others call this party's columns.
     #[serde(default)]
     anonymous: BTreeMap<String, String>,
+    /// Rows in each bin of a host's columns at least, where it has any: what its limits said when it was trained.
+    #[serde(default)]
+    least_rows: u64,
 }
 
 /// The columns of one party with their bins, and what to do with them.
@@ -101,6 +104,10 @@ struct Binning<'a> {
     table: &'a Table,
     /// The same rows, with numbers for categories of text.
     coded: Coded,
+    /// What cuts were found in and rows are counted in: where bins are shared, one row of each id.
+    distinct: Table,
+    /// Whether others may get numbers about the bins of these columns.
+    is_shared: bool,
     cuts: Vec<CutColumn>,
     /// How many of `cuts` are cut; the rest are categories.
     binned: usize,
@@ -190,10 +197,15 @@ async fn train(task: &Task) -> Result<Outputs> {
     let columns = parameters.columns(&task.own, table.schema())?;
     points_of_others(task, table, &parameters, &columns)?;
     let coded = Coded::of(table, &columns.categories).await?;
+    let is_shared = release::is_shared(task, parameters.local_only);
+    let distinct = match is_shared {
+        true => release::one_row_an_id(&coded.table, &columns).await?,
+        false => coded.table.clone(),
+    };
     let cuts = match release::cuts_of_job(task, &parameters, &columns)? {
-        release::CutsOfJob::Use => cuts::find(task, &coded.table, &parameters, &columns).await?,
+        release::CutsOfJob::Use => cuts::find(task, &distinct, &parameters, &columns).await?,
         release::CutsOfJob::Replace => {
-            let cuts = cuts::by_itself(task, &coded.table, &parameters, &columns).await?;
+            let cuts = cuts::by_itself(task, &distinct, &parameters, &columns).await?;
             parameters.method = Method::Quantile;
             cuts
         }
@@ -203,16 +215,20 @@ async fn train(task: &Task) -> Result<Outputs> {
         table,
         cuts,
         coded,
+        distinct,
+        is_shared,
         binned: columns.binned.len(),
         adjustment_factor: parameters.adjustment_factor,
         key: parameters.he_param.bits().map_err(|e| Error::bug("a key that was checked").because(e))?,
         measure: Measuring::of(parameters.skip_metrics, parameters.local_only),
     };
     let mut measured = binning.measured(task).await?;
-    // The model has the bins that others know.
-    if let Some(cuts) = measured.released.take() {
-        binning.cuts = cuts;
-    }
+    // The model has the bins that others know, or may get to know.
+    let (cuts, least_rows) = match measured.released.take() {
+        Some(cuts) => (cuts, task.release(binning.input, &task.guest()?).limits().min_rows),
+        None => release::unmeasured(task, &binning, parameters.method).await?,
+    };
+    binning.cuts = cuts;
     let model = learned(&binning, &parameters, &measured)?;
     let transformed = binning.transformed(task, parameters.transform_method, &model)?;
     let meta = Meta {
@@ -224,6 +240,7 @@ async fn train(task: &Task) -> Result<Outputs> {
             .iter()
             .map(|c| (anonymous_name(task, table, &c.column), c.column.clone()))
             .collect(),
+        least_rows,
     };
     let recoded = binning.recoded(task, parameters.transform_method);
     let outputs =
@@ -263,17 +280,26 @@ async fn predict(task: &Task) -> Result<Outputs> {
     let table = task.table("test_data")?;
     let cuts = model.cuts().map(|(column, cuts)| CutColumn { column: column.into(), cuts: cuts.clone() });
     let cuts: Vec<CutColumn> = cuts.collect();
+    let is_shared = release::is_shared(task, meta.local_only);
+    let binned = cuts.iter().map(|c| c.column.clone()).collect();
+    let columns = Columns { binned, categories: Vec::new() };
+    let distinct = match is_shared && !parameters.skip_metrics {
+        true => release::one_row_an_id(table, &columns).await?,
+        false => table.clone(),
+    };
     let binning = Binning {
         input: "test_data",
         table,
         coded: Coded::as_is(table),
+        distinct,
+        is_shared,
         binned: cuts.len(),
         cuts,
         adjustment_factor: model.parts().adjustment_factor,
         key: KeyBits::try_from(meta.key_length).map_err(not_a_model)?,
         measure: Measuring::of(parameters.skip_metrics, meta.local_only),
     };
-    release::expect_own_cuts(task, &binning, &model)?;
+    release::expect_cuts(task, &binning, &model, &meta)?;
     let measured = binning.measured(task).await?;
     let transformed = binning.transformed(task, parameters.transform_method, &model)?;
     let recoded = binning.recoded(task, parameters.transform_method);

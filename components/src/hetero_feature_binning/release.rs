@@ -1,16 +1,16 @@
 //! What of a host's columns leaves it: bins that its limits allow.
 
 use tributary_binning::{
-    AssignBins, AssignParams, BinColumn, BinCount, CountBins, CountParams, CutColumn, JoinBins, JoinParams,
-    JoinedBin, Pieces,
+    AssignBins, AssignParams, BinColumn, BinCount, Coarse, CountBins, CountParams, CutColumn, JoinBins,
+    JoinParams, JoinedBin, Pieces,
 };
 use tributary_core::kernel::KernelCall;
 use tributary_core::limits::{JobCuts, SmallBins};
 use tributary_core::{ErrorKind, Party, Result, Role, Table};
 
 use super::parameters::{Columns, Method, TrainParameters};
-use super::{Binning, Measuring, Model, ModelMethod};
-use tributary_component::release::Numbers;
+use super::{Binning, Measuring, Meta, Model, ModelMethod};
+use tributary_component::release::{Numbers, Release};
 use tributary_component::task::Task;
 
 /// What is done with the cut points of a job.
@@ -34,13 +34,62 @@ pub(super) fn cuts_of_job(task: &Task, parameters: &TrainParameters, columns: &C
     Ok(if release.limits().cuts_from_job == JobCuts::Use { CutsOfJob::Use } else { CutsOfJob::Replace })
 }
 
-/// `Denied` if a prediction would measure this party's columns by cut points of a job, and its limits take none.
-pub(super) fn expect_own_cuts(task: &Task, binning: &Binning<'_>, model: &Model) -> Result<()> {
-    let measured = binning.measure == Measuring::AllColumns && task.own.role == Role::host();
-    match measured && model.parts().method == ModelMethod::Manual && binning.binned > 0 {
-        true => task.release(binning.input, &task.guest()?).expect_own_cuts("input_model"),
-        false => Ok(()),
+/// `Denied` if a prediction would measure this party's columns by cut points that its limits do not take: those of a job, or
+/// some that were found in fewer rows than a number needs. A guest chooses the rows of an intersection, and so could have a
+/// column cut at a row of its choice.
+pub(super) fn expect_cuts(task: &Task, binning: &Binning<'_>, model: &Model, meta: &Meta) -> Result<()> {
+    if binning.measure != Measuring::AllColumns || task.own.role != Role::host() || binning.binned == 0 {
+        return Ok(());
     }
+    let guest = task.guest()?;
+    let release = task.release(binning.input, &guest);
+    if model.parts().method == ModelMethod::Manual {
+        release.expect_own_cuts("input_model")?;
+    }
+    release.expect_rows_behind_cuts("input_model", meta.least_rows)
+}
+
+/// Whether others may get numbers about this party's columns by the cut points of this task: now, or by its model.
+pub(super) fn is_shared(task: &Task, local_only: bool) -> bool {
+    let has_partners = task.parties.iter().any(|party| party.id != task.own.id);
+    task.own.role == Role::host() && !local_only && has_partners
+}
+
+/// What cut points are found in, and bins are counted in, where they are shared: one row of each id. A guest that has an id
+/// several times repeats this party's row, which is still one row behind a number, and no reason to cut at it.
+pub(super) async fn one_row_an_id(table: &Table, columns: &Columns) -> Result<Table> {
+    let ids = table.select::<&str>([])?.first_by_key()?.count().await?;
+    if ids == table.count().await? {
+        return Ok(table.clone());
+    }
+    let columns = columns.binned.iter().chain(&columns.categories);
+    table.select(columns)?.first_by_key()?.keep().await
+}
+
+/// The columns of a model that is learned without metrics, with bins merged like those that are shown: a prediction may measure
+/// by them. And the rows that are in each of them at least.
+pub(super) async fn unmeasured(
+    task: &Task,
+    binning: &Binning<'_>,
+    method: Method,
+) -> Result<(Vec<CutColumn>, u64)> {
+    let guests = task.others(&Role::guest());
+    let ([guest], true) = (&guests[..], binning.is_shared) else { return Ok((binning.cuts.clone(), 0)) };
+    let release = task.release(binning.input, guest);
+    // Cuts of a job that are never measured stay as the job has them.
+    if method == Method::Manual && release.limits().cuts_from_job != JobCuts::Use {
+        return Ok((binning.cuts.clone(), 0));
+    }
+    let (binned, categories) = binning.cuts.split_at(binning.binned);
+    let pieces = binned.iter().map(|c| Pieces::new(&c.cuts, &[])).collect::<Result<Vec<_>>>()?;
+    let counted = count(&binning.distinct, binned, &pieces).await?;
+    let mut cuts = Vec::new();
+    for ((column, pieces), rows) in binned.iter().zip(&pieces).zip(counted) {
+        let cut = coarsened(task, &release, column, pieces, &rows)?.cuts;
+        cuts.push(CutColumn { column: column.column.clone(), cuts: cut });
+    }
+    cuts.extend_from_slice(categories);
+    Ok((cuts, release.limits().min_rows))
 }
 
 /// A host's columns with the bins that are shown to the guest.
@@ -71,35 +120,20 @@ pub(super) async fn book(task: &Task, binning: &Binning<'_>, guest: &Party) -> R
 /// Merges bins until all may be released, by rows that are counted here in the clear.
 async fn prepare(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Released> {
     let release = task.release(binning.input, guest);
-    let (least, refuse) = (release.limits().min_rows, release.limits().small_bins == SmallBins::Refuse);
     let names: Vec<&str> = binning.cuts.iter().map(|c| c.column.as_str()).collect();
     let shown = release.cuts(&names)?;
     let pieces = binning.cuts.iter().zip(&shown).map(|(c, shown)| Pieces::new(&c.cuts, shown));
     let pieces = pieces.collect::<Result<Vec<_>>>()?;
-    let counted = count(binning, &pieces).await?;
+    let counted = count(&binning.distinct, &binning.cuts, &pieces).await?;
 
-    let distinct = counted.first().map_or(0, |rows| rows.iter().sum());
-    let weight = weight(binning.table.count().await?, distinct);
+    let weight = weight(binning.table.count().await?, binning.distinct.count().await?);
     if weight > 1 {
         task.note(format!("the guest repeats rows: a number about a bin counts as {weight}"));
     }
 
     let mut released = Released { cuts: Vec::new(), joined: Vec::new(), numbers: Vec::new() };
     for (((column, pieces), rows), after) in binning.cuts.iter().zip(&pieces).zip(counted).zip(shown) {
-        let coarse = pieces.coarsen(&rows, least)?;
-        let merged = coarse.cuts.bins() < column.cuts.bins() || coarse.missing_in.is_some();
-        if merged && refuse {
-            let fewest = rows.iter().filter(|rows| **rows > 0).min().copied().unwrap_or_default();
-            return Err(release.small_bin(&column.column, fewest));
-        }
-        if merged {
-            let (had, has) = (column.cuts.bins(), coarse.cuts.bins());
-            let missing = if coarse.missing_in.is_some() { ", missing values with others" } else { "" };
-            task.note(format!(
-                "limits.min_rows: column {:?} is measured in {has} of its {had} bins{missing}",
-                column.column
-            ));
-        }
+        let coarse = coarsened(task, &release, column, pieces, &rows)?;
         release.expect_bins(&column.column, coarse.cuts.bins() as u64)?;
         let has_missing = rows.last().is_some_and(|rows| *rows > 0) && coarse.missing_in.is_none();
         if let Some(to) = coarse.missing_in {
@@ -117,6 +151,30 @@ async fn prepare(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Re
     Ok(released)
 }
 
+/// A column's bins merged until each has enough rows. `Denied` if it has a bin of fewer, and the party wants that refused.
+fn coarsened(
+    task: &Task,
+    release: &Release<'_>,
+    column: &CutColumn,
+    pieces: &Pieces,
+    rows: &[u64],
+) -> Result<Coarse> {
+    let limits = release.limits();
+    let coarse = pieces.coarsen(rows, limits.min_rows)?;
+    let (had, has) = (column.cuts.bins(), coarse.cuts.bins());
+    if has == had && coarse.missing_in.is_none() {
+        return Ok(coarse);
+    }
+    if limits.small_bins == SmallBins::Refuse {
+        let fewest = rows.iter().filter(|rows| **rows > 0).min().copied().unwrap_or_default();
+        return Err(release.small_bin(&column.column, fewest));
+    }
+    let missing = if coarse.missing_in.is_some() { ", missing values with others" } else { "" };
+    let name = &column.column;
+    task.note(format!("limits.min_rows: column {name:?} has {has} of its {had} bins{missing}"));
+    Ok(coarse)
+}
+
 /// How many numbers one about a bin counts as. A guest that repeats rows makes sums larger, and so reads more from one: how often
 /// each of its rows is in it, from the count of rows and from that of events. It counts by the digits that both can have.
 fn weight(rows: u64, distinct: u64) -> u64 {
@@ -128,20 +186,16 @@ fn weight(rows: u64, distinct: u64) -> u64 {
 }
 
 /// Rows by column and piece, that of missing values last.
-async fn count(binning: &Binning<'_>, pieces: &[Pieces]) -> Result<Vec<Vec<u64>>> {
+async fn count(rows: &Table, columns: &[CutColumn], pieces: &[Pieces]) -> Result<Vec<Vec<u64>>> {
     let cut = |(c, pieces): (&CutColumn, &Pieces)| CutColumn {
         column: c.column.clone(),
         cuts: pieces.cuts().clone(),
     };
-    let cuts: Vec<CutColumn> = binning.cuts.iter().zip(pieces).map(cut).collect();
+    let cuts: Vec<CutColumn> = columns.iter().zip(pieces).map(cut).collect();
     let columns = bin_columns(&cuts);
     let count = CountParams { columns: columns.clone(), label: None };
-    let assigned =
-        binning.coded.table.map(KernelCall::map::<AssignBins>(&AssignParams { columns: cuts })?)?;
-    // A guest that has an id several times repeats this party's row, which is still one row behind a number.
-    let names = columns.iter().map(|c| c.column.as_str());
-    let distinct = assigned.select(names)?.first_by_key()?;
-    let counts = distinct.map(KernelCall::fold::<CountBins>(&count)?)?.collect().await?;
+    let assigned = rows.map(KernelCall::map::<AssignBins>(&AssignParams { columns: cuts })?)?;
+    let counts = assigned.map(KernelCall::fold::<CountBins>(&count)?)?.collect().await?;
     let counts = BinCount::read(&counts, &columns)?;
     Ok(counts.iter().map(|bins| bins.iter().map(|bin| bin.rows).collect()).collect())
 }
