@@ -131,7 +131,7 @@ fn each_party_takes_its_own_cut_points_and_categories_count_as_features() {
     let host = &data["host_metrics_summary"]["host_10000"]["event_count"];
     assert_eq!(*host, serde_json::json!({"host_10000_x1": {"0": 1, "1": 1}}));
 
-    let text = job(&site, "['10000']", "{bin_col: [color]}", "");
+    let text = job(&site, "['10000']", "{}", "{bin_col: [color]}");
     let message = site.fails(2, &["run", "--quiet", &text]);
     assert!(
         message.contains("holds text, which has no order to bin by; measure it by value with category_col"),
