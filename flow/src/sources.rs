@@ -61,7 +61,7 @@ fn read(text: &str) -> Result<Vec<Source>> {
 }
 
 /// Digest of the rows as they are stored, whatever the order of the parts: the same files stored again have it.
-fn content(stored: &StoredTable) -> String {
+pub(crate) fn content(stored: &StoredTable) -> String {
     let mut digests: Vec<&str> = stored.parts.iter().map(|part| part.digest.as_str()).collect();
     digests.sort_unstable();
     let digest =
