@@ -1,48 +1,38 @@
 //! The command line's arguments about files and columns, as options.
 
 use tributary_core::{Error, Result};
-use tributary_ingest::{Header, Quoting, SampleId, UploadOptions};
+use tributary_ingest::{Given, Header, Quoting, SampleId, ValueType};
 
 use crate::args;
 
-/// Arguments of the command line override the options.
-pub(crate) fn apply(options: &mut UploadOptions, reading: &args::Reading) -> Result<()> {
-    if let Some(delimiter) = &reading.delimiter {
-        options.delimiter = self::delimiter(delimiter)?;
-    }
-    if let Some(names) = &reading.no_header {
-        options.header = if names.is_empty() { Header::Numbered } else { Header::Names(names.clone()) };
-    }
-    if reading.no_quotes {
-        options.quoting = Quoting::None;
-    }
-    if let Some(id) = &reading.id {
-        options.sample_id = SampleId::Column(id.clone());
-    }
-    if reading.extend_sid {
-        options.sample_id = SampleId::Made;
-    }
-    for (to, from) in [
-        (&mut options.match_id, &reading.match_id),
-        (&mut options.label, &reading.label),
-        (&mut options.weight, &reading.weight),
-    ] {
-        if from.is_some() {
-            to.clone_from(from);
-        }
-    }
-    options.skip.extend(reading.skip.iter().cloned());
-    for pair in reading.types.iter().flat_map(|list| types(list)) {
-        let (column, name) = pair
-            .rsplit_once('=')
-            .ok_or_else(|| Error::invalid(format!("--types {pair:?}, expected column=type")))?;
-        options.columns.entry(column.into()).or_default().value_type = Some(name.parse()?);
-    }
-    if let Some(nulls) = &reading.nulls {
-        options.nulls.clone_from(nulls);
-    }
-    options.max_unpacked = reading.max_unpacked.or(options.max_unpacked);
-    Ok(())
+/// What was given.
+pub(crate) fn given(reading: &args::Reading) -> Result<Given> {
+    let header = |names: &Vec<String>| match &names[..] {
+        [] => Header::Numbered,
+        names => Header::Names(names.to_vec()),
+    };
+    let types = reading.types.iter().flat_map(|list| types(list)).map(column_and_type);
+    let made = reading.extend_sid.then_some(SampleId::Made);
+    Ok(Given {
+        delimiter: reading.delimiter.as_deref().map(delimiter).transpose()?,
+        header: reading.no_header.as_ref().map(header),
+        quoting: reading.no_quotes.then_some(Quoting::None),
+        sample_id: made.or_else(|| reading.id.clone().map(SampleId::Column)),
+        match_id: reading.match_id.clone(),
+        label: reading.label.clone(),
+        weight: reading.weight.clone(),
+        skip: reading.skip.clone(),
+        types: types.collect::<Result<_>>()?,
+        nulls: reading.nulls.clone(),
+        max_unpacked: reading.max_unpacked,
+        ..Given::default()
+    })
+}
+
+fn column_and_type(pair: &str) -> Result<(String, ValueType)> {
+    let wrong = || Error::invalid(format!("--types {pair:?}, expected column=type"));
+    let (column, name) = pair.rsplit_once('=').ok_or_else(wrong)?;
+    Ok((column.to_owned(), name.parse()?))
 }
 
 /// `a=int64,b=decimal(10,2)` to its pairs: a comma within parentheses is no separator.

@@ -5,12 +5,11 @@ pub(crate) mod progress;
 use std::process::ExitCode;
 
 use futures::executor::block_on;
-use tributary_core::{Error, Result, ResultExt, TableName};
+use tributary_core::{Error, Result, ResultExt};
 use tributary_document::quoted;
-use tributary_ingest::{
-    ColumnSummary, DryRun, Duplicates, Existing, Merged, Pass, Role, Summary, UploadOptions,
-};
+use tributary_ingest::{ColumnSummary, DryRun, Duplicates, Existing, Given, Merged, Pass, Role, Summary};
 use tributary_runtime::Home;
+use tributary_service::Tables;
 
 use crate::exit::Failure;
 use crate::{args, columns, download, reading, render};
@@ -20,20 +19,19 @@ const SHOWN_ROWS: usize = 10;
 
 pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failure> {
     let party = tributary_service::party(home, upload.party.party.as_deref())?;
-    let (storage, meta) = home.tables(&party)?;
-    let mut options = options(upload)?;
-    options.scratch = home.party(&party).join("tmp");
+    let tables = Tables::of(home, &party)?;
+    let mut options = given(upload)?.options(upload.config.as_deref())?;
     let last = if upload.dry_run { Pass::Check } else { Pass::Write };
     let progress = progress::show(!upload.json, last);
     if upload.dry_run {
         options.preview_rows = SHOWN_ROWS;
-        let found = block_on(tributary_ingest::dry_run(&storage, &meta, options, progress))?;
+        let found = block_on(tables.dry_run(options, progress))?;
         match upload.json {
             true => render::json(&found)?,
             false => show_dry_run(&found)?,
         }
     } else {
-        let summary = block_on(tributary_ingest::upload(&storage, &meta, options, progress))?;
+        let summary = block_on(tables.upload(options, progress))?;
         match upload.json {
             true => render::json(&summary)?,
             false => show(&summary)?,
@@ -42,55 +40,17 @@ pub(crate) fn run(home: &Home, upload: &args::Upload) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-fn options(upload: &args::Upload) -> Result<UploadOptions> {
-    let mut options = match &upload.config {
-        Some(path) => {
-            let text = std::fs::read(path).at(|| format!("read {}", path.display()))?;
-            tributary_ingest::from_fate(&text, &path.display().to_string())?
-        }
-        None => {
-            let (namespace, name) = (upload.namespace.clone(), upload.name.clone());
-            let missing = || Error::invalid("an upload needs --namespace and --name");
-            UploadOptions::new(
-                TableName::new(namespace.ok_or_else(missing)?, name.ok_or_else(missing)?)?,
-                &upload.file,
-            )
-        }
+fn given(upload: &args::Upload) -> Result<Given> {
+    let if_exists = |if_exists| match if_exists {
+        args::Existing::Fail => Existing::Fail,
+        args::Existing::Replace => Existing::Replace,
+        args::Existing::Merge => Existing::Merge,
     };
-    override_with(&mut options, upload)?;
-    Ok(options)
-}
-
-/// Arguments of the command line override the upload file.
-fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<()> {
-    if let Some(namespace) = &upload.namespace {
-        options.table = TableName::new(namespace.as_str(), options.table.name.clone())?;
-    }
-    if let Some(name) = &upload.name {
-        options.table = TableName::new(options.table.namespace.clone(), name.as_str())?;
-    }
-    if !upload.file.is_empty() {
-        options.files.clone_from(&upload.file);
-    }
-    reading::apply(options, &upload.reading)?;
-    options.partitions = upload.partitions.or(options.partitions);
-    if let Some(if_exists) = upload.if_exists {
-        options.if_exists = match if_exists {
-            args::Existing::Fail => Existing::Fail,
-            args::Existing::Replace => Existing::Replace,
-            args::Existing::Merge => Existing::Merge,
-        };
-    }
-    if let Some(duplicates) = upload.duplicates {
-        options.duplicates = match duplicates {
-            args::Duplicates::Fail => Duplicates::Fail,
-            args::Duplicates::First => Duplicates::First,
-            args::Duplicates::Last => Duplicates::Last,
-        };
-    }
-    if let Some(most) = upload.max_rejects {
-        options.max_rejects = most;
-    }
+    let duplicates = |duplicates| match duplicates {
+        args::Duplicates::Fail => Duplicates::Fail,
+        args::Duplicates::First => Duplicates::First,
+        args::Duplicates::Last => Duplicates::Last,
+    };
     if let Some(path) = &upload.reject_to {
         let named = download::named(path).at(|| "--reject-to")?;
         if named.is_some_and(|named| named != (args::Format::Csv, b',')) {
@@ -100,9 +60,18 @@ fn override_with(options: &mut UploadOptions, upload: &args::Upload) -> Result<(
             );
             return Err(Error::invalid(text));
         }
-        options.reject_to = Some(path.clone());
     }
-    Ok(())
+    Ok(Given {
+        namespace: upload.namespace.clone(),
+        name: upload.name.clone(),
+        files: upload.file.clone(),
+        partitions: upload.partitions,
+        if_exists: upload.if_exists.map(if_exists),
+        duplicates: upload.duplicates.map(duplicates),
+        max_rejects: upload.max_rejects,
+        reject_to: upload.reject_to.clone(),
+        ..reading::given(&upload.reading)?
+    })
 }
 
 fn show(summary: &Summary) -> Result<()> {

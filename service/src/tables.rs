@@ -1,5 +1,6 @@
 //! A party's tables by name. Before a table is changed or removed, running jobs are checked for readers of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use tributary_core::meta::{StorageMeta, TableRecord, Version};
 use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, TableName};
 use tributary_flow::record::Records;
+use tributary_ingest::{Binding, DryRun, Progress, Summary, UploadOptions};
 use tributary_runtime::Home;
 
 /// How often running jobs are checked during a wait for their end.
@@ -19,6 +21,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Tables {
     party: PartyId,
     records: Records,
+    /// Folder of temporary files.
+    scratch: PathBuf,
     storage: Arc<dyn Storage>,
     meta: Arc<dyn StorageMeta>,
 }
@@ -35,7 +39,9 @@ impl Tables {
     /// The tables of a party.
     pub fn of(home: &Home, party: &PartyId) -> Result<Self> {
         let (storage, meta) = home.tables(party)?;
-        Ok(Self { party: party.clone(), records: Records::new(home.party(party)), storage, meta })
+        let folder = home.party(party);
+        let records = Records::new(&folder);
+        Ok(Self { party: party.clone(), records, scratch: folder.join("tmp"), storage, meta })
     }
 
     /// The party.
@@ -70,6 +76,41 @@ impl Tables {
         };
         let help = help.unwrap_or_else(|| "see `tributary table list`".into());
         Err(Error::new(ErrorKind::NotFound, format!("party {} has no table {name} ({help})", self.party)))
+    }
+
+    /// Stores files as a table, or adds their rows to one; see [`tributary_ingest::upload`].
+    pub async fn upload(
+        &self,
+        options: UploadOptions,
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Summary> {
+        let options = self.with_scratch(options);
+        tributary_ingest::upload(&self.storage, &self.meta, options, progress).await
+    }
+
+    /// What an upload would store; see [`tributary_ingest::dry_run`].
+    pub async fn dry_run(
+        &self,
+        options: UploadOptions,
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<DryRun> {
+        tributary_ingest::dry_run(&self.storage, &self.meta, self.with_scratch(options), progress).await
+    }
+
+    /// Makes a table of files that stay where they are; see [`tributary_ingest::bind`].
+    pub async fn bind(
+        &self,
+        options: UploadOptions,
+        progress: impl Fn(Progress) + Send + Sync + 'static,
+    ) -> Result<Binding> {
+        let options = self.with_scratch(options);
+        tributary_ingest::bind(&self.storage, &self.meta, options, progress).await
+    }
+
+    fn with_scratch(&self, options: UploadOptions) -> UploadOptions {
+        let mut options = options;
+        options.scratch.clone_from(&self.scratch);
+        options
     }
 
     /// Renames a table.

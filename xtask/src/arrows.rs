@@ -56,7 +56,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "service",
-        &["core", "catalog", "component", "document", "flow", "grants", "runtime", "system", "trust"],
+        &["core", "catalog", "component", "document", "flow", "grants", "ingest", "runtime", "system", "trust"],
     ),
     ("tune", &["core", "system", "component", "psi"]),
     ("cli", &["core", "document", "component", "export", "flow", "ingest", "runtime", "service", "tune"]),

@@ -38,6 +38,7 @@ mod conf;
 mod content;
 mod csv;
 mod duplicates;
+mod given;
 mod grown;
 mod input;
 mod old;
@@ -54,6 +55,7 @@ mod upload;
 
 pub use bind::{Binding, bind};
 pub use conf::from_fate;
+pub use given::Given;
 pub use options::{ColumnOptions, Duplicates, Existing, Header, SampleId, UploadOptions};
 pub use progress::{Pass, Progress};
 pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Role, Summary};
