@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tributary_catalog::Verified;
 use tributary_core::meta::{StorageMeta, TableRecord, Version};
 use tributary_core::storage::Storage;
-use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, TableName};
+use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, ResultExt, TableName};
+use tributary_flow::ledger::Releases;
 use tributary_flow::record::Records;
 use tributary_ingest::{Binding, DryRun, Progress, Summary, UploadOptions};
 use tributary_runtime::Home;
@@ -21,6 +22,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub struct Tables {
     party: PartyId,
     records: Records,
+    releases: Releases,
     /// Folder of temporary files.
     scratch: PathBuf,
     storage: Arc<dyn Storage>,
@@ -40,8 +42,8 @@ impl Tables {
     pub fn of(home: &Home, party: &PartyId) -> Result<Self> {
         let (storage, meta) = home.tables(party)?;
         let folder = home.party(party);
-        let records = Records::new(&folder);
-        Ok(Self { party: party.clone(), records, scratch: folder.join("tmp"), storage, meta })
+        let (records, releases) = (Records::new(&folder), Releases::new(&folder));
+        Ok(Self { party: party.clone(), records, releases, scratch: folder.join("tmp"), storage, meta })
     }
 
     /// The party.
@@ -85,7 +87,9 @@ impl Tables {
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Summary> {
         let options = self.with_scratch(options);
-        tributary_ingest::upload(&self.storage, &self.meta, options, progress).await
+        let summary = tributary_ingest::upload(&self.storage, &self.meta, options, progress).await?;
+        self.note_content(&summary.table).await?;
+        Ok(summary)
     }
 
     /// What an upload would store; see [`tributary_ingest::dry_run`].
@@ -104,7 +108,9 @@ impl Tables {
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Binding> {
         let options = self.with_scratch(options);
-        tributary_ingest::bind(&self.storage, &self.meta, options, progress).await
+        let bound = tributary_ingest::bind(&self.storage, &self.meta, options, progress).await?;
+        self.note_content(&bound.record.table).await?;
+        Ok(bound)
     }
 
     fn with_scratch(&self, options: UploadOptions) -> UploadOptions {
@@ -113,9 +119,23 @@ impl Tables {
         options
     }
 
-    /// Renames a table.
+    /// What partners got about a name counts for the rows that it has now, wherever they are stored next.
+    async fn note_content(&self, table: &TableName) -> Result<()> {
+        let at =
+            || format!("table {table} is stored, but not noted in the ledger of releases; store it again");
+        let Some((_, record)) = self.meta.get(table).await.at(at)? else { return Ok(()) };
+        let stored = self.storage.open(&record.uri).await.at(at)?;
+        self.releases.stored(table, &stored).at(at)
+    }
+
+    /// Renames a table. What partners got about it counts under the new name, and still under the old one.
     pub async fn rename(&self, from: &TableName, to: &TableName, wait: Wait<'_>) -> Result<TableRecord> {
         self.await_readers(from, wait)?;
+        if let (Some((_, record)), None) = (self.meta.get(from).await?, self.meta.get(to).await?) {
+            let stored =
+                self.storage.open(&record.uri).await.at(|| format!("rename table {from} to {to}"))?;
+            self.releases.renamed(from, to, &stored)?;
+        }
         tributary_catalog::rename(&self.storage, &self.meta, from, to).await
     }
 

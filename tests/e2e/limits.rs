@@ -152,6 +152,44 @@ fn bins_of_few_rows_are_merged_and_no_series_of_jobs_gets_beyond_the_budget() {
 }
 
 #[test]
+fn added_rows_another_name_and_another_upload_forget_no_budget() {
+    let site = site("");
+    for _ in 0..5 {
+        site.ok(&["run", "--quiet", &job(&site, "values", 7..8, "n_bins: 40")]);
+    }
+    let refused = |host: &str| {
+        let message = site.fails(1, &["run", "--quiet", &job(&site, host, 7..8, "n_bins: 40")]);
+        assert!(message.contains("no more than 200 numbers about column \"v\""), "{host}: {message}");
+    };
+    let more = site.write("more.csv", "id,v\nx1,0.5\n");
+    let add = ["data", "upload", "-p", "10000", "-ns", "n", "--file", &more, "--if-exists", "merge"];
+    let rename = |from: &str, to: &str| {
+        site.ok(&["table", "rename", "-p", "10000", "-ns", "n", "-n", from, "--to-name", to])
+    };
+    // Rows are added and the table renamed, twice, before anything else is booked.
+    site.ok(&[&add[..], &["-n", "values"]].concat());
+    rename("values", "second");
+    let more = site.write("more.csv", "id,v\nx2,0.5\n");
+    assert_eq!(more, add[7]);
+    site.ok(&[&add[..], &["-n", "second"]].concat());
+    rename("second", "third");
+    refused("third");
+    // The rows that a name got, under a name of their own.
+    upload_host(&site, "third", &["--if-exists", "replace", "--partitions", "3"]);
+    site.ok(&["table", "delete", "-p", "10000", "-ns", "n", "-n", "third"]);
+    upload_host(&site, "fourth", &["--partitions", "3"]);
+    refused("fourth");
+    // Bound where it is.
+    let file = site.home().join("third.csv").display().to_string();
+    let bind = ["table", "bind", "-p", "10000", "-ns", "n", "--file", &file, "-n"];
+    site.ok(&[&bind[..], &["fourth", "--if-exists", "replace"]].concat());
+    rename("fourth", "fifth");
+    refused("fifth");
+    site.ok(&[&bind[..], &["unknown"]].concat());
+    refused("unknown");
+}
+
+#[test]
 fn two_ways_to_cut_a_column_show_no_fewer_rows_together() {
     let site = site("limits: {numbers: 1000}");
     let mut all = Vec::new();
