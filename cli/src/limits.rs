@@ -15,7 +15,7 @@ use crate::render;
 pub(crate) fn run(home: &Home, command: &LimitsCommand) -> Result<ExitCode, Failure> {
     match command {
         LimitsCommand::Show { party, json } => {
-            let party = tributary_service::party(home, party.party.as_deref())?;
+            let party = tributary_service::own_or_known_party(home, party.party.as_deref())?;
             let settings = home.party_settings(&party)?;
             let limits: Vec<_> =
                 settings.list().into_iter().filter(|(name, _)| name.starts_with("limits.")).collect();
@@ -73,7 +73,8 @@ fn show_released(released: &[Released]) -> Result<()> {
             most.map_or(String::new(), |(name, _)| name.clone()),
         ]
     };
-    let header = ["table", "partner", "ids looked up", "numbers", "most about one column", "column"];
+    let header =
+        ["table", "partner", "ids looked up", "numbers about all columns", "most about one column", "column"];
     render::table(&header, &released.iter().map(row).collect::<Vec<_>>())
 }
 

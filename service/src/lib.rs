@@ -16,7 +16,7 @@ pub mod tables;
 mod party;
 
 pub use jobs::{Jobs, LATEST};
-pub use party::{known_party, party};
+pub use party::{known_party, own_or_known_party, party};
 pub use results::Results;
 pub use submit::{NotRead, Submission, component};
 pub use tables::{Tables, Wait};

@@ -11,14 +11,25 @@ pub fn party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     }
 }
 
-/// Like [`party`], but the party must already have tables or jobs: a request for a mistyped party must not create it.
+/// Like [`party`], but the party must already have tables or jobs: a request for a mistyped party must not create it. `NotFound`
+/// names those that are known.
 pub fn known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     let id = party(home, given)?;
     if home.party(&id).is_dir() {
         return Ok(id);
     }
-    Err(Error::new(
-        ErrorKind::NotFound,
-        format!("no party {id} in {}; upload a table for it first", home.folder().display()),
-    ))
+    let known: Vec<String> = home.parties()?.iter().map(PartyId::to_string).collect();
+    let help = match &known[..] {
+        [] => "none is known; upload a table for it first".to_owned(),
+        known => format!("known: {}; upload a table for it first", known.join(", ")),
+    };
+    Err(Error::new(ErrorKind::NotFound, format!("no party {id} in {} ({help})", home.folder().display())))
+}
+
+/// Like [`known_party`], for questions that this site's own party may ask before it has anything: its settings and limits.
+pub fn own_or_known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
+    match given {
+        Some(_) => known_party(home, given),
+        None => party(home, None),
+    }
 }
