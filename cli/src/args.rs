@@ -134,7 +134,7 @@ pub(crate) enum Cluster {
 
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
-    /// For tables: remove only what has not been written to for this many seconds; see docs/configure.md.
+    /// For tables and records: remove only what has not been written to for this many seconds; see docs/configure.md.
     #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..))]
     pub older_than: u64,
     /// For a cluster: remove only sessions without a sign of life for this many seconds; living ones give one every 30.

@@ -8,6 +8,7 @@ use futures::executor::block_on;
 use serde_json::{Value, json};
 use tributary_core::storage::{Sweep, SweepMode, Swept};
 use tributary_core::{PartyId, Result, ResultExt, TableName};
+use tributary_flow::leftovers;
 use tributary_flow::record::{JobRecord, Records};
 use tributary_runtime::Home;
 
@@ -43,9 +44,22 @@ fn running(home: &Home, parties: &[PartyId]) -> Result<Vec<JobRecord>> {
 }
 
 fn sweep(home: &Home, party: &PartyId, what: &Sweep, running: &[JobRecord]) -> Result<Swept> {
-    let (storage, _) = home.tables(party)?;
+    let (storage, meta) = home.tables(party)?;
     let in_use = |table: &TableName| running.iter().any(|job| job.uses(table));
-    block_on(storage.sweep(what, &in_use))
+    let left = leftovers::Party {
+        id: party,
+        home: &home.party(party),
+        storage: &storage,
+        meta: &meta,
+        components: home.components(),
+    };
+    // First: what becomes of a table's files is the store's part.
+    let mut swept = block_on(leftovers::sweep(&left, what, &in_use))?;
+    let of_tables = block_on(storage.sweep(what, &in_use))?;
+    swept.files += of_tables.files;
+    swept.bytes += of_tables.bytes;
+    swept.failed.extend(of_tables.failed);
+    Ok(swept)
 }
 
 fn report(dry_run: bool, swept: &[(PartyId, Swept)], sessions: Option<u64>) -> Value {

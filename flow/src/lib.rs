@@ -5,8 +5,8 @@
 //! `lookup` sees whether all that a job needs is there, `limits` compares what it asks the site to release, `cores` counts
 //! what jobs have booked, `executor` runs one party's part of one attempt at a task, `prepared` keeps its outputs until it is decided
 //! whether they count. [`store`] is what a coordinator remembers, [`event`] reports what happens, [`record`] is what stays, with a
-//! `claim` on it while the job runs, and the [`ledger`] records what was released. This crate knows contracts and components,
-//! and no engine.
+//! `claim` on it while the job runs, and the [`ledger`] records what was released. [`leftovers`] cleans up after jobs that were
+//! killed. This crate knows contracts and components, and no engine.
 
 pub mod spec;
 pub mod agent;
@@ -19,6 +19,7 @@ pub mod store;
 pub mod event;
 pub mod record;
 pub mod ledger;
+pub mod leftovers;
 pub mod status;
 
 mod claim;

@@ -27,10 +27,13 @@ pub(crate) struct Prepared {
     pub staged: Staged,
 }
 
+/// What the name of a part's file begins with.
+pub(crate) const PREPARED: &str = "prepared_";
+
 impl Records {
     fn prepared_path(&self, part: &Part) -> Result<PathBuf> {
         let folder = self.task_folder(&part.job, &part.party.role, &part.task)?;
-        Ok(folder.join(format!("prepared_{}.json", part.attempt)))
+        Ok(folder.join(format!("{PREPARED}{}.json", part.attempt)))
     }
 
     /// Writes down what was prepared. Durable when it returns.
@@ -56,7 +59,7 @@ impl Records {
     pub(crate) fn all_prepared(&self, job: &JobId) -> Result<Vec<Part>> {
         let mut parts = Vec::new();
         for (role, task, name) in self.files_of_tasks(job)? {
-            let attempt = name.strip_prefix("prepared_").and_then(|name| name.strip_suffix(".json"));
+            let attempt = name.strip_prefix(PREPARED).and_then(|name| name.strip_suffix(".json"));
             let Some(attempt) = attempt.and_then(|attempt| attempt.parse().ok()) else { continue };
             let path = self.task_folder(job, &role, &task)?.join(&name);
             let prepared: Prepared = self.read_json(&path, || format!("the outputs of task {task}"))?;

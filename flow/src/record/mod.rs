@@ -29,6 +29,7 @@ use tributary_core::{ErrorKind, JobId, Result, ResultExt, Role};
 
 pub(crate) use file::private_folder;
 pub use job::JobRecord;
+pub(crate) use model::is_kept;
 pub use outputs::DataRecord;
 pub(crate) use outputs::TaskOutputs;
 pub use task::{Standing, TaskRecord};

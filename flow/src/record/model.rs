@@ -37,7 +37,7 @@ pub(super) fn has_models(folder: &Path) -> Result<bool> {
 }
 
 /// Whether a name is not one that a file has only while it is written or replaced.
-fn is_kept(name: &str) -> bool {
+pub(crate) fn is_kept(name: &str) -> bool {
     !name.ends_with(".new") && !name.ends_with(".old")
 }
 
@@ -141,6 +141,8 @@ mod tests {
             assert!(records.model(&ModelRef::new(bad, "0"), &Role::host(), "t", "k").is_err());
             assert!(records.model(&name, &Role::host(), bad, "k").is_err());
             assert!(records.model(&name, &Role::host(), "t", bad).is_err());
+        }
+        for bad in ["..", "a/b", "", "weights.new", "weights.old"] {
             let file = Model::Files([(bad.to_owned(), Bytes::new())].into());
             assert!(register(&records, "k", &file).is_err());
         }

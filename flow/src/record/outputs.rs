@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use tributary_component::{Metric, Model};
-use tributary_core::{JobId, Result, Role, TableName};
+use tributary_core::{Error, JobId, Result, Role, TableName};
 
 use super::Records;
 use super::file::{checked, encoded, read_json};
+use super::model::is_kept;
 use crate::spec::ModelRef;
 use crate::staged::Staged;
 
@@ -56,12 +57,22 @@ impl Records {
 }
 
 fn stage_model(staged: &mut Staged, folder: &Path, key: &str, model: &Model) -> Result<()> {
-    let key = checked(key)?;
+    let key = lasting(key)?;
     match model {
         Model::Json(value) => staged.add(&folder.join(format!("{key}.json")), &encoded(value)?),
         Model::Bytes(bytes) => staged.add(&folder.join(format!("{key}.bin")), bytes),
         Model::Files(files) => files
             .iter()
-            .try_for_each(|(name, bytes)| staged.add(&folder.join(key).join(checked(name)?), bytes)),
+            .try_for_each(|(name, bytes)| staged.add(&folder.join(key).join(lasting(name)?), bytes)),
+    }
+}
+
+/// A name that no file has only for as long as it is written.
+fn lasting(name: &str) -> Result<&str> {
+    match is_kept(checked(name)?) {
+        true => Ok(name),
+        false => Err(Error::invalid(format!(
+            "a model or file of one is named {name:?}; .new and .old are not its own"
+        ))),
     }
 }
