@@ -57,6 +57,7 @@ mod local;
 mod pandas;
 mod part;
 mod rows;
+mod unfold;
 
 pub use bound::Parquet;
 pub use column::Column;

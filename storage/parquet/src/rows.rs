@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableSchema};
 use tributary_system::Stamp;
@@ -18,6 +20,7 @@ use crate::convert::{self, can_become, convert};
 use crate::footer::{Opened, damaged, unpacked as unpacked_bytes};
 use crate::guard::guarded;
 use crate::int96::Nanos;
+use crate::unfold::{self, Pieces};
 
 /// Memory of a batch, about.
 const BATCH_BYTES: u64 = 4 << 20;
@@ -78,13 +81,16 @@ impl Span {
         };
         let (first, left) = (count(&groups[..self.groups.start]), count(wanted));
         let bytes: u64 = wanted.iter().map(|group| group.total_byte_size().max(0).unsigned_abs()).sum();
-        let row_bytes = (bytes / left.max(1)).max(8 * schema.arrow().fields().len() as u64).max(1);
+        let fixed = unfold::fixed_bytes(schema.arrow());
+        let row_bytes = (bytes / left.max(1)).max(8 * schema.arrow().fields().len() as u64).max(fixed).max(1);
         let batch = (BATCH_BYTES / row_bytes).clamp(1, MAX_BATCH_ROWS) as usize;
         let nanos = guarded(|| Nanos::open(&opened, &parts, &self.groups, batch));
         let reader = guarded(|| {
+            let viewed = ArrowReaderOptions::new().with_schema(unfold::with_views(opened.metadata.schema()));
+            let metadata = ArrowReaderMetadata::try_new(opened.metadata.metadata().clone(), viewed)?;
             let roots = parts.iter().map(|part| part.position);
-            let mask = ProjectionMask::roots(opened.metadata.parquet_schema(), roots);
-            ParquetRecordBatchReaderBuilder::new_with_metadata(opened.local, opened.metadata)
+            let mask = ProjectionMask::roots(metadata.parquet_schema(), roots);
+            ParquetRecordBatchReaderBuilder::new_with_metadata(opened.local, metadata)
                 .with_row_groups(self.groups.clone().collect())
                 .with_projection(mask)
                 .with_batch_size(batch)
@@ -99,6 +105,7 @@ impl Span {
             span: self.clone(),
             reader,
             nanos,
+            decoded: None,
             parts,
             order,
             schema: schema.clone(),
@@ -146,6 +153,8 @@ pub struct Rows {
     span: Span,
     reader: ParquetRecordBatchReader,
     nanos: Option<Nanos>,
+    /// The last batch of the decoder, and its times of 96 bits.
+    decoded: Option<(Pieces, Option<RecordBatch>)>,
     parts: Vec<TablePart>,
     order: Vec<usize>,
     schema: TableSchema,
@@ -190,7 +199,23 @@ impl Rows {
         checked
     }
 
-    fn checked(&mut self) -> Result<Option<Checked>> {
+    /// The next rows of the decoder, and their times of 96 bits.
+    fn decode(&mut self) -> Result<Option<(RecordBatch, Option<RecordBatch>)>> {
+        loop {
+            if let Some((pieces, nanos)) = &mut self.decoded
+                && let Some((rows, piece)) = pieces.next()
+            {
+                let nanos = nanos.as_ref().filter(|nanos| nanos.num_rows() >= rows.end);
+                return Ok(Some((piece, nanos.map(|nanos| nanos.slice(rows.start, rows.len())))));
+            }
+            self.decoded = self.decode_batch()?;
+            if self.decoded.is_none() {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn decode_batch(&mut self) -> Result<Option<(Pieces, Option<RecordBatch>)>> {
         let decoded = guarded(|| {
             self.reader.next().transpose().map_err(|e| match e {
                 arrow_schema::ArrowError::ParquetError(text) => parquet::errors::ParquetError::General(text),
@@ -203,13 +228,17 @@ impl Rows {
                 left => Err(Error::invalid(format!("it is damaged: {left} rows fewer than its footer says"))),
             };
         };
-        let rows = decoded.num_rows();
-        let mut nanos = match &mut self.nanos {
-            Some(nanos) => nanos.next().map_err(damaged)?.columns().to_vec().into_iter(),
-            None => Vec::new().into_iter(),
-        };
+        let nanos = self.nanos.as_mut().map(Nanos::next).transpose().map_err(damaged)?;
         let more = || Error::invalid("it is damaged: more rows than its footer says");
-        self.left = self.left.checked_sub(rows as u64).ok_or_else(more)?;
+        self.left = self.left.checked_sub(decoded.num_rows() as u64).ok_or_else(more)?;
+        Ok(Some((Pieces::new(decoded), nanos)))
+    }
+
+    fn checked(&mut self) -> Result<Option<Checked>> {
+        let Some((decoded, nanos)) = self.decode()? else { return Ok(None) };
+        let rows = decoded.num_rows();
+        let nanos = nanos.map(|nanos| nanos.columns().to_vec()).unwrap_or_default();
+        let mut nanos = nanos.into_iter();
         let mut checked =
             Checked { columns: Vec::with_capacity(self.parts.len()), rows, misfits: Vec::new() };
         let mut of_int96 = BTreeMap::new();
@@ -223,9 +252,10 @@ impl Rows {
                 .order
                 .binary_search(&part.position)
                 .map_err(|_| Error::bug("a column was not asked for"))?;
-            let (values, mut misfits) = convert(decoded.column(at), part.is_uuid, field.data_type())?;
+            let stored = unfold::unfolded(decoded.column(at))?;
+            let (values, mut misfits) = convert(&stored, part.is_uuid, field.data_type())?;
             if let Some(Some(nanos)) = of_int96.get(&part.position) {
-                misfits.extend(convert::cut(decoded.column(at), nanos));
+                misfits.extend(convert::cut(&stored, nanos));
             }
             if !field.is_nullable() && values.null_count() > 0 {
                 let reason = "the value is missing, but this column needs one";

@@ -76,6 +76,39 @@ fn rows(files: &Files, schema: &TableSchema) -> Result<Vec<RecordBatch>> {
     Ok(all.collect::<Result<Vec<_>>>()?.concat())
 }
 
+/// A dictionary holds a long text once. All rows together would be more than the decoder can have in one batch.
+#[test]
+fn a_text_that_rows_repeat_unfolds_to_batches_of_bounded_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = place(&folder, "folded.parquet");
+    let (rows, long) = (2_600, ["a", "b"].map(|letter| letter.repeat(1 << 20)));
+    let texts = StringArray::from_iter_values(&long);
+    let keys = Int32Array::from_iter((0..rows).map(|row| (row % 5 != 4).then_some(row % 2)));
+    let text: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::try_new(keys, Arc::new(texts)).unwrap());
+    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values(0..i64::from(rows)));
+    let batch = RecordBatch::try_from_iter_with_nullable([("id", ids, false), ("text", text, true)]).unwrap();
+    let properties = WriterProperties::builder().set_dictionary_page_size_limit(8 << 20).build();
+    let file = File::create(&path).unwrap();
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    assert!(fs::metadata(&path).unwrap().len() < 4 << 20);
+
+    let files = Files::open(&[&path]).unwrap();
+    let mut next = 0;
+    for batch in files.spans(0..files.groups())[0].rows(&schema(&files)).unwrap() {
+        let batch = batch.unwrap();
+        let texts = batch.column(1).as_any().downcast_ref::<StringArray>().unwrap();
+        assert!(texts.value_data().len() <= 32 << 20, "{} bytes", texts.value_data().len());
+        for (row, text) in (next..).zip(texts.iter()) {
+            assert_eq!(text.map(str::len), (row % 5 != 4).then_some(1 << 20));
+            assert_eq!(text.map(|text| &text[..1]), (row % 5 != 4).then_some(["a", "b"][row as usize % 2]));
+        }
+        next += batch.num_rows() as i32;
+    }
+    assert_eq!(next, rows);
+}
+
 #[test]
 fn types_become_ours_and_values_stay() {
     let folder = tempfile::tempdir().unwrap();
