@@ -3,6 +3,8 @@
 //! A component is a folder here and one line in [`all`]. It takes immutable inputs and returns outputs; it never writes a
 //! status, a table name or a file. It knows contracts and algorithms, and no engine.
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hetero_feature_binning;
 mod psi;
 mod reader;

@@ -77,9 +77,7 @@ pub enum Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message(m) => {
-                write!(f, "message {}@{} of {} bytes", Shown::new(&m.name), m.version, m.bytes.len())
-            }
+            Self::Message(message) => message.fmt(f),
             Self::Table(t) => {
                 write!(f, "table {:?} of {} rows in {} partitions", t.schema, t.rows, t.layout.partitions())
             }
@@ -96,6 +94,43 @@ pub struct MessageBody {
     pub version: u32,
     /// The encoding (postcard).
     pub bytes: Bytes,
+}
+
+impl MessageBody {
+    /// Encodes a message. `InvalidInput` if it is longer than [`Message::MAX_BYTES`].
+    pub fn encode<M: Message>(message: &M) -> Result<Self> {
+        let bytes = postcard::to_stdvec(message)
+            .map_err(|e| Error::bug(format!("encode message {}", M::NAME)).because(e))?;
+        if bytes.len() > M::MAX_BYTES {
+            let text = format!("a message {} of {} bytes, at most {}", M::NAME, bytes.len(), M::MAX_BYTES);
+            return Err(Error::invalid(text));
+        }
+        Ok(Self { name: M::NAME.into(), version: M::VERSION, bytes: bytes.into() })
+    }
+
+    /// Decodes a message. `Corrupt` says what came in its place.
+    pub fn decode<M: Message>(&self) -> Result<M> {
+        let wrong = |got: String| Err(Error::new(ErrorKind::Corrupt, got));
+        let Self { name, version, bytes } = self;
+        if bytes.len() > M::MAX_BYTES {
+            return wrong(format!("a message of {} bytes, at most {}", bytes.len(), M::MAX_BYTES));
+        }
+        if name != M::NAME || *version != M::VERSION {
+            return wrong(format!("a {self:?}"));
+        }
+        match postcard::take_from_bytes(bytes) {
+            Ok((message, [])) => Ok(message),
+            Ok((_, rest)) => wrong(format!("{} bytes too many", rest.len())),
+            Err(why) => wrong(format!("something that does not decode ({why})")),
+        }
+    }
+}
+
+impl fmt::Debug for MessageBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, bytes } = self;
+        write!(f, "message {}@{version} of {} bytes", Shown::new(name), bytes.len())
+    }
 }
 
 /// A table on its way. The rows can be opened again for each receiver, and are the same each time.
@@ -238,36 +273,21 @@ pub trait FederationExt {
 #[async_trait]
 impl<F: Federation + ?Sized> FederationExt for F {
     async fn push_message<M: Message + Sync>(&self, slot: &Slot, to: &[Party], message: &M) -> Result<()> {
-        let bytes = postcard::to_stdvec(message)
-            .map_err(|e| Error::bug(format!("encode message {}", M::NAME)).because(e))?;
-        if bytes.len() > M::MAX_BYTES {
-            let text = format!("a message {} of {} bytes, at most {}", M::NAME, bytes.len(), M::MAX_BYTES);
-            return Err(Error::invalid(text).at(format!("push of slot {slot}")));
-        }
-        let body = MessageBody { name: M::NAME.into(), version: M::VERSION, bytes: bytes.into() };
+        let body = MessageBody::encode(message).map_err(|e| e.at(format!("push of slot {slot}")))?;
         self.push(slot, to, Body::Message(body)).await
     }
 
     async fn pull_message<M: Message>(&self, slot: &Slot, from: &Party) -> Result<M> {
-        let wrong = |got: String| {
-            let expected = format!("message {}@{}", M::NAME, M::VERSION);
-            Error::new(ErrorKind::Corrupt, format!("{from} sent {got} in slot {slot}, expected {expected}"))
+        let got = match self.pull(slot, from).await? {
+            Body::Message(body) => match body.decode() {
+                Ok(message) => return Ok(message),
+                Err(wrong) => wrong.to_string(),
+            },
+            other => format!("a {other:?}"),
         };
-        match self.pull(slot, from).await? {
-            Body::Message(body) if body.bytes.len() > M::MAX_BYTES => {
-                Err(wrong(format!("a message of {} bytes, at most {}", body.bytes.len(), M::MAX_BYTES)))
-            }
-            Body::Message(body) if body.name == M::NAME && body.version == M::VERSION => {
-                let (message, rest) = postcard::take_from_bytes(&body.bytes)
-                    .map_err(|e| wrong("something that does not decode".into()).because(e))?;
-                if rest.is_empty() {
-                    Ok(message)
-                } else {
-                    Err(wrong(format!("{} bytes too many", rest.len())))
-                }
-            }
-            other => Err(wrong(format!("a {other:?}"))),
-        }
+        let expected = format!("message {}@{}", M::NAME, M::VERSION);
+        let text = format!("{from} sent {got} in slot {slot}, expected {expected}");
+        Err(Error::new(ErrorKind::Corrupt, text))
     }
 
     async fn push_table(&self, slot: &Slot, to: &[Party], table: &Table) -> Result<()> {

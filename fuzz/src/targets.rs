@@ -26,7 +26,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 23] = [
+pub static TARGETS: [Target; 24] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
     Target {
         name: "configuration",
@@ -51,6 +51,12 @@ pub static TARGETS: [Target; 23] = [
     Target { name: "public_key", short: 300, made: numbers::public_keys, run: numbers::public_key },
     Target { name: "secret_key", short: 300, made: numbers::secret_keys, run: numbers::secret_key },
     Target { name: "ciphertext", short: 1000, made: numbers::ciphertexts, run: numbers::ciphertext },
+    Target {
+        name: "message",
+        short: 600,
+        made: tributary_components::fuzzing::messages,
+        run: tributary_components::fuzzing::message,
+    },
     Target { name: "hello", short: 3000, made: wire::hellos, run: tributary_wire::fuzzing::hello },
     Target { name: "frame", short: 3000, made: wire::frames, run: tributary_wire::fuzzing::frame },
     Target { name: "header", short: 3000, made: wire::headers, run: tributary_wire::fuzzing::header },

@@ -61,11 +61,41 @@ short_runs!(
     public_key,
     secret_key,
     ciphertext,
+    message,
     hello,
     frame,
     header,
     rows,
 );
+
+/// A type that travels between parties and is not fuzzed is found here.
+#[test]
+fn every_message_of_components_and_algorithms_is_fuzzed() {
+    fn names(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                names(&path, found);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for message in text.split("impl Message for ").skip(1) {
+                    let name = message.split("const NAME: &'static str = \"").nth(1).unwrap();
+                    found.push(name.split('"').next().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    let top = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut found = Vec::new();
+    names(&top.join("components/src"), &mut found);
+    for algorithm in std::fs::read_dir(top.join("algo")).unwrap() {
+        names(&algorithm.unwrap().path().join("src"), &mut found);
+    }
+    let mut fuzzed = tributary_components::fuzzing::MESSAGES.to_vec();
+    fuzzed.sort_unstable();
+    found.sort_unstable();
+    assert_eq!(found, fuzzed);
+}
 
 #[test]
 fn an_input_is_made_again_from_its_numbers() {

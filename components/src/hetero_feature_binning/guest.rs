@@ -217,7 +217,7 @@ fn cells(features: &HostFeatures) -> u64 {
 }
 
 /// A host's features must be few enough, have bins, and anonymous names in order.
-fn check(host: &Party, features: &HostFeatures) -> Result<()> {
+pub(crate) fn check(host: &Party, features: &HostFeatures) -> Result<()> {
     let wrong = |what: String| Err(Error::new(ErrorKind::Corrupt, format!("{host} sent {what}")));
     if cells(features) > MAX_HOST_BINS {
         return wrong(format!(

@@ -29,6 +29,8 @@ use tributary_paillier::{KeyBits, ProvenKey};
 
 use self::categories::Coded;
 use self::guest::Measured;
+#[cfg(feature = "fuzzing")]
+pub(crate) use self::guest::check as check_features;
 use self::parameters::{Columns, Method, PredictParameters, TrainParameters, Transform};
 use tributary_component::definition::{Definition, Stage};
 use tributary_component::output::Outputs;
@@ -73,9 +75,9 @@ impl Component for HeteroFeatureBinning {
 
 /// Guest to hosts: whether columns are to be measured, and under which key the label comes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Measure {
+pub(crate) struct Measure {
     /// The guest's key; nothing if it has no label or wants no metrics.
-    key: Option<ProvenKey>,
+    pub(crate) key: Option<ProvenKey>,
 }
 
 impl Message for Measure {

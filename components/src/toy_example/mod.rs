@@ -60,8 +60,8 @@ struct Parameters {
 
 /// One party's sum of all shares it got.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct ShareSum {
-    sum: u64,
+pub(crate) struct ShareSum {
+    pub(crate) sum: u64,
 }
 
 impl Message for ShareSum {

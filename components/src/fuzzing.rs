@@ -1,0 +1,66 @@
+//! The messages that parties send each other within components, for the fuzz target: decoded, and put through what their receiver
+//! checks. They may be refused; they may not panic, and what is accepted has one encoding.
+
+use std::sync::LazyLock;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use tributary_binning::BinColumn;
+use tributary_binning::encrypted::HostFeatures;
+use tributary_core::federation::{Message, MessageBody};
+use tributary_core::{Party, Result};
+use tributary_paillier::{KeyBits, ProvenKey, SecretKey};
+
+use crate::hetero_feature_binning::{Measure, check_features};
+use crate::toy_example::ShareSum;
+
+/// Their names. Every type that is a message of a component or an algorithm is here.
+pub const MESSAGES: [&str; 3] = [ShareSum::NAME, Measure::NAME, HostFeatures::NAME];
+
+const CONTEXT: &[u8] = b"a session";
+
+static HOST: LazyLock<Result<Party>> = LazyLock::new(|| Party::new("host", "10000"));
+
+/// Valid ones: the position of the name in [`MESSAGES`], then the encoding.
+pub fn messages() -> Vec<Vec<u8>> {
+    let column = |position: u32, bins: u32| BinColumn { column: format!("host_10000_x{position}"), bins };
+    let features = |columns: &[BinColumn]| HostFeatures { columns: columns.to_vec() };
+    // The smallest size: the checks are the same. Never used for anything else.
+    let key = SecretKey::generate(KeyBits::Bits1024, &mut StdRng::seed_from_u64(1));
+    let proven = key.and_then(|key| ProvenKey::new(&key, CONTEXT)).ok();
+    let sums = [0, 7, u64::MAX].map(|sum| encoded(0, &ShareSum { sum }));
+    let measures = [None, proven].map(|key| encoded(1, &Measure { key }));
+    let hosts = [features(&[]), features(&[column(0, 11), column(3, 2)])].map(|host| encoded(2, &host));
+    sums.into_iter().chain(measures).chain(hosts).flatten().collect()
+}
+
+fn encoded<M: Message>(which: u8, message: &M) -> Option<Vec<u8>> {
+    let body = MessageBody::encode(message).ok()?;
+    Some([&[which], &body.bytes[..]].concat())
+}
+
+/// What a receiver does with a message.
+pub fn message(bytes: &[u8]) {
+    let Some((which, bytes)) = bytes.split_first() else { return };
+    match which % MESSAGES.len() as u8 {
+        0 => drop(decoded::<ShareSum>(bytes)),
+        1 => {
+            let key = decoded::<Measure>(bytes).and_then(|measure| measure.key);
+            drop(key.map(|key| key.open(CONTEXT)));
+        }
+        _ => {
+            if let (Some(features), Ok(host)) = (decoded::<HostFeatures>(bytes), &*HOST) {
+                drop(check_features(host, &features));
+            }
+        }
+    }
+}
+
+fn decoded<M: Message>(bytes: &[u8]) -> Option<M> {
+    let body = MessageBody { name: M::NAME.into(), version: M::VERSION, bytes: bytes.to_vec().into() };
+    let message = body.decode().ok()?;
+    // Numbers of varying length have longer forms: what is decoded again is the same.
+    let again = MessageBody::encode(&message).ok()?;
+    assert!(again.decode::<M>().is_ok(), "what was decoded is encoded and decoded again");
+    Some(message)
+}
