@@ -77,8 +77,8 @@ impl ClusterConfig {
     pub fn from_section(section: &Section, home: &Path) -> Result<Self> {
         Ok(Self {
             scheduler: section.get::<&str>("scheduler")?.to_owned(),
-            keys: home.join(section.get::<&Path>("keys")?),
-            store: home.join(section.get::<&Path>("store")?),
+            keys: section.path_under("keys", home)?,
+            store: section.path_under("store", home)?,
         })
     }
 }

@@ -67,7 +67,7 @@ impl Config {
                 cores => cores,
             },
             memory_bytes: unless_0(section.get("memory")?),
-            spill_folder: home.join(section.get::<&Path>("spill_folder")?),
+            spill_folder: section.path_under("spill_folder", home)?,
             spill_limit_bytes: unless_0(section.get("spill_limit")?),
         })
     }

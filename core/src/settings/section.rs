@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +95,12 @@ impl Section {
         self.find(name)?.ok_or_else(|| self.problem(name, "required here; set it in service_conf.yaml"))
     }
 
-    /// The same, of a key that may be left out.
+    /// A path; a relative one is under `home`.
+    pub fn path_under(&self, name: &str, home: &Path) -> Result<PathBuf> {
+        Ok(home.join(self.get::<&Path>(name)?))
+    }
+
+    /// The same as [`Section::get`], of a key that may be left out.
     pub fn find<'a, T: FromValue<'a>>(&'a self, name: &str) -> Result<Option<T>> {
         let declared = self.settings.get(name);
         let setting =

@@ -73,7 +73,7 @@ impl Options {
         let options = Self::default()
             .with_memory_bytes(section.get("memory")?)
             .with_disk_bytes(section.get("spill_limit")?);
-        Ok(options.with_folder(home.join(section.get::<&Path>("spill_folder")?)))
+        Ok(options.with_folder(section.path_under("spill_folder", home)?))
     }
 }
 

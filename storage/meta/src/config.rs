@@ -23,7 +23,7 @@ pub struct Config {
 impl Config {
     /// Reads the section; a relative path is under `home`.
     pub fn from_section(section: &Section, home: &Path) -> Result<Self> {
-        Ok(Self { path: home.join(section.get::<&Path>("path")?) })
+        Ok(Self { path: section.path_under("path", home)? })
     }
 }
 

@@ -125,6 +125,31 @@ macro_rules! end {
     };
 }
 
+/// Runs a sweep over the blocks of `b` and `t`, which begins with `carry` and leaves the new one there.
+macro_rules! sweep {
+    ($a:expr, $b:expr, $t:expr, $inverse:expr, $carry:ident, $($template:tt)+) => {
+        asm!(
+            begin!(),
+            $($template)+,
+            end!(),
+            r0 = inout(reg) $b.len() / BLOCK => _,
+            r1 = inout(reg) $inverse => _,
+            r2 = out(reg) _,
+            r3 = out(reg) _,
+            r4 = out(reg) _,
+            r5 = out(reg) _,
+            r6 = out(reg) _,
+            r7 = out(reg) _,
+            low = out(reg) _,
+            high = out(reg) _,
+            a = in(reg) $a,
+            b = inout(reg) $b.as_ptr() => _,
+            t = inout(reg) $t.as_mut_ptr() => _,
+            inout("rdx") $carry,
+        )
+    };
+}
+
 impl Adx {
     pub(crate) fn detect() -> Option<Self> {
         let found = is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("adx");
@@ -142,28 +167,7 @@ impl Adx {
         // and for each block, as many times as there are, 8 words of b and of t from where the last ended; then 8 more of
         // t: all within the lengths just checked. Writes t alone, and three words of stack, which it takes back.
         unsafe {
-            asm!(
-                begin!(),
-                "2:",
-                block!(take),
-                "dec qword ptr [rsp]",
-                "jnz 2b",
-                end!(),
-                r0 = inout(reg) b.len() / BLOCK => _,
-                r1 = out(reg) _,
-                r2 = out(reg) _,
-                r3 = out(reg) _,
-                r4 = out(reg) _,
-                r5 = out(reg) _,
-                r6 = out(reg) _,
-                r7 = out(reg) _,
-                low = out(reg) _,
-                high = out(reg) _,
-                a = in(reg) a.as_ptr(),
-                b = inout(reg) b.as_ptr() => _,
-                t = inout(reg) t.as_mut_ptr() => _,
-                inout("rdx") carry_out,
-            );
+            sweep!(a.as_ptr(), b, t, 0u64, carry_out, "2:", block!(take), "dec qword ptr [rsp]", "jnz 2b");
         }
         carry_out
     }
@@ -178,8 +182,12 @@ impl Adx {
         let mut carry_out = carry;
         // SAFETY: as in `add_product`, with m in place of b; writes q[0..8] too, before it reads it.
         unsafe {
-            asm!(
-                begin!(),
+            sweep!(
+                q.as_mut_ptr(),
+                m,
+                t,
+                inverse,
+                carry_out,
                 block!(quotient),
                 "dec qword ptr [rsp]",
                 "jz 3f",
@@ -187,22 +195,7 @@ impl Adx {
                 block!(take),
                 "dec qword ptr [rsp]",
                 "jnz 2b",
-                "3:",
-                end!(),
-                r0 = inout(reg) m.len() / BLOCK => _,
-                r1 = inout(reg) inverse => _,
-                r2 = out(reg) _,
-                r3 = out(reg) _,
-                r4 = out(reg) _,
-                r5 = out(reg) _,
-                r6 = out(reg) _,
-                r7 = out(reg) _,
-                low = out(reg) _,
-                high = out(reg) _,
-                a = in(reg) q.as_mut_ptr(),
-                b = inout(reg) m.as_ptr() => _,
-                t = inout(reg) t.as_mut_ptr() => _,
-                inout("rdx") carry_out,
+                "3:"
             );
         }
         carry_out
