@@ -6,7 +6,7 @@ use tributary_ingest::{Existing, Given, Pass};
 use tributary_runtime::Home;
 use tributary_service::Tables;
 
-use crate::upload::{progress, tell_of_columns};
+use crate::upload::{progress, show_roles_and_notes};
 use crate::{args, columns, reading, render};
 
 pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
@@ -31,7 +31,7 @@ pub(crate) fn run(home: &Home, bind: &args::Bind) -> Result<()> {
         return render::json(&record);
     }
     columns::show(&record.schema)?;
-    tell_of_columns(&bound.columns, &bound.roles, &bound.notes)?;
+    show_roles_and_notes(&bound.columns, &bound.roles, &bound.notes)?;
     render::line(format!(
         "\nbound {}: {}, {} of files that stay where they are",
         record.table,

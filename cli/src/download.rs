@@ -46,7 +46,7 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(stored.rows()));
     let writing = Writing { storage, stored, options, sink, bar, is_standard };
     let summary = runtime.block_on(writing.done(stopped)).at(|| format!("download {}", record.table))?;
-    tell(download, is_standard, &summary)?;
+    show_summary(download, is_standard, &summary)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -68,14 +68,14 @@ impl Writing {
         let stop = Stop::default();
         let (asked, rows) = (stop.clone(), bar.clone());
         let work = move || {
-            let tell = |done: u64, bytes: u64| {
+            let report = |done: u64, bytes: u64| {
                 if let Some(bar) = &rows {
                     bar.set_position(done);
                     bar.set_message(render::bytes(bytes));
                 }
             };
             // the receiver may be gone
-            drop(send.send(tributary_export::export(&storage, &stored, &options, sink, &asked, tell)));
+            drop(send.send(tributary_export::export(&storage, &stored, &options, sink, &asked, report)));
         };
         thread::Builder::new().name("download".into()).spawn(work).at(|| "start a thread")?;
         let summary = tokio::select! {
@@ -173,7 +173,7 @@ fn bar(rows: u64) -> ProgressBar {
 }
 
 /// The summary. If the table goes to standard output, the summary goes to standard error, as JSON too.
-fn tell(download: &args::Download, is_standard: bool, summary: &Summary) -> Result<()> {
+fn show_summary(download: &args::Download, is_standard: bool, summary: &Summary) -> Result<()> {
     if summary.closed_early {
         return Ok(());
     }

@@ -82,9 +82,9 @@ fn show(summary: &Summary) -> Result<()> {
     };
     let header = ["column", "type", "purpose", "missing", "distinct ±5%", "least", "greatest"];
     render::table(&header, &summary.columns.iter().map(row).collect::<Vec<_>>())?;
-    tell_of_columns(&summary.columns, &summary.roles, &summary.notes)?;
-    tell_of_rows(&summary.columns, summary.duplicates_dropped, summary.rejected)?;
-    tell_of_merging(summary.merged)?;
+    show_roles_and_notes(&summary.columns, &summary.roles, &summary.notes)?;
+    show_rows_left_out(&summary.columns, summary.duplicates_dropped, summary.rejected)?;
+    show_merging(summary.merged)?;
     render::line(format!(
         "\nstored {}: {}, {}",
         summary.table,
@@ -96,12 +96,12 @@ fn show(summary: &Summary) -> Result<()> {
 fn show_dry_run(found: &DryRun) -> Result<()> {
     let header = ["column", "type", "purpose", "missing"];
     render::table(&header, &found.columns.iter().map(described).collect::<Vec<_>>())?;
-    tell_of_columns(&found.columns, &found.roles, &found.notes)?;
+    show_roles_and_notes(&found.columns, &found.roles, &found.notes)?;
     render::line("")?;
     let names = std::iter::once(&found.key).chain(found.columns.iter().map(|c| &c.name));
     columns::preview(names.map(String::as_str), &found.preview)?;
-    tell_of_rows(&found.columns, found.duplicates_dropped, found.rejected)?;
-    tell_of_merging(found.merged)?;
+    show_rows_left_out(&found.columns, found.duplicates_dropped, found.rejected)?;
+    show_merging(found.merged)?;
     render::line(format!(
         "\nwould store {}: {}; nothing is stored",
         found.table,
@@ -120,7 +120,11 @@ fn described(column: &ColumnSummary) -> Vec<String> {
 }
 
 /// Which columns are no features, and why; and the notes about the files.
-pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: &[String]) -> Result<()> {
+pub(crate) fn show_roles_and_notes(
+    columns: &[ColumnSummary],
+    roles: &[Role],
+    notes: &[String],
+) -> Result<()> {
     render::line("")?;
     for Role { role, column, why, .. } in roles {
         render::line(format!("{role}: {} ({why})", quoted(column)))?;
@@ -132,7 +136,7 @@ pub(crate) fn tell_of_columns(columns: &[ColumnSummary], roles: &[Role], notes: 
     notes.iter().try_for_each(|note| render::line(format!("note: {note}")))
 }
 
-fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {
+fn show_rows_left_out(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Result<()> {
     if columns.is_empty() {
         render::note(
             "note: the table has ids only; if the file has more columns, set what separates them (--delimiter)",
@@ -146,7 +150,7 @@ fn tell_of_rows(columns: &[ColumnSummary], duplicates: u64, rejected: u64) -> Re
     Ok(())
 }
 
-fn tell_of_merging(merged: Option<Merged>) -> Result<()> {
+fn show_merging(merged: Option<Merged>) -> Result<()> {
     let Some(Merged { kept, replaced, added, .. }) = merged else { return Ok(()) };
     let [kept, replaced, added] = [kept, replaced, added].map(render::count);
     render::line(format!(

@@ -24,7 +24,7 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
         }),
         (false, true) => Arc::new(|event| match event {
             Event::TaskNote { level: Level::Warning | Level::Error, .. } => plain(event),
-            Event::JobStarted { notes, .. } => tell(notes),
+            Event::JobStarted { notes, .. } => show_notes(notes),
             Event::JobWaiting { .. } | Event::PartyMissing { .. } | Event::Stopped { .. } => plain(event),
             _ => {}
         }),
@@ -36,7 +36,7 @@ pub(crate) fn watcher(json: bool, quiet: bool) -> Watcher {
 fn plain(event: &Event) {
     match event {
         Event::JobStarted { job, tasks, notes } => {
-            tell(notes);
+            show_notes(notes);
             let names: Vec<&str> = tasks.iter().map(|(name, _, _)| name.as_str()).collect();
             render::note(format!("job {job}: {}", names.join(", ")));
         }
@@ -67,7 +67,7 @@ fn plain(event: &Event) {
 }
 
 /// Settings of the job without effect. Shown even without progress, like the notes on the job file itself.
-fn tell(notes: &[String]) {
+fn show_notes(notes: &[String]) {
     notes.iter().for_each(|note| render::note(format!("note: {note}")));
 }
 
@@ -120,7 +120,7 @@ fn bars() -> Watcher {
                 if let Some(waiting) = lines.remove("job") {
                     waiting.finish_and_clear();
                 }
-                tell(notes);
+                show_notes(notes);
             }
             Event::JobEnded(_) => {
                 lines.values().filter(|bar| !bar.is_finished()).for_each(ProgressBar::finish_and_clear);

@@ -3,7 +3,7 @@
 //! Knows no engine, no network and no async runtime. In reading order: a [`TableSchema`] says what the columns are and a
 //! [`Layout`] where the rows are; a [`kernel`] is a named function over batches; a [`plan`] says what to compute; an engine
 //! ([`computing`]) computes it with the cores of a [`placement`]; [`storage`] and [`meta`] keep tables; [`federation`]
-//! moves values between parties; [`settings`] say what a site's configuration tells each of them. [`Table`] is what algorithms use.
+//! moves values between parties; [`settings`] say what a site's configuration has for each of them. [`Table`] is what algorithms use.
 //!
 //! ```
 //! # use std::sync::Arc;

@@ -95,8 +95,9 @@ fn of_merges_at_once_all_acknowledged_rows_are_there() {
             match output.status.code() {
                 Some(0) => drop(expected.insert(*number, 1000)),
                 Some(5) => {
-                    let told = "the table changed while rows were added; nothing was stored, run it again";
-                    assert!(message.contains(told), "{message}");
+                    let expected =
+                        "the table changed while rows were added; nothing was stored, run it again";
+                    assert!(message.contains(expected), "{message}");
                     conflicts += 1;
                 }
                 code => panic!("{code:?}: {message}"),

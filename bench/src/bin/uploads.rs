@@ -69,13 +69,13 @@ fn all(binary: &str, python: &str, count: u64) -> Result<(), String> {
     for (((name, _), cost), most) in
         commands.iter().zip(least.iter().flatten()).zip([f64::INFINITY, 1.5, 2.0])
     {
-        tell(name, *cost, rival, most);
+        report(name, *cost, rival, most);
     }
     Ok(())
 }
 
 /// One JSON line and one for people.
-fn tell(name: &str, cost: Cost, rival: Cost, most: f64) {
+fn report(name: &str, cost: Cost, rival: Cost, most: f64) {
     let (wall, cpu) = (cost.wall / rival.wall, cost.cpu / rival.cpu);
     let holds = wall <= most && (most.is_infinite() || cost.peak_mib <= MOST_MIB);
     println!("{}", json!({"job": name, "cost": cost, "wall_ratio": wall, "cpu_ratio": cpu, "holds": holds}));

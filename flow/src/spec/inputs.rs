@@ -168,8 +168,8 @@ impl<'a, 'c> Resolver<'_, 'a, 'c> {
         for (conflict, parties) in &conflicts {
             input.item.problem(format!("{conflict}{}", at(parties, self.plan.parties.len())));
         }
-        let told = conflicts.into_values().flatten();
-        taken.extend(told.map(|party| (party, Vec::new())));
+        let conflicting = conflicts.into_values().flatten();
+        taken.extend(conflicting.map(|party| (party, Vec::new())));
         taken
     }
 

@@ -100,7 +100,7 @@ pub struct ColumnSummary {
 
 /// Writes a table in the order of its rows. Blocks the caller.
 ///
-/// `tell` is called with rows and bytes written so far, one call at a time. Errors: `InvalidInput` for a column or value
+/// `report` is called with rows and bytes written so far, one call at a time. Errors: `InvalidInput` for a column or value
 /// that the format cannot hold; `Cancelled` after a request to stop; errors of the store and of the sink. After an error
 /// there is no file. A reader that closes the other end of a pipe is no error.
 pub fn export(
@@ -109,7 +109,7 @@ pub fn export(
     options: &ExportOptions,
     mut sink: Sink,
     stop: &Stop,
-    tell: impl Fn(u64, u64) + Send + Sync,
+    report: impl Fn(u64, u64) + Send + Sync,
 ) -> Result<Summary> {
     let mut rows = Rows {
         storage,
@@ -126,14 +126,14 @@ pub fn export(
             let encoder = Encoder::new(csv, &table.schema)?;
             sink.write_all(&encoder.header())
                 .map_err(write_failed)
-                .and_then(|()| write_csv(&encoder, &mut rows, options.threads, &mut sink, &tell))
+                .and_then(|()| write_csv(&encoder, &mut rows, options.threads, &mut sink, &report))
         }
-        Format::Parquet => write_parquet(table, &mut rows, &mut sink, &tell),
-        Format::ArrowFile => write_arrow(&mut rows, &mut sink, &tell, |out| {
+        Format::Parquet => write_parquet(table, &mut rows, &mut sink, &report),
+        Format::ArrowFile => write_arrow(&mut rows, &mut sink, &report, |out| {
             FileWriter::try_new(out, table.schema.arrow())
                 .map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
         }),
-        Format::ArrowStream => write_arrow(&mut rows, &mut sink, &tell, |out| {
+        Format::ArrowStream => write_arrow(&mut rows, &mut sink, &report, |out| {
             StreamWriter::try_new(out, table.schema.arrow())
                 .map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
         }),
@@ -211,10 +211,10 @@ fn write_csv(
     rows: &mut Rows<'_>,
     threads: usize,
     sink: &mut Sink,
-    tell: &(dyn Fn(u64, u64) + Sync),
+    report: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<u64> {
     let mut next = || rows.next();
-    ordered::run(threads.max(1), &mut next, &|batch| encoder.rows(batch), sink, tell)
+    ordered::run(threads.max(1), &mut next, &|batch| encoder.rows(batch), sink, report)
 }
 
 /// Passes batches to `write` while another thread reads them.
@@ -243,7 +243,7 @@ fn write_parquet(
     table: &StoredTable,
     rows: &mut Rows<'_>,
     sink: &mut Sink,
-    tell: &(dyn Fn(u64, u64) + Send + Sync),
+    report: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<u64> {
     let done = Arc::new(AtomicU64::new(0));
     read_ahead(rows, |batches| {
@@ -252,10 +252,10 @@ fn write_parquet(
             let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
             counted.fetch_add(rows as u64, Ordering::Relaxed);
         });
-        let mut upload = SinkUpload { sink, done, tell };
+        let mut upload = SinkUpload { sink, done, report };
         let rows = stream::iter(batches).boxed();
         let written = block_on(tributary_parquet::write_rows(&table.schema, rows, &mut upload))?;
-        tell(written.size.rows, written.size.bytes);
+        report(written.size.rows, written.size.bytes);
         Ok(written.size.rows)
     })
 }
@@ -264,14 +264,14 @@ fn write_parquet(
 struct SinkUpload<'a> {
     sink: &'a mut Sink,
     done: Arc<AtomicU64>,
-    tell: &'a (dyn Fn(u64, u64) + Send + Sync),
+    report: &'a (dyn Fn(u64, u64) + Send + Sync),
 }
 
 #[async_trait]
 impl Upload for SinkUpload<'_> {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.sink.write_all(&bytes).map_err(write_failed).at(|| self.sink.described())?;
-        (self.tell)(self.done.load(Ordering::Relaxed), self.sink.bytes());
+        (self.report)(self.done.load(Ordering::Relaxed), self.sink.bytes());
         Ok(())
     }
 
@@ -311,7 +311,7 @@ type Buffered<'a> = BufWriter<&'a mut Sink>;
 fn write_arrow<'a>(
     rows: &mut Rows<'_>,
     sink: &'a mut Sink,
-    tell: &(dyn Fn(u64, u64) + Send + Sync),
+    report: &(dyn Fn(u64, u64) + Send + Sync),
     open: impl FnOnce(
         Buffered<'a>,
     )
@@ -325,7 +325,7 @@ fn write_arrow<'a>(
             writer.push(&batch).map_err(arrow_failed)?;
             done += batch.num_rows() as u64;
             bytes += batch.get_array_memory_size() as u64;
-            tell(done, bytes);
+            report(done, bytes);
         }
         Ok(done)
     })?;

@@ -20,7 +20,7 @@ pub(crate) type Next<'a> = dyn FnMut() -> Result<Option<RecordBatch>> + Send + '
 /// One batch as bytes.
 pub(crate) type Encode<'a> = dyn Fn(&RecordBatch) -> Result<Vec<u8>> + Sync + 'a;
 /// Called with rows and bytes written so far.
-pub(crate) type Tell<'a> = dyn Fn(u64, u64) + Sync + 'a;
+pub(crate) type Report<'a> = dyn Fn(u64, u64) + Sync + 'a;
 
 struct Batches<'a> {
     next: &'a mut Next<'a>,
@@ -41,7 +41,7 @@ struct Shared<'a> {
     output: Mutex<Output<'a>>,
     written: Condvar,
     encode: &'a Encode<'a>,
-    tell: &'a Tell<'a>,
+    report: &'a Report<'a>,
     threads: usize,
 }
 
@@ -51,14 +51,14 @@ pub(crate) fn run<'a>(
     next: &'a mut Next<'a>,
     encode: &'a Encode<'a>,
     sink: &'a mut Sink,
-    tell: &'a Tell<'a>,
+    report: &'a Report<'a>,
 ) -> Result<u64> {
     let shared = Shared {
         source: Mutex::new(Batches { next, taken: 0, over: false }),
         output: Mutex::new(Output { sink, due: 0, rows: 0, waiting: BTreeMap::new(), failed: None }),
         written: Condvar::new(),
         encode,
-        tell,
+        report,
         threads,
     };
     thread::scope(|scope| {
@@ -129,7 +129,7 @@ impl<'a> Shared<'a> {
             sink.write_all(&bytes).map_err(write_failed).at(|| sink.described())?;
             *due += 1;
             *rows += count;
-            (self.tell)(*rows, sink.bytes());
+            (self.report)(*rows, sink.bytes());
         }
         drop(output);
         self.written.notify_all();

@@ -315,9 +315,9 @@ fn what_csv_cannot_hold_is_refused_and_leaves_no_file() {
 fn a_file_is_written_completely_or_not_at_all() {
     let (site, table) = numbered(2, 20, 1000);
     let file = site.path("out.csv");
-    let run = |if_exists, stop: &Stop, tell: &(dyn Fn(u64, u64) + Send + Sync)| {
+    let run = |if_exists, stop: &Stop, report: &(dyn Fn(u64, u64) + Send + Sync)| {
         let sink = Sink::file(&file, if_exists)?;
-        export(&site.storage, &table, &ExportOptions::new(csv("")), sink, stop, tell)
+        export(&site.storage, &table, &ExportOptions::new(csv("")), sink, stop, report)
     };
     // stopped half way
     let stop = Stop::default();

@@ -58,12 +58,12 @@ impl Shared {
 
     /// From now on this partition of the table cannot be read, by any process.
     pub fn break_reading(&self, uri: &TableUri, partition: u32) {
-        Place::of(uri).unwrap().tell("unreadable", partition);
+        Place::of(uri).unwrap().mark("unreadable", partition);
     }
 
     /// From now on this partition of the table cannot be written, by any process.
     pub fn break_writing(&self, uri: &TableUri, partition: u32) {
-        Place::of(uri).unwrap().tell("unwritable", partition);
+        Place::of(uri).unwrap().mark("unwritable", partition);
     }
 
     /// Writes of the table that were begun and neither committed nor aborted.
@@ -105,12 +105,12 @@ impl Place {
         self.0.join("parts").join(attempt)
     }
 
-    fn tell(&self, what: &str, partition: u32) {
+    fn mark(&self, what: &str, partition: u32) {
         fs::create_dir_all(&self.0).unwrap();
-        File::create(self.told(what, partition)).unwrap();
+        File::create(self.mark_of(what, partition)).unwrap();
     }
 
-    fn told(&self, what: &str, partition: u32) -> PathBuf {
+    fn mark_of(&self, what: &str, partition: u32) -> PathBuf {
         self.0.join(format!("{what}-{partition}"))
     }
 
@@ -156,7 +156,7 @@ impl Storage for Shared {
         let part = table.parts.get(partition as usize).ok_or_else(|| Error::invalid("no such partition"))?;
         let file = File::open(place.parts(&table.snapshot).join(&part.file))?;
         let batches = StreamReader::try_new(BufReader::new(file), None)?;
-        let failure = place.told("unreadable", partition).exists().then(|| Err(broken("read")));
+        let failure = place.mark_of("unreadable", partition).exists().then(|| Err(broken("read")));
         let cut = |batch: Result<RecordBatch, _>| match batch {
             Ok(batch) => pieces(&batch),
             Err(error) => vec![Err(Error::from(error))],
@@ -193,7 +193,7 @@ impl Storage for Shared {
             size.rows += batch.num_rows() as u64;
         }
         let file = batches.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-        if place.told("unwritable", partition).exists() {
+        if place.mark_of("unwritable", partition).exists() {
             return Err(broken("write"));
         }
         size.bytes = file.as_file().metadata()?.len();
