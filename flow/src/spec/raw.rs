@@ -25,6 +25,7 @@ pub(super) struct Job<'a> {
     pub(super) option_weight: usize,
     /// The least specific first.
     pub(super) task_conf: [TaskConfLayer; 2],
+    pub(super) stage_item: Item<'a>,
     pub(super) stage: Option<Stage>,
     pub(super) tasks_item: Item<'a>,
     pub(super) tasks: Vec<Task<'a>>,
@@ -128,6 +129,7 @@ fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
     // published guides put the block here, where the original does not look
     let documented_place = TaskConfLayer::read(&keys.take("task"));
     let tasks_item = keys.required("tasks");
+    let stage_item = keys.take("stage");
     let parties = Parties::read(keys.required("parties"));
     if parties.list.len() > MOST_PARTIES {
         parties.item.problem(format!("expected at most {MOST_PARTIES} parties, got {}", parties.list.len()));
@@ -139,7 +141,8 @@ fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
         has_warehouse: conf_item.below(&[key("model_warehouse")]).is_given(),
         option_weight: options.iter().sum(),
         task_conf: [documented_place, conf_task],
-        stage: keys.take("stage").choice(&Stage::NAMES),
+        stage: stage_item.choice(&Stage::NAMES),
+        stage_item,
         tasks: tasks(&tasks_item),
         tasks_item,
         party_tasks: keys

@@ -119,7 +119,7 @@ fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, components: &'c Com
         check_roles(task, definition, parties.iter().filter(|party| !runs(party)).cloned().collect());
         parties.retain(runs);
     }
-    let stage = definition.and_then(|definition| stage(task, job.stage, definition));
+    let stage = definition.and_then(|definition| stage(task, job, definition));
     Plan { task, component, stage, parties, complete: named.complete && job.parties.complete }
 }
 
@@ -134,17 +134,18 @@ fn check_roles(task: &raw::Task<'_>, definition: &Definition, others: Vec<Party>
     task.parties.item.problem_with(message, help);
 }
 
-fn stage(task: &raw::Task<'_>, of_job: Option<Stage>, definition: &Definition) -> Option<Stage> {
+fn stage(task: &raw::Task<'_>, job: &raw::Job<'_>, definition: &Definition) -> Option<Stage> {
     let has = |stage: &Stage| definition.stages.contains(stage);
     let only_default = definition.stages == [Stage::Default];
     let stages = || {
         let names: Vec<_> = definition.stages.iter().map(|stage| stage.as_str()).collect();
         names.join(", ")
     };
-    if task.stage_item.is_given() && task.stage.is_none() {
+    let unread = |item: &Item<'_>, stage: Option<Stage>| item.is_given() && stage.is_none();
+    if unread(&task.stage_item, task.stage) {
         return None; // reported when it was read
     }
-    match (task.stage, of_job) {
+    match (task.stage, job.stage) {
         (Some(stage), _) | (None, Some(stage)) if has(&stage) => Some(stage),
         (None, _) if only_default => Some(Stage::Default),
         (Some(stage), _) | (None, Some(stage)) => {
@@ -152,6 +153,7 @@ fn stage(task: &raw::Task<'_>, of_job: Option<Stage>, definition: &Definition) -
             task.stage_item.problem(message);
             None
         }
+        (None, None) if unread(&job.stage_item, job.stage) => None,
         (None, None) => {
             let message =
                 format!("neither the task nor the job names a stage; {} has {}", definition.name, stages());

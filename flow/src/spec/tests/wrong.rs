@@ -38,6 +38,16 @@ fn each_circle_is_reported_once_with_all_its_tasks() {
 }
 
 #[test]
+fn a_stage_of_the_job_that_is_none_is_one_mistake() {
+    let tasks = "    b: {component_ref: hetero_feature_binning}\n";
+    let source = format!(
+        "schema_version: 2\ndag:\n  stage: Train\n  parties: [{{role: guest, party_id: [1]}}]\n  tasks:\n{tasks}"
+    );
+    let problems = refusal(&source);
+    assert!(problems.contains("did you mean \"train\"?") && problems.lines().count() == 1, "{problems}");
+}
+
+#[test]
 fn what_only_one_party_lacks_names_the_party() {
     let tasks = "    r: {component_ref: reader, parameters: {namespace: n}, parties: [{role: guest, party_id: [1]}]}
     p: {component_ref: psi, inputs: {data: {input_data: {task_output_artifact: {producer_task: r, output_artifact_key: output_data}}}}}
