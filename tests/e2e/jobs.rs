@@ -242,8 +242,10 @@ fn a_job_whose_process_is_killed_is_shown_as_failed_and_the_next_one_runs() {
     });
     let running = site.json(&["job", "show", "-p", "9999", "--json"]);
     assert!(["running", "waiting"].contains(&text_of(&running["tasks"][0]["status"])), "{running}");
-    let refused = site.fails(4, &["run", &job]);
-    assert!(refused.contains("models mine#1 are those of job"), "{refused}");
+    for command in ["run", "explain"] {
+        let refused = site.fails(4, &[command, &job]);
+        assert!(refused.contains("models mine#1 are those of job"), "{command}: {refused}");
+    }
 
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
     child.wait().unwrap();
@@ -336,10 +338,10 @@ fn an_option_of_another_engine_is_reported_when_the_job_runs_and_when_it_is_expl
     let note = "note: option num-executors has no effect on engine standalone";
     assert!(site.ok(&["explain", &job]).contains(note));
     let output = site.run(&["run", "--quiet", &job]);
-    let told = crate::site::text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{told}");
-    let told: Vec<&str> = told.lines().filter(|line| line.contains("num-executors")).collect();
-    assert_eq!(told.len(), 2, "once for each party: {told:?}");
+    let said = crate::site::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let said: Vec<&str> = said.lines().filter(|line| line.contains("num-executors")).collect();
+    assert_eq!(said.len(), 2, "once for each party: {said:?}");
 }
 
 #[test]

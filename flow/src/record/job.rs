@@ -81,21 +81,13 @@ impl Records {
     /// job has either. A job that was interrupted is continued by one with the same `hash`.
     pub(crate) fn claim(&self, job: &JobId, model: &ModelRef, hash: Option<&JobHash>) -> Result<Claim> {
         let (folder, models) = (self.job_folder(job), model::folder(&self.home, model)?);
-        let exists = |what: String| Err(Error::new(ErrorKind::AlreadyExists, what));
         private_folder(&models).at(|| format!("create {}", models.display()))?;
         // One job at a time asks who owns a name and takes it.
         let _turn = Claim::take(&models)?;
-        match read_json::<JobId>(&models.join(OWNER), || "the job of a model".into()) {
-            Ok(other) if other != *job && !self.is_free(&models, &other)? => {
-                return exists(format!(
-                    "models {model} are those of job {other}; choose another model_version"
-                ));
-            }
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        self.expect_free(model, Some(job))?;
         private_folder(&folder).at(|| format!("create {}", folder.display()))?;
-        let taken = || exists(format!("job {job} exists; choose another id"));
+        let text = || format!("job {job} exists; choose another id");
+        let taken = || Err(Error::new(ErrorKind::AlreadyExists, text()));
         let Some(claim) = Claim::try_take(&folder)? else { return taken() };
         if !self.may_begin(job, hash)? {
             return taken();
@@ -122,6 +114,19 @@ impl Records {
             return Ok(());
         }
         fs::remove_dir_all(&folder).at(|| format!("remove {}", folder.display()))
+    }
+
+    /// `AlreadyExists` if models of this name are those of another job.
+    pub(crate) fn expect_free(&self, model: &ModelRef, job: Option<&JobId>) -> Result<()> {
+        let models = model::folder(&self.home, model)?;
+        match read_json::<JobId>(&models.join(OWNER), || "the job of a model".into()) {
+            Ok(other) if Some(&other) != job && !self.is_free(&models, &other)? => {
+                let text = format!("models {model} are those of job {other}; choose another model_version");
+                Err(Error::new(ErrorKind::AlreadyExists, text))
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// `InvalidInput` for two tasks whose folders would be one, on a disk that treats upper and lower case as the same. The

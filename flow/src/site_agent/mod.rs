@@ -15,9 +15,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tributary_component::Components;
 use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, PartyId, Result, Site};
+use tributary_document::Problem;
 use tributary_system::clock::now_ms;
 
-use crate::agent::{Agent, Answer, Booked, Leaves, Offer, Part, PartEnd, Settled, Verdict, bound};
+use crate::agent::{Agent, Answer, Booked, Leaves, Objection, Offer, Part, PartEnd, Settled, Verdict, bound};
 use crate::claim::Claim;
 use crate::cores::Cores;
 use crate::event::{Failure, JobReport, Watcher};
@@ -96,6 +97,7 @@ impl SiteAgent {
         let (placed, mut objections) = place(&spec, &site);
         objections.extend(limits::compare(&spec, &site).await?);
         objections.extend(look_up(&spec, &site).await?);
+        objections.extend(self.taken_models(offer)?);
         if objections.is_empty() {
             let held = Held {
                 offer: offer.clone(),
@@ -121,6 +123,19 @@ impl SiteAgent {
         let digest = Sha256::new().chain_update("tributary leaf").chain_update(salt.as_slice());
         let digest = digest.chain_update(job.as_str()).chain_update([0]).chain_update(canonical);
         Ok(JobHash::new(digest.finalize().into()))
+    }
+
+    /// The objection to models under the name of another job's. Without a name of their own they have the job's.
+    fn taken_models(&self, offer: &Offer) -> Result<Option<Objection>> {
+        let Some(at) = offer.spec.needs.models else { return Ok(None) };
+        match self.records.expect_free(&offer.model(), Some(&offer.job)) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                let (file, message) = (&offer.spec.needs.file, format!("party {}: {error}", self.site.id));
+                let problem = Problem::new(file, at, "dag.conf.model_id", message, None);
+                Ok(Some(Objection { kind: ErrorKind::AlreadyExists, problem }))
+            }
+            free => free.map(|()| None),
+        }
     }
 
     /// The cores that a job would take here at a time.

@@ -4,7 +4,7 @@
 
 use tributary_component::definition::{ArtifactGroup, Stage};
 use tributary_core::{JobId, TableName, TaskName};
-use tributary_document::{Item, Keys, Step};
+use tributary_document::{Item, Keys, Position, Step};
 
 use super::conf::{JobConf, ModelRef, TaskConfLayer, job_id, stored_name};
 use super::parties::Parties;
@@ -21,6 +21,8 @@ pub(super) struct Job<'a> {
     pub(super) conf: JobConf,
     /// Whether `conf.model_warehouse` is written, readable or not.
     pub(super) has_warehouse: bool,
+    /// Where `conf.model_id` is written.
+    pub(super) models: Option<Position>,
     /// Options of `conf` that every task gets.
     pub(super) option_weight: usize,
     /// The least specific first.
@@ -138,6 +140,7 @@ fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
         schema_version: None,
         parties,
         conf,
+        models: Some(conf_item.below(&[key("model_id")])).filter(Item::is_given).map(|item| item.at()),
         has_warehouse: conf_item.below(&[key("model_warehouse")]).is_given(),
         option_weight: options.iter().sum(),
         task_conf: [documented_place, conf_task],
