@@ -445,6 +445,19 @@ mod tests {
     }
 
     #[test]
+    fn every_command_and_option_says_what_it_is_for() {
+        fn check(command: &clap::Command, name: &str) {
+            assert!(command.get_about().is_some(), "{name}");
+            for argument in command.get_arguments() {
+                assert!(argument.get_help().is_some(), "{name}: {argument}");
+            }
+            command.get_subcommands().for_each(|below| check(below, &format!("{name} {}", below.get_name())));
+        }
+        let command = Arguments::command();
+        check(&command, command.get_name());
+    }
+
+    #[test]
     fn the_options_of_the_flow_client_work() {
         let given = ["tributary", "output", "metric", "-j", "7", "-r", "guest", "-p", "9999", "-tn", "psi_0"];
         let arguments = Arguments::parse_from(given.map(|a| long_form(a.into())));

@@ -11,11 +11,13 @@ use super::{IfExists, PartyArg, Reading};
 pub(crate) struct TableArg {
     #[command(flatten)]
     pub party: PartyArg,
-    /// Also `-ns`.
+    /// Namespace of the table, also `-ns`.
     #[arg(long)]
     pub namespace: String,
+    /// Name of the table.
     #[arg(long, short)]
     pub name: String,
+    /// Show the output as JSON.
     #[arg(long)]
     pub json: bool,
 }
