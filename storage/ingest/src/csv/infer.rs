@@ -177,7 +177,10 @@ impl Infer<'_> {
     fn number(&self) -> Result<Found> {
         let has_point = self.seen.earliest(&[Kind::Decimal, Kind::LongDecimal]).is_some();
         if let Some((place, kind)) = self.lost(has_point) {
-            let (what, place, option) = (kind.described(), self.source.locate(place), self.option("float64"));
+            let integers =
+                [Kind::Integer, Kind::WideInteger, Kind::Plus, Kind::LeadingZeros, Kind::NotANumber];
+            let number = if self.seen.only(&integers) { "int64" } else { "float64" };
+            let (what, place, option) = (kind.described(), self.source.locate(place), self.option(number));
             let note = format!(
                 "text, because a number would not keep {what} ({place}) as it is; for numbers: {option}"
             );

@@ -21,17 +21,38 @@ pub(crate) fn resolve(words: &[PathBuf]) -> Result<Vec<PathBuf>> {
 
 fn resolve_one(word: &Path) -> Result<Vec<PathBuf>> {
     let pattern = word.to_str().filter(|text| text.contains(['*', '?', '[']) && !word.exists());
-    let Some(pattern) = pattern else { return Ok(vec![word.to_owned()]) };
+    let Some(pattern) = pattern else {
+        expect_there(word)?;
+        return Ok(vec![word.to_owned()]);
+    };
     let refused = |reason: String| Error::invalid(format!("pattern {pattern:?}: {reason}"));
     let found = glob::glob(pattern).map_err(|error| refused(error.to_string()))?;
     let found = found.collect::<std::result::Result<Vec<_>, _>>();
     let mut found =
         found.map_err(|error| Error::from(io::Error::from(error)).at(format!("look for {pattern}")))?;
     if found.is_empty() {
-        return Err(Error::new(ErrorKind::NotFound, format!("no file matches {pattern}")));
+        let text = format!("no file matches {pattern}{}", looked_in(word));
+        return Err(Error::new(ErrorKind::NotFound, text));
     }
     found.sort();
     Ok(found)
+}
+
+fn expect_there(word: &Path) -> Result<()> {
+    match word.symlink_metadata() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && word != Path::new(STANDARD_INPUT) => {
+            let text = format!("there is no file {}{}", word.display(), looked_in(word));
+            Err(Error::new(ErrorKind::NotFound, text))
+        }
+        // what else is wrong with it shows when it is opened
+        _ => Ok(()),
+    }
+}
+
+/// The folder that a relative name is below: a name may come from a file that is somewhere else.
+fn looked_in(word: &Path) -> String {
+    let folder = std::env::current_dir().ok().filter(|_| word.is_relative());
+    folder.map_or(String::new(), |folder| format!(" in {}", folder.display()))
 }
 
 #[cfg(test)]
@@ -49,7 +70,14 @@ mod tests {
         assert_eq!(resolve(&["?.csv"]).unwrap(), [path("a.csv"), path("b.csv")]);
         assert_eq!(resolve(&["c.txt", "[ab].csv"]).unwrap(), [path("c.txt"), path("a.csv"), path("b.csv")]);
         assert_eq!(resolve(&["x[1].csv"]).unwrap(), [path("x[1].csv")]);
-        assert_eq!(resolve(&["none.csv"]).unwrap(), [path("none.csv")]);
+        let missing = resolve(&["none.csv"]).unwrap_err();
+        assert_eq!(missing.kind(), ErrorKind::NotFound);
+        assert!(missing.to_string().ends_with("none.csv"), "{missing}");
+        for relative in ["no/none.csv", "no/*.csv"] {
+            let missing = super::resolve(&[relative.into()]).unwrap_err().to_string();
+            let folder = std::env::current_dir().unwrap();
+            assert!(missing.ends_with(&format!("{relative} in {}", folder.display())), "{missing}");
+        }
         let error = resolve(&["*.parquet"]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         assert!(error.to_string().starts_with("no file matches "), "{error}");
