@@ -126,9 +126,11 @@ impl Error {
 fn with_reasons(mut text: String, mut reason: Option<&(dyn StdError + 'static)>) -> String {
     while let Some(error) = reason {
         let next = error.to_string();
-        if !text.ends_with(&next) {
+        // Some libraries end a message like a sentence.
+        let next = next.trim_end_matches(['.', ';', ':', ',', ' ']);
+        if !text.ends_with(next) {
             text.push_str(": ");
-            text.push_str(&next);
+            text.push_str(next);
         }
         reason = error.source();
     }

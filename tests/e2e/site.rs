@@ -47,7 +47,9 @@ impl Site {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
+        let output = self.command(arguments).output().unwrap();
+        check_punctuation(&text(&output.stderr));
+        output
     }
 
     /// Runs a command that must succeed, and gives its standard output.
@@ -143,6 +145,18 @@ pub fn kill_at_moments(kills: u32, mut start: impl FnMut(u32) -> Child, mut afte
             return;
         }
     }
+}
+
+/// Messages are put together from parts, none of which brings the marks of a sentence with it.
+fn check_punctuation(said: &str) {
+    for marks in
+        [";;", ".;", "?;", ",;", ":;", ";.", ".,", ";:", ",:", "?:", ",,", " ;", " ,", ". :", ": :", "; ;"]
+    {
+        let at = said.find(marks);
+        assert_eq!(at.map(|_| marks), None, "{said}");
+    }
+    let ends = said.lines().filter(|line| line.ends_with(';') || line.ends_with(','));
+    assert_eq!(ends.count(), 0, "{said}");
 }
 
 /// What a command wrote.

@@ -239,12 +239,12 @@ impl CsvFiles {
         let mut known = std::collections::HashMap::new();
         for (i, name) in self.names.iter().enumerate() {
             if name.contains('\0') {
-                let text = "has a name with NUL bytes; is the file UTF-16, or no text? save it as UTF-8";
+                let text = "has a name with NUL bytes: it is UTF-16, or no text; save it as UTF-8";
                 return Err(Error::invalid(format!("{} {text}", named(i))));
             }
             if name.is_empty() {
-                let help =
-                    if i + 1 == self.names.len() { "; does its line end with a delimiter?" } else { "" };
+                let is_last = i + 1 == self.names.len();
+                let help = if is_last { " (does its line end with a delimiter?)" } else { "" };
                 let text =
                     format!("{} has no name{help}; name it, or give all names (--no-header)", named(i));
                 return Err(Error::invalid(text));
