@@ -449,11 +449,12 @@ mod tests {
         fn check(command: &clap::Command, name: &str) {
             assert!(command.get_about().is_some(), "{name}");
             for argument in command.get_arguments() {
-                assert!(argument.get_help().is_some(), "{name}: {argument}");
+                assert!(argument.get_help().is_some(), "{name}: {}", argument.get_id());
             }
             command.get_subcommands().for_each(|below| check(below, &format!("{name} {}", below.get_name())));
         }
-        let command = Arguments::command();
+        let mut command = Arguments::command();
+        command.build();
         check(&command, command.get_name());
     }
 
