@@ -127,6 +127,7 @@ pub(crate) enum Cluster {
     },
     /// Show executors, cores, jobs, stages and rows.
     Status {
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -198,6 +199,7 @@ pub(crate) struct Run {
 pub(crate) struct Explain {
     /// The job: a DAG in YAML or JSON.
     pub job: PathBuf,
+    /// Show the output as JSON.
     #[arg(long)]
     pub json: bool,
 }
@@ -208,6 +210,7 @@ pub(crate) enum JobCommand {
     List {
         #[command(flatten)]
         party: PartyArg,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -218,6 +221,7 @@ pub(crate) enum JobCommand {
         job_id: String,
         #[command(flatten)]
         party: PartyArg,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -300,6 +304,7 @@ pub(crate) enum Data {
 pub(crate) enum Component {
     /// List all components of this binary.
     List {
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -319,6 +324,7 @@ pub(crate) enum Config {
     Show {
         #[command(flatten)]
         party: PartyArg,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -332,6 +338,7 @@ pub(crate) enum LimitsCommand {
     Show {
         #[command(flatten)]
         party: PartyArg,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -348,6 +355,7 @@ pub(crate) enum LimitsCommand {
         /// Confirm the reset; without this option, only show what would be reset.
         #[arg(long)]
         yes: bool,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },

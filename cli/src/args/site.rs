@@ -32,6 +32,7 @@ pub(crate) enum SiteCommand {
     List {
         #[command(flatten)]
         party: PartyArg,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
@@ -55,6 +56,7 @@ pub(crate) enum SiteCommand {
     Grants {
         #[command(flatten)]
         party: PartyArg,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },

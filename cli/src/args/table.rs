@@ -31,6 +31,7 @@ pub(crate) enum TableCommand {
         /// Only this namespace, also `-ns`.
         #[arg(long)]
         namespace: Option<String>,
+        /// Show the output as JSON.
         #[arg(long)]
         json: bool,
     },
