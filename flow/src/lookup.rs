@@ -81,7 +81,9 @@ async fn missing_table(site: &Site, table: &TableName) -> Result<Option<Missing>
         "to bring it in: tributary data upload --party {} --namespace {} --name {} --file FILE",
         site.id, table.namespace, table.name
     );
-    let help = near.map_or(upload.clone(), |near| format!("{near}; {upload}"));
+    // A question has its own mark.
+    let mark = |near: &str| if near.ends_with('?') { "" } else { ";" };
+    let help = near.map_or(upload.clone(), |near| format!("{near}{} {upload}", mark(&near)));
     Ok(Some((format!("party {} has no table {table}", site.id), Some(help))))
 }
 

@@ -90,7 +90,8 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
             tasks: job.tasks.iter().map(|task| (task.name.to_owned(), task.item.at())).collect(),
             list: found.needs,
             asks: found.asks,
-            models: job.models, ..Needs::default()
+            models: job.models,
+            ..Needs::default()
         },
     }
 }

@@ -86,7 +86,10 @@ fn padding_is_named() {
 
 #[test]
 fn missing_names_are_reported_with_their_likely_cause() {
-    check("id,x,\na,1,\n", "column 3 of table.csv has no name; does its line end with a delimiter?");
+    check(
+        "id,x,\na,1,\n",
+        "column 3 of table.csv has no name (does its line end with a delimiter?); name it",
+    );
     check("y,id,x\n1,a,5\n0,b,6\n1,c,7\n", "if another column has the ids, name it (--id COLUMN)");
 }
 

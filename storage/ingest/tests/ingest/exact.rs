@@ -49,6 +49,8 @@ fn cells_that_a_number_would_change_stay_text_with_a_note() {
     kept_as_text(&["0.5", "1e-400"], "a number of more digits than a double keeps (");
     kept_as_text(&["12", "3E4"], "digits with an exponent (");
     let (_, note, _) = found(&["007", "1"]);
+    assert!(note.ends_with("for numbers: --types x=int64"), "{note}");
+    let (_, note, _) = found(&["007", "1.5"]);
     assert!(note.ends_with("for numbers: --types x=float64"), "{note}");
 }
 
