@@ -78,7 +78,7 @@ fn measure(home: &Home, tune: &args::Tune) -> Result<ExitCode, Failure> {
 }
 
 fn bench(home: &Home, tune: &args::Tune) -> Result<Bench> {
-    let party = tributary_service::own_or_known_party(home, tune.party.party.as_deref())?;
+    let party = tributary_service::party(home, tune.party.party.as_deref())?;
     let computing = home.computing(&party, tune.engine.as_deref())?;
     let mut options = Options::for_site(computing.cores);
     options.rows = tune.rows;

@@ -75,7 +75,7 @@ fn data_table(results: &Results) -> Result<()> {
 
 fn data(home: &Home, arg: &TaskArg, as_json: bool) -> Result<()> {
     let results = find(home, arg)?;
-    let tables = Tables::of(home, &tributary_service::own_or_known_party(home, arg.party.party.as_deref())?)?;
+    let tables = Tables::of(home, &tributary_service::party(home, arg.party.party.as_deref())?)?;
     let mut shown = Map::new();
     for (key, name) in results.tables()? {
         let record = block_on(tables.meta().get(&name))?.map(|(_, record)| record);

@@ -26,7 +26,7 @@ pub fn known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     Err(Error::new(ErrorKind::NotFound, format!("no party {id} in {} ({help})", home.folder().display())))
 }
 
-/// Like [`known_party`], for questions that this site's own party may ask before it has anything: its settings and limits.
+/// Like [`known_party`], for what this site's own party may ask before it has anything: its limits.
 pub fn own_or_known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     match given {
         Some(_) => known_party(home, given),
