@@ -73,7 +73,7 @@ fn open(text: &str) -> Result<usize> {
     let settings = read(&FAKE, text)?;
     match settings.chosen(Contract::Federation)? {
         ("broker", Open::Federation(open), section) => {
-            let joining = Joining { section, settings: &settings };
+            let joining = Joining { section, settings: &settings, folder: Path::new("/nowhere") };
             open(&BTreeMap::from([("9999".parse()?, joining)]), Path::new("/nowhere")).map(|made| made.len())
         }
         other => panic!("{other:?}"),
