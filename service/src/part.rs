@@ -15,7 +15,9 @@ use tributary_document::Problems;
 use tributary_flow::agent::{Agent, Offer};
 use tributary_flow::event::{Event, JobReport, Watcher};
 use tributary_flow::record::Records;
-use tributary_flow::remote::{Consent, Correspondence, Desk, DeskEvent, DeskParts, Refused, RemoteAgent};
+use tributary_flow::remote::{
+    Consent, Consented, Correspondence, Desk, DeskEvent, DeskParts, Offered, Refused, RemoteAgent,
+};
 use tributary_flow::spec::{JobSpec, OwnPart};
 use tributary_flow::store::{JobFiles, JobStore};
 use tributary_flow::{Coordinator, SiteAgent};
@@ -145,8 +147,10 @@ impl Station {
             match tokio::time::timeout(report.saturating_sub(began.elapsed()), self.happened.recv()).await {
                 Ok(Some(DeskEvent::Joined(job, _))) => return Ok(job),
                 Ok(Some(DeskEvent::Refused(job, from, refused))) if from == *coordinator => {
-                    let text =
-                        format!("party {from} offered job {job}, which was refused: {}", refused.reason);
+                    let Refused { reason, help } = refused;
+                    let help =
+                        if help.is_empty() { String::new() } else { format!(" ({})", help.join("; ")) };
+                    let text = format!("party {from} offered job {job}, which was refused: {reason}{help}");
                     tokio::time::sleep(LINGER).await;
                     return Err(Error::new(ErrorKind::Denied, text));
                 }
@@ -274,20 +278,19 @@ struct ByHand {
 
 #[async_trait]
 impl Consent for ByHand {
-    async fn decide(&self, from: &PartyId, offer: &Offer, _: u32) -> Result<Limits, Refused> {
-        let refused = match self.hash {
-            Some(hash) if hash == offer.hash => None,
-            Some(hash) => Some(format!(
+    async fn decide(&self, _: &PartyId, offer: &Offer, _: u32) -> Result<Consented, Refused> {
+        match self.hash {
+            Some(hash) if hash == offer.hash => Ok(Consented { limits: self.limits.clone(), grant: None }),
+            Some(hash) => Err(Refused::because(format!(
                 "its operator started another job: {hash} of its own file, {} of the one that was offered",
                 offer.hash
-            )),
-            None => Some("it coordinates another job now and takes no offers".to_owned()),
-        };
-        self.written.down(from, offer, |at, offer| match &refused {
-            None => Entry::accepted(at, offer, audit::Consent::Operator),
-            Some(why) => Entry::refused(at, offer, [why.as_str()]),
-        })?;
-        refused.map_or(Ok(self.limits.clone()), |why| Err(Refused::because(why)))
+            ))),
+            None => Err(Refused::because("it coordinates another job now and takes no offers")),
+        }
+    }
+
+    fn write(&self, offered: &Offered<'_>, outcome: Result<&Consented, &[String]>) -> Result<(), Refused> {
+        self.written.down(offered, outcome)
     }
 }
 
@@ -301,24 +304,30 @@ struct ByGrants {
 
 #[async_trait]
 impl Consent for ByGrants {
-    async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused> {
+    async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Consented, Refused> {
+        // The partner does not learn why: it may be about this site's files, or about what it has.
         let unread = |error: Error| {
-            let reason = format!("it cannot decide now ({:?}); its operator sees why", error.kind());
+            let reason = "it cannot decide now; its operator sees why".to_owned();
             Refused { reason, help: vec![error.chain()] }
         };
         let (grants, settings) = (self.home.grants(&self.party), self.home.party_settings(&self.party));
         let limits = settings.and_then(|settings| settings.limits()).map_err(unread)?;
+        let grants = grants.map_err(unread)?;
         let request = self.request(from, offer, cores).await.map_err(unread)?;
-        let decision = decide(&grants.map_err(unread)?, &request, &limits);
-        self.written.down(from, offer, |at, offer| Entry::decided(at, offer, &decision))?;
-        match decision {
-            Decision::Granted(granted) => Ok(granted.limits),
+        match decide(&grants, &request, &limits) {
+            Decision::Granted(granted) => {
+                Ok(Consented { limits: granted.limits, grant: Some(granted.grant) })
+            }
             Decision::Refused(refusal) => {
                 let reasons: Vec<&str> = refusal.reasons.iter().map(|reason| reason.told.as_str()).collect();
                 let help = refusal.reasons.iter().map(|reason| reason.change.clone()).collect();
                 Err(Refused { reason: reasons.join("; "), help })
             }
         }
+    }
+
+    fn write(&self, offered: &Offered<'_>, outcome: Result<&Consented, &[String]>) -> Result<(), Refused> {
+        self.written.down(offered, outcome)
     }
 }
 
@@ -347,7 +356,7 @@ impl ByGrants {
     }
 }
 
-/// Writes offers down before they are accepted.
+/// Writes offers down before they are answered.
 #[derive(Debug)]
 struct Written {
     audit: Audit,
@@ -359,16 +368,18 @@ impl Written {
         Ok(Self { audit: home.audit(party), keys: home.site_folder(party)? })
     }
 
-    fn down(
-        &self,
-        from: &PartyId,
-        offer: &Offer,
-        entry: impl FnOnce(Duration, &audit::Offer<'_>) -> Entry,
-    ) -> Result<(), Refused> {
+    fn down(&self, offered: &Offered<'_>, outcome: Result<&Consented, &[String]>) -> Result<(), Refused> {
+        let Offered { from, job, hash } = *offered;
         let key = self.keys.partner(from).ok().map(|card| card.fingerprint().to_string());
-        let offered = audit::Offer { partner: from, key: key.as_deref(), job: &offer.job, hash: offer.hash };
-        let added = self.audit.add(&entry(since_1970(), &offered));
-        added.map_err(|error| Refused {
+        let (at, offer) = (since_1970(), audit::Offer { partner: from, key: key.as_deref(), job, hash });
+        let entry = match outcome {
+            Ok(Consented { grant: Some(number), .. }) => {
+                Entry::accepted(at, &offer, audit::Consent::Grant(*number))
+            }
+            Ok(Consented { grant: None, .. }) => Entry::accepted(at, &offer, audit::Consent::Operator),
+            Err(reasons) => Entry::refused(at, &offer, reasons.iter().map(String::as_str)),
+        };
+        self.audit.add(&entry).map_err(|error| Refused {
             reason: "it cannot write its audit log".to_owned(),
             help: vec![error.chain()],
         })

@@ -20,6 +20,7 @@ mod documents;
 mod download;
 mod files;
 mod gc;
+mod grants;
 mod interop;
 mod jobs;
 mod large_jobs;

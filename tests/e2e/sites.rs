@@ -257,14 +257,14 @@ fn a_ping_says_what_to_change_at_which_site() {
 }
 
 /// A loopback address that no other test has, for the port that all sites have by default.
-fn own_host() -> String {
+pub(crate) fn own_host() -> String {
     use std::hash::{BuildHasher, RandomState};
     let [a, b, c, ..] = RandomState::new().hash_one(0).to_le_bytes();
     format!("127.{}.{b}.{c}", 1 + a % 250)
 }
 
 /// The bank listens on a host, the shop only calls out; both trust each other. `away`: how many seconds either waits for the other.
-fn two_on_a_line(host: &str, away: u64) -> (Site, Site) {
+pub(crate) fn two_on_a_line(host: &str, away: u64) -> (Site, Site) {
     let (bank, shop) = (site(BANK, &["--address", &format!("{host}:9370")]), site(SHOP, &[]));
     let conf = |party: &str, direct: &str| {
         format!(

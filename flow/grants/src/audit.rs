@@ -13,8 +13,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tributary_core::{Error, JobHash, JobId, PartyId, Result, ResultExt, Shown};
 
-use crate::decide::Decision;
-
 /// Most reasons of an entry; more are counted.
 const MOST_REASONS: usize = 30;
 /// Longest line that is read. An entry of as many reasons as there may be is shorter.
@@ -94,16 +92,6 @@ impl Entry {
             reasons.push(format!("and {} more", all.len() - MOST_REASONS));
         }
         Self { reasons, ..Self::of(at, offer) }
-    }
-
-    /// What grants decided about an offer.
-    pub fn decided(at: Duration, offer: &Offer<'_>, decision: &Decision) -> Self {
-        match decision {
-            Decision::Granted(granted) => Self::accepted(at, offer, Consent::Grant(granted.grant)),
-            Decision::Refused(refusal) => {
-                Self::refused(at, offer, refusal.reasons.iter().map(|reason| reason.told.as_str()))
-            }
-        }
     }
 
     fn of(at: Duration, offer: &Offer<'_>) -> Self {

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::mpsc;
 use tributary_component::Components;
 use tributary_core::federation::Post;
-use tributary_core::{Error, ErrorKind, JobId, Limits, PartyId, Result};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, PartyId, Result};
 use tributary_document::{Position, Problem};
 
 use super::correspondence::{Correspondence, Received};
@@ -34,9 +34,30 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Whether a site takes part in a job that another site offers.
 #[async_trait]
 pub trait Consent: fmt::Debug + Send + Sync + 'static {
-    /// Looks at an offer that was read and compared with its coordinator's. `cores`: what it would take here. The result is what the
-    /// job may have released here, at most.
-    async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Limits, Refused>;
+    /// Looks at an offer that was read and compared with its coordinator's. `cores`: what it would take here.
+    async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Consented, Refused>;
+    /// Writes down what becomes of an offer, accepted or refused, before it is answered. One that cannot be written is refused.
+    fn write(&self, offered: &Offered<'_>, outcome: Result<&Consented, &[String]>) -> Result<(), Refused>;
+}
+
+/// A site's consent to a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Consented {
+    /// What the job may have released here, at most.
+    pub limits: Limits,
+    /// Number of the rule that allows it, from 1; none if the operator does.
+    pub grant: Option<usize>,
+}
+
+/// Which job a site offers: as it says, since not every offer can be read.
+#[derive(Debug, Clone, Copy)]
+pub struct Offered<'a> {
+    /// The site.
+    pub from: &'a PartyId,
+    /// Id of the job.
+    pub job: &'a JobId,
+    /// What all are to agree on.
+    pub hash: JobHash,
 }
 
 /// Why a site refuses a job.
@@ -278,40 +299,41 @@ impl Desk {
     }
 
     async fn offered(&self, from: &PartyId, letter: &OfferLetter) -> Result<(Answer, Option<DeskEvent>)> {
+        let offered = Offered { from, job: &letter.job, hash: letter.hash };
         let source = letter.source.as_bytes();
         let offer = match Offer::read(letter.job.clone(), &letter.file, source, &self.components) {
             Ok(offer) => offer,
             Err(problems) => {
-                let objection = |problem: &Problem| {
-                    let message = format!("at party {}: {}", self.own, problem.message);
-                    let problem = Problem::new(
-                        &problem.file,
-                        Position { line: problem.line, column: problem.column },
-                        &problem.path,
-                        message,
-                        problem.help.clone(),
-                    );
-                    Objection { kind: ErrorKind::InvalidInput, problem }
-                };
-                let objections = problems.list().iter().map(objection).collect();
-                return Ok((Answer { objections, ..Answer::default() }, None));
+                let objections = problems.list().iter().map(|problem| self.unread(problem)).collect();
+                return Ok(self.object(&offered, &letter.file, objections));
             }
         };
         if let Some(objection) = self.disagrees(from, letter, &offer) {
-            return Ok(self.refuse(from, &offer, Refused::because(objection)));
+            return Ok(self.refuse(&offered, &offer.file, Refused::because(objection)));
         }
-        let limits = match self.consent.decide(from, &offer, self.agent.cores_of(&offer)).await {
-            Ok(limits) => limits,
-            Err(refused) => return Ok(self.refuse(from, &offer, refused)),
+        let consented = match self.consent.decide(from, &offer, self.agent.cores_of(&offer)).await {
+            Ok(consented) => consented,
+            Err(refused) => return Ok(self.refuse(&offered, &offer.file, refused)),
         };
-        let answer = self.agent.offer_under(&offer, limits).await?;
+        let answer = self.agent.offer_under(&offer, consented.limits.clone()).await?;
         if !answer.objections.is_empty() {
-            return Ok((answer, None));
+            return Ok(self.object(&offered, &offer.file, answer.objections));
+        }
+        if let Err(refused) = self.consent.write(&offered, Ok(&consented)) {
+            return Ok(refusal(&self.own, &offered, &offer.file, refused));
         }
         let job = offer.job.clone();
         let joined = Joined { coordinator: from.clone(), offer, heard: Instant::now() };
         let is_new = self.jobs().insert(job.clone(), joined).is_none();
         Ok((answer, is_new.then(|| DeskEvent::Joined(job, from.clone()))))
+    }
+
+    /// A mistake that this site's build finds in the job file.
+    fn unread(&self, problem: &Problem) -> Objection {
+        let message = format!("at party {}: {}", self.own, problem.message);
+        let at = Position { line: problem.line, column: problem.column };
+        let problem = Problem::new(&problem.file, at, &problem.path, message, problem.help.clone());
+        Objection { kind: ErrorKind::InvalidInput, problem }
     }
 
     /// What makes an offer another one here than at the site it comes from.
@@ -345,12 +367,32 @@ impl Desk {
         taken.then(|| format!("another job has the id {}", offer.job))
     }
 
-    fn refuse(&self, from: &PartyId, offer: &Offer, refused: Refused) -> (Answer, Option<DeskEvent>) {
-        let message = format!("party {} refuses the job: {}", self.own, refused.reason);
-        let problem = Problem::new(&offer.file, Position { line: 1, column: 1 }, "", message, None);
-        let answer =
-            Answer { objections: vec![Objection { kind: ErrorKind::Denied, problem }], ..Answer::default() };
-        (answer, Some(DeskEvent::Refused(offer.job.clone(), from.clone(), refused)))
+    /// Refuses a job for a reason that has no place in its file.
+    fn refuse(&self, offered: &Offered<'_>, file: &str, refused: Refused) -> (Answer, Option<DeskEvent>) {
+        let written = self.consent.write(offered, Err(std::slice::from_ref(&refused.reason)));
+        refusal(&self.own, offered, file, written.err().unwrap_or(refused))
+    }
+
+    /// Refuses a job for what this site has against it, with the places in the file. How to mend it at this site stays here: it may name
+    /// other tables.
+    fn object(
+        &self,
+        offered: &Offered<'_>,
+        file: &str,
+        mut objections: Vec<Objection>,
+    ) -> (Answer, Option<DeskEvent>) {
+        let reasons: Vec<String> =
+            objections.iter().map(|objection| objection.problem.message.clone()).collect();
+        if let Err(refused) = self.consent.write(offered, Err(&reasons)) {
+            return refusal(&self.own, offered, file, refused);
+        }
+        let mut help = Vec::new();
+        for objection in objections.iter_mut().filter(|objection| objection.kind != ErrorKind::InvalidInput) {
+            help.extend(objection.problem.help.take());
+        }
+        let refused = Refused { reason: reasons.join("; "), help };
+        let event = DeskEvent::Refused(offered.job.clone(), offered.from.clone(), refused);
+        (Answer { objections, ..Answer::default() }, Some(event))
     }
 
     /// Whether a site coordinates a job that this one takes part in; then it has been heard of.
@@ -460,6 +502,19 @@ impl Desk {
     fn answers(&self) -> MutexGuard<'_, Answers> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn refusal(
+    own: &PartyId,
+    offered: &Offered<'_>,
+    file: &str,
+    refused: Refused,
+) -> (Answer, Option<DeskEvent>) {
+    let message = format!("party {own} refuses the job: {}", refused.reason);
+    let problem = Problem::new(file, Position { line: 1, column: 1 }, "", message, None);
+    let objections = vec![Objection { kind: ErrorKind::Denied, problem }];
+    let event = DeskEvent::Refused(offered.job.clone(), offered.from.clone(), refused);
+    (Answer { objections, ..Answer::default() }, Some(event))
 }
 
 /// What another site learns of a failure. Errors about limits, peers and services are written for it; one about this site's own tables

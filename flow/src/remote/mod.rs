@@ -12,5 +12,5 @@ mod ping;
 
 pub use agent::RemoteAgent;
 pub use correspondence::Correspondence;
-pub use desk::{Consent, Desk, DeskEvent, DeskParts, Refused};
+pub use desk::{Consent, Consented, Desk, DeskEvent, DeskParts, Offered, Refused};
 pub use ping::{Answering, MOST_PING_BYTES, Pong, kernels_of};
