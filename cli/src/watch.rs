@@ -135,7 +135,7 @@ fn spinner(all: &MultiProgress, name: String) -> ProgressBar {
     let bar = all.add(ProgressBar::new_spinner());
     let style = ProgressStyle::with_template("{spinner} {prefix:<32} {elapsed:>5} {wide_msg}");
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
-    bar.set_prefix(name);
+    bar.set_prefix(printable(&name).into_owned());
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
 }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -146,6 +147,20 @@ pub struct PartFailure {
     pub lost: bool,
 }
 
+/// Whether an error was written for other sites too: about limits, peers and services, and none of a medium or a file below it. All
+/// others may name tables, columns and files of this site.
+pub(crate) fn is_public(error: &Error) -> bool {
+    let kinds = [
+        ErrorKind::Denied,
+        ErrorKind::Timeout,
+        ErrorKind::Cancelled,
+        ErrorKind::Unavailable,
+        ErrorKind::Unsupported,
+        ErrorKind::Exhausted,
+    ];
+    kinds.contains(&error.kind()) && std::error::Error::source(error).is_none()
+}
+
 impl PartEnd {
     /// A part that failed, with what is known of it otherwise.
     pub(crate) fn failed(report: TaskReport, error: Error, log: String) -> Self {
@@ -153,8 +168,18 @@ impl PartEnd {
             ErrorKind::Cancelled => Status::Canceled,
             _ => Status::Failed,
         };
-        let report = TaskReport { status, error: Some(error.chain()), models: Vec::new(), ..report };
+        let public = is_public(&error);
+        let report = TaskReport { status, error: Some(error.chain()), models: Vec::new(), public, ..report };
         Self { report, failure: Some(PartFailure { error, log, lost: false }) }
+    }
+}
+
+impl Settled {
+    /// A part about which a verdict could not be carried out.
+    pub(crate) fn failed(part: &Part, error: Error) -> Self {
+        let copy = Error::new(error.kind(), error.chain());
+        let end = PartEnd::failed(TaskReport::of(part, "", Duration::ZERO), copy, String::new());
+        Self { report: end.report, error: Some(error) }
     }
 }
 

@@ -129,6 +129,9 @@ pub struct TaskReport {
     pub models: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Whether other sites may learn why.
+    #[serde(skip)]
+    pub public: bool,
 }
 
 impl TaskReport {
@@ -148,6 +151,7 @@ impl TaskReport {
             rounds: 0,
             models: Vec::new(),
             error: None,
+            public: false,
         }
     }
 }
@@ -230,6 +234,7 @@ mod tests {
             rounds: 4,
             models: vec!["output_model".into()],
             error: error.map(Into::into),
+            public: false,
         }
     }
 

@@ -12,7 +12,7 @@ use tributary_core::{ErrorKind, JobId, Result, TableName};
 use crate::agent::Part;
 use crate::event::TaskReport;
 use crate::record::Records;
-use crate::staged::Staged;
+use crate::staged::{Staged, flush};
 
 /// See the module.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -38,7 +38,10 @@ impl Records {
 
     /// Writes down what was prepared. Durable when it returns.
     pub(crate) fn write_prepared(&self, part: &Part, prepared: &Prepared) -> Result<()> {
-        self.write_json(&self.prepared_path(part)?, prepared)
+        let path = self.prepared_path(part)?;
+        prepared.staged.flush()?;
+        self.write_json(&path, prepared)?;
+        path.parent().map_or(Ok(()), flush)
     }
 
     /// What a part has prepared and is not settled yet.

@@ -76,15 +76,22 @@ impl Staged {
             };
             renamed.at(|| format!("write {}", path.display()))?;
         }
-        let mut changed: Vec<PathBuf> = self
-            .folders
-            .iter()
-            .chain(&self.files)
-            .filter_map(|path| Some(self.home.join(path.parent()?)))
-            .collect();
+        self.flush()
+    }
+
+    /// Folders in which something was made.
+    fn changed(&self) -> Vec<PathBuf> {
+        let made = self.folders.iter().chain(&self.files);
+        let mut changed: Vec<PathBuf> =
+            made.filter_map(|path| Some(self.home.join(path.parent()?))).collect();
         changed.sort();
         changed.dedup();
-        changed.iter().try_for_each(|folder| flush(folder))
+        changed
+    }
+
+    /// Makes the names of what was staged durable.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.changed().iter().try_for_each(|folder| flush(folder))
     }
 
     /// Removes all files that are not in their places, and folders that are empty then. What cannot be removed stays: the
@@ -97,7 +104,7 @@ impl Staged {
 }
 
 /// Makes the names in a folder durable.
-fn flush(folder: &Path) -> Result<()> {
+pub(crate) fn flush(folder: &Path) -> Result<()> {
     let flushed = File::open(folder).and_then(|folder| folder.sync_all());
     flushed.at(|| format!("flush {}", folder.display()))
 }

@@ -19,6 +19,7 @@ use tributary_system::clock::now_ms;
 use crate::event::Failure;
 use crate::record::{Records, private_folder};
 use crate::scheduler::Outcome;
+use crate::staged::flush;
 
 /// Something that a coordinator decided.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,7 +117,7 @@ impl JobState {
 #[async_trait]
 pub trait JobStore: fmt::Debug + Send + Sync + 'static {
     /// Appends a change as number `revision`; `Conflict` if there is one of this number already, or none of the one before.
-    /// What was decided, and an end, are durable when it returns.
+    /// Durable when it returns.
     async fn append(&self, job: &JobId, revision: u64, change: JobChange) -> Result<()>;
     /// All changes of a job, the first one first; none of a job that is not known.
     async fn history(&self, job: &JobId) -> Result<Vec<Entry>>;
@@ -151,13 +152,17 @@ impl JobFiles {
             let mut line = serde_json::to_vec(entry)?;
             line.push(b'\n');
             file.write_all(&line)?;
-            // What others act on must survive the machine; that an attempt started must survive the process only.
-            if matches!(entry.change, JobChange::Decided { .. } | JobChange::Ended { .. }) {
-                file.sync_data()?;
-            }
+            file.sync_data()?;
             Ok(true)
         };
-        append().at(|| format!("write {}", path.display()))
+        let appended = append().at(|| format!("write {}", path.display()))?;
+        if appended && entry.revision == 1 {
+            path.parent()
+                .into_iter()
+                .chain(path.parent().and_then(|folder| folder.parent()))
+                .try_for_each(flush)?;
+        }
+        Ok(appended)
     }
 }
 

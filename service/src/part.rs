@@ -5,7 +5,7 @@
 //! what no grant allows. Each offer goes to the audit log first.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -85,7 +85,7 @@ impl Station {
     ) -> Result<JobReport> {
         let own = self.site.id.clone();
         let others: Vec<PartyId> = offer.spec.sites().into_iter().filter(|id| *id != own).collect();
-        let spread = self.letters.spread(watcher, offer.job.clone(), others.clone());
+        let spread = self.letters.spread(watcher, own.clone(), offer.job.clone(), others.clone());
         self.watch(spread.clone());
         let remote = |id: &PartyId| {
             let (letters, patience) = (self.letters.clone(), self.site.patience);
@@ -238,7 +238,7 @@ impl Submission<'_> {
         let coordinates = offer.spec.coordinator() == *party;
         let hash = (!coordinates).then_some(offer.hash);
         let limits = home.party_settings(party)?.limits()?;
-        let consent = ByHand { hash, limits, written: Written::of(home, party)? };
+        let consent = ByHand { hash, limits, taken: Mutex::default(), written: Written::of(home, party)? };
         let station = Station::open(home, party, Arc::new(consent), own).await?;
         match coordinates {
             true => station.coordinate(offer, watcher, cancel).await,
@@ -273,14 +273,31 @@ pub async fn serve(
 struct ByHand {
     hash: Option<JobHash>,
     limits: Limits,
+    /// The job that was taken.
+    taken: Mutex<Option<JobId>>,
     written: Written,
+}
+
+impl ByHand {
+    /// Consents to one job: its operator started one.
+    fn take(&self, job: &JobId) -> Result<Consented, Refused> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = taken.get_or_insert_with(|| job.clone());
+        if first == job {
+            return Ok(Consented { limits: self.limits.clone(), grant: None });
+        }
+        let text =
+            format!("its operator started one job, and that is {first}; continue it with --job-id {first}");
+        Err(Refused::because(text))
+    }
 }
 
 #[async_trait]
 impl Consent for ByHand {
-    async fn decide(&self, _: &PartyId, offer: &Offer, _: u32) -> Result<Consented, Refused> {
+    async fn decide(&self, from: &PartyId, offer: &Offer, _: u32) -> Result<Consented, Refused> {
+        self.written.trusts(from)?;
         match self.hash {
-            Some(hash) if hash == offer.hash => Ok(Consented { limits: self.limits.clone(), grant: None }),
+            Some(hash) if hash == offer.hash => self.take(&offer.job),
             Some(hash) => Err(Refused::because(format!(
                 "its operator started another job: {hash} of its own file, {} of the one that was offered",
                 offer.hash
@@ -310,6 +327,7 @@ impl Consent for ByGrants {
             let reason = "it cannot decide now; its operator sees why".to_owned();
             Refused { reason, help: vec![error.chain()] }
         };
+        self.written.trusts(from)?;
         let (grants, settings) = (self.home.grants(&self.party), self.home.party_settings(&self.party));
         let limits = settings.and_then(|settings| settings.limits()).map_err(unread)?;
         let grants = grants.map_err(unread)?;
@@ -361,11 +379,26 @@ impl ByGrants {
 struct Written {
     audit: Audit,
     keys: SiteFolder,
+    /// The cards that were trusted when this process took their keys.
+    cards: BTreeMap<PartyId, String>,
 }
 
 impl Written {
     fn of(home: &Home, party: &PartyId) -> Result<Self> {
-        Ok(Self { audit: home.audit(party), keys: home.site_folder(party)? })
+        let keys = home.site_folder(party)?;
+        let cards = keys.partners()?.into_iter();
+        let cards = cards.map(|card| (card.party().clone(), card.fingerprint().to_string())).collect();
+        Ok(Self { audit: home.audit(party), keys, cards })
+    }
+
+    /// A partner that was revoked, or has another card, since this process began is not trusted by it.
+    fn trusts(&self, from: &PartyId) -> Result<(), Refused> {
+        let now = self.keys.partner(from).ok().map(|card| card.fingerprint().to_string());
+        if now.is_some() && now.as_ref() == self.cards.get(from) {
+            return Ok(());
+        }
+        let help = format!("the card of party {from} was revoked or replaced; start this process again");
+        Err(Refused { reason: "it does not trust this partner now".to_owned(), help: vec![help] })
     }
 
     fn down(&self, offered: &Offered<'_>, outcome: Result<&Consented, &[String]>) -> Result<(), Refused> {

@@ -22,6 +22,9 @@ use crate::store::JobChange;
 /// that never met the one that failed, is stopped after this.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a party that was stopped may take to say so.
+const STOPPING: Duration = Duration::from_secs(30);
+
 /// All parties of one attempt.
 pub(super) struct Attempt {
     pub task: String,
@@ -76,11 +79,19 @@ impl Attempt {
             running.insert(handle.id(), own);
         }
         let (mut stop_at, mut stopped) = (None, false);
+        let mut give_up = None;
         loop {
             let joined = tokio::select! {
                 joined = set.join_next_with_id() => joined,
+                () = tokio::time::sleep_until(give_up.unwrap_or_else(Instant::now)), if give_up.is_some() => {
+                    // They end as lost threads do.
+                    set.abort_all();
+                    give_up = None;
+                    continue;
+                }
                 () = stop_due(&mut self.stop, stop_at), if !stopped => {
                     stopped = true;
+                    give_up = Some(Instant::now() + STOPPING);
                     join_all(running.values().map(|(agent, part, _)| agent.stop(part))).await;
                     continue;
                 }
@@ -127,7 +138,10 @@ async fn settle((agent, part, end): Ended, verdict: &Verdict) -> Settled {
 }
 
 fn panicked(part: &Part, began: Instant, error: JoinError) -> PartEnd {
-    let error = Error::bug(format!("the agent of {} panicked", part.party)).because(error);
+    let error = match error.is_cancelled() {
+        true => Error::new(ErrorKind::Timeout, format!("{} did not stop", part.party)),
+        false => Error::bug(format!("the agent of {} panicked", part.party)).because(error),
+    };
     PartEnd::failed(TaskReport::of(part, "", began.elapsed()), error, String::new())
 }
 

@@ -233,6 +233,12 @@ impl Coordinator {
             kind: error.kind(),
             log: String::new(),
         });
+        // A site that comes back later asks how the job ended.
+        if let Ok((journal, state)) = Journal::open(self.store.clone(), &self.offer.job).await
+            && state.revision > 0
+        {
+            drop(journal.append(JobChange::Ended { outcome, failure: failure.clone() }).await);
+        }
         let report = JobReport { failure, ..self.report(outcome, Duration::ZERO) };
         // The failure that led here counts more.
         join_all(self.agents.values().map(|agent| agent.end(&report))).await;

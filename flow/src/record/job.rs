@@ -145,7 +145,8 @@ impl Records {
 
     /// Whether a job's name for models can go to another job: its job has ended, and no model was registered under it.
     fn is_free(&self, models: &Path, owner: &JobId) -> Result<bool> {
-        Ok(!has_models(models)? && !Claim::is_held(&self.job_folder(owner))?)
+        let open = Claim::is_held(&self.job_folder(owner))? || !self.all_prepared(owner)?.is_empty();
+        Ok(!has_models(models)? && !open)
     }
 
     /// Records a job.

@@ -4,20 +4,24 @@
 //! is lost: the coordinator starts another attempt.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
+use tributary_core::{Error, ErrorKind, JobId, Party, PartyId, Result};
 
 use super::correspondence::Correspondence;
 use super::letter::{OfferLetter, Reply, Request};
+use super::outward::outward_job;
 use crate::agent::{
     Agent, Answer, Booked, Leaves, Offer, Part, PartEnd, PartFailure, Settled, Verdict, refusal,
 };
 use crate::event::{Event, JobReport, TaskReport, Watcher};
 use crate::place::Placed;
 
+/// A site that starts again more often than this in one job is no use to it.
+const MOST_RESTARTS: u32 = 100;
 /// Between two requests for cores of a site that has started again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -27,12 +31,15 @@ const ENDING: Duration = Duration::from_secs(5);
 /// See the module.
 pub struct RemoteAgent {
     site: PartyId,
+    /// The site where this is.
+    coordinator: PartyId,
     letters: Arc<Correspondence>,
     offer: Offer,
     patience: Duration,
     watcher: Watcher,
     placed: Mutex<Placed>,
     leaves: Mutex<Leaves>,
+    restarts: AtomicU32,
 }
 
 impl RemoteAgent {
@@ -44,7 +51,18 @@ impl RemoteAgent {
         patience: Duration,
         watcher: Watcher,
     ) -> Self {
-        Self { site, letters, offer, patience, watcher, placed: Mutex::default(), leaves: Mutex::default() }
+        let coordinator = offer.spec.coordinator();
+        Self {
+            site,
+            coordinator,
+            letters,
+            offer,
+            patience,
+            watcher,
+            placed: Mutex::default(),
+            leaves: Mutex::default(),
+            restarts: AtomicU32::new(0),
+        }
     }
 
     async fn ask(&self, request: Request) -> Result<Reply> {
@@ -73,27 +91,39 @@ impl RemoteAgent {
         }
     }
 
-    /// An answer speaks of the parts of its own site, and of all of them unless it objects.
-    fn checked(&self, answer: Answer) -> Result<Answer> {
+    /// An answer places each part of its own site once, within the cores of its own parties; unless it objects, then it places none.
+    fn checked(&self, mut answer: Answer) -> Result<Answer> {
+        if !answer.objections.is_empty() {
+            answer.placed = Placed::default();
+            return Ok(answer);
+        }
         let tasks = self.offer.spec.tasks.values();
-        let own =
-            tasks.flat_map(|task| task.parties.iter().filter(|part| part.party.id == self.site)).count();
-        let placed = &answer.placed;
-        let fits = placed.tasks.iter().all(|placed| placed.party.id == self.site)
-            && placed.job_cores.len() <= self.offer.spec.parties.len()
-            && (placed.tasks.len() == own || !answer.objections.is_empty());
+        let parts = tasks.flat_map(|task| task.parties.iter().map(move |part| (task, &part.party)));
+        let own: Vec<_> = parts.filter(|(_, party)| party.id == self.site).collect();
+        let cores = |party: &Party| answer.placed.job_cores.get(&party.to_string()).copied().unwrap_or(0);
+        let is_placed = |name: &str, party: &Party| {
+            let placed = answer.placed.tasks.iter().filter(|p| p.task == name && p.party == *party);
+            placed.map(|p| p.placement.task_booked <= cores(party)).collect::<Vec<_>>() == [true]
+        };
+        let known = |name: &String| own.iter().any(|(_, party)| party.to_string() == *name);
+        let fits = answer.placed.tasks.len() == own.len()
+            && answer.placed.job_cores.keys().all(known)
+            && own.iter().all(|(task, party)| is_placed(&task.name, party));
         if !fits {
-            let text =
-                format!("party {} did not say where each of its {own} parts of tasks would run", self.site);
+            let count = own.len();
+            let text = format!("party {} did not say where each of its {count} parts would run", self.site);
             return Err(Error::new(ErrorKind::Corrupt, text));
         }
-        *self.placed.lock().unwrap_or_else(PoisonError::into_inner) = placed.clone();
+        answer.placed.clone_into(&mut self.placed.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(answer)
     }
 
     /// Offers the job again to a site that has started again.
     async fn introduce(&self) -> Result<()> {
         let began = Instant::now();
+        if self.restarts.fetch_add(1, Ordering::Relaxed) >= MOST_RESTARTS {
+            return Err(self.restless());
+        }
         let leaves = self.leaves.lock().unwrap_or_else(PoisonError::into_inner).clone();
         while let Booked::NotYet(reason) = self.book(&self.offer.job, &leaves).await? {
             if began.elapsed() > self.patience {
@@ -126,7 +156,11 @@ impl RemoteAgent {
 
     async fn try_run(&self, part: &Part) -> Result<PartEnd> {
         match self.ask(Request::Run(part.clone())).await? {
-            Reply::Ended(end) => Ok(PartEnd { report: named(end.report, part), ..*end }),
+            Reply::Ended(end) => {
+                // Only a site that has forgotten the job has lost the part.
+                let failure = end.failure.map(|failure| PartFailure { lost: false, ..failure });
+                Ok(PartEnd { report: named(end.report, part), failure })
+            }
             Reply::Unknown => {
                 self.introduce().await?;
                 let text = format!("the process of party {} has started again", self.site);
@@ -207,22 +241,22 @@ impl Agent for RemoteAgent {
 
     async fn stop(&self, part: &Part) {
         // A site that cannot be reached stops by itself when it has not heard of its coordinator for long enough.
-        drop(self.ask(Request::Stop(part.clone())).await);
+        drop(tokio::time::timeout(ENDING, self.ask(Request::Stop(part.clone()))).await);
     }
 
     async fn settle(&self, part: &Part, verdict: &Verdict) -> Settled {
-        let settled = self.try_settle(part, verdict).await.unwrap_or_else(|error| {
-            let copy = Error::new(error.kind(), error.chain());
-            let end = PartEnd::failed(TaskReport::of(part, "", Duration::ZERO), copy, String::new());
-            Settled { report: end.report, error: Some(error) }
-        });
+        let settled = self.try_settle(part, verdict).await;
+        let settled = settled.unwrap_or_else(|error| Settled::failed(part, error));
         (self.watcher)(&Event::TaskEnded(settled.report.clone()));
         settled
     }
 
     async fn end(&self, report: &JobReport) -> Result<()> {
+        let report = outward_job(&self.coordinator, report);
         let asked = self.ask_done(|| Request::End(Box::new(report.clone())));
         match tokio::time::timeout(self.patience.min(ENDING), asked).await {
+            // It has ended the job by itself.
+            Ok(Err(error)) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
             Ok(ended) => ended,
             // It learns how the job ended when it is back, and asks.
             Err(_) => Ok(()),

@@ -13,12 +13,15 @@ use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
 use tributary_system::random;
 
 use super::letter::{Content, Letter, Reply, Request};
+use super::outward::outward_event;
 use crate::event::{Event, Watcher};
 
 /// A request without an answer is sent again after this, then after twice as long each time, up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 /// How long one try to send may take: the transport may wait for longer until a site is there.
 const SENDING: Duration = Duration::from_secs(2);
+/// Events for one site that wait to be sent; more are dropped.
+const MOST_EVENTS: usize = 256;
 /// A site that has not been heard of for this long is reported as missing.
 const MISSING: Duration = Duration::from_secs(2);
 
@@ -53,7 +56,7 @@ impl Correspondence {
 
     /// Sends an answer. One that is lost is asked for again.
     pub(super) async fn reply(&self, to: &PartyId, letter: &[u8]) {
-        drop(self.post.send(to, letter).await);
+        drop(tokio::time::timeout(SENDING, self.post.send(to, letter)).await);
     }
 
     /// Lets the coordinator of a job know that the operator of this site ends it.
@@ -63,13 +66,11 @@ impl Correspondence {
 
     /// A watcher that also lets other sites know how a job goes: the states of its tasks, not what tasks report in between. An event
     /// is sent some time soon, and perhaps in vain.
-    pub fn spread(&self, watcher: Watcher, job: JobId, to: Vec<PartyId>) -> Watcher {
+    pub fn spread(&self, watcher: Watcher, own: PartyId, job: JobId, to: Vec<PartyId>) -> Watcher {
         let events = self.events.clone();
         Arc::new(move |event| {
             watcher(event);
-            if matches!(event, Event::TaskNote { .. } | Event::TaskMetric { .. }) {
-                return;
-            }
+            let Some(event) = outward_event(&own, event) else { return };
             for site in &to {
                 let content = Content::Event { job: job.clone(), event: Box::new(event.clone()) };
                 drop(events.send((site.clone(), content)));
@@ -203,12 +204,25 @@ impl Drop for Waits<'_> {
     }
 }
 
-/// One after another, so that they come in order; what cannot be sent now is not missed.
+/// Those to one site one after another, so that they come in order; what cannot be sent now is not missed. A site whose line is slow
+/// delays no other.
 async fn send_events(post: Arc<dyn Post>, mut events: mpsc::UnboundedReceiver<(PartyId, Content)>) {
+    let mut lines: HashMap<PartyId, mpsc::Sender<Content>> = HashMap::new();
+    let mut works = tokio::task::JoinSet::new();
     while let Some((to, content)) = events.recv().await {
-        if let Ok(letter) = Letter::encode(content) {
-            drop(post.send(&to, &letter).await);
-        }
+        let line = lines.entry(to.clone()).or_insert_with(|| {
+            let (sender, mut own) = mpsc::channel::<Content>(MOST_EVENTS);
+            let post = post.clone();
+            works.spawn(async move {
+                while let Some(content) = own.recv().await {
+                    if let Ok(letter) = Letter::encode(content) {
+                        drop(tokio::time::timeout(SENDING, post.send(&to, &letter)).await);
+                    }
+                }
+            });
+            sender
+        });
+        drop(line.try_send(content));
     }
 }
 

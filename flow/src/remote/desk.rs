@@ -17,17 +17,24 @@ use tributary_document::{Position, Problem};
 
 use super::correspondence::{Correspondence, Received};
 use super::letter::{self, OfferLetter, Reply, Request};
+use super::outward::{outward_booked, outward_end, outward_error, outward_settled};
 use super::ping::Pings;
-use crate::agent::{Agent, Answer, Objection, Offer, Part, PartEnd, PartFailure, Verdict};
-use crate::event::{Event, Failure, JobReport, TaskReport, Watcher};
+use crate::agent::{Agent, Answer, Objection, Offer, Part, Verdict};
+use crate::event::{Event, Failure, JobReport, Watcher};
 use crate::scheduler::Outcome;
 use crate::site_agent::SiteAgent;
 use crate::store::{JobState, JobStore};
 
-/// Answers that are kept in case they are asked for again.
-const MOST_ANSWERS: usize = 256;
-/// Requests that are performed at a time.
+/// Answers to one partner that are kept in case they are asked for again.
+const MOST_ANSWERS: usize = 64;
+/// Requests of one partner that are performed at a time.
 const MOST_WORKING: usize = 256;
+/// Jobs of one partner at a time.
+const MOST_JOBS: usize = 64;
+/// Cores that a job has booked are given back if it has not begun after this.
+const LEASE: Duration = Duration::from_secs(600);
+/// How often jobs are asked about that were interrupted here.
+const CATCH_UP: Duration = Duration::from_secs(300);
 /// How often silence is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -102,7 +109,7 @@ pub struct Desk {
     watcher: Shown,
     events: mpsc::UnboundedSender<DeskEvent>,
     jobs: Mutex<HashMap<JobId, Joined>>,
-    answers: Mutex<Answers>,
+    answers: Mutex<HashMap<PartyId, Answers>>,
     pings: Pings,
 }
 
@@ -122,12 +129,13 @@ struct Joined {
     heard: Instant,
 }
 
+/// To one partner.
 #[derive(Debug, Default)]
 struct Answers {
     /// None while it is being worked on.
-    known: HashMap<(PartyId, u64), Option<Arc<[u8]>>>,
+    known: HashMap<u64, Option<Arc<[u8]>>>,
     /// Of those that were answered, the oldest first.
-    order: VecDeque<(PartyId, u64)>,
+    order: VecDeque<u64>,
 }
 
 /// What a desk is made of.
@@ -176,82 +184,89 @@ impl Desk {
                 self.0.abort();
             }
         }
-        tokio::spawn(desk.clone().catch_up());
         (letters, happened, Works(tokio::spawn(desk.work(received))))
     }
 
     async fn work(self: Arc<Self>, mut received: mpsc::Receiver<Received>) {
-        let mut look = tokio::time::interval(LOOK);
+        let (mut look, mut catch_up) = (tokio::time::interval(LOOK), tokio::time::interval(CATCH_UP));
         loop {
+            // What has come counts before silence does.
             tokio::select! {
+                biased;
                 letter = received.recv() => match letter {
-                    Some(Received::Request { from, number, request }) => self.clone().take(from, number, request).await,
+                    Some(Received::Request { from, number, request }) => self.take(from, number, request),
                     Some(Received::Event { from, job, event }) => self.show(&from, &job, &event),
                     Some(Received::Beat { from, job }) => { self.hear(&from, &job); }
                     None => return,
                 },
                 _ = look.tick() => self.give_up_silent().await,
+                _ = catch_up.tick() => self.catch_up(),
             }
         }
     }
 
-    /// Performs a request, unless it came before.
-    async fn take(self: Arc<Self>, from: PartyId, number: u64, request: Request) {
+    /// Performs a request, unless it came before. Never waits: a partner whose line is slow delays no other.
+    fn take(self: &Arc<Self>, from: PartyId, number: u64, request: Request) {
         if let Request::Ping { back, .. } = request {
             return self.pings.answer(&self.letters, from, number, back);
         }
-        let key = (from, number);
+        let desk = self.clone();
         let known = {
             let mut answers = self.answers();
-            let working = answers.known.len() - answers.order.len();
-            match answers.known.get(&key) {
+            let of_partner = answers.entry(from.clone()).or_default();
+            match of_partner.known.get(&number) {
                 Some(known) => Some(known.clone()),
                 // one that is not taken is sent again
-                None if working >= MOST_WORKING => return,
+                None if of_partner.known.len() - of_partner.order.len() >= MOST_WORKING => return,
                 None => {
-                    answers.known.insert(key.clone(), None);
+                    of_partner.known.insert(number, None);
                     None
                 }
             }
         };
-        match known {
-            Some(Some(answer)) => self.letters.reply(&key.0, &answer).await,
-            Some(None) => self.working(&key).await,
-            None => {
-                if matches!(request, Request::Run(_)) {
-                    self.working(&key).await;
-                }
-                tokio::spawn(async move {
-                    let (reply, event) = match self.perform(&key.0, request).await {
-                        Ok(done) => done,
-                        Err(error) => (Reply::Failed(error), None),
-                    };
-                    let Ok(answer) = letter::reply(key.1, reply) else { return };
-                    self.letters.reply(&key.0, &answer).await;
-                    self.keep(key, answer.into());
-                    // Only now, since whoever waits for the event may leave then.
-                    if let Some(event) = event {
-                        drop(self.events.send(event));
-                    }
-                });
+        tokio::spawn(async move {
+            match known {
+                Some(Some(answer)) => desk.letters.reply(&from, &answer).await,
+                Some(None) => desk.working(&from, number).await,
+                None => desk.answer(from, number, request).await,
             }
+        });
+    }
+
+    async fn answer(&self, from: PartyId, number: u64, request: Request) {
+        if matches!(request, Request::Run(_)) {
+            self.working(&from, number).await;
+        }
+        let (reply, event) = self.perform(&from, request).await.unwrap_or_else(|error| {
+            // Of an error the partner learns what was written for it.
+            (Reply::Failed(outward_error(&self.own, error)), None)
+        });
+        if let Ok(answer) = letter::reply(number, reply) {
+            let answer: Arc<[u8]> = answer.into();
+            self.keep(&from, number, answer.clone());
+            self.letters.reply(&from, &answer).await;
+        }
+        // Only now, since whoever waits for the event may leave then.
+        if let Some(event) = event {
+            drop(self.events.send(event));
         }
     }
 
-    async fn working(&self, (to, number): &(PartyId, u64)) {
-        if let Ok(answer) = letter::reply(*number, Reply::Working) {
+    async fn working(&self, to: &PartyId, number: u64) {
+        if let Ok(answer) = letter::reply(number, Reply::Working) {
             self.letters.reply(to, &answer).await;
         }
     }
 
-    fn keep(&self, key: (PartyId, u64), answer: Arc<[u8]>) {
+    fn keep(&self, from: &PartyId, number: u64, answer: Arc<[u8]>) {
         let mut answers = self.answers();
-        answers.known.insert(key.clone(), Some(answer));
-        answers.order.push_back(key);
-        if answers.order.len() > MOST_ANSWERS
-            && let Some(oldest) = answers.order.pop_front()
+        let of_partner = answers.entry(from.clone()).or_default();
+        of_partner.known.insert(number, Some(answer));
+        of_partner.order.push_back(number);
+        if of_partner.order.len() > MOST_ANSWERS
+            && let Some(oldest) = of_partner.order.pop_front()
         {
-            answers.known.remove(&oldest);
+            of_partner.known.remove(&oldest);
         }
     }
 
@@ -275,21 +290,26 @@ impl Desk {
             return Ok((Reply::Unknown, None));
         }
         let reply = match request {
-            Request::Book(job, leaves) => Reply::Booked(self.agent.book(&job, &leaves).await?),
+            Request::Book(job, leaves) => {
+                Reply::Booked(outward_booked(self.agent.book(&job, &leaves).await?))
+            }
             Request::Unbook(job) => self.agent.unbook(&job).await.map(|()| Reply::Done)?,
             Request::Begin(job) => self.agent.begin(&job).await.map(|()| Reply::Done)?,
-            Request::Run(part) => Reply::Ended(Box::new(outward(&self.own, self.agent.run(&part).await))),
+            Request::Run(part) => Reply::Ended(Box::new(outward_end(&self.own, self.agent.run(&part).await))),
             Request::Stop(part) => {
                 self.agent.stop(&part).await;
                 Reply::Done
             }
             Request::Settle(part, verdict) => {
-                Reply::Settled(Box::new(self.agent.settle(&part, &verdict).await))
+                let settled = self.agent.settle(&part, &verdict).await;
+                Reply::Settled(Box::new(outward_settled(&self.own, settled)))
             }
             Request::End(report) => {
-                self.agent.end(&report).await?;
+                let ended = self.agent.end(&report).await;
                 self.jobs().remove(&report.job);
-                return Ok((Reply::Done, Some(DeskEvent::Ended(report))));
+                let failed = |error| Reply::Failed(outward_error(&self.own, error));
+                let reply = ended.map_or_else(failed, |()| Reply::Done);
+                return Ok((reply, Some(DeskEvent::Ended(report))));
             }
             Request::Offer(_) | Request::Standing(..) | Request::Quit(_) | Request::Ping { .. } => {
                 Reply::Unknown
@@ -317,15 +337,27 @@ impl Desk {
         };
         let answer = self.agent.offer_under(&offer, consented.limits.clone()).await?;
         if !answer.objections.is_empty() {
-            return Ok(self.object(&offered, &offer.file, answer.objections));
+            let objections = match self.agent.has_own() {
+                true => own_part(&self.own, &offer.file, answer.objections),
+                false => answer.objections,
+            };
+            return Ok(self.object(&offered, &offer.file, objections));
         }
         if let Err(refused) = self.consent.write(&offered, Ok(&consented)) {
             return Ok(refusal(&self.own, &offered, &offer.file, refused));
         }
         let job = offer.job.clone();
-        let joined = Joined { coordinator: from.clone(), offer, heard: Instant::now() };
-        let is_new = self.jobs().insert(job.clone(), joined).is_none();
-        Ok((answer, is_new.then(|| DeskEvent::Joined(job, from.clone()))))
+        let mut jobs = self.jobs();
+        if let Some(known) = jobs.get_mut(&job) {
+            // Offered twice at once: the first one has it.
+            if known.coordinator != *from || known.offer.hash != offer.hash {
+                return Err(Error::new(ErrorKind::AlreadyExists, format!("another job has the id {job}")));
+            }
+            known.heard = Instant::now();
+            return Ok((answer, None));
+        }
+        jobs.insert(job.clone(), Joined { coordinator: from.clone(), offer, heard: Instant::now() });
+        Ok((answer, Some(DeskEvent::Joined(job, from.clone()))))
     }
 
     /// A mistake that this site's build finds in the job file.
@@ -360,6 +392,10 @@ impl Desk {
                 tributary_core::Shown::new(&letter.product)
             ));
         }
+        let jobs = self.jobs().values().filter(|job| job.coordinator == *from).count();
+        if jobs >= MOST_JOBS {
+            return Some(format!("party {from} has {jobs} jobs here that have not ended"));
+        }
         let taken = self
             .jobs()
             .get(&offer.job)
@@ -387,7 +423,10 @@ impl Desk {
             return refusal(&self.own, offered, file, refused);
         }
         let mut help = Vec::new();
-        for objection in objections.iter_mut().filter(|objection| objection.kind != ErrorKind::InvalidInput) {
+        let stays = |objection: &&mut Objection| {
+            objection.kind != ErrorKind::InvalidInput || objection.problem.path.is_empty()
+        };
+        for objection in objections.iter_mut().filter(stays) {
             help.extend(objection.problem.help.take());
         }
         let refused = Refused { reason: reasons.join("; "), help };
@@ -412,7 +451,19 @@ impl Desk {
             Event::PartyMissing { party, .. } => *party == self.own,
             _ => false,
         };
-        if self.hear(from, job) && !own {
+        if !self.hear(from, job) || own {
+            return;
+        }
+        let task = match event {
+            Event::TaskStarted { task, .. }
+            | Event::TaskWaiting { task, .. }
+            | Event::TaskRetried { task, .. } => task,
+            Event::TaskEnded(report) => &report.task,
+            _ => return (self.watcher.0)(event),
+        };
+        // Of tasks that the job does not have nothing is shown.
+        let known = self.jobs().get(job).is_some_and(|joined| joined.offer.spec.tasks.contains_key(task));
+        if known {
             (self.watcher.0)(event);
         }
     }
@@ -430,13 +481,13 @@ impl Desk {
     }
 
     /// Asks how the jobs stand that this site was away from, and does what was decided.
-    async fn catch_up(self: Arc<Self>) {
+    fn catch_up(self: &Arc<Self>) {
         for (job, coordinator) in self.agent.interrupted().unwrap_or_default() {
-            if coordinator == self.own {
+            if coordinator == self.own || self.jobs().contains_key(&job) {
                 continue;
             }
             let desk = self.clone();
-            // A coordinator that is not there now is asked again when this site starts the next time.
+            // A coordinator that is not there now is asked again later.
             tokio::spawn(async move { drop(desk.catch_up_with(&coordinator, &job).await) });
         }
     }
@@ -445,7 +496,7 @@ impl Desk {
         let parts = self.agent.prepared(job)?;
         let request = Request::Standing(job.clone(), parts.clone());
         let Reply::Standing(outcome, verdicts) =
-            self.letters.ask(coordinator, request, self.patience, &|_| {}).await?
+            self.letters.ask(coordinator, request, CATCH_UP.min(self.patience), &|_| {}).await?
         else {
             return Ok(());
         };
@@ -454,13 +505,15 @@ impl Desk {
         }
         for (part, record) in parts.iter().zip(verdicts) {
             let verdict = if record == Some(true) { Verdict::Record } else { Verdict::Discard(None) };
-            self.agent.settle(part, &verdict).await;
+            self.agent.settle_part(part, &verdict).await;
         }
         outcome.map_or(Ok(()), |outcome| self.agent.ended_away(job, outcome, coordinator))
     }
 
     /// Ends the jobs here whose coordinators have not been heard of for too long.
     async fn give_up_silent(&self) {
+        let jobs: Vec<JobId> = self.jobs().keys().cloned().collect();
+        jobs.iter().for_each(|job| self.agent.unbook_idle(job, LEASE));
         let silent: Vec<(JobId, PartyId, Offer)> = {
             let jobs = self.jobs();
             let silent = jobs.iter().filter(|(_, joined)| joined.heard.elapsed() > self.patience);
@@ -487,7 +540,6 @@ impl Desk {
                 tasks: Vec::new(),
                 failure: Some(failure),
             };
-            self.agent.stop_all(&job);
             // One that cannot be recorded is shown as failed once this process is gone.
             drop(self.agent.end(&report).await);
             self.jobs().remove(&job);
@@ -499,9 +551,19 @@ impl Desk {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn answers(&self) -> MutexGuard<'_, Answers> {
+    fn answers(&self) -> MutexGuard<'_, HashMap<PartyId, Answers>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a site that keeps something to itself about its part says of objections to it: that there are some. They stay here.
+fn own_part(own: &PartyId, file: &str, objections: Vec<Objection>) -> Vec<Objection> {
+    let kind = objections.first().map_or(ErrorKind::InvalidInput, |objection| objection.kind);
+    let message =
+        format!("what party {own} keeps to itself about its part cannot be met; its operator sees why");
+    let help: Vec<String> = objections.iter().map(|objection| objection.problem.to_string()).collect();
+    let at = Position { line: 1, column: 1 };
+    vec![Objection { kind, problem: Problem::new(file, at, "", message, Some(help.join("; "))) }]
 }
 
 fn refusal(
@@ -515,31 +577,4 @@ fn refusal(
     let objections = vec![Objection { kind: ErrorKind::Denied, problem }];
     let event = DeskEvent::Refused(offered.job.clone(), offered.from.clone(), refused);
     (Answer { objections, ..Answer::default() }, Some(event))
-}
-
-/// What another site learns of a failure. Errors about limits, peers and services are written for it; one about this site's own tables
-/// and files stays in this site's log.
-fn outward(own: &PartyId, end: PartEnd) -> PartEnd {
-    let Some(failure) = end.failure else { return end };
-    let kind = failure.error.kind();
-    let public = matches!(
-        kind,
-        ErrorKind::Denied
-            | ErrorKind::Timeout
-            | ErrorKind::Cancelled
-            | ErrorKind::Unavailable
-            | ErrorKind::Unsupported
-            | ErrorKind::Exhausted
-    );
-    let log = format!("the log of {} at party {own}", end.report.task);
-    let error = match public {
-        true => failure.error,
-        false => {
-            let retry = failure.error.is_retryable();
-            let error = Error::new(kind, format!("failed at party {own} ({kind:?}); its own log says why"));
-            if retry { error.retry(tributary_core::error::Retry::Useful) } else { error }
-        }
-    };
-    let report = TaskReport { error: Some(error.chain()), ..end.report };
-    PartEnd { report, failure: Some(PartFailure { error, log, lost: failure.lost }) }
 }

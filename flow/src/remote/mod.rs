@@ -8,6 +8,7 @@ mod agent;
 mod correspondence;
 mod desk;
 mod letter;
+mod outward;
 mod ping;
 
 pub use agent::RemoteAgent;

@@ -8,7 +8,7 @@ mod part;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sha2::{Digest, Sha256};
@@ -33,6 +33,8 @@ use crate::status::Status;
 
 /// How often it is looked whether a part that was stopped has ended.
 const ENDING: Duration = Duration::from_millis(20);
+/// How long parts may take to end once their job has.
+const STOPPING: Duration = Duration::from_secs(15);
 
 /// Parts of one job that are stopped: more than these are no job, but a coordinator that wants memory.
 const MOST_STOPPED: usize = 10_000;
@@ -56,6 +58,8 @@ struct Held {
     leaf: Option<JobHash>,
     /// What this site's tasks and those of the others are bound to; known once it is booked.
     bound: JobHash,
+    /// Since when it has cores; nothing of it runs before.
+    booked: Option<Instant>,
     /// The site, with the limits that hold in this job.
     site: Site,
     placed: Arc<Placed>,
@@ -66,6 +70,14 @@ struct Held {
     running: HashMap<Part, watch::Sender<bool>>,
     /// Parts that were stopped, perhaps before they were started.
     stopped: HashSet<Part>,
+}
+
+impl Held {
+    /// Whether the job gives a part to its party.
+    fn has(&self, part: &Part) -> bool {
+        let task = self.spec.tasks.get(&part.task);
+        part.party.id == self.site.id && task.is_some_and(|task| task.party(&part.party).is_some())
+    }
 }
 
 impl SiteAgent {
@@ -83,6 +95,14 @@ impl SiteAgent {
 
     /// Looks at an offer, and takes part in the job, if it can, under these limits on what it releases.
     pub(crate) async fn offer_under(&self, offer: &Offer, limits: Limits) -> Result<Answer> {
+        // A job that has ended, or another one of the same name, is not taken up again.
+        match self.records.job(&offer.job) {
+            Ok(record) if record.ended_ms.is_some() || record.hash != Some(offer.hash) => {
+                return Err(self.taken(&offer.job));
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let site = Site { limits, ..self.site.clone() };
         let (spec, leaf) = match &self.own {
             None => (offer.spec.clone(), None),
@@ -104,6 +124,7 @@ impl SiteAgent {
                 spec,
                 leaf,
                 bound: offer.hash,
+                booked: None,
                 site,
                 placed: Arc::new(placed.clone()),
                 claim: None,
@@ -111,9 +132,33 @@ impl SiteAgent {
                 running: HashMap::new(),
                 stopped: HashSet::new(),
             };
-            self.jobs().entry(offer.job.clone()).or_insert(held);
+            let mut jobs = self.jobs();
+            if jobs.entry(offer.job.clone()).or_insert(held).offer.hash != offer.hash {
+                return Err(self.taken(&offer.job));
+            }
         }
         Ok(Answer { placed, objections, leaf })
+    }
+
+    fn taken(&self, job: &JobId) -> Error {
+        Error::new(ErrorKind::AlreadyExists, format!("job {job} exists; choose another id"))
+    }
+
+    /// Whether this site keeps something to itself about its part.
+    pub(crate) fn has_own(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Gives back the cores of a job that has had them for this long and has not begun.
+    pub(crate) fn unbook_idle(&self, job: &JobId, after: Duration) {
+        let idle = |held: &mut Held| {
+            let idle = held.began_ms.is_none() && held.booked.is_some_and(|since| since.elapsed() > after);
+            idle.then(|| held.booked = None).is_some()
+        };
+        if self.held(job, idle).unwrap_or(false) {
+            // What cannot be given back now goes with the job's claim.
+            drop(self.cores().release(job));
+        }
     }
 
     /// Stands for this site's own part: it changes with it, and tells nothing about it to those who do not have this site's salt.
@@ -207,8 +252,10 @@ impl SiteAgent {
     /// Binds the job's tasks to what all sites agreed on.
     fn bind(&self, job: &JobId, leaves: &Leaves) -> Result<()> {
         let bind = |held: &mut Held| {
-            held.bound = bound(held.offer.hash, leaves)?;
-            Ok(leaves.get(&self.site.id) == held.leaf.as_ref())
+            let bound = bound(held.offer.hash, leaves)?;
+            let same = held.booked.is_none() || held.bound == bound;
+            held.bound = bound;
+            Ok(same && leaves.get(&self.site.id) == held.leaf.as_ref())
         };
         if self.held(job, bind).flatten()? {
             return Ok(());
@@ -261,19 +308,30 @@ impl Agent for SiteAgent {
         self.claim(job)?;
         fault::point("agent: after a claim");
         let wanted = self.held(job, |held| held.placed.job_cores.values().sum())?;
-        self.cores().book(job, wanted)
+        let booked = self.cores().book(job, wanted)?;
+        if booked == Booked::Yes {
+            self.held(job, |held| held.booked = held.booked.or_else(|| Some(Instant::now())))?;
+        }
+        Ok(booked)
     }
 
     async fn unbook(&self, job: &JobId) -> Result<()> {
-        match self.held(job, |held| held.began_ms)? {
-            None => self.cores().release(job),
-            Some(_) => {
-                Err(Error::new(ErrorKind::Conflict, format!("job {job} has begun and keeps its cores")))
-            }
+        let unbook = |held: &mut Held| {
+            let begun = held.began_ms.is_some();
+            held.booked = held.booked.filter(|_| begun);
+            begun
+        };
+        match self.held(job, unbook)? {
+            false => self.cores().release(job),
+            true => Err(Error::new(ErrorKind::Conflict, format!("job {job} has begun and keeps its cores"))),
         }
     }
 
     async fn begin(&self, job: &JobId) -> Result<()> {
+        if self.held(job, |held| held.booked.is_none())? {
+            let text = format!("job {job} has no cores at party {}", self.site.id);
+            return Err(Error::new(ErrorKind::Conflict, text));
+        }
         // One that is continued began when it was first recorded.
         let before = self.records.job(job).ok().map(|record| record.started_ms);
         let begin = |held: &mut Held| *held.began_ms.get_or_insert_with(|| before.unwrap_or_else(now_ms));
@@ -291,7 +349,7 @@ impl Agent for SiteAgent {
 
     async fn stop(&self, part: &Part) {
         let stop = |held: &mut Held| {
-            if held.stopped.len() < MOST_STOPPED {
+            if held.has(part) && held.stopped.len() < MOST_STOPPED {
                 held.stopped.insert(part.clone());
             }
             held.running.get(part).cloned()
@@ -302,6 +360,14 @@ impl Agent for SiteAgent {
     }
 
     async fn settle(&self, part: &Part, verdict: &Verdict) -> Settled {
+        match self.held(&part.job, |held| held.claim.is_some() && held.has(part)) {
+            Ok(true) => {}
+            Ok(false) => {
+                let text = format!("party {} has not booked {part}", self.site.id);
+                return Settled::failed(part, Error::new(ErrorKind::Denied, text));
+            }
+            Err(error) => return Settled::failed(part, error),
+        }
         // A coordinator that has started again settles what it no longer knows to be running.
         while matches!(self.held(&part.job, |held| held.running.contains_key(part)), Ok(true)) {
             self.stop(part).await;
@@ -317,17 +383,25 @@ impl Agent for SiteAgent {
         else {
             return Ok(());
         };
-        fault::point("agent: before the end");
-        match began_ms {
-            Some(began_ms) => self.record(&offer, &spec, began_ms, Some(report))?,
-            None if claimed => self.records.leave(job)?,
-            None => {}
+        // Nothing of it runs once its end is recorded.
+        self.stop_all(job);
+        let waited = Instant::now();
+        while waited.elapsed() < STOPPING
+            && matches!(self.held(job, |held| held.running.is_empty()), Ok(false))
+        {
+            tokio::time::sleep(ENDING).await;
         }
+        fault::point("agent: before the end");
+        let recorded = match began_ms {
+            Some(began_ms) => self.record(&offer, &spec, began_ms, Some(report)),
+            None if claimed => self.records.leave(job),
+            None => Ok(()),
+        };
         fault::point("agent: after the end");
-        self.cores().release(job)?;
-        // The claim goes last.
+        let released = self.cores().release(job);
+        // The claim goes last, whatever could not be recorded.
         drop(self.jobs().remove(job));
-        Ok(())
+        recorded.and(released)
     }
 }
 

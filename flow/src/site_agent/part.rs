@@ -29,6 +29,9 @@ impl SiteAgent {
     /// Runs a part; what failed is recorded, what ended well is prepared.
     pub(super) async fn run_part(&self, part: &Part) -> PartEnd {
         let began = Instant::now();
+        if let Some(end) = self.ended_before(part) {
+            return end;
+        }
         let (attempt, stop) = match self.attempt(part) {
             Ok(attempt) => attempt,
             Err(error) => {
@@ -40,7 +43,10 @@ impl SiteAgent {
                 );
             }
         };
-        let start = |held: &mut Held| match held.stopped.contains(part) || held.running.contains_key(part) {
+        let start = |held: &mut Held| match held.stopped.contains(part)
+            || held.running.contains_key(part)
+            || held.began_ms.is_none()
+        {
             true => Err(Error::new(ErrorKind::Cancelled, "stopped before it was started")),
             false => Ok(drop(held.running.insert(part.clone(), stop))),
         };
@@ -80,24 +86,16 @@ impl SiteAgent {
     }
 
     /// Carries out what was decided about a part that ended well.
-    pub(super) async fn settle_part(&self, part: &Part, verdict: &Verdict) -> Settled {
+    pub(crate) async fn settle_part(&self, part: &Part, verdict: &Verdict) -> Settled {
         match self.try_settle(part, verdict).await {
             Ok(report) => Settled { report, error: None },
-            Err(error) => {
-                let text = Some(error.chain());
-                let report = TaskReport {
-                    status: Status::Failed,
-                    error: text,
-                    ..TaskReport::of(part, "", Duration::ZERO)
-                };
-                Settled { report, error: Some(error) }
-            }
+            Err(error) => Settled::failed(part, error),
         }
     }
 
     async fn try_settle(&self, part: &Part, verdict: &Verdict) -> Result<TaskReport> {
         let Some(prepared) = self.records.prepared(part)? else {
-            if *verdict != Verdict::Record {
+            if *verdict != Verdict::Record && !self.succeeded(part)? {
                 self.remove_tables(part, &self.tables_of(part).await?).await;
             }
             return self.settled_before(part, verdict);
@@ -122,6 +120,24 @@ impl SiteAgent {
         Ok(report)
     }
 
+    /// Whether the outputs of an attempt were recorded.
+    fn succeeded(&self, part: &Part) -> Result<bool> {
+        let attempts = self.records.attempts(&part.job, &part.party.role, &part.task)?;
+        Ok(attempts.iter().any(|record| record.attempt == part.attempt && record.status == Status::Success))
+    }
+
+    /// How an attempt ended that is asked for again.
+    fn ended_before(&self, part: &Part) -> Option<PartEnd> {
+        if let Some(prepared) = self.records.prepared(part).ok()? {
+            return Some(PartEnd { report: prepared.report, failure: None });
+        }
+        let attempts = self.records.attempts(&part.job, &part.party.role, &part.task).ok()?;
+        let record = attempts.into_iter().find(|record| record.attempt == part.attempt)?;
+        let error =
+            Error::new(ErrorKind::AlreadyExists, format!("{part} has ended before: {}", record.status));
+        Some(PartEnd::failed(record.report(), error, String::new()))
+    }
+
     /// Output tables of a part whose process was killed before it wrote down what it had stored.
     async fn tables_of(&self, part: &Part) -> Result<Vec<TableName>> {
         let namespace = TableName::namespace_of(&part.job, &TaskName::new(part.task.as_str())?);
@@ -135,6 +151,10 @@ impl SiteAgent {
         let attempts = self.records.attempts(&part.job, &part.party.role, &part.task)?;
         let record = attempts.into_iter().find(|record| record.attempt == part.attempt);
         match (record, verdict) {
+            (Some(record), Verdict::Record) if record.status != Status::Success => {
+                let text = format!("the outputs of {part} were discarded: {}", record.status);
+                Err(Error::new(ErrorKind::Corrupt, text))
+            }
             (Some(record), _) => Ok(record.report()),
             (None, Verdict::Discard(because)) => {
                 Ok(not_recorded(TaskReport::of(part, "", Duration::ZERO), because.as_ref()))
@@ -237,6 +257,10 @@ impl SiteAgent {
     }
 
     fn failed(&self, part: &Part, report: TaskReport, traffic: Traffic, error: Error) -> PartEnd {
+        // Nothing is recorded about what the job does not have.
+        if !matches!(self.held(&part.job, |held| held.has(part)), Ok(true)) {
+            return PartEnd::failed(report, error, String::new());
+        }
         let log = self.records.log(&part.job, &part.party.role, &part.task);
         let log = log.map_or(String::new(), |path| path.display().to_string());
         let end = PartEnd::failed(report, error, log);
