@@ -19,10 +19,12 @@ use tributary_core::PartyId;
 use tributary_core::federation::Network;
 use tributary_memory::Hub;
 use tributary_wire::fault::{Faults, Faulty};
+use tributary_wire::retry::Retrying;
 use tributary_wire::{KeyRing, Limits, Options, Queue, SecretKey, Wire};
 
 struct Memory {
     faults: Option<Faults>,
+    retried: bool,
     options: Options,
 }
 
@@ -34,6 +36,10 @@ impl Factory for Memory {
         let queue = match self.faults {
             Some(faults) => Arc::new(Faulty::new(hub, faults, 7).unwrap()),
             None => hub,
+        };
+        let queue = match self.retried {
+            true => Arc::new(Retrying::new(queue, self.patience()).unwrap()),
+            false => queue,
         };
         let secrets: Vec<_> = sites.iter().map(|_| SecretKey::generate().unwrap()).collect();
         let limits = Limits::default().with_table_rows(self.table_rows());
@@ -61,7 +67,11 @@ impl Factory for Memory {
 mod plain {
     use super::*;
 
-    tributary_conformance::federation_suite!(Memory { faults: None, options: Options::default() });
+    tributary_conformance::federation_suite!(Memory {
+        faults: None,
+        retried: false,
+        options: Options::default()
+    });
 }
 
 /// No memory at all, so every value goes through the disk, in short frames.
@@ -70,11 +80,12 @@ mod spilled {
 
     tributary_conformance::federation_suite!(Memory {
         faults: None,
+        retried: false,
         options: Options::default().with_memory_bytes(0).with_piece_bytes(20_000),
     });
 }
 
-/// What a queue is allowed to do must not be noticed at all.
+/// What a queue is allowed to do must not be noticed at all; nor is what repeats failed calls.
 mod repeated_and_overtaken {
     use super::*;
 
@@ -85,6 +96,7 @@ mod repeated_and_overtaken {
             delay_by: Duration::from_millis(200),
             ..Faults::default()
         }),
+        retried: true,
         options: Options::default(),
     });
 }

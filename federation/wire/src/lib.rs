@@ -34,6 +34,7 @@ mod keys;
 mod limits;
 mod network;
 mod queue;
+pub mod retry;
 
 // Letters, without a session.
 mod letter;
