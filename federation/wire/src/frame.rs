@@ -9,10 +9,13 @@ use tributary_core::computing::End;
 use tributary_core::federation::Slot;
 use tributary_core::{Error, Result};
 
-use crate::seal::MAX_PLAIN_BYTES;
+use crate::seal::{MAX_PLAIN_BYTES, Plain};
 
 /// Longest slot, name and tag together.
 pub(crate) const MAX_SLOT_BYTES: usize = 1024;
+
+/// What a frame takes besides its piece, if its slot is not long.
+const HEAD_BYTES: usize = 64;
 
 /// Most bytes of a value in one frame: what [`MAX_PLAIN_BYTES`] leaves beside a slot and a few numbers.
 pub(crate) const MAX_PIECE_BYTES: usize = MAX_PLAIN_BYTES - MAX_SLOT_BYTES - 64;
@@ -55,13 +58,18 @@ impl From<End> for Ending {
 }
 
 impl Frame {
-    pub(crate) fn encode(&self, piece: &[u8]) -> Result<Vec<u8>> {
-        let plain = postcard::to_extend(self, Vec::with_capacity(piece.len() + 64))
-            .map_err(|e| Error::bug("encode a frame").because(e));
-        plain.map(|mut plain| {
-            plain.extend_from_slice(piece);
-            plain
-        })
+    /// With a piece of a value, which comes in parts.
+    pub(crate) fn encode<P: AsRef<[u8]>>(&self, piece: &[P]) -> Result<Plain> {
+        let bytes: usize = piece.iter().map(|part| part.as_ref().len()).sum();
+        let mut plain = Plain::with_capacity(bytes + HEAD_BYTES);
+        postcard::to_io(self, plain.inner()).map_err(|e| Error::bug("encode a frame").because(e))?;
+        piece.iter().for_each(|part| plain.extend(part.as_ref()));
+        Ok(plain)
+    }
+
+    /// Without a piece of a value.
+    pub(crate) fn alone(&self) -> Result<Plain> {
+        self.encode::<&[u8]>(&[])
     }
 
     /// The frame and its piece of a value; `None` for what no version of this program sends.
@@ -100,7 +108,7 @@ mod tests {
             (Frame::Ended(Ending::Failed), b""),
         ];
         for (frame, piece) in frames {
-            let plain = Bytes::from(frame.encode(piece).unwrap());
+            let plain = frame.encode(&[piece]).unwrap().content();
             assert_eq!(Frame::decode(&plain), Some((frame, Bytes::from_static(piece))));
         }
     }
@@ -109,17 +117,17 @@ mod tests {
     fn a_full_piece_with_the_longest_slot_fits() {
         let slot = Slot::new("n".repeat(MAX_SLOT_BYTES - 1)).tagged("t");
         let frame = Frame::Begin { slot, last: Some(Last::Whole { bytes: u64::MAX }) };
-        assert!(frame.encode(&vec![0; MAX_PIECE_BYTES]).unwrap().len() <= MAX_PLAIN_BYTES);
+        assert!(frame.encode(&[vec![0; MAX_PIECE_BYTES]]).unwrap().content().len() <= MAX_PLAIN_BYTES);
     }
 
     #[test]
     fn a_slot_that_is_too_long_and_bytes_after_the_end_are_refused() {
         let long = Frame::Begin { slot: Slot::new("n".repeat(MAX_SLOT_BYTES)), last: None };
-        assert_eq!(Frame::decode(&long.encode(b"").unwrap().into()), None);
-        let ended = Frame::Ended(Ending::Done).encode(b"x").unwrap();
-        assert_eq!(Frame::decode(&ended.into()), None);
-        let empty = Frame::More { value: 1, last: None }.encode(b"").unwrap();
-        assert_eq!(Frame::decode(&empty.into()), None);
+        assert_eq!(Frame::decode(&long.alone().unwrap().content()), None);
+        let ended = Frame::Ended(Ending::Done).encode(&[b"x"]).unwrap().content();
+        assert_eq!(Frame::decode(&ended), None);
+        let empty = Frame::More { value: 1, last: None }.alone().unwrap().content();
+        assert_eq!(Frame::decode(&empty), None);
     }
 
     proptest! {

@@ -123,7 +123,7 @@ impl Link {
             state.phase = Phase::Open;
             state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
-        self.outbox.send(&transport, |_| Ok(vec![Frame::Ready.encode(b"")?])).await?;
+        self.outbox.send(&transport, |_| Ok(vec![Frame::Ready.alone()?])).await?;
         self.notify();
         Ok(())
     }

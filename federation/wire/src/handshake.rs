@@ -12,7 +12,7 @@ use crate::hello::VERSION;
 use crate::keys::KeyRing;
 use crate::seal::Transport;
 
-const PATTERN: &str = "Noise_KK_25519_ChaChaPoly_BLAKE2s";
+const PATTERN: &str = "Noise_KK_25519_AESGCM_BLAKE2s";
 /// Room for a message without payload: an ephemeral key and a tag are 48.
 const MESSAGE_BYTES: usize = 128;
 
@@ -69,7 +69,7 @@ pub(crate) fn answer(terms: &Terms, keys: &KeyRing, first: &[u8]) -> Result<Opti
         return Ok(None);
     }
     let message = write(&mut state)?;
-    Ok(Some((transport(state)?, message)))
+    Ok(Some((Transport::new(state)?, message)))
 }
 
 /// The initiator's end. `None` if the second message was not made by the holder of the peer's key for these terms.
@@ -77,7 +77,7 @@ pub(crate) fn conclude(mut state: HandshakeState, second: &[u8]) -> Result<Optio
     if !read(&mut state, second) {
         return Ok(None);
     }
-    transport(state).map(Some)
+    Transport::new(state).map(Some)
 }
 
 fn write(state: &mut HandshakeState) -> Result<Bytes> {
@@ -89,10 +89,6 @@ fn write(state: &mut HandshakeState) -> Result<Bytes> {
 
 fn read(state: &mut HandshakeState, message: &[u8]) -> bool {
     message.len() <= MESSAGE_BYTES && state.read_message(message, &mut [0; MESSAGE_BYTES]) == Ok(0)
-}
-
-fn transport(state: HandshakeState) -> Result<Transport> {
-    Ok(Transport::new(state.into_stateless_transport_mode().map_err(failed)?))
 }
 
 #[cfg(test)]
@@ -117,6 +113,17 @@ pub(crate) mod tests {
         let public = (a.public(), b.public());
         let ring = |own| KeyRing::new(own).with(id("1"), public.0).unwrap().with(id("2"), public.1).unwrap();
         (ring(a), ring(b))
+    }
+
+    /// Both sides of a handshake that is over, between `guest_1` and `host_2`.
+    pub(crate) fn finish(guest: &Terms, host: &Terms) -> (HandshakeState, HandshakeState) {
+        let (a, b) = rings();
+        let (mut guest, first) = begin(guest, &a).unwrap();
+        let mut host = host.state(&b).unwrap();
+        assert!(read(&mut host, &first));
+        let second = write(&mut host).unwrap();
+        assert!(read(&mut guest, &second));
+        (guest, host)
     }
 
     /// A handshake between `guest_1` and `host_2`, each with its own terms.

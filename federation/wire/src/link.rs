@@ -25,6 +25,7 @@ use crate::keys::KeyRing;
 use crate::limits::Limits;
 use crate::order::Order;
 use crate::outbox::Outbox;
+use crate::push::Piece;
 use crate::queue::{Channel, Queue};
 use crate::seal::Transport;
 use crate::store::{Budget, Store};
@@ -302,12 +303,12 @@ impl Link {
         &self,
         slot: &Slot,
         value: &mut Option<u64>,
-        pieces: &[Bytes],
+        pieces: &[Piece],
         last: Option<Last>,
     ) -> Result<()> {
         let Some(transport) = self.meet().await? else { return Ok(()) };
         let frames = |first: u64| {
-            let frame = |(i, piece): (usize, &Bytes)| {
+            let frame = |(i, piece): (usize, &Piece)| {
                 let last = last.filter(|_| i + 1 == pieces.len());
                 let frame = match *value {
                     Some(value) => Frame::More { value, last },
@@ -349,7 +350,7 @@ impl Link {
         let said = match transport {
             _ if gone => Ok(()),
             Some(transport) => {
-                let ended = |_| Ok(vec![Frame::Ended(end.into()).encode(b"")?]);
+                let ended = |_| Ok(vec![Frame::Ended(end.into()).alone()?]);
                 self.outbox.send(&transport, ended).await.map(drop)
             }
             None if heard => self.say(Step::Left).await,

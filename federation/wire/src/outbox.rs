@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use tributary_core::Result;
 
 use crate::queue::{Channel, Queue};
-use crate::seal::Transport;
+use crate::seal::{Plain, Transport};
 
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -51,12 +51,12 @@ impl Outbox {
     pub(crate) async fn send(
         &self,
         transport: &Transport,
-        frames: impl FnOnce(u64) -> Result<Vec<Vec<u8>>> + Send,
+        frames: impl FnOnce(u64) -> Result<Vec<Plain>> + Send,
     ) -> Result<Sent> {
         let mut turn = self.turn.lock().await;
         self.deliver(&mut turn).await?;
         for plain in frames(turn.next)? {
-            let sealed = transport.seal(turn.next, &plain)?;
+            let sealed = transport.seal(turn.next, plain)?;
             turn.next += 1;
             turn.unsent.push(sealed);
         }
@@ -138,7 +138,13 @@ pub(crate) mod tests {
         let key = crate::handshake::tests::rings().0.channel_key(&from.peer.id).unwrap();
         let channel = Channel::between(&key, &from.session, &from.own, &from.peer).unwrap();
         let outbox = Outbox::new(queue.clone(), channel);
-        let one = |text: &'static [u8]| move |_| Ok(vec![text.to_vec()]);
+        let one = |text: &'static [u8]| {
+            move |_| {
+                let mut plain = Plain::with_capacity(text.len());
+                plain.extend(text);
+                Ok(vec![plain])
+            }
+        };
 
         queue.stuck.store(true, Ordering::Relaxed);
         assert!(outbox.send(&guest, one(b"first")).now_or_never().is_none(), "the caller goes away");

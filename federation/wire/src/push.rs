@@ -1,9 +1,10 @@
 //! Sends a value: encoded once, cut into pieces once, sealed for each receiver. So all of them get the same bytes, and the
 //! rows are read once however many they are.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::TryStreamExt;
 use futures::future::{join_all, try_join_all};
 use tributary_core::federation::{Body, Direction, Slot, TableBody};
@@ -29,7 +30,7 @@ pub(crate) async fn push(links: &[Arc<Link>], slot: &Slot, body: Body, piece_byt
     let written = match body {
         Body::Message(message) => {
             let header = Header::Message { name: message.name, version: message.version };
-            value.write_message(&header, &message.bytes)
+            value.write_message(&header, message.bytes)
         }
         Body::Table(table) => value.write_table(table).await,
     };
@@ -49,15 +50,15 @@ struct Value<'a> {
 }
 
 impl Value<'_> {
-    fn write_message(&mut self, header: &Header, bytes: &[u8]) -> Result<()> {
-        self.cutter.record(&[&header.encode()?])?;
-        self.cutter.record(&[bytes])
+    fn write_message(&mut self, header: &Header, bytes: Bytes) -> Result<()> {
+        self.cutter.record(header.encode()?, Bytes::new())?;
+        self.cutter.record(Vec::new(), bytes)
     }
 
     async fn write_table(&mut self, table: TableBody) -> Result<()> {
         let TableBody { schema, layout, rows: expected, source } = table;
         let header = Header::Table(TableHeader { schema: schema.clone(), layout, rows: expected });
-        self.cutter.record(&[&header.encode()?])?;
+        self.cutter.record(header.encode()?, Bytes::new())?;
         let mut encoder = rows::Encoder::new()?;
         let mut batches = source.open().await?;
         let mut sent = 0u64;
@@ -66,7 +67,7 @@ impl Value<'_> {
             sent += batch.num_rows() as u64;
             for part in rows::cut(&batch) {
                 let record = encoder.encode(&part)?;
-                self.cutter.record(&[&record.prefix, &record.body])?;
+                self.cutter.record(record.prefix, record.body.into())?;
                 if self.cutter.len() >= BATCH_BYTES {
                     let pieces = self.cutter.full();
                     self.send(&pieces, None).await?;
@@ -87,7 +88,7 @@ impl Value<'_> {
 
     /// Informs the receivers that the rest will not come. The error that led here says why.
     async fn give_up(mut self) {
-        let (slot, nothing) = (self.slot, [Bytes::new()]);
+        let (slot, nothing) = (self.slot, [Piece::new()]);
         let inform = |(link, value): &mut (&Arc<Link>, Option<u64>)| {
             let (link, mut value) = (link.clone(), *value);
             let nothing = &nothing;
@@ -96,56 +97,83 @@ impl Value<'_> {
         join_all(self.receivers.iter_mut().map(inform)).await;
     }
 
-    async fn send(&mut self, pieces: &[Bytes], last: Option<Last>) -> Result<()> {
+    async fn send(&mut self, pieces: &[Piece], last: Option<Last>) -> Result<()> {
         let slot = self.slot;
         let sends = self.receivers.iter_mut().map(|(link, value)| link.send(slot, value, pieces, last));
         try_join_all(sends).await?;
-        // Sealing keeps a core busy; the inboxes on it need their turn.
-        tokio::task::yield_now().await;
+        if last.is_none() {
+            // Sealing keeps a core busy; the inboxes on it need their turn.
+            tokio::task::yield_now().await;
+        }
         Ok(())
     }
 }
 
-/// Cuts records, each behind its length, into pieces of equal length.
+/// A piece of a value, in parts that are where they were encoded.
+pub(crate) type Piece = Vec<Bytes>;
+
+/// Cuts records, each behind its length, into pieces of equal length. Nothing is copied.
 struct Cutter {
     piece_bytes: usize,
-    buffer: BytesMut,
+    parts: VecDeque<Bytes>,
+    bytes: usize,
     total: u64,
 }
 
 impl Cutter {
     fn new(piece_bytes: usize) -> Self {
-        Self { piece_bytes, buffer: BytesMut::new(), total: 0 }
+        Self { piece_bytes, parts: VecDeque::new(), bytes: 0, total: 0 }
     }
 
     fn len(&self) -> usize {
-        self.buffer.len()
+        self.bytes
     }
 
-    fn record(&mut self, parts: &[&[u8]]) -> Result<()> {
-        let length: usize = parts.iter().map(|p| p.len()).sum();
+    /// A record of these two.
+    fn record(&mut self, head: Vec<u8>, body: Bytes) -> Result<()> {
+        let length = head.len() + body.len();
         if length > MAX_RECORD_BYTES {
             return Err(Error::invalid(format!(
                 "a message or row of {length} bytes, at most {MAX_RECORD_BYTES} can be sent; use a table or smaller rows"
             )));
         }
-        self.buffer.reserve(4 + length);
-        self.buffer.extend_from_slice(&(length as u32).to_le_bytes());
-        parts.iter().for_each(|part| self.buffer.extend_from_slice(part));
-        self.total += 4 + length as u64;
+        let head = [&(length as u32).to_le_bytes()[..], &head].concat();
+        self.bytes += head.len() + body.len();
+        self.total += (head.len() + body.len()) as u64;
+        self.parts.push_back(head.into());
+        if !body.is_empty() {
+            self.parts.push_back(body);
+        }
         Ok(())
     }
 
-    fn full(&mut self) -> Vec<Bytes> {
-        let count = self.buffer.len() / self.piece_bytes;
-        (0..count).map(|_| self.buffer.split_to(self.piece_bytes).freeze()).collect()
+    fn piece(&mut self, bytes: usize) -> Piece {
+        let (mut piece, mut missing) = (Piece::new(), bytes);
+        while missing > 0
+            && let Some(mut part) = self.parts.pop_front()
+        {
+            if part.len() > missing {
+                piece.push(part.split_to(missing));
+                self.parts.push_front(part);
+                break;
+            }
+            missing -= part.len();
+            piece.push(part);
+        }
+        self.bytes -= bytes;
+        piece
+    }
+
+    fn full(&mut self) -> Vec<Piece> {
+        let count = self.bytes / self.piece_bytes;
+        (0..count).map(|_| self.piece(self.piece_bytes)).collect()
     }
 
     /// Everything; at least one piece, which may be empty.
-    fn rest(&mut self) -> Vec<Bytes> {
+    fn rest(&mut self) -> Vec<Piece> {
         let mut pieces = self.full();
-        if !self.buffer.is_empty() || pieces.is_empty() {
-            pieces.push(self.buffer.split().freeze());
+        if self.bytes > 0 || pieces.is_empty() {
+            pieces.push(self.piece(self.bytes));
         }
         pieces
     }
@@ -158,19 +186,21 @@ mod tests {
     #[test]
     fn pieces_joined_are_the_records_with_their_lengths() {
         let mut cutter = Cutter::new(3);
-        cutter.record(&[b"ab", b"cd"]).unwrap();
+        cutter.record(b"ab".to_vec(), Bytes::from_static(b"cd")).unwrap();
         let mut pieces = cutter.full();
         assert_eq!(pieces.len(), 2);
-        cutter.record(&[]).unwrap();
+        cutter.record(Vec::new(), Bytes::new()).unwrap();
         pieces.extend(cutter.rest());
+        let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.concat()).collect();
+        assert!(pieces[..pieces.len() - 1].iter().all(|piece| piece.len() == 3));
         assert_eq!(pieces.concat(), b"\x04\0\0\0abcd\0\0\0\0");
-        assert_eq!(cutter.total, 12);
-        assert_eq!(cutter.rest(), [Bytes::new()]);
+        assert_eq!((cutter.total, cutter.len()), (12, 0));
+        assert_eq!(cutter.rest(), [Piece::new()]);
     }
 
     #[test]
     fn a_record_too_long_for_its_reader_is_refused_by_its_writer() {
         let long = vec![0; MAX_RECORD_BYTES + 1];
-        assert!(Cutter::new(3).record(&[&long]).is_err());
+        assert!(Cutter::new(3).record(Vec::new(), long.into()).is_err());
     }
 }
