@@ -7,7 +7,7 @@ use std::io::IoSlice;
 use bytes::{Buf, Bytes, BytesMut};
 use tributary_core::{Error, ErrorKind, Result};
 
-use crate::message::{Letter, PREFIX_BYTES};
+use crate::message::{PREFIX_BYTES, Packet};
 
 /// Bytes after which nothing more is added to a batch. One write of the system, one record of HTTP/2: enough that neither costs,
 /// little enough that a short message does not wait long.
@@ -34,10 +34,10 @@ impl Batch {
         self.bytes
     }
 
-    pub(crate) fn add(&mut self, letter: &Letter) -> Result<()> {
-        let head = letter.head(&mut self.heads)?;
+    pub(crate) fn add(&mut self, packet: &Packet) -> Result<()> {
+        let head = packet.head(&mut self.heads)?;
         self.push(head);
-        self.push(letter.frame.clone());
+        self.push(packet.frame.clone());
         Ok(())
     }
 

@@ -31,6 +31,7 @@ fn cost(frame: &Bytes) -> u64 {
 pub(crate) enum Gone {
     Removed,
     Full,
+    NoWay,
     /// The other site's process is another one than when the channel was made.
     Restarted,
 }
@@ -40,6 +41,7 @@ impl From<Why> for Gone {
         match why {
             Why::Removed => Self::Removed,
             Why::Full => Self::Full,
+            Why::NoWay => Self::NoWay,
         }
     }
 }
@@ -51,6 +53,10 @@ impl Gone {
             Self::Full => Error::new(
                 ErrorKind::Exhausted,
                 format!("site {peer} takes no more channels from this site; see whether its tasks end"),
+            ),
+            Self::NoWay => Error::new(
+                ErrorKind::Unavailable,
+                format!("the exchange knows no way to site {peer}; its operator registers that site there"),
             ),
             Self::Restarted => Error::new(
                 ErrorKind::Cancelled,
@@ -147,7 +153,7 @@ impl Outgoing {
     /// A new line: begins again with what is not confirmed.
     pub(crate) fn rewind(&mut self) {
         self.next = self.first;
-        self.announced = self.opened;
+        self.announced = false;
     }
 
     /// What is to be said next on the line.
@@ -157,7 +163,10 @@ impl Outgoing {
         }
         if !self.announced {
             self.announced = true;
-            return Some((Message::Open { id, name: self.name.clone() }, Bytes::new()));
+            return Some((
+                Message::Open { id, name: self.name.clone(), first: self.next.number },
+                Bytes::new(),
+            ));
         }
         let frame = self.frames.get((self.next.number - self.first.number) as usize)?;
         if self.next.cost + cost(frame) > self.room {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::time::Duration;
 
-use tributary_core::settings::{Key, Kind};
+use tributary_core::settings::{Key, Kind, Section};
 use tributary_core::{Error, ErrorKind, PartyId, Result};
 use tributary_wire::KeyRing;
 
@@ -58,6 +58,49 @@ pub const PEER_KEYS: &[Key] = &[Key::optional(
     Kind::Text,
     "Host and port where it listens. A site without one calls this site, or is behind the exchange.",
 )];
+
+/// Keys of the section `exchange`.
+pub const EXCHANGE_KEYS: &[Key] = &[
+    Key::new("host", Kind::Text, "0.0.0.0", "Address on which the exchange listens for sites."),
+    Key::new("port", Kind::Int { least: 1, most: 65_535 }, "9370", "Port for it."),
+    Key::new(
+        "folder",
+        Kind::Path,
+        "held",
+        "Folder for what waits for sites that are away, sealed as it came; a relative path is under the exchange's party folder.",
+    ),
+    Key::new(
+        "held",
+        Kind::Bytes,
+        "1GiB",
+        "Bytes that may wait for one site. What is more stays with its sender until that site is back.",
+    ),
+    Key::optional(
+        "routes",
+        Kind::Map(ROUTE_KEYS),
+        "More about single sites, by party id. Sites whose cards are trusted need none.",
+    ),
+    Key::optional(
+        "default",
+        Kind::Id,
+        "The other exchange to which everything goes that is for a party without a trusted card here.",
+    ),
+];
+
+/// Keys of an entry of `routes`.
+pub const ROUTE_KEYS: &[Key] = &[
+    Key::optional(
+        "address",
+        Kind::Text,
+        "Host and port where the exchange calls the site. One without calls the exchange.",
+    ),
+    Key::new(
+        "exchange",
+        Kind::Bool,
+        "false",
+        "Whether it is an exchange itself, and sends for parties behind it.",
+    ),
+];
 
 /// A node: which site it is, and what it knows of others.
 #[derive(Debug)]
@@ -113,6 +156,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Reads the section of the transport.
+    pub fn from_section(section: &Section) -> Result<Self> {
+        Ok(Self::default().with_away(section.get("away")?))
+    }
+
     /// With another time out of reach.
     #[must_use]
     pub fn with_away(mut self, away: Duration) -> Self {

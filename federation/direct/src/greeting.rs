@@ -52,7 +52,7 @@ pub(crate) enum Greeting {
 impl Greeting {
     pub(crate) fn encode(&self) -> Result<Vec<u8>> {
         let said = postcard::to_stdvec(self).map_err(|e| Error::bug("encode a greeting").because(e))?;
-        Ok([&MARK[..], &VERSION.to_le_bytes(), &said].concat())
+        Ok(marked(&said))
     }
 
     /// A refusal, with as much of the reason as a greeting holds.
@@ -81,6 +81,11 @@ impl Greeting {
             _ => Err(Error::new(ErrorKind::Corrupt, format!("{whom} sent a greeting that does not decode"))),
         }
     }
+}
+
+/// What stays in every version of the protocol, before what is said in this one.
+pub(crate) fn marked(said: &[u8]) -> Vec<u8> {
+    [&MARK[..], &VERSION.to_le_bytes(), said].concat()
 }
 
 /// A site that greets, and its number of this process.

@@ -6,6 +6,8 @@
 //! after a break, so that a network that is away for a while is not noticed above; the layer above drops what comes twice.
 
 pub mod config;
+pub mod exchange;
+mod local;
 mod tls;
 
 mod node;
@@ -24,6 +26,11 @@ mod batch;
 mod message;
 mod stream;
 
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+
 pub use config::{Config, Options, Place, listen};
+pub use exchange::Exchange;
+pub use local::{Site, networks};
 pub use node::Node;
 pub use tls::{Fingerprint, Identity, days_left};

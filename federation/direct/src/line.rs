@@ -18,12 +18,15 @@ use tokio::time::{Instant, Interval, Sleep, interval, sleep, sleep_until, timeou
 use tributary_core::{Error, ErrorKind, PartyId, Result};
 
 use crate::batch::{Batch, Cutter};
-use crate::message::{Letter, MAX_MESSAGE_BYTES};
+use crate::meeting::Caller;
+use crate::message::{MAX_MESSAGE_BYTES, Packet};
 use crate::peer::{Pace, Peer};
 use crate::stream::{Stream, broken};
 
 /// How long what is not urgent waits for company.
 const MOMENT: Duration = Duration::from_millis(2);
+/// Two calls within this time were made at once.
+const AT_ONCE: Duration = Duration::from_secs(3);
 /// How long the end of a line may take.
 const END: Duration = Duration::from_secs(1);
 /// Most messages taken from a line before it is its writer's turn.
@@ -34,6 +37,8 @@ pub(crate) struct Line {
     id: u64,
     /// At the other end.
     site: PartyId,
+    caller: Caller,
+    born: Instant,
     work: Mutex<VecDeque<Arc<Peer>>>,
     /// Of whom something came since the last moment.
     remembered: Mutex<Vec<Arc<Peer>>>,
@@ -44,11 +49,13 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    pub(crate) fn new(site: PartyId) -> Arc<Self> {
+    pub(crate) fn new(site: PartyId, caller: Caller) -> Arc<Self> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         Arc::new(Self {
             id: COUNT.fetch_add(1, Ordering::Relaxed),
             site,
+            caller,
+            born: Instant::now(),
             work: Mutex::default(),
             remembered: Mutex::default(),
             waker: AtomicWaker::new(),
@@ -64,6 +71,12 @@ impl Line {
     /// At the other end.
     pub(crate) fn site(&self) -> &PartyId {
         &self.site
+    }
+
+    /// Whether this line is used rather than a newer one: both sites called at once, and have to choose the same line. `own`: this site.
+    pub(crate) fn is_before(&self, newer: &Self, own: &PartyId) -> bool {
+        let first = if *own < self.site { Caller::Own } else { Caller::Other };
+        self.caller != newer.caller && self.caller == first && self.born.elapsed() < AT_ONCE
     }
 
     fn work(&self) -> MutexGuard<'_, VecDeque<Arc<Peer>>> {
@@ -120,7 +133,7 @@ impl fmt::Debug for Line {
 /// What a line is for.
 pub(crate) trait Handler: Send + Sync + 'static {
     /// Takes a message. An error ends the line.
-    fn hear(&self, line: &Arc<Line>, letter: Letter) -> Result<Pace>;
+    fn hear(&self, line: &Arc<Line>, packet: Packet) -> Result<Pace>;
     /// Whether more may be read now; else the waker is kept.
     fn poll_room(&self, _: &Arc<Line>, _: &mut Context<'_>) -> Poll<()> {
         Poll::Ready(())
@@ -174,11 +187,14 @@ impl<H: Handler> Run<H> {
             return Poll::Ready(Ok(()));
         }
         self.line.nudged.store(false, Ordering::Release);
+        let over = self.stream.poll_connection(cx);
         let polled = self.poll_read(cx).and_then(|()| self.poll_time(cx)).and_then(|()| self.poll_write(cx));
         if let Err(error) = polled {
             return Poll::Ready(Err(error));
         }
-        match self.stream.poll_connection(cx) {
+        // What was written goes now, and not at the next turn.
+        let over = if over.is_pending() { self.stream.poll_connection(cx) } else { over };
+        match over {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(broken(&error))),
             Poll::Ready(Ok(())) => {
                 let ended = Error::new(ErrorKind::Unavailable, "the other side ended the connection");
@@ -215,10 +231,10 @@ impl<H: Handler> Run<H> {
     }
 
     fn hear(&mut self, message: &bytes::Bytes) -> Result<()> {
-        let letter = Letter::decode(message).ok_or_else(|| {
+        let packet = Packet::decode(message).ok_or_else(|| {
             Error::new(ErrorKind::Corrupt, format!("a message of {} bytes does not decode", message.len()))
         })?;
-        match self.handler.hear(&self.line, letter)? {
+        match self.handler.hear(&self.line, packet)? {
             Pace::Never => {}
             Pace::Soon if self.moment.is_some() => {}
             Pace::Soon => self.moment = Some(Box::pin(sleep(MOMENT))),

@@ -2,10 +2,13 @@
 //! until its end the other side may be anybody.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
@@ -15,11 +18,43 @@ use tributary_wire::KeyRing;
 use crate::batch::Cutter;
 use crate::config::Place;
 use crate::greeting::{self, Greeting, Hello, MAX_GREETING_BYTES, Own};
-use crate::stream::{Io, Stream, broken};
+use crate::stream::{Io, Stream, broken, buffered};
 use crate::tls::{Fingerprint, Tls};
 
 /// How long a refusal may take to be read.
 const REFUSAL: Duration = Duration::from_secs(1);
+
+/// Calls that are being answered at once. Who says nothing has its place for as long as a greeting may take.
+const MAX_CALLERS: usize = 256;
+
+/// Answers calls, each in a task of its own, and then runs what came of each. Only answering counts against the bound.
+pub(crate) async fn listen<A, R>(
+    listener: TcpListener,
+    answer: impl Fn(TcpStream, SocketAddr) -> A,
+    run: impl Fn(Result<Met>) -> R + Clone + Send + 'static,
+) where
+    A: Future<Output = Result<Met>> + Send + 'static,
+    R: Future<Output = ()> + Send + 'static,
+{
+    let callers = Arc::new(Semaphore::new(MAX_CALLERS));
+    let mut lines = JoinSet::new();
+    loop {
+        while lines.try_join_next().is_some() {}
+        let Ok(permit) = callers.clone().acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((io, from)) => {
+                let (met, run) = (answer(io, from), run.clone());
+                lines.spawn(async move {
+                    let met = met.await;
+                    drop(permit);
+                    run(met).await;
+                });
+            }
+            // Out of file handles, or a caller that is gone already.
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+        }
+    }
+}
 
 /// A site as it meets others.
 pub(crate) struct Meeting {
@@ -31,9 +66,17 @@ pub(crate) struct Meeting {
     pub patience: Duration,
 }
 
+/// Who called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    Own,
+    Other,
+}
+
 /// Two sites that have proved who they are.
 pub(crate) struct Met {
     pub site: PartyId,
+    pub caller: Caller,
     pub process: u64,
     pub stream: Stream,
     /// What came behind the greeting.
@@ -105,18 +148,31 @@ impl Meeting {
         let io = TcpStream::connect(address).await.map_err(unreachable)?;
         io.set_nodelay(true).map_err(unreachable)?;
         let io = self.encrypt(io, site, address, certificate).await?;
-        let stream = Stream::call(io, address).await.map_err(|e| self.explain(&whom, e))?;
-        let mut talk = Talk::new(stream, whom);
-        match self.introduce(&mut talk, site).await {
-            Ok(process) => Ok(Met { site: site.clone(), process, stream: talk.stream, cutter: talk.cutter }),
-            Err(error) if error.kind() == ErrorKind::Denied => {
-                talk.refuse(&error).await;
-                Err(error)
-            }
+        let alert = io.alert();
+        let met = self.open(io, site, address).await;
+        met.map_err(|error| {
             // The other side judges this side's certificate when its own handshake is over.
+            let alert = alert.get().zip(self.tls.as_ref());
+            alert.and_then(|(alert, tls)| tls.refused(&whom, alert)).unwrap_or(error)
+        })
+    }
+
+    async fn open(&self, io: Io, site: &PartyId, address: &str) -> Result<Met> {
+        let stream = Stream::call(io, address).await.map_err(|e| broken(&e))?;
+        let mut talk = Talk::new(stream, format!("site {site}"));
+        match self.introduce(&mut talk, site).await {
+            Ok(process) => Ok(Met {
+                site: site.clone(),
+                caller: Caller::Own,
+                process,
+                stream: talk.stream,
+                cutter: talk.cutter,
+            }),
             Err(error) => {
-                let alert = talk.stream.alert().zip(self.tls.as_ref());
-                Err(alert.and_then(|(alert, tls)| tls.refused(&talk.whom, alert)).unwrap_or(error))
+                if error.kind() == ErrorKind::Denied {
+                    talk.refuse(&error).await;
+                }
+                Err(error)
             }
         }
     }
@@ -151,20 +207,9 @@ impl Meeting {
         // Names are not compared; a proxy may choose by it.
         let name = ServerName::try_from(host.to_owned()).or_else(|_| ServerName::try_from("site".to_owned()));
         let name = name.map_err(|e| Error::invalid(format!("address {address}")).because(e))?;
-        match TlsConnector::from(config).connect(name, io).await {
-            Ok(io) => Ok(Io::Tls(Box::new(io.into()))),
+        match TlsConnector::from(config).connect(name, buffered(io)).await {
+            Ok(io) => Ok(Io::Tls(Box::new(io.into()), Default::default())),
             Err(error) => Err(tls.explain(&format!("site {site}"), &refusal, error)),
-        }
-    }
-
-    /// The other side judges this side's certificate after its own handshake is over.
-    fn explain(&self, whom: &str, error: h2::Error) -> Error {
-        match (&self.tls, error.is_io()) {
-            (Some(tls), true) => match error.into_io() {
-                Some(io) => tls.explain(whom, &Default::default(), io),
-                None => Error::new(ErrorKind::Unavailable, "the connection broke"),
-            },
-            _ => broken(&error),
         }
     }
 
@@ -185,7 +230,7 @@ impl Meeting {
             Some(tls) => {
                 let (config, refusal) = tls.server(self.known.clone())?;
                 let io = TlsAcceptor::from(config)
-                    .accept(io)
+                    .accept(buffered(io))
                     .await
                     .map_err(|e| tls.explain(&whom, &refusal, e))?;
                 let shown = io
@@ -194,18 +239,22 @@ impl Meeting {
                     .peer_certificates()
                     .and_then(|chain| chain.first())
                     .map(|der| Fingerprint::of(der));
-                (Io::Tls(Box::new(io.into())), shown)
+                (Io::Tls(Box::new(io.into()), Default::default()), shown)
             }
         };
-        let stream = Stream::accept(io).await.map_err(|e| self.explain(&whom, e))?;
+        let stream = Stream::accept(io).await.map_err(|e| broken(&e))?;
         let stream =
             stream.ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("{from} did not open a line")))?;
         let mut talk = Talk::new(stream, whom);
         let met = self.greet(&mut talk, certificate).await;
         match met {
-            Ok(hello) => {
-                Ok(Met { site: hello.from, process: hello.process, stream: talk.stream, cutter: talk.cutter })
-            }
+            Ok(hello) => Ok(Met {
+                site: hello.from,
+                caller: Caller::Other,
+                process: hello.process,
+                stream: talk.stream,
+                cutter: talk.cutter,
+            }),
             Err(error) => {
                 talk.refuse(&error).await;
                 Err(error)

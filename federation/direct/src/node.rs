@@ -6,8 +6,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Sleep};
 use tributary_core::{Error, ErrorKind, PartyId, Result};
@@ -27,25 +28,30 @@ use crate::batch::Batch;
 use crate::config::{Config, Options, Place};
 use crate::greeting::Own;
 use crate::line::{Backoff, Handler, Line, Run};
-use crate::meeting::{Meeting, Met};
-use crate::message::{Letter, Message};
+use crate::meeting::{Meeting, Met, listen};
+use crate::message::{Message, Packet, Way};
 use crate::peer::{Pace, Peer, State};
 use crate::tls::Tls;
 
-/// Calls that are being answered at once.
-const MAX_CALLERS: usize = 256;
 /// How long a removal may take to reach the other site.
 const REMOVAL: Duration = Duration::from_secs(5);
 /// What another site made and nobody here opened is removed after one to two of these.
 const SWEEP: Duration = Duration::from_secs(1800);
 /// Refusals that are kept for the operator.
-const MAX_REFUSALS: usize = 64;
+pub(crate) const MAX_REFUSALS: usize = 64;
 
 /// See the module. Dropping it ends its lines.
 pub struct Node {
     inner: Arc<Inner>,
+    idle: Mutex<Option<Idle>>,
     /// Of lines, calls and the port: they end with the node.
-    _tasks: JoinSet<()>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// What a node that is not started has to begin with.
+struct Idle {
+    listener: Option<std::net::TcpListener>,
+    exchange: Option<(PartyId, Place)>,
 }
 
 struct Inner {
@@ -55,9 +61,12 @@ struct Inner {
     options: Options,
     /// What this site says to itself stays here.
     hub: Hub,
-    runtime: Handle,
+    /// From the start on.
+    runtime: OnceLock<Handle>,
     process: u64,
-    /// The line to the exchange.
+    /// The exchange, which is called, or calls.
+    exchange_id: Option<PartyId>,
+    /// The line with it.
     exchange: Mutex<Option<Arc<Line>>>,
     refusals: Mutex<VecDeque<String>>,
 }
@@ -65,30 +74,51 @@ struct Inner {
 impl Node {
     /// Begins to listen and to call. Must be called within a tokio runtime with I/O and time.
     pub fn start(config: Config) -> Result<Self> {
-        let runtime = Handle::try_current()
-            .map_err(|e| Error::bug("a node is started outside of a tokio runtime").because(e))?;
+        let node = Self::new(config)?;
+        node.begin()?;
+        Ok(node)
+    }
+
+    /// A node that begins to listen and to call when its first channel is opened, in the runtime of that call.
+    pub fn new(config: Config) -> Result<Self> {
         let Config { own, keys, identity, listener, peers, exchange, options } = config;
         let process = random::u64()?;
         let tls = identity.as_ref().map(Tls::new).transpose()?;
-        let known =
-            peers.iter().filter_map(|(site, place)| Some((site.clone(), place.certificate?))).collect();
-        let meeting = Meeting {
-            own: Own { id: own.clone(), process },
-            keys,
-            tls,
-            known: Arc::new(known),
-            patience: options.greeting,
-        };
+        let all = peers.iter().chain(exchange.as_ref().map(|(site, place)| (site, place)));
+        let known = all.filter_map(|(site, place)| Some((site.clone(), place.certificate?))).collect();
+        let exchange_id = exchange.as_ref().map(|(site, _)| site.clone());
+        let (known, patience) = (Arc::new(known), options.greeting);
+        let meeting = Meeting { own: Own { id: own.clone(), process }, keys, tls, known, patience };
         let peer = |(site, place): (PartyId, Place)| {
-            Ok((site.clone(), (Arc::new(Peer::new(site, process, Instant::now())?), place)))
+            Ok((site.clone(), (Arc::new(Peer::new(site, own.clone(), process, Instant::now())?), place)))
         };
         let peers = peers.into_iter().filter(|(site, _)| *site != own).map(peer).collect::<Result<_>>()?;
-        let (exchange_line, refusals) = Default::default();
+        let (line, refusals, runtime) = Default::default();
         let hub = Hub::new();
-        let inner =
-            Inner { own, peers, meeting, options, hub, runtime, process, exchange: exchange_line, refusals };
-        let inner = Arc::new(inner);
-        let mut tasks = JoinSet::new();
+        let inner = Inner {
+            own,
+            peers,
+            meeting,
+            options,
+            hub,
+            runtime,
+            process,
+            exchange_id,
+            exchange: line,
+            refusals,
+        };
+        let (idle, tasks) = (Mutex::new(Some(Idle { listener, exchange })), Mutex::new(JoinSet::new()));
+        Ok(Self { inner: Arc::new(inner), idle, tasks })
+    }
+
+    fn begin(&self) -> Result<()> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Idle { listener, exchange }) = idle else { return Ok(()) };
+        let runtime = Handle::try_current()
+            .map_err(|e| Error::bug("a node is started outside of a tokio runtime").because(e))?;
+        let inner = &self.inner;
+        drop(inner.runtime.set(runtime));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(listener) = listener {
             let listener =
                 TcpListener::from_std(listener).map_err(|e| Error::bug("take over a port").because(e))?;
@@ -97,11 +127,11 @@ impl Node {
         for (peer, place) in inner.peers.values().filter(|(_, place)| place.address.is_some()) {
             tasks.spawn(inner.clone().call(peer.clone(), place.clone()));
         }
-        if let Some((site, place)) = exchange {
+        if let Some((site, place)) = exchange.filter(|(_, place)| place.address.is_some()) {
             tasks.spawn(inner.clone().call_exchange(site, place));
         }
         tasks.spawn(inner.clone().sweep());
-        Ok(Self { inner, _tasks: tasks })
+        Ok(())
     }
 
     /// Why calls of others were refused, the latest last.
@@ -124,27 +154,22 @@ impl Node {
 
 impl Inner {
     async fn listen(self: Arc<Self>, listener: TcpListener) {
-        let callers = Arc::new(Semaphore::new(MAX_CALLERS));
-        let mut lines = JoinSet::new();
-        loop {
-            while lines.try_join_next().is_some() {}
-            let Ok(permit) = callers.clone().acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((io, from)) => {
-                    let node = self.clone();
-                    lines.spawn(async move {
-                        let met = node.meeting.accept(io, &from.to_string()).await;
-                        drop(permit);
-                        match met {
-                            Ok(met) => drop(node.run(met).await),
-                            Err(error) => node.refused(&error),
-                        }
-                    });
+        let (answering, running) = (self.clone(), self);
+        let answer = move |io, from: SocketAddr| {
+            let node = answering.clone();
+            async move { node.meeting.accept(io, &from.to_string()).await }
+        };
+        let line = move |met: Result<Met>| {
+            let node = running.clone();
+            async move {
+                match met {
+                    Ok(met) if Some(&met.site) == node.exchange_id.as_ref() => node.run_exchange(met).await,
+                    Ok(met) => drop(node.run(met).await),
+                    Err(error) => node.refused(&error),
                 }
-                // Out of file handles, or a caller that is gone already.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
             }
-        }
+        };
+        listen(listener, answer, line).await;
     }
 
     fn refused(&self, error: &Error) {
@@ -198,7 +223,7 @@ impl Inner {
     /// A line with a site, until it ends.
     async fn run(self: &Arc<Self>, met: Met) -> Option<Error> {
         let (peer, _) = self.peers.get(&met.site)?;
-        let line = Line::new(met.site.clone());
+        let line = Line::new(met.site.clone(), met.caller);
         peer.lock().hear_process(met.process);
         peer.attach(line.clone());
         let ended =
@@ -213,19 +238,25 @@ impl Inner {
     }
 
     async fn run_exchange(self: &Arc<Self>, met: Met) {
-        let line = Line::new(met.site.clone());
+        let line = Line::new(met.site.clone(), met.caller);
         *self.exchange.lock().unwrap_or_else(PoisonError::into_inner) = Some(line.clone());
         for peer in self.behind_exchange().filter(|peer| peer.lock().line().is_none()) {
             peer.attach(line.clone());
         }
         let ended =
             Run::new(line.clone(), self.clone(), met.stream, met.cutter, self.options.quiet).run().await;
-        *self.exchange.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let mut used = self.exchange.lock().unwrap_or_else(PoisonError::into_inner);
+        used.take_if(|used| used.id() == line.id());
+        drop(used);
         self.peers.values().for_each(|(peer, _)| peer.detach(&line, Instant::now(), ended.as_ref()));
     }
 
     fn exchange_line(&self) -> Option<Arc<Line>> {
         self.exchange.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn way(&self, to: &PartyId) -> Way {
+        Way { from: self.own.clone(), to: to.clone() }
     }
 
     fn is_exchange(&self, line: &Line) -> bool {
@@ -249,7 +280,7 @@ impl Inner {
     }
 
     fn sleep(&self, time: Duration) -> Sleep {
-        let _inside = self.runtime.enter();
+        let _inside = self.runtime.get().map(Handle::enter);
         tokio::time::sleep(time)
     }
 
@@ -311,21 +342,21 @@ fn absent<T>(channel: &Channel) -> Step<T> {
 }
 
 impl Handler for Inner {
-    fn hear(&self, line: &Arc<Line>, mut letter: Letter) -> Result<Pace> {
-        let through = letter.party.take();
-        let site = match (&through, self.is_exchange(line)) {
-            (Some(site), true) => site,
+    fn hear(&self, line: &Arc<Line>, mut packet: Packet) -> Result<Pace> {
+        let way = packet.way.take();
+        let site = match (&way, self.is_exchange(line)) {
+            (Some(way), true) if way.to == self.own => &way.from,
             (None, false) => line.site(),
-            // The exchange's own word.
-            (None, true) => return Ok(Pace::Never),
+            // The exchange's own word, or one that went astray.
+            (_, true) => return Ok(Pace::Never),
             (Some(_), false) => {
                 return Err(Error::new(ErrorKind::Corrupt, "it relays for others, and is no exchange"));
             }
         };
         let Some((peer, _)) = self.peers.get(site) else { return Ok(Pace::Never) };
-        let pace = match peer.lock().hear(letter) {
+        let pace = match peer.lock().hear(packet, self.process) {
             // No fault of the exchange.
-            Err(error) if through.is_some() => {
+            Err(error) if way.is_some() => {
                 self.refused(&error.at(format!("hear site {site} through the exchange")));
                 return Ok(Pace::Never);
             }
@@ -346,20 +377,21 @@ impl Handler for Inner {
         while !batch.is_full()
             && let Some(peer) = line.next()
         {
-            peer.fill(line, through.then_some(&peer.id), batch)?;
+            peer.fill(line, through.then(|| self.way(&peer.id)).as_ref(), batch)?;
         }
         Ok(())
     }
 
     fn keep_alive(&self, line: &Arc<Line>, batch: &mut Batch) -> Result<()> {
-        let alive =
-            |party| Letter { party, message: Message::Alive { process: self.process }, frame: Bytes::new() };
+        let alive = |way| Packet::new(way, Message::Alive { process: self.process });
         batch.add(&alive(None))?;
+        let here = |peer: &&Arc<Peer>| peer.lock().line().is_some_and(|used| used.id() == line.id());
+        self.peers.values().map(|(peer, _)| peer).filter(here).for_each(|peer| peer.wake(peer.lock()));
         if self.is_exchange(line) {
             for (peer, _) in self.peers.values() {
                 let state = peer.lock();
                 if !state.is_idle() && state.line().is_some_and(|used| used.id() == line.id()) {
-                    batch.add(&alive(Some(peer.id.clone())))?;
+                    batch.add(&alive(Some(self.way(&peer.id))))?;
                 }
             }
         }
@@ -374,6 +406,7 @@ impl Queue for Node {
     }
 
     async fn open(&self, channel: &Channel) -> Result<()> {
+        self.begin()?;
         let node = &self.inner;
         if channel.from() == channel.to() {
             return node.hub.open(channel).await;

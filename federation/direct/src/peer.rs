@@ -16,7 +16,7 @@ use tributary_system::random;
 use crate::batch::Batch;
 use crate::channel::{Came, Gone, Incoming, Outgoing};
 use crate::line::Line;
-use crate::message::{Letter, Message, Why};
+use crate::message::{Message, Packet, Way, Why};
 
 /// Most channels that a site may have made here without anybody here having opened them.
 const MAX_STRANGE: usize = 1024;
@@ -31,6 +31,7 @@ const MAX_ANSWERS: usize = 1 << 14;
 #[derive(Debug)]
 pub(crate) struct Peer {
     pub id: PartyId,
+    own: PartyId,
     own_process: u64,
     /// Notified when there is no line any more.
     pub lost: Notify,
@@ -78,11 +79,18 @@ impl Remembered {
         if self.names.insert(name.into()) {
             self.order.push_back(name.into());
         }
+        // What was opened again is still in the order, and counts.
         while self.order.len() > MAX_REMEMBERED
             && let Some(oldest) = self.order.pop_front()
         {
             self.names.remove(&oldest);
         }
+    }
+}
+
+impl Remembered {
+    fn remove(&mut self, name: &str) {
+        self.names.remove(name);
     }
 }
 
@@ -97,7 +105,7 @@ pub(crate) enum Pace {
 }
 
 impl Peer {
-    pub(crate) fn new(id: PartyId, own_process: u64, now: Instant) -> Result<Self> {
+    pub(crate) fn new(id: PartyId, own: PartyId, own_process: u64, now: Instant) -> Result<Self> {
         let state = State {
             line: None,
             away: now,
@@ -119,7 +127,7 @@ impl Peer {
             listed: false,
             others: Vec::new(),
         };
-        Ok(Self { id, own_process, lost: Notify::new(), state: Mutex::new(state) })
+        Ok(Self { id, own, own_process, lost: Notify::new(), state: Mutex::new(state) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -140,6 +148,10 @@ impl Peer {
     /// A line goes there from now on.
     pub(crate) fn attach(self: &Arc<Self>, line: Arc<Line>) {
         let mut state = self.lock();
+        if state.line.as_ref().is_some_and(|used| used.is_before(&line, &self.own)) {
+            state.others.push(line);
+            return;
+        }
         if let Some(old) = state.line.replace(line) {
             state.others.push(old);
         }
@@ -173,18 +185,13 @@ impl Peer {
     }
 
     /// What there is to say on this line, if it is the one in use.
-    pub(crate) fn fill(
-        self: &Arc<Self>,
-        line: &Line,
-        party: Option<&PartyId>,
-        batch: &mut Batch,
-    ) -> Result<()> {
+    pub(crate) fn fill(self: &Arc<Self>, line: &Line, way: Option<&Way>, batch: &mut Batch) -> Result<()> {
         let mut state = self.lock();
         if state.line.as_ref().is_none_or(|used| used.id() != line.id()) {
             return Ok(());
         }
         state.listed = false;
-        state.due = state.fill(party, batch)?;
+        state.due = state.fill(way, batch)?;
         self.wake(state);
         Ok(())
     }
@@ -260,6 +267,7 @@ impl State {
             self.strange -= 1;
         }
         inbox.make_local();
+        self.removed.remove(name);
         self.list(name);
     }
 
@@ -319,6 +327,7 @@ impl State {
     }
 
     pub(crate) fn remove_incoming(&mut self, name: &str) {
+        self.removed.add(name);
         if let Some(id) = self.forget(name) {
             self.answer(Message::Absent { id, why: Why::Removed });
         }
@@ -327,7 +336,6 @@ impl State {
     fn forget(&mut self, name: &str) -> Option<u64> {
         let mut inbox = self.incoming.remove(name)?;
         inbox.end(Gone::Removed);
-        self.removed.add(name);
         let id = inbox.id?;
         self.numbered.remove(&id);
         if !inbox.is_local() {
@@ -365,13 +373,13 @@ impl State {
     }
 
     /// Takes a message. `Corrupt` if it breaks the rules.
-    pub(crate) fn hear(&mut self, letter: Letter) -> Result<Pace> {
+    pub(crate) fn hear(&mut self, packet: Packet, own_process: u64) -> Result<Pace> {
         if self.answers.len() > MAX_ANSWERS {
             return Err(corrupt("it asks for more answers than it reads"));
         }
-        match letter.message {
-            Message::Open { id, name } => self.hear_open(id, &name),
-            Message::Frame { id, number } => self.hear_frame(id, number, letter.frame),
+        match packet.message {
+            Message::Open { id, name, first } => self.hear_open(id, &name, first),
+            Message::Frame { id, number } => self.hear_frame(id, number, packet.frame),
             Message::Taken { id, have, room } => self.hear_taken(id, have, room),
             Message::Absent { id, why } => {
                 if let Some(out) = self.outgoing.get_mut(&id) {
@@ -397,15 +405,19 @@ impl State {
                 self.hear_process(process);
                 Ok(Pace::Never)
             }
+            Message::Again => {
+                self.again(own_process);
+                Ok(Pace::Now)
+            }
         }
     }
 
-    fn hear_open(&mut self, id: u64, name: &str) -> Result<Pace> {
+    fn hear_open(&mut self, id: u64, name: &str, first: u64) -> Result<Pace> {
         check_name(name)?;
         let absent = |why| Message::Absent { id, why };
         let known = self.incoming.get_mut(name);
         match known {
-            None if self.removed.names.contains(name) => self.answer(absent(Why::Removed)),
+            None if first > 0 || self.removed.names.contains(name) => self.answer(absent(Why::Removed)),
             None if self.strange >= MAX_STRANGE => self.answer(absent(Why::Full)),
             None => {
                 let mut inbox = Incoming::new();
@@ -425,7 +437,7 @@ impl State {
                 self.list(name);
             }
         }
-        Ok(Pace::Soon)
+        Ok(Pace::Now)
     }
 
     fn hear_frame(&mut self, id: u64, number: u64, frame: Bytes) -> Result<Pace> {
@@ -445,7 +457,8 @@ impl State {
             self.due = true;
         }
         match came {
-            Came::Kept => Ok(Pace::Soon),
+            // Said with whatever is next; who waits for it asks.
+            Came::Kept => Ok(Pace::Never),
             Came::Told => Ok(Pace::Now),
             Came::Beyond => Err(corrupt("it sends more than there is room for")),
         }
@@ -466,16 +479,16 @@ impl State {
     // What the line says.
 
     /// Fills a batch with what is to be said; returns whether there is more.
-    pub(crate) fn fill(&mut self, party: Option<&PartyId>, batch: &mut Batch) -> Result<bool> {
-        let letter = |message, frame| Letter { party: party.cloned(), message, frame };
+    fn fill(&mut self, way: Option<&Way>, batch: &mut Batch) -> Result<bool> {
+        let packet = |message, frame| Packet { way: way.cloned(), message, frame };
         while let Some(answer) = self.answers.pop_front() {
-            batch.add(&letter(answer, Bytes::new()))?;
+            batch.add(&packet(answer, Bytes::new()))?;
         }
         for name in std::mem::take(&mut self.tell) {
             let Some(inbox) = self.incoming.get_mut(&name) else { continue };
             inbox.listed = false;
             if let Some(told) = inbox.tell() {
-                batch.add(&letter(told, Bytes::new()))?;
+                batch.add(&packet(told, Bytes::new()))?;
             }
         }
         // One frame of each in turn, so that a long value does not hold up a short one.
@@ -485,12 +498,12 @@ impl State {
             let Some(out) = self.outgoing.get_mut(&id) else { continue };
             out.listed = false;
             if let Some((message, frame)) = out.say(id) {
-                batch.add(&letter(message, frame))?;
+                batch.add(&packet(message, frame))?;
                 self.ready(id);
             }
         }
         if self.ready.is_empty() && std::mem::take(&mut self.ask) {
-            batch.add(&letter(Message::Ask, Bytes::new()))?;
+            batch.add(&packet(Message::Ask, Bytes::new()))?;
         }
         Ok(!self.ready.is_empty())
     }
@@ -507,6 +520,6 @@ fn check_name(name: &str) -> Result<()> {
     if fits {
         Ok(())
     } else {
-        Err(corrupt("the name of a channel has other characters than letters, digits, `_`, `-` and `.`"))
+        Err(corrupt("the name of a channel has other characters than packets, digits, `_`, `-` and `.`"))
     }
 }

@@ -6,12 +6,13 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{RecvStream, SendStream, client, server};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::AlertDescription;
@@ -33,18 +34,56 @@ const SEND_BUFFER_BYTES: usize = 1 << 20;
 /// Of a call; ours has about 300 bytes.
 const MAX_HEADER_BYTES: u32 = 16 << 10;
 
+/// TLS takes little at a time; the system gives much at a time.
+pub(crate) type Buffered = BufReader<TcpStream>;
+
+const READ_BYTES: usize = 128 << 10;
+
+/// A connection, ready for TLS.
+pub(crate) fn buffered(io: TcpStream) -> Buffered {
+    BufReader::with_capacity(READ_BYTES, io)
+}
+
 /// What a line runs over.
 #[derive(Debug)]
 pub(crate) enum Io {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Buffered>>, Alert),
+}
+
+/// What the other side's TLS said about this side behind the handshake. Kept beside the connection, because HTTP/2 makes text of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Alert(Arc<OnceLock<AlertDescription>>);
+
+impl Alert {
+    pub(crate) fn get(&self) -> Option<AlertDescription> {
+        self.0.get().copied()
+    }
+
+    fn note<T>(&self, polled: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if let Poll::Ready(Err(error)) = &polled
+            && let Some(alert) = tls::alert(error)
+        {
+            self.0.get_or_init(|| alert);
+        }
+        polled
+    }
+}
+
+impl Io {
+    pub(crate) fn alert(&self) -> Alert {
+        match self {
+            Self::Plain(_) => Alert::default(),
+            Self::Tls(_, alert) => alert.clone(),
+        }
+    }
 }
 
 impl AsyncRead for Io {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_read(cx, buf),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(cx, buf),
+            Self::Tls(io, alert) => alert.note(Pin::new(io.as_mut()).poll_read(cx, buf)),
         }
     }
 }
@@ -53,7 +92,7 @@ impl AsyncWrite for Io {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write(cx, buf),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_write(cx, buf),
+            Self::Tls(io, alert) => alert.note(Pin::new(io.as_mut()).poll_write(cx, buf)),
         }
     }
 
@@ -64,28 +103,28 @@ impl AsyncWrite for Io {
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_write_vectored(cx, bufs),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(cx, bufs),
+            Self::Tls(io, alert) => alert.note(Pin::new(io.as_mut()).poll_write_vectored(cx, bufs)),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
         match self {
             Self::Plain(io) => io.is_write_vectored(),
-            Self::Tls(io) => io.is_write_vectored(),
+            Self::Tls(io, _) => io.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_flush(cx),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(cx),
+            Self::Tls(io, _) => Pin::new(io.as_mut()).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(cx),
+            Self::Tls(io, _) => Pin::new(io.as_mut()).poll_shutdown(cx),
         }
     }
 }
@@ -109,14 +148,12 @@ pub(crate) struct Stream {
     /// Most bytes that the connection ever took at once: behind a proxy it may be less than a batch.
     most_capacity: usize,
     pending: Option<Batch>,
-    /// What the other side's TLS said about this side, behind the handshake.
-    alert: Option<AlertDescription>,
 }
 
 impl Stream {
     /// Calls.
     pub(crate) async fn call(io: Io, authority: &str) -> Result<Self, h2::Error> {
-        let scheme = if matches!(io, Io::Tls(_)) { "https" } else { "http" };
+        let scheme = if matches!(io, Io::Tls(..)) { "https" } else { "http" };
         let mut builder = client::Builder::new();
         builder.initial_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
         builder.max_frame_size(MAX_RECORD_BYTES).max_send_buffer_size(SEND_BUFFER_BYTES);
@@ -141,7 +178,7 @@ impl Stream {
         let request = request.map_err(|_| h2::Reason::PROTOCOL_ERROR)?;
         let (response, outbound) = requests.send_request(request, false)?;
         let (connection, inbound) = (Connection::Client(connection), Inbound::Awaited(response));
-        Ok(Self { connection, inbound, outbound, most_capacity: 0, pending: None, alert: None })
+        Ok(Self { connection, inbound, outbound, most_capacity: 0, pending: None })
     }
 
     /// Waits for a call; `None` if the connection ends before. Requests for anything else are answered as gRPC does.
@@ -162,33 +199,13 @@ impl Stream {
             response.headers_mut().insert(header::CONTENT_TYPE, GRPC);
             let outbound = respond.send_response(response, false)?;
             let (connection, inbound) = (Connection::Server(connection), Inbound::Open(request.into_body()));
-            return Ok(Some(Self {
-                connection,
-                inbound,
-                outbound,
-                most_capacity: 0,
-                pending: None,
-                alert: None,
-            }));
+            return Ok(Some(Self { connection, inbound, outbound, most_capacity: 0, pending: None }));
         }
         Ok(None)
     }
 
     /// Moves bytes. Ready when the connection is over.
     pub(crate) fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        let polled = self.poll_inner(cx);
-        if let Poll::Ready(Err(error)) = &polled {
-            self.alert = error.get_io().and_then(tls::alert);
-        }
-        polled
-    }
-
-    /// What the other side's TLS said about this side.
-    pub(crate) fn alert(&self) -> Option<AlertDescription> {
-        self.alert
-    }
-
-    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         match &mut self.connection {
             Connection::Client(connection) => Pin::new(connection).poll(cx),
             Connection::Server(connection) => loop {
