@@ -1,4 +1,4 @@
-//! Sites on loopback, each with a node, a port and keys of its own.
+//! Sites on loopback, each with a node, a port and keys of its own; and what goes wrong between them.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,6 +7,10 @@
     reason = "test code: a failed expectation panics"
 )]
 
+mod cable;
 mod setup;
 
+mod breaks;
+mod relayed;
+mod strangers;
 mod suite;
