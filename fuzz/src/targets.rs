@@ -2,6 +2,7 @@
 
 mod documents;
 mod files;
+mod lines;
 mod numbers;
 mod records;
 mod sites;
@@ -26,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 24] = [
+pub static TARGETS: [Target; 28] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
     Target {
         name: "configuration",
@@ -61,6 +62,20 @@ pub static TARGETS: [Target; 24] = [
     Target { name: "frame", short: 3000, made: wire::frames, run: tributary_wire::fuzzing::frame },
     Target { name: "header", short: 3000, made: wire::headers, run: tributary_wire::fuzzing::header },
     Target { name: "rows", short: 1500, made: wire::damages, run: tributary_wire::fuzzing::rows },
+    Target {
+        name: "greeting",
+        short: 3000,
+        made: lines::greetings,
+        run: tributary_direct::fuzzing::greeting,
+    },
+    Target { name: "line", short: 3000, made: lines::messages, run: tributary_direct::fuzzing::messages },
+    Target { name: "held", short: 500, made: lines::held, run: lines::read_held },
+    Target {
+        name: "certificate",
+        short: 2000,
+        made: lines::certificates,
+        run: tributary_direct::fuzzing::certificate,
+    },
 ];
 
 /// A target by name.

@@ -66,6 +66,10 @@ short_runs!(
     frame,
     header,
     rows,
+    greeting,
+    line,
+    held,
+    certificate,
 );
 
 /// A type that travels between parties and is not fuzzed is found here.
