@@ -66,6 +66,8 @@ pub(crate) enum Command {
     /// Look at the way to a partner.
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Relay between sites that cannot reach each other, until stopped; see docs/direct.md.
+    Exchange(Exchange),
     /// Join a cluster, start one on this machine for a trial, show its state.
     #[command(subcommand)]
     Cluster(Cluster),
@@ -74,6 +76,16 @@ pub(crate) enum Command {
     /// Run benchmarks on this site.
     #[command(subcommand)]
     Bench(Bench),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Exchange {
+    /// Id of the exchange, as its card has it and as sites configure it.
+    #[arg(long, short, default_value = "exchange", value_name = "ID")]
+    pub party: String,
+    /// End with standard input.
+    #[arg(long, hide = true)]
+    pub attached: bool,
 }
 
 #[derive(Debug, Subcommand)]

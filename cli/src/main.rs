@@ -11,6 +11,7 @@ mod component;
 mod config;
 mod data;
 mod download;
+mod exchange;
 mod exit;
 mod gc;
 mod history;
@@ -84,6 +85,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Limits(command) => limits::run(&home()?, &command),
         Command::Site(command) => site::run(&home()?, &command),
         Command::Peer(command) => peer::run(&home()?, &command),
+        Command::Exchange(exchange) => exchange::run(&home()?, &exchange),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => gc::run(&home()?, &gc),
         Command::Bench(command) => bench::run(home, &command),

@@ -29,6 +29,8 @@ pub(crate) const IN_PROCESS: &str = "memory";
 pub(crate) const DIRECT: &str = "direct";
 /// The section of what a party releases.
 pub(crate) const LIMITS: &str = "limits";
+/// The section of an exchange.
+pub(crate) const EXCHANGE: &str = "exchange";
 /// The section that all processes of a cluster share.
 pub(crate) const CLUSTER: &str = "cluster";
 
@@ -132,6 +134,11 @@ pub(crate) const PARTS: &[Part] = &[
         path: LIMITS,
         description: "what a party releases to its partners, whatever a job asks",
         keys: Comes::Always(&[tributary_core::limits::KEYS]),
+    },
+    Part {
+        path: EXCHANGE,
+        description: "an exchange (`tributary exchange`), through which sites are reached that do not see each other",
+        keys: Comes::Always(&[tributary_direct::config::EXCHANGE_KEYS]),
     },
     Part {
         path: CLUSTER,

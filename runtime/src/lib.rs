@@ -9,6 +9,7 @@ pub mod reference;
 pub mod settings;
 
 mod direct;
+mod exchange;
 mod engines;
 mod read;
 mod fate;
@@ -24,3 +25,4 @@ pub use direct::Way;
 pub use engines::ENGINES;
 pub use home::{Compute, Home};
 pub use settings::Settings;
+pub use tributary_direct::Exchange;
