@@ -48,7 +48,10 @@ impl SiteAgent {
             || held.began_ms.is_none()
         {
             true => Err(Error::new(ErrorKind::Cancelled, "stopped before it was started")),
-            false => Ok(drop(held.running.insert(part.clone(), stop))),
+            false => {
+                held.running.insert(part.clone(), stop);
+                Ok(())
+            }
         };
         if let Err(error) = self.held(&part.job, start).flatten() {
             return self.failed(part, TaskReport::of(part, "", began.elapsed()), Traffic::default(), error);
