@@ -82,13 +82,14 @@ compare 'over the direct line'
 
 echo
 echo '— an exchange: the sites call it, and neither listens'
-configure hub exchange "port: $exchange_port"
+mkdir "$work/hub"
+printf 'exchange: {host: 127.0.0.1, port: %s}\n' "$exchange_port" >"$work/hub/service_conf.yaml"
 at hub site init --party exchange --address "127.0.0.1:$exchange_port" >/dev/null
 at hub site card --party exchange >"$work/exchange.card"
 for card in 9999 10000; do at hub site trust "$work/$card.card" --party exchange --yes; done
 for site in hospital laboratory; do at $site site trust "$work/exchange.card" --yes; done
 for site in hospital:9999 laboratory:10000; do
-  printf "party_id: '%s'\ndefault_engines: {federation: direct}\nfederation: {direct: {listen: false, exchange: '127.0.0.1:%s', peers: {'9999': {}, '10000': {}}}}\n" \
+  printf "party_id: '%s'\ndefault_engines: {federation: direct}\nfederation: {direct: {listen: false, exchange: '127.0.0.1:%s'}}\n" \
     "${site#*:}" "$exchange_port" >"$work/${site%:*}/service_conf.yaml"
 done
 # Partners whose cards name an address would be called there.
@@ -101,5 +102,7 @@ at laboratory site trust "$work/9999.card" --yes --replace >/dev/null
 for card in 9999 10000; do at hub site trust "$work/$card.card" --party exchange --yes --replace >/dev/null; done
 at hub exchange --party exchange >"$work/exchange.txt" 2>&1 &
 exchange=$!
+sleep 0.5
+kill -0 $exchange 2>/dev/null || { cat "$work/exchange.txt"; exit 1; }
 run_both exchange
 compare 'through the exchange'

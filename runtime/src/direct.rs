@@ -12,7 +12,7 @@ use tributary_core::{PartyId, Result, ResultExt};
 use tributary_direct::config::{Options as Times, Place};
 use tributary_direct::{Config, Fingerprint, Identity, Node, listen};
 use tributary_trust::{Attendance, Card, SiteFolder, Trust};
-use tributary_wire::{Limits, Options, Wire};
+use tributary_wire::{KeyRing, Limits, Options, Wire};
 
 use crate::choice::{Joining, Networks};
 use crate::engines::FEDERATION;
@@ -36,7 +36,7 @@ fn network(party: &PartyId, joining: &Joining<'_>, home: &Path) -> Result<Arc<dy
         fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
     }
     let node = Node::start(config(party, section, &trust)?)?;
-    let wire = Wire::new(Arc::new(node), trust.ring()?, options)?;
+    let wire = Wire::new(Arc::new(node), partners(section, &trust)?, options)?;
     Ok(Arc::new(Attending { wire, _attendance: attendance }))
 }
 
@@ -60,6 +60,14 @@ impl Network for Attending {
     async fn post(&self, own: &PartyId) -> Result<Arc<dyn Post>> {
         self.wire.post(own).await
     }
+}
+
+/// The keys of those that take part in jobs: an exchange only relays.
+fn partners(section: &Section, trust: &Trust) -> Result<KeyRing> {
+    let (exchange, own) = (section.get::<&str>("exchange_id")?, trust.identity());
+    let ring = KeyRing::new(own.secret_key().clone()).with(own.party().clone(), *own.card().key())?;
+    let mut partners = trust.partners().filter(|card| card.party().as_str() != exchange);
+    partners.try_fold(ring, |ring, card| ring.with(card.party().clone(), *card.key()))
 }
 
 fn config(party: &PartyId, section: &Section, trust: &Trust) -> Result<Config> {

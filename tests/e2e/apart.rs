@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::site::{Site, example, text, wait_until};
+use crate::site::{Site, binary, example, text, top, wait_until};
 
 const GUEST: &str = "9999";
 const HOST: &str = "10000";
@@ -166,6 +166,17 @@ fn other(party: &str) -> &'static str {
 #[test]
 fn two_sites_get_the_results_of_one_process() {
     Pair::with_breast_tables().runs_the_example();
+}
+
+#[test]
+fn the_demo_of_two_sites_shows_equal_results_over_a_line_and_through_an_exchange() {
+    let output =
+        Command::new("bash").arg(top().join("scripts/demo-sites.sh")).arg(binary()).output().unwrap();
+    let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(output.status.success(), "{said}");
+    for way in ["over the direct line", "through the exchange"] {
+        assert!(said.contains(&format!("equal: what both parties learned {way}")), "{said}");
+    }
 }
 
 #[test]
