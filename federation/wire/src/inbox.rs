@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::FutureExt;
 use futures::future::{Either, select};
 use tributary_core::federation::Direction;
 use tributary_core::{Error, ErrorKind, Result};
@@ -13,7 +14,11 @@ use tributary_core::{Error, ErrorKind, Result};
 use crate::frame::Frame;
 use crate::link::{Link, Phase, State};
 use crate::order::Turn;
+use crate::queue::Delivery;
 use crate::{hello, seal};
+
+/// Most frames that are taken before waiters are woken: a MiB, about.
+const MAX_AT_ONCE: usize = 16;
 
 impl Link {
     pub(crate) async fn run_inbox(self: Arc<Self>) {
@@ -33,13 +38,29 @@ impl Link {
             };
             match next {
                 None => self.greet().await.map_err(absent)?,
-                Some(delivery) => {
-                    let delivery = delivery.map_err(absent)?;
-                    self.accept(delivery.frame).await?;
-                    self.queue.acknowledge(&self.inbound, delivery.receipt).await?;
+                Some(delivery) => self.take(delivery.map_err(absent)?).await?,
+            }
+        }
+    }
+
+    /// Takes a frame and those that are there behind it, and then wakes the waiters once: a value of many frames would wake them
+    /// with each.
+    async fn take(&self, mut delivery: Delivery) -> Result<()> {
+        for _ in 0..MAX_AT_ONCE {
+            self.accept(delivery.frame).await?;
+            self.queue.acknowledge(&self.inbound, delivery.receipt).await?;
+            match self.queue.receive(&self.inbound).now_or_never() {
+                Some(next) => delivery = next.map_err(absent)?,
+                None => {
+                    self.notify();
+                    return Ok(());
                 }
             }
         }
+        self.accept(delivery.frame).await?;
+        self.queue.acknowledge(&self.inbound, delivery.receipt).await?;
+        self.notify();
+        Ok(())
     }
 
     async fn accept(&self, frame: Bytes) -> Result<()> {
@@ -79,8 +100,6 @@ impl Link {
             let (number, plain) = opened.ok_or_else(|| Error::bug("a held frame does not open again"))?;
             self.take_frame(&mut state, number, &plain, &sealed)?;
         }
-        drop(state);
-        self.notify();
         Ok(())
     }
 
