@@ -32,6 +32,7 @@ pub fn kernels() -> Kernels {
         .map::<PointsOfKeys>()
         .fold::<Group>()
         .fold::<Ungroup>()
+        .and(crate::rr22::kernels())
 }
 
 /// The columns of a table of points, as parties exchange it: [`POINT`], and no key.
@@ -73,20 +74,29 @@ pub struct MaskIds {
     secret: Secret,
 }
 
-impl MaskIds {
-    fn column(params: &MaskIdsParams, input: &TableSchema) -> Result<usize> {
-        let column = match &params.column {
-            Some(name) => input.column_index(name)?,
-            None => input.expect_key("masking of ids").map(|_| 0)?,
-        };
-        let field = input.arrow().field(column);
-        match field.data_type() {
-            DataType::Utf8 | DataType::Binary => Ok(column),
-            DataType::Int32 | DataType::Int64 | DataType::UInt32 | DataType::UInt64 => Ok(column),
-            other => Err(Error::invalid(format!(
-                "column {:?} of type {other} has no ids, expected Utf8, Binary or integers of 32 or 64 bits",
-                field.name()
-            ))),
+/// Where ids are. `InvalidInput` for a column that can have none.
+pub(crate) fn id_column(params: &MaskIdsParams, input: &TableSchema) -> Result<usize> {
+    let column = match &params.column {
+        Some(name) => input.column_index(name)?,
+        None => input.expect_key("an intersection of ids").map(|_| 0)?,
+    };
+    let field = input.arrow().field(column);
+    match field.data_type() {
+        DataType::Utf8 | DataType::Binary => Ok(column),
+        DataType::Int32 | DataType::Int64 | DataType::UInt32 | DataType::UInt64 => Ok(column),
+        other => Err(Error::invalid(format!(
+            "column {:?} of type {other} has no ids, expected Utf8, Binary or integers of 32 or 64 bits",
+            field.name()
+        ))),
+    }
+}
+
+/// `InvalidInput` if an id is missing.
+pub(crate) fn expect_ids(ids: &ArrayRef) -> Result<()> {
+    match ids.null_count() {
+        0 => Ok(()),
+        missing => {
+            Err(Error::invalid(format!("{missing} rows have no id to match on; drop them or give them ids")))
         }
     }
 }
@@ -97,21 +107,17 @@ impl MapKernel for MaskIds {
     const KEEPS: Keeps = Keeps::Rows;
 
     fn output(params: &MaskIdsParams, input: &TableSchema) -> Result<TableSchema> {
-        Self::column(params, input)?;
+        id_column(params, input)?;
         points_schema()
     }
 
     fn open(params: MaskIdsParams, input: &TableSchema, blobs: &[Blob]) -> Result<Self> {
-        Ok(Self { column: Self::column(&params, input)?, secret: secret(blobs)? })
+        Ok(Self { column: id_column(&params, input)?, secret: secret(blobs)? })
     }
 
     fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
         let ids = rows.column(self.column);
-        if ids.null_count() > 0 {
-            let text =
-                format!("{} rows have no id to match on; drop them or give them ids", ids.null_count());
-            return Err(Error::invalid(text));
-        }
+        expect_ids(ids)?;
         let points = match ids.data_type() {
             DataType::Utf8 => {
                 let ids = ids.as_string::<i32>();

@@ -50,6 +50,7 @@ mod secret;
 mod group;
 mod kernels;
 mod groups;
+pub mod rr22;
 #[cfg(test)]
 mod rfc9496;
 
