@@ -387,7 +387,7 @@ Runs each operation with each number of cores and each number of partitions, on 
 fastest setting of each operation, and the best one for all together as lines for a job. Nothing is stored.
 
 Operations: every job consists of map, exchange, join and reduce. binning is the component hetero_feature_binning on a party's own \
-columns. mask is the operation in which psi spends its time; it uses one row in a hundred, because it is slow.
+columns. mask is the operation in which psi with elliptic curves spends its time; it uses one row in a hundred, because it is slow.
 
 More cores than the site has are shown as – with the reason. Ctrl-C ends the measurement and shows the results so far.";
 

@@ -12,10 +12,20 @@ use tributary_core::{Party, Result};
 use tributary_paillier::{KeyBits, ProvenKey, SecretKey};
 
 use crate::hetero_feature_binning::{Measure, check_features};
+use crate::psi::choice::{Decided, Told};
+use crate::psi::rr22::{Offered, Seeds};
 use crate::toy_example::ShareSum;
 
 /// Their names. Every type that is a message of a component or an algorithm is here.
-pub const MESSAGES: [&str; 3] = [ShareSum::NAME, Measure::NAME, HostFeatures::NAME];
+pub const MESSAGES: [&str; 7] = [
+    ShareSum::NAME,
+    Measure::NAME,
+    HostFeatures::NAME,
+    Told::NAME,
+    Decided::NAME,
+    Offered::NAME,
+    Seeds::NAME,
+];
 
 const CONTEXT: &[u8] = b"a session";
 
@@ -31,10 +41,10 @@ pub fn messages() -> Vec<Vec<u8>> {
     let sums = [0, 7, u64::MAX].map(|sum| encoded(0, &ShareSum { sum }));
     let measures = [None, proven].map(|key| encoded(1, &Measure { key }));
     let hosts = [features(&[]), features(&[column(0, 11), column(3, 2)])].map(|host| encoded(2, &host));
-    sums.into_iter().chain(measures).chain(hosts).flatten().collect()
+    sums.into_iter().chain(measures).chain(hosts).chain(crate::psi::fuzzing::messages()).flatten().collect()
 }
 
-fn encoded<M: Message>(which: u8, message: &M) -> Option<Vec<u8>> {
+pub(crate) fn encoded<M: Message>(which: u8, message: &M) -> Option<Vec<u8>> {
     let body = MessageBody::encode(message).ok()?;
     Some([&[which], &body.bytes[..]].concat())
 }
@@ -47,6 +57,22 @@ pub fn message(bytes: &[u8]) {
         1 => {
             let key = decoded::<Measure>(bytes).and_then(|measure| measure.key);
             drop(key.map(|key| key.open(CONTEXT)));
+        }
+        3 => {
+            if let (Some(told), Ok(host)) = (decoded::<Told>(bytes), &*HOST) {
+                drop(told.check(host));
+            }
+        }
+        4 => {
+            if let (Some(decided), Ok(guest)) = (decoded::<Decided>(bytes), &*HOST) {
+                drop(decided.check(guest, 1_000));
+            }
+        }
+        5 => drop(decoded::<Offered>(bytes)),
+        6 => {
+            // As a list of chosen rows, too.
+            drop(decoded::<Seeds>(bytes));
+            drop(crate::psi::fuzzing::chosen(bytes));
         }
         _ => {
             if let (Some(features), Ok(host)) = (decoded::<HostFeatures>(bytes), &*HOST) {

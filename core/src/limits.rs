@@ -60,6 +60,13 @@ pub const KEYS: &[Key] = &[
         "Most ids that one partner may ever look up in one table, for each of the table's rows, over all jobs. A table of fewer than \
          1,000 rows counts as one of 1,000.",
     ),
+    Key::new(
+        "intersection",
+        Kind::OneOf(&["any", "ecdh_psi"]),
+        "any",
+        "Which protocols of an intersection the party takes part in. `any`: also `rr22`, which is quick, and in which a partner that does not \
+         follow the protocol can learn enough to test ids without being counted. `ecdh_psi`: elliptic curves alone, where it can not.",
+    ),
 ];
 
 /// The limits of one party. [`Limits::default`] is what holds where the operator says nothing.
@@ -79,6 +86,17 @@ pub struct Limits {
     pub numbers: u64,
     /// Most ids that one partner may ever ask for, for each row of the table that they are looked up in.
     pub ids_per_row: u64,
+    /// Which protocols of an intersection the party takes part in.
+    pub intersection: Intersections,
+}
+
+/// Protocols of an intersection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intersections {
+    /// All that there are.
+    Any,
+    /// Elliptic curves alone.
+    Curves,
 }
 
 /// What becomes of a bin that has rows, but too few.
@@ -123,6 +141,11 @@ impl Limits {
             min_common_rows: section.get("min_common_rows")?,
             numbers: section.get("numbers")?,
             ids_per_row: section.get("ids_per_row")?,
+            intersection: match section.get::<&str>("intersection")? {
+                "any" => Intersections::Any,
+                "ecdh_psi" => Intersections::Curves,
+                _ => return Err(word("intersection")),
+            },
         })
     }
 
@@ -135,6 +158,7 @@ impl Limits {
         min_common_rows: 0,
         numbers: u64::MAX,
         ids_per_row: u64::MAX,
+        intersection: Intersections::Any,
     };
 }
 
@@ -148,6 +172,7 @@ impl Default for Limits {
             min_common_rows: 2,
             numbers: 200,
             ids_per_row: 1_000,
+            intersection: Intersections::Any,
         }
     }
 }
@@ -161,12 +186,14 @@ mod tests {
     fn the_section_is_read_and_its_defaults_are_those_of_the_type() {
         let mut section = Section::new("limits", KEYS).unwrap();
         assert_eq!(Limits::from_section(&section).unwrap(), Limits::default());
-        for (key, value) in [("small_bins", "refuse"), ("cuts_from_job", "use")] {
+        for (key, value) in [("small_bins", "refuse"), ("cuts_from_job", "use"), ("intersection", "ecdh_psi")]
+        {
             section.set(key, Value::Text(value.into()), Origin::Default);
         }
         section.set("numbers", Value::Int(0), Origin::Default);
         let (small_bins, cuts_from_job) = (SmallBins::Refuse, JobCuts::Use);
-        let given = Limits { small_bins, cuts_from_job, numbers: 0, ..Limits::default() };
+        let intersection = Intersections::Curves;
+        let given = Limits { small_bins, cuts_from_job, numbers: 0, intersection, ..Limits::default() };
         assert_eq!(Limits::from_section(&section).unwrap(), given);
     }
 }

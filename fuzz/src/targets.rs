@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 28] = [
+pub static TARGETS: [Target; 29] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
     Target {
         name: "configuration",
@@ -49,6 +49,12 @@ pub static TARGETS: [Target; 28] = [
     Target { name: "job_record", short: 1500, made: Vec::new, run: records::job },
     Target { name: "model", short: 3000, made: Vec::new, run: records::model },
     Target { name: "point", short: 2000, made: numbers::points, run: numbers::point },
+    Target {
+        name: "psi_message",
+        short: 100,
+        made: tributary_psi::rr22::fuzzing::messages,
+        run: numbers::psi_message,
+    },
     Target { name: "public_key", short: 300, made: numbers::public_keys, run: numbers::public_key },
     Target { name: "secret_key", short: 300, made: numbers::secret_keys, run: numbers::secret_key },
     Target { name: "ciphertext", short: 1000, made: numbers::ciphertexts, run: numbers::ciphertext },

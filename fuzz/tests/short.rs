@@ -58,6 +58,7 @@ short_runs!(
     job_record,
     model,
     point,
+    psi_message,
     public_key,
     secret_key,
     ciphertext,

@@ -1,4 +1,4 @@
-//! What the algorithms send: points, keys, ciphertexts.
+//! What the algorithms send: points, messages of an intersection, keys, ciphertexts.
 
 use std::sync::LazyLock;
 
@@ -23,6 +23,10 @@ pub(super) fn point(bytes: &[u8]) {
     let (points, _) = bytes.as_chunks();
     let points: &[Point] = points;
     judge(secret.mask_points(&points[..points.len().min(64)], 0));
+}
+
+pub(super) fn psi_message(bytes: &[u8]) {
+    judge(tributary_psi::rr22::fuzzing::message(bytes));
 }
 
 /// A key of the smallest size: the checks are the same. Never used for anything else.
