@@ -13,7 +13,9 @@ fn main() -> ExitCode {
     let done = match arguments.split_first() {
         Some((first, command)) if first == MEASURE => measure(command),
         Some((binary, names)) => all(Path::new(binary), names),
-        None => Err("usage: jobs BINARY [version|secure-add|demo|demo-adx|psi-1m …]".into()),
+        None => {
+            Err("usage: jobs BINARY [version|secure-add|demo|demo-adx|psi-1k|psi-1m|psi-1m-curves …]".into())
+        }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,7 +49,22 @@ const JOBS: &[Job] = &[
         most: Cost { wall: 0.6, cpu: 1.0, peak_mib: 150.0 },
         run: |bench| demo(bench, "adx"),
     },
-    Job { name: "psi-1m", most: Cost { wall: 100.0, cpu: NO_LIMIT, peak_mib: 1024.0 }, run: psi_1m },
+    Job {
+        name: "psi-1k",
+        most: Cost { wall: 0.04, cpu: NO_LIMIT, peak_mib: NO_LIMIT },
+        run: |bench| median(9, || psi(bench, 1_000, "auto")),
+    },
+    // 0.6 times what the quickest peer takes, whose two parties have 640 MiB each.
+    Job {
+        name: "psi-1m",
+        most: Cost { wall: 4.0, cpu: 7.8, peak_mib: 800.0 },
+        run: |bench| psi(bench, 1_000_000, "auto"),
+    },
+    Job {
+        name: "psi-1m-curves",
+        most: Cost { wall: 100.0, cpu: NO_LIMIT, peak_mib: 1024.0 },
+        run: |bench| psi(bench, 1_000_000, "ecdh_psi"),
+    },
 ];
 
 /// The binary under test, the examples, and a scratch folder with a home.
@@ -117,14 +134,13 @@ fn demo(bench: &Bench, arithmetic: &str) -> Result<Cost, String> {
     median(9, || cost(&command))
 }
 
-/// Two parties with a million ids each, half of them common, and one column.
-fn psi_1m(bench: &Bench) -> Result<Cost, String> {
-    const ROWS: u64 = 1_000_000;
-    for (party, first) in [("9999", 0), ("10000", ROWS / 2)] {
+/// Two parties with so many ids each, half of them common, and one column.
+fn psi(bench: &Bench, rows: u64, protocol: &str) -> Result<Cost, String> {
+    for (party, first) in [("9999", 0), ("10000", rows / 2)] {
         let mut csv = String::from("id,x0\n");
-        for i in 0..ROWS {
+        for i in 0..rows {
             // Odd, so that ids are spread over the file in no order.
-            let id = first + i.wrapping_mul(7_919) % ROWS;
+            let id = first + i.wrapping_mul(7_919) % rows;
             writeln!(csv, "u{id:09},{}", i % 100).map_err(|e| e.to_string())?;
         }
         let file = bench.scratch.path().join("ids.csv");
@@ -132,7 +148,7 @@ fn psi_1m(bench: &Bench) -> Result<Cost, String> {
         bench.upload(party, "ids", &file, None)?;
     }
     let job = bench.scratch.path().join("psi.yaml");
-    fs::write(&job, PSI_JOB).map_err(|e| e.to_string())?;
+    fs::write(&job, PSI_JOB.replace("PROTOCOL", protocol)).map_err(|e| e.to_string())?;
     cost(&bench.command(&["run", "--quiet", &job.display().to_string()]))
 }
 
@@ -145,6 +161,7 @@ dag:
     reader_0: {component_ref: reader, parameters: {namespace: experiment, name: ids}}
     psi_0:
       component_ref: psi
+      parameters: {protocol: PROTOCOL}
       inputs: {data: {input_data: {task_output_artifact: {producer_task: reader_0, output_artifact_key: output_data}}}}
 schema_version: 2.2.0
 ";
