@@ -100,7 +100,8 @@ at laboratory site card >"$work/10000.card"
 at hospital site trust "$work/10000.card" --yes --replace >/dev/null
 at laboratory site trust "$work/9999.card" --yes --replace >/dev/null
 for card in 9999 10000; do at hub site trust "$work/$card.card" --party exchange --yes --replace >/dev/null; done
-at hub exchange --party exchange >"$work/exchange.txt" 2>&1 &
+# Not by `at`: the process itself is stopped at the end.
+"$binary" --home "$work/hub" exchange --party exchange >"$work/exchange.txt" 2>&1 &
 exchange=$!
 sleep 0.5
 kill -0 $exchange 2>/dev/null || { cat "$work/exchange.txt"; exit 1; }

@@ -102,7 +102,7 @@ fn a_guest_on_its_own_cores_and_a_host_on_a_cluster_are_two_sites() {
         up.configuration().split_once('\n').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
     pair.host.write("service_conf.yaml", &format!("{conf}{cluster}"));
     pair.runs_the_example();
-    let log = pair.host.ok(&["output", "log", "-p", "10000", "-tn", "psi_0"]);
+    let log = pair.host.ok(&["output", "log", "-p", "10000", "-r", "host", "-tn", "psi_0"]);
     assert!(log.contains("num-executors"), "it ran on the cluster: {log}");
     up.end();
 }

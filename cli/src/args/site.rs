@@ -147,6 +147,7 @@ pub(crate) enum PeerCommand {
         partner: String,
         #[command(flatten)]
         party: PartyArg,
+        /// Show the steps as JSON.
         #[arg(long)]
         json: bool,
     },
