@@ -14,14 +14,17 @@ stop() {
 trap stop EXIT
 job=$here/examples/breast/job.yaml
 
-# Ports that are free now.
-read -r bank_port shop_port exchange_port < <(python3 - <<'PY'
-import socket
-sockets = [socket.socket() for _ in range(3)]
-for s in sockets: s.bind(("127.0.0.1", 0))
-print(*(s.getsockname()[1] for s in sockets))
-PY
-)
+free_port() { # one that nobody listens on now
+  local port
+  while :; do
+    port=$((20000 + RANDOM % 20000))
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+  done
+  echo $port
+}
+bank_port=$(free_port)
+shop_port=$(free_port)
+exchange_port=$(free_port)
 
 at() { # a command at one of the sites
   local site=$1

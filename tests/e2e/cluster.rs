@@ -48,6 +48,13 @@ impl Up {
     }
 }
 
+impl Drop for Up {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
 /// What both parties learned from the latest job, less what differs from run to run.
 fn learned(site: &Site) -> Vec<Value> {
     let mut all = site.metrics("9999", "guest", "binning_0");
