@@ -210,7 +210,8 @@ mod tests {
         let (one, _one) = letters(&networks, "1").await;
         let error = one.ping(&id("2"), 0, 0, Duration::from_secs(10)).await.unwrap_err();
         assert!(
-            error.kind() == ErrorKind::Timeout && error.to_string().contains("party 2 was not heard of"),
+            error.kind() == ErrorKind::Timeout
+                && error.to_string().contains("party 2 took a request and did not answer"),
             "{error}"
         );
         assert_eq!(one.ping(&id("3"), 0, 0, PATIENCE).await.unwrap_err().kind(), ErrorKind::Denied);

@@ -260,8 +260,8 @@ impl SiteAgent {
     }
 
     fn failed(&self, part: &Part, report: TaskReport, traffic: Traffic, error: Error) -> PartEnd {
-        // Nothing is recorded about what the job does not have.
-        if !matches!(self.held(&part.job, |held| held.has(part)), Ok(true)) {
+        // Nothing is recorded about what the job does not have, or before it begins.
+        if !matches!(self.held(&part.job, |held| held.has(part) && held.began_ms.is_some()), Ok(true)) {
             return PartEnd::failed(report, error, String::new());
         }
         let log = self.records.log(&part.job, &part.party.role, &part.task);

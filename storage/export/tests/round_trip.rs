@@ -319,15 +319,14 @@ fn a_file_is_written_completely_or_not_at_all() {
         let sink = Sink::file(&file, if_exists)?;
         export(&site.storage, &table, &ExportOptions::new(csv("")), sink, stop, report)
     };
-    // stopped half way
+    // stopped soon after it began, in a table much longer than what may be on its way between threads
+    let (long_site, long) = numbered(2, 1000, 1000);
     let stop = Stop::default();
-    let error = run(IfFileExists::Fail, &stop, &|rows, _| {
-        if rows > 5000 {
-            stop.stop()
-        }
-    })
-    .unwrap_err();
-    assert_eq!((error.kind(), site.files()), (ErrorKind::Cancelled, vec![]));
+    let sink = Sink::file(&long_site.path("out.csv"), IfFileExists::Fail).unwrap();
+    let stops = |_: u64, _: u64| stop.stop();
+    let options = ExportOptions::new(csv(""));
+    let error = export(&long_site.storage, &long, &options, sink, &stop, &stops).unwrap_err();
+    assert_eq!((error.kind(), long_site.files()), (ErrorKind::Cancelled, vec![]));
     // another file gets the name during the export
     let taken = |rows: u64, _| {
         if rows > 5000 {
