@@ -2,12 +2,10 @@
 
 use std::process::{Child, Output, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use serde_json::Value;
 
-use crate::site::{Site, example, text};
-use crate::sites::{own_host, two_on_a_line};
+use crate::site::{Site, example, text, wait_until};
+use crate::sites::{own_address, two_on_a_line};
 
 /// A guest that offers jobs, and a host whose agent decides.
 struct Sites {
@@ -18,10 +16,11 @@ struct Sites {
 
 impl Sites {
     fn new() -> Self {
-        let (guest, host) = two_on_a_line(&own_host(), 300);
+        let (guest, host) = two_on_a_line(&own_address(), 300);
         guest.upload("9999", "breast_guest", &["--label", "y"]);
         host.upload("10000", "breast_host", &[]);
-        let agent = host.command(&["agent", "--party", "10000"]).stderr(Stdio::piped()).spawn().unwrap();
+        let said = std::fs::File::create(host.home().join("agent.log")).unwrap();
+        let agent = host.command(&["agent", "--party", "10000"]).stderr(Stdio::from(said)).spawn().unwrap();
         Self { guest, host, agent }
     }
 
@@ -48,12 +47,10 @@ impl Sites {
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// Stops the agent, and gives all it said.
-    fn stop(mut self) -> String {
-        kill(Pid::from_raw(self.agent.id() as i32), Signal::SIGINT).unwrap();
-        let mut said = String::new();
-        std::io::Read::read_to_string(&mut self.agent.stderr.take().unwrap(), &mut said).unwrap();
-        said
+    /// Waits until the agent has said something: it answers first.
+    fn agent_says(&self, expected: &str) {
+        let log = self.host.home().join("agent.log");
+        wait_until(expected, || std::fs::read_to_string(&log).unwrap().contains(expected));
     }
 }
 
@@ -99,13 +96,12 @@ fn a_refusal_tells_the_partner_its_own_words_and_the_operator_what_to_change() {
     let card = sites.host.json(&["site", "list", "--json"])["partners"][0]["fingerprint"].clone();
     assert!(audit.iter().all(|entry| entry["key"] == card && entry["partner"] == "9999"), "{audit:?}");
     assert_eq!(audit[0]["reasons"][0], "table experiment/breast_host is not granted at its size");
-    let said = sites.stop();
     for expected in [
         "raise `most_rows` of grant 1 (line 2), now 499; the table has 500 rows",
         "did you mean \"experiment/breast_host\"?",
         "most_row: unknown key (did you mean \"most_rows\"?)",
     ] {
-        assert!(said.contains(expected), "{expected}:\n{said}");
+        sites.agent_says(expected);
     }
 }
 

@@ -256,22 +256,24 @@ fn a_ping_says_what_to_change_at_which_site() {
     assert!(shown.contains("set default_engines.federation to"), "{shown}");
 }
 
-/// A loopback address that no other test has, for the port that all sites have by default.
-pub(crate) fn own_host() -> String {
+/// A port at a loopback address that no other test has, free now: whoever listens at all addresses is not in the way.
+pub(crate) fn own_address() -> String {
     use std::hash::{BuildHasher, RandomState};
     let [a, b, c, ..] = RandomState::new().hash_one(0).to_le_bytes();
-    format!("127.{}.{b}.{c}", 1 + a % 250)
+    let host = format!("127.{}.{b}.{c}", 1 + a % 250);
+    std::net::TcpListener::bind((host.as_str(), 0)).unwrap().local_addr().unwrap().to_string()
 }
 
-/// The bank listens on a host, the shop only calls out; both trust each other. `away`: how many seconds either waits for the other.
-pub(crate) fn two_on_a_line(host: &str, away: u64) -> (Site, Site) {
-    let (bank, shop) = (site(BANK, &["--address", &format!("{host}:9370")]), site(SHOP, &[]));
+/// The bank listens at an address, the shop only calls out; both trust each other. `away`: how many seconds either waits for the other.
+pub(crate) fn two_on_a_line(address: &str, away: u64) -> (Site, Site) {
+    let (host, port) = address.split_once(':').unwrap();
+    let (bank, shop) = (site(BANK, &["--address", address]), site(SHOP, &[]));
     let conf = |party: &str, direct: &str| {
         format!(
             "party_id: '{party}'\ndefault_engines: {{federation: direct}}\nfederation: {{direct: {{{direct}, away: {away}}}}}\n"
         )
     };
-    bank.write("service_conf.yaml", &conf(BANK, &format!("host: {host}")));
+    bank.write("service_conf.yaml", &conf(BANK, &format!("host: {host}, port: {port}")));
     shop.write("service_conf.yaml", &conf(SHOP, "listen: false"));
     bank.ok(&["site", "trust", &mailed(&shop, &bank), "--yes"]);
     shop.ok(&["site", "trust", &mailed(&bank, &shop), "--yes"]);
@@ -279,14 +281,14 @@ pub(crate) fn two_on_a_line(host: &str, away: u64) -> (Site, Site) {
 }
 
 /// Both at the same time, since one process of each answers the other.
-fn ping_each_other(bank: &Site, shop: &Site, host: &str) -> [(bool, Value); 2] {
+fn ping_each_other(bank: &Site, shop: &Site, address: &str) -> [(bool, Value); 2] {
     let start = |site: &Site, partner: &str| {
         let mut command = site.command(&["peer", "ping", partner, "--json"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     };
     let mut first = start(bank, SHOP);
     wait_until("the bank listens", || {
-        std::net::TcpStream::connect((host, 9370)).is_ok() || first.try_wait().unwrap().is_some()
+        std::net::TcpStream::connect(address).is_ok() || first.try_wait().unwrap().is_some()
     });
     let second = start(shop, BANK);
     [first, second].map(|child| {
@@ -303,9 +305,9 @@ fn state<'a>(report: &'a Value, what: &str) -> &'a Value {
 
 #[test]
 fn two_sites_find_their_line_in_order() {
-    let host = own_host();
-    let (bank, shop) = two_on_a_line(&host, 300);
-    for (is_good, report) in ping_each_other(&bank, &shop, &host) {
+    let address = own_address();
+    let (bank, shop) = two_on_a_line(&address, 300);
+    for (is_good, report) in ping_each_other(&bank, &shop, &address) {
         assert!(is_good, "{report:#}");
         for what in ["transport", "answer", "versions", "clocks", "round_trip", "bandwidth"] {
             assert_eq!(state(&report, what)["state"], "good", "{report:#}");
@@ -315,13 +317,13 @@ fn two_sites_find_their_line_in_order() {
 
 #[test]
 fn one_process_of_a_party_speaks_with_its_partners_at_a_time() {
-    let host = own_host();
-    let (bank, shop) = two_on_a_line(&host, 300);
+    let address = own_address();
+    let (bank, shop) = two_on_a_line(&address, 300);
     // Neither listens on a port that the other could find taken.
     let mut first = shop.command(&["agent", "--party", SHOP]).stderr(Stdio::null()).spawn().unwrap();
     let held = shop.home().join("parties/10000/site/attending");
     wait_until("the agent runs", || std::fs::File::open(&held).is_ok_and(|file| file.try_lock().is_err()));
-    let listener = std::net::TcpListener::bind((host.as_str(), 9370)).unwrap();
+    let listener = std::net::TcpListener::bind(&address).unwrap();
     let report = shop.run(&["peer", "ping", BANK, "--json"]);
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     let transport = state(&report, "transport").to_string();
@@ -343,11 +345,11 @@ fn one_process_of_a_party_speaks_with_its_partners_at_a_time() {
 
 #[test]
 fn a_partner_that_does_not_know_this_site_is_found_out() {
-    let host = own_host();
-    let (bank, shop) = two_on_a_line(&host, 2);
+    let address = own_address();
+    let (bank, shop) = two_on_a_line(&address, 2);
     // The bank has an older key of the shop.
     shop.ok(&["site", "rotate", "--yes"]);
-    let [(bank_is_good, of_bank), (shop_is_good, of_shop)] = ping_each_other(&bank, &shop, &host);
+    let [(bank_is_good, of_bank), (shop_is_good, of_shop)] = ping_each_other(&bank, &shop, &address);
     assert!(!bank_is_good && !shop_is_good);
     let answer = state(&of_bank, "answer");
     assert_eq!(answer["state"], "failed", "{of_bank:#}");
@@ -356,7 +358,7 @@ fn a_partner_that_does_not_know_this_site_is_found_out() {
     assert_eq!(state(&of_shop, "bandwidth")["state"], "skipped", "{of_shop:#}");
 
     bank.ok(&["site", "revoke", SHOP]);
-    let [(_, of_bank), (shop_is_good, _)] = ping_each_other(&bank, &shop, &host);
+    let [(_, of_bank), (shop_is_good, _)] = ping_each_other(&bank, &shop, &address);
     assert_eq!(state(&of_bank, "their_card")["state"], "failed");
     assert!(!shop_is_good);
 }
