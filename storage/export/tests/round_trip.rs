@@ -325,7 +325,7 @@ fn a_file_is_written_completely_or_not_at_all() {
     let sink = Sink::file(&long_site.path("out.csv"), IfFileExists::Fail).unwrap();
     let stops = |_: u64, _: u64| stop.stop();
     let options = ExportOptions::new(csv(""));
-    let error = export(&long_site.storage, &long, &options, sink, &stop, &stops).unwrap_err();
+    let error = export(&long_site.storage, &long, &options, sink, &stop, stops).unwrap_err();
     assert_eq!((error.kind(), long_site.files()), (ErrorKind::Cancelled, vec![]));
     // another file gets the name during the export
     let taken = |rows: u64, _| {
