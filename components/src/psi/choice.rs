@@ -278,6 +278,7 @@ fn wanted(task: &Task, schema: &TableSchema, rows: u64, asked: u64, held: u64) -
 }
 
 /// A message of each kind, for the fuzz target.
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn samples() -> (Told, Decided) {
     let (nonce, kept) = ([1; 32], Some([2; 32]));
     let told = Told { rows: 1_000, buckets: 1, at_once: 2, nonce, any: true, kept };

@@ -12,6 +12,7 @@
 
 pub(crate) mod choice;
 mod ecdh;
+#[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 pub(crate) mod rr22;
 
