@@ -6,14 +6,6 @@ use std::time::Duration;
 use tributary_core::{JobId, Result};
 use tributary_system::clock::since_1970;
 
-/// Now in UTC, to the millisecond: `2026-11-29T15:46:35.123Z`.
-pub(crate) fn rfc3339() -> String {
-    let now = digits(since_1970().as_micros() as u64);
-    let [year, month, day] = [&now[..4], &now[4..6], &now[6..8]];
-    let [hour, minute, second, millis] = [&now[8..10], &now[10..12], &now[12..14], &now[14..17]];
-    format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{millis}Z")
-}
-
 /// A new job id: date and time to the microsecond and a counter, digits only, as FATE's clients expect. The date comes
 /// first, in UTC.
 pub fn new_job_id() -> Result<JobId> {

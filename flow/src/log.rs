@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use tributary_component::Level;
 use tributary_core::shown::printable;
 use tributary_core::{Party, Result, ResultExt};
+use tributary_system::clock::{rfc3339, since_1970};
 
-use crate::clock::rfc3339;
 use crate::record::private_folder;
 
 /// Appends to a task's log. Cheap to clone.
@@ -47,7 +47,7 @@ impl TaskLog {
         };
         let text = text.replace('\n', " | ");
         if let Ok(mut file) = self.file.lock() {
-            drop(writeln!(file, "{} {level} {} {}", rfc3339(), self.whose, printable(&text)));
+            drop(writeln!(file, "{} {level} {} {}", rfc3339(since_1970()), self.whose, printable(&text)));
         }
     }
 }
