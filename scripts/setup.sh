@@ -8,6 +8,7 @@ need cc gcc
 need make make
 need m4 m4       # GMP's build
 need mold mold   # the linker, see .cargo/config.toml
+need protoc protobuf-compiler   # Pulsar's client
 
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"

@@ -1,0 +1,1 @@
+//! What brokers have in common: where partners are, and administration over HTTP.
