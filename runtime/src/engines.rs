@@ -193,8 +193,8 @@ fn memory(
     home: &Path,
 ) -> Result<BTreeMap<PartyId, Arc<dyn Network>>> {
     let options = |(party, joining): (&PartyId, &Joining<'_>)| {
-        let limits = tributary_memory::Limits::from_section(joining.settings.section(FEDERATION)?)?;
-        let options = tributary_memory::Options::from_section(joining.section, home)?.with_limits(limits);
+        let common = joining.settings.section(FEDERATION)?;
+        let options = tributary_memory::Options::from_sections(common, joining.section, home)?;
         if let Some(folder) = &options.folder {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.at(|| format!("create {}", folder.display()))

@@ -74,6 +74,17 @@ mod plain {
     });
 }
 
+/// At a rate at which the suite's tables take seconds of a clock that is not waited for.
+mod throttled {
+    use super::*;
+
+    tributary_conformance::federation_suite!(Memory {
+        faults: None,
+        retried: false,
+        options: Options::default().with_most_rate(Some(16 << 20))
+    });
+}
+
 /// No memory at all, so every value goes through the disk, in short frames.
 mod spilled {
     use super::*;

@@ -55,6 +55,12 @@ pub const LIMIT_KEYS: &[Key] = &[
         "Most bytes of a table that another party may send: checked when it is announced, by the least that its columns take, and \
          while it comes.",
     ),
+    Key::optional(
+        "most_rate",
+        Kind::Int { least: 1024, most: 1 << 40 },
+        "Bytes a second that this site sends, to all parties together; without it as many as go. Partners wait for values, so one far \
+         below their `least_rate` ends their patience.",
+    ),
 ];
 
 impl Limits {
@@ -68,12 +74,14 @@ impl Limits {
 }
 
 impl Options {
-    /// Reads the section of a transport; a relative path is under `home`.
-    pub fn from_section(section: &Section, home: &Path) -> Result<Self> {
-        let options = Self::default()
-            .with_memory_bytes(section.get("memory")?)
-            .with_disk_bytes(section.get("spill_limit")?);
-        Ok(options.with_folder(section.path_under("spill_folder", home)?))
+    /// Reads the section `federation` and that of a transport below it; a relative path is under `home`.
+    pub fn from_sections(federation: &Section, transport: &Section, home: &Path) -> Result<Self> {
+        Ok(Self::default()
+            .with_memory_bytes(transport.get("memory")?)
+            .with_disk_bytes(transport.get("spill_limit")?)
+            .with_folder(transport.path_under("spill_folder", home)?)
+            .with_limits(Limits::from_section(federation)?)
+            .with_most_rate(federation.find("most_rate")?))
     }
 }
 
@@ -84,11 +92,11 @@ mod tests {
     #[test]
     fn the_defaults_of_the_keys_are_those_of_the_options() {
         let section = Section::new("federation.memory", KEYS).unwrap();
-        let read = Options::from_section(&section, Path::new("/home/site")).unwrap();
+        let limits = Section::new("federation", LIMIT_KEYS).unwrap();
+        let read = Options::from_sections(&limits, &section, Path::new("/home/site")).unwrap();
         let default = Options::default();
         assert_eq!((read.memory_bytes, read.disk_bytes), (default.memory_bytes, default.disk_bytes));
-        let limits = Section::new("federation", LIMIT_KEYS).unwrap();
-        assert_eq!(Limits::from_section(&limits).unwrap(), Limits::default());
+        assert_eq!((read.limits, read.most_rate), (default.limits, default.most_rate));
         assert_eq!(read.folder.as_deref(), Some(Path::new("/home/site/spill")));
     }
 }

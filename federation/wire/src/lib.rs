@@ -61,6 +61,7 @@ mod seal;
 mod clock;
 mod order;
 mod store;
+mod throttle;
 mod traffic;
 
 #[cfg(feature = "fault")]

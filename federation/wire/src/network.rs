@@ -21,6 +21,7 @@ use crate::post::Letters;
 use crate::queue::Queue;
 use crate::session::{Session, leave};
 use crate::store::Budget;
+use crate::throttle::{Pace, Throttled};
 use crate::traffic::Ledger;
 
 /// Settings of sessions.
@@ -37,6 +38,8 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// What is taken from a peer.
     pub limits: Limits,
+    /// Bytes a second that the site sends, to all peers in all sessions together; none for as many as go.
+    pub most_rate: Option<u64>,
 }
 
 impl Default for Options {
@@ -47,6 +50,7 @@ impl Default for Options {
             disk_bytes: 64 << 30,
             folder: None,
             limits: Limits::default(),
+            most_rate: None,
         }
     }
 }
@@ -80,6 +84,13 @@ impl Options {
         self
     }
 
+    /// With a limit on what is sent.
+    #[must_use]
+    pub fn with_most_rate(mut self, most_rate: Option<u64>) -> Self {
+        self.most_rate = most_rate;
+        self
+    }
+
     /// With another folder for what does not fit into memory.
     #[must_use]
     pub fn with_folder(mut self, folder: PathBuf) -> Self {
@@ -93,6 +104,7 @@ impl Options {
 pub struct Wire {
     queue: Arc<dyn Queue>,
     keys: Arc<KeyRing>,
+    pace: Option<Arc<Pace>>,
     options: Options,
 }
 
@@ -105,7 +117,16 @@ impl Wire {
                 "pieces of {given} bytes, expected 256 to {MAX_PIECE_BYTES}"
             )));
         }
-        Ok(Self { queue, keys: Arc::new(keys), options })
+        let pace = options.most_rate.map(|rate| Arc::new(Pace::new(rate)));
+        Ok(Self { queue, keys: Arc::new(keys), pace, options })
+    }
+
+    /// The queue for one session or post; its timers are those of the caller's runtime.
+    fn queue(&self) -> Result<Arc<dyn Queue>> {
+        Ok(match &self.pace {
+            Some(pace) => Arc::new(Throttled::new(self.queue.clone(), pace.clone())?),
+            None => self.queue.clone(),
+        })
     }
 
     fn check(&self, spec: &FederationSpec) -> Result<()> {
@@ -126,7 +147,7 @@ impl Wire {
         let budget = Budget { memory_bytes, memory_used: AtomicU64::new(0), peer_disk_bytes, folder };
         Ok(Setting {
             keys: self.keys.clone(),
-            queue: self.queue.clone(),
+            queue: self.queue()?,
             clock: Clock::current()?,
             patience: spec.patience,
             ledger: Arc::new(Ledger::default()),
@@ -161,7 +182,7 @@ impl Network for Wire {
 
     async fn post(&self, own: &PartyId) -> Result<Arc<dyn Post>> {
         self.keys.check_own(own)?;
-        let letters = Letters::open(own.clone(), self.keys.clone(), self.queue.clone()).await;
+        let letters = Letters::open(own.clone(), self.keys.clone(), self.queue()?).await;
         Ok(Arc::new(letters.at(|| format!("open the letters of site {own} over {}", self.name()))?))
     }
 
