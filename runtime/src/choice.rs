@@ -229,6 +229,15 @@ impl Known {
         })
     }
 
+    /// The full name of a section, which a file may call by another name of its engine.
+    pub(crate) fn section_of(&self, full: &str) -> String {
+        let called = |choice: &&Choice| {
+            let name = full.strip_prefix(choice.contract.name()).and_then(|rest| rest.strip_prefix('.'));
+            name.is_some_and(|name| choice.aliases.contains(&name))
+        };
+        self.choices.iter().find(called).map_or(full.to_owned(), Choice::section)
+    }
+
     /// Every section that a configuration may have, in the order of the reference page.
     pub(crate) fn declared(&self) -> Vec<Declared> {
         let part = |part: &'static Part| Declared {

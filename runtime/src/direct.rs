@@ -12,10 +12,11 @@ use tributary_core::{PartyId, Result, ResultExt};
 use tributary_direct::config::{Options as Times, Place};
 use tributary_direct::{Config, Fingerprint, Identity, Node, listen};
 use tributary_trust::{Attendance, Card, SiteFolder, Trust};
-use tributary_wire::{KeyRing, Limits, Options, Wire};
+use tributary_wire::{KeyRing, Options, Wire};
 
 use crate::choice::{Joining, Networks};
 use crate::engines::FEDERATION;
+use crate::routes::RouteTable;
 
 /// The networks of all parties in this process, each with a node of its own.
 pub(crate) fn networks(parties: &BTreeMap<PartyId, Joining<'_>>, home: &Path) -> Result<Networks> {
@@ -30,12 +31,11 @@ fn network(party: &PartyId, joining: &Joining<'_>, home: &Path) -> Result<Arc<dy
     let section = joining.section;
     let folder = SiteFolder::of(joining.folder, party);
     let (attendance, trust) = (folder.attend()?, Trust::read(&folder)?);
-    let limits = Limits::from_section(joining.settings.section(FEDERATION)?)?;
-    let options = Options::from_section(section, home)?.with_limits(limits);
+    let options = Options::from_sections(joining.settings.section(FEDERATION)?, section, home)?;
     if let Some(folder) = &options.folder {
         fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
     }
-    let node = Node::start(config(party, section, &trust)?)?;
+    let node = Node::start(config(party, section, home, &trust)?)?;
     let wire = Wire::new(Arc::new(node), partners(section, &trust)?, options)?;
     Ok(Arc::new(Attending { wire, _attendance: attendance }))
 }
@@ -70,7 +70,7 @@ fn partners(section: &Section, trust: &Trust) -> Result<KeyRing> {
     partners.try_fold(ring, |ring, card| ring.with(card.party().clone(), *card.key()))
 }
 
-fn config(party: &PartyId, section: &Section, trust: &Trust) -> Result<Config> {
+fn config(party: &PartyId, section: &Section, home: &Path, trust: &Trust) -> Result<Config> {
     let exchange_id: &str = section.get("exchange_id")?;
     let exchange_id = PartyId::new(exchange_id).at(|| section.place("exchange_id"))?;
     let own = trust.identity();
@@ -85,14 +85,15 @@ fn config(party: &PartyId, section: &Section, trust: &Trust) -> Result<Config> {
         }
         false => None,
     };
+    let routes = Routes::of(section, home)?;
     let mut peers = BTreeMap::new();
     for card in trust.partners().filter(|card| *card.party() != exchange_id) {
-        peers.insert(card.party().clone(), place(card, address_of(section, card.party())?));
+        peers.insert(card.party().clone(), place(card, routes.address(card.party())));
     }
-    let exchange = match section.find::<&str>("exchange")? {
-        Some(address) => {
-            let card = trust.partner(&exchange_id).at(|| section.place("exchange"))?;
-            Some((exchange_id, place(card, Some(address.to_owned()))))
+    let exchange = match routes.exchange() {
+        Some((address, said)) => {
+            let card = trust.partner(&exchange_id).at(|| said)?;
+            Some((exchange_id, place(card, Some(address))))
         }
         None => None,
     };
@@ -117,17 +118,49 @@ pub struct Way {
 }
 
 /// What the section of this transport says about a partner.
-pub(crate) fn way(section: &Section, party: &PartyId) -> Result<Way> {
-    let exchange = section.find::<&str>("exchange")?.map(str::to_owned);
-    Ok(Way { address: address_of(section, party)?, exchange })
+pub(crate) fn way(section: &Section, home: &Path, party: &PartyId) -> Result<Way> {
+    let routes = Routes::of(section, home)?;
+    Ok(Way { address: routes.address(party), exchange: routes.exchange().map(|(address, _)| address) })
 }
 
-/// The address of a site in this site's configuration, which counts more than that on its card.
-fn address_of(section: &Section, party: &PartyId) -> Result<Option<String>> {
-    let mut peers = section.entries("peers")?;
-    match peers.find(|(name, _)| *name == party.as_str()) {
-        Some((_, entry)) => Ok(entry.find::<&str>("address")?.map(str::to_owned)),
-        None => Ok(None),
+/// Where this site's configuration says that others are. It counts more than their cards.
+struct Routes<'a> {
+    section: &'a Section,
+    peers: BTreeMap<String, Option<String>>,
+    table: RouteTable,
+}
+
+impl<'a> Routes<'a> {
+    fn of(section: &'a Section, home: &Path) -> Result<Self> {
+        let table = match section.find::<&Path>("route_table")? {
+            Some(path) => RouteTable::read(&home.join(path)).at(|| section.place("route_table"))?,
+            None => RouteTable::default(),
+        };
+        let address = |(name, entry): (&str, &Section)| {
+            Ok((name.to_owned(), entry.find::<&str>("address")?.map(str::to_owned)))
+        };
+        let peers = section.entries("peers")?.map(address).collect::<Result<_>>()?;
+        Ok(Self { section, peers, table })
+    }
+
+    /// The address of a site.
+    fn address(&self, party: &PartyId) -> Option<String> {
+        match self.peers.get(party.as_str()) {
+            Some(address) => address.clone(),
+            None => self.table.addresses.get(party).cloned(),
+        }
+    }
+
+    /// The address of the exchange, and what says so.
+    fn exchange(&self) -> Option<(String, String)> {
+        match self.section.find::<&str>("exchange").ok().flatten() {
+            Some(address) => Some((address.to_owned(), self.section.place("exchange").to_string())),
+            None => self
+                .table
+                .default
+                .clone()
+                .map(|address| (address, format!("{}: default", self.section.place("route_table")))),
+        }
     }
 }
 

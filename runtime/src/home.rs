@@ -117,7 +117,7 @@ impl Home {
     /// Where a party's configuration says that a partner is.
     pub fn way(&self, party: &PartyId, partner: &PartyId) -> Result<Way> {
         match self.party_settings(party)?.chosen(Contract::Federation)? {
-            (DIRECT, _, section) => crate::direct::way(section, partner),
+            (DIRECT, _, section) => crate::direct::way(section, &self.folder, partner),
             _ => Ok(Way::default()),
         }
     }

@@ -12,6 +12,7 @@ mod direct;
 mod exchange;
 mod engines;
 mod read;
+mod routes;
 mod fate;
 mod home;
 #[cfg(feature = "ballista")]

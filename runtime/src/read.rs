@@ -76,11 +76,13 @@ enum Below {
 }
 
 impl Reader<'_> {
-    /// Reads a section and those below it.
-    fn level(&mut self, item: &Item<'_>, path: &str) {
+    /// Reads a section and those below it; `called` is its name in the file.
+    fn level(&mut self, item: &Item<'_>, called: &str) {
+        let section = self.known.section_of(called);
+        let path = section.as_str();
         for (name, value) in item.entries() {
-            let full = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
-            match self.below(path, name, &full) {
+            let full = if called.is_empty() { name.to_owned() } else { format!("{called}.{name}") };
+            match self.below(path, name, &self.known.section_of(&full)) {
                 Below::Value(key) => {
                     let read =
                         if path == CHOSEN { self.engine(&value, key) } else { self.value(&value, key) };
@@ -93,7 +95,7 @@ impl Reader<'_> {
                 Below::Unknown => match fate::known(&full) {
                     Some(Foreign::Value) => drop(self.passed_over.fate.insert(self.without_effect(&full))),
                     Some(Foreign::Group) => self.level(&value, &full),
-                    None => value.problem_with("unknown key", self.suggestion(name, path)),
+                    None => value.problem_with("unknown key", self.suggestion(name, path, called)),
                 },
             }
         }
@@ -121,9 +123,9 @@ impl Reader<'_> {
     }
 
     /// The nearest name of ours or FATE's, else ours.
-    fn suggestion(&self, name: &str, path: &str) -> Option<String> {
+    fn suggestion(&self, name: &str, path: &str, called: &str) -> Option<String> {
         let mut names = self.names(path);
-        fate::names_below(path).for_each(|name| {
+        fate::names_below(called).for_each(|name| {
             names.insert(name);
         });
         match nearest(name, names) {
@@ -136,7 +138,8 @@ impl Reader<'_> {
     fn without_effect(&self, full: &str) -> String {
         let ends = full.match_indices('.').map(|(at, _)| at).chain([full.len()]);
         let is_ours = |group: &&str| {
-            self.declared.iter().any(|section| section.path == *group || next(&section.path, group).is_some())
+            let group = self.known.section_of(group);
+            self.declared.iter().any(|section| section.path == group || next(&section.path, &group).is_some())
         };
         ends.map(|end| &full[..end]).find(|group| !is_ours(group)).unwrap_or(full).to_owned()
     }

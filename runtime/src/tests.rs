@@ -350,12 +350,14 @@ fn keys_of_fate_without_a_meaning_are_passed_over_in_one_note() {
         settings.overlay("service_conf.yaml", text.as_bytes()).map(|()| settings)
     };
     let text = "use_registry: false\nfateflow: {host: 127.0.0.1, http_port: 9380}\nparty_id: \"10000\"\n\
-                default_engines: {federation: standalone}\nfederation: {osx: {host: a, port: 1}}\n\
+                default_engines: {federation: standalone}\nfederation: {osx: {host: a, port: 1, mode: stream}}\n\
                 worker: {type: native, docker: {}}\ndatabase:\n";
     let settings = read(text).unwrap();
     assert_eq!(settings.party_id().unwrap().as_str(), "10000");
     let expected = "service_conf.yaml: passed over, because these keys of FATE have no effect here: \
-                    fateflow, federation.osx, use_registry, worker";
+                    fateflow, federation.osx.mode, use_registry, worker";
+    let direct = settings.section("federation.direct").unwrap();
+    assert_eq!((direct.get("host").unwrap(), direct.get("port").unwrap()), ("a", 1_u64), "by another name");
     assert_eq!(settings.notes(), [expected]);
     for (wrong, expected) in [
         ("use_registri: false", "use_registri: unknown key (did you mean \"use_registry\"?)"),

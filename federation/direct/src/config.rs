@@ -39,6 +39,12 @@ pub const KEYS: &[Key] = &[
     ),
     Key::optional("peers", Kind::Map(PEER_KEYS), "Where other sites are, by party id."),
     Key::optional(
+        "route_table",
+        Kind::Path,
+        "FATE's route table (`route_table.json`): addresses of sites that `peers` does not give, and as `default` that of the exchange. A \
+         relative path is under the home.",
+    ),
+    Key::optional(
         "exchange",
         Kind::Text,
         "Host and port of an exchange (`tributary exchange`), over which all sites are reached that have no address of their own here.",
