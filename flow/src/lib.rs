@@ -38,5 +38,5 @@ mod staged;
 
 pub use clock::new_job_id;
 pub use coordinator::Coordinator;
-pub use lookup::tables as tables_of;
+pub use lookup::{models as models_of, tables as tables_of};
 pub use site_agent::SiteAgent;

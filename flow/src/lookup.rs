@@ -54,6 +54,16 @@ pub fn tables(spec: &JobSpec, site: &PartyId, records: &Records) -> Result<Vec<T
     Ok(tables)
 }
 
+/// Models of a site that a job takes from outside itself.
+pub fn models(spec: &JobSpec, site: &PartyId) -> Vec<ModelRef> {
+    let own = spec.needs.list.iter().filter(|need| need.party.id == *site);
+    let model = own.filter_map(|need| match &need.source {
+        ArtifactRef::ModelWarehouse { model, .. } => Some(model.clone()),
+        _ => None,
+    });
+    model.collect()
+}
+
 async fn missing(site: &Site, role: &Role, source: &ArtifactRef) -> Result<Option<Missing>> {
     let records = Records::new(&site.home);
     match source {

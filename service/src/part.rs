@@ -154,6 +154,7 @@ impl Station {
                     tokio::time::sleep(LINGER).await;
                     return Err(Error::new(ErrorKind::Denied, text));
                 }
+                Ok(Some(DeskEvent::OtherVersion(from, error))) if from == *coordinator => return Err(error),
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(closed()),
                 Err(_) => {
@@ -370,6 +371,8 @@ impl ByGrants {
             let rows = meta.get(&table).await?.map(|(_, record)| record.rows);
             request.add_table(table, rows);
         }
+        let models = tributary_flow::models_of(&offer.spec, &self.party);
+        request.models = models.into_iter().map(|model| model.model_id).collect();
         Ok(request)
     }
 }

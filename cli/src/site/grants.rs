@@ -41,7 +41,9 @@ fn components(grant: &Grant) -> Vec<String> {
 }
 
 fn row(number: usize, grant: &Grant) -> Vec<String> {
-    let tables = if grant.tables.is_empty() { "none".into() } else { texts(&grant.tables).join(", ") };
+    let data = texts(&grant.tables).into_iter();
+    let data: Vec<String> = data.chain(grant.models.iter().map(|model| format!("models {model}"))).collect();
+    let data = if data.is_empty() { "none".into() } else { data.join(", ") };
     let as_partner = texts(&grant.partner_roles).join(" or ");
     let limits = [
         grant.most_rows.map(|rows| format!("at most {} of a table", render::counted(rows, "row"))),
@@ -55,7 +57,7 @@ fn row(number: usize, grant: &Grant) -> Vec<String> {
         texts(&grant.partners).join(", "),
         components(grant).join(", "),
         texts(&grant.roles).join(", "),
-        tables,
+        data,
         limits.into_iter().flatten().collect::<Vec<_>>().join("; "),
     ]
 }
@@ -68,6 +70,7 @@ fn as_json(grant: &Grant) -> Json {
         "partners": grant.partners,
         "components": grant.components.iter().map(component).collect::<Vec<_>>(),
         "tables": texts(&grant.tables),
+        "models": texts(&grant.models),
         "roles": grant.roles,
         "partner_roles": grant.partner_roles,
         "most_rows": grant.most_rows,

@@ -93,6 +93,7 @@ impl Against<'_> {
         let tasks = request.tasks.iter().flat_map(|task| self.task(task));
         reasons.extend(tasks.filter(|(what, _)| seen.insert(what.clone())).map(|(_, reason)| reason));
         reasons.extend(request.tables.iter().filter_map(|asked| self.table(asked)));
+        reasons.extend(request.models.iter().filter_map(|model| self.model(model)));
         reasons.extend(self.time(request));
         reasons.extend(self.cores(request));
         reasons
@@ -180,6 +181,15 @@ impl Against<'_> {
                 )
             })),
         }
+    }
+
+    fn model(&self, model: &str) -> Option<Reason> {
+        if self.grant.models.iter().any(|pattern| pattern.fits(model)) {
+            return None;
+        }
+        let model = Shown::new(model);
+        let change = |grant: &str| format!("add {model} to `models` of {grant}");
+        Some(self.reason(format!("models {model} are not granted"), change))
     }
 
     fn time(&self, request: &Request) -> Option<Reason> {
@@ -320,6 +330,12 @@ mod tests {
             |r| r.add_table(TableName::new("salaries", "2026").unwrap(), Some(1)),
             "table salaries/2026 is not granted",
             "add salaries/2026 to `tables` of grant 1 (line 2)",
+        );
+        check(
+            "models: [loans_*]",
+            |r| r.models = ["loans_1".to_owned(), "salaries".to_owned()].into(),
+            "models salaries are not granted",
+            "add salaries to `models` of grant 1 (line 2)",
         );
         check(
             "hours: [mon-fri 08:00-18:00 +01:00, sat 08:00-12:00]",

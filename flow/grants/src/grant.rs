@@ -3,7 +3,7 @@
 use tributary_core::{PartyId, Role};
 
 use crate::hours::Hours;
-use crate::pattern::Pattern;
+use crate::pattern::{ModelPattern, Pattern};
 
 /// All grants of a party, numbered from 1 in the order of the file. [`Grants::default`] grants nothing.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,6 +29,8 @@ pub struct Grant {
     pub components: Vec<GrantedComponent>,
     /// Its tables that a job may use from the beginning. None: only jobs that use none.
     pub tables: Vec<Pattern>,
+    /// Its models that a job may use from the beginning. None: only jobs that use none.
+    pub models: Vec<ModelPattern>,
     /// What this party may be in the job.
     pub roles: Vec<Role>,
     /// What the party that offers the job may be in it. None: anything.

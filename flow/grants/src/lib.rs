@@ -43,6 +43,6 @@ mod request;
 pub use decide::{Decision, Granted, Reason, Refusal, decide};
 pub use grant::{Grant, GrantedComponent, Grants};
 pub use hours::Hours;
-pub use pattern::Pattern;
+pub use pattern::{ModelPattern, Pattern};
 pub use read::Known;
 pub use request::{Request, TableAsked, TaskAsked};

@@ -1,4 +1,4 @@
-//! Which tables: names with `*` and `?`.
+//! Which tables and models: names with `*` and `?`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,6 +18,37 @@ impl Pattern {
     pub fn fits(&self, table: &TableName) -> bool {
         let name = self.name.as_ref().is_none_or(|pattern| fits(pattern.as_bytes(), table.name.as_bytes()));
         name && fits(self.namespace.as_bytes(), table.namespace.as_bytes())
+    }
+}
+
+/// The name of models, with `*` for any characters and `?` for one. Versions do not matter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelPattern(String);
+
+impl ModelPattern {
+    /// Whether models of this name are meant.
+    pub fn fits(&self, model_id: &str) -> bool {
+        fits(self.0.as_bytes(), model_id.as_bytes())
+    }
+}
+
+impl fmt::Display for ModelPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for ModelPattern {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let known = |c: char| c.is_ascii_alphanumeric() || "_-.*?".contains(c);
+        if text.is_empty() || !text.chars().all(known) {
+            let text = Shown::new(text);
+            let expected = "the name of models without a version, where * and ? stand for other characters";
+            return Err(Error::invalid(format!("models {text:?}, expected {expected}")));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

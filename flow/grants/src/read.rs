@@ -74,6 +74,7 @@ fn grant(item: &Item<'_>, known: &Known) -> Option<Grant> {
             partners,
             components,
             tables: texts(&keys.take("tables")),
+            models: texts(&keys.take("models")),
             roles,
             partner_roles: self::roles(&keys.take("partner_roles")),
             most_rows: number(keys, "most_rows", 1..=MOST_ROWS),
@@ -185,6 +186,7 @@ grants:
 - partner: [9999, bank]
   components: [reader, psi, {binning: [train]}]
   tables: [loans, 'fate/breast_*']
+  models: ['scores_*']
   roles: host
   partner_roles: [guest]
   most_rows: 1000000
@@ -201,8 +203,8 @@ grants:
             (first.most_rows, first.least_common_rows, first.most_cores),
             (Some(1_000_000), Some(100), Some(4))
         );
-        assert_eq!((first.tables.len(), first.hours.len(), first.line), (2, 2, 3));
-        assert_eq!((second.line, second.roles.len(), second.tables.len()), (12, 2, 0));
+        assert_eq!((first.tables.len(), first.models.len(), first.hours.len(), first.line), (2, 1, 2, 3));
+        assert_eq!((second.line, second.roles.len(), second.tables.len()), (13, 2, 0));
         assert!(read("grants: []").unwrap().list().is_empty());
     }
 
@@ -213,6 +215,7 @@ grants:
 - partner: a/b
   components: [pssi, {binning: [trian]}, {psi: }, {psi: [], reader: []}]
   tables: [a b]
+  models: [a/b]
   roles: [hots]
   hours: [8-18]
   most_row: 5
@@ -233,6 +236,7 @@ grants:
             "expected stages, got nothing (write - psi for all of them)",
             "expected one component, got several",
             "tables \"a b\", expected NAMESPACE/NAME",
+            "models \"a/b\", expected the name of models",
             "got \"hots\" (did you mean \"host\"?)",
             "hours \"8-18\", expected [DAYS ]HH:MM-HH:MM",
             "most_row: unknown key (did you mean \"most_rows\"?)",

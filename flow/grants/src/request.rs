@@ -16,6 +16,8 @@ pub struct Request {
     pub tasks: Vec<TaskAsked>,
     /// The tables of this party that the job uses and does not make itself.
     pub tables: Vec<TableAsked>,
+    /// Names of the models of this party that the job uses and does not train itself, versions aside.
+    pub models: BTreeSet<String>,
     /// Cores of this site at the same time, as the job would be placed.
     pub cores: u32,
     /// When, as time since 1970.
@@ -47,7 +49,8 @@ pub struct TableAsked {
 impl Request {
     /// Of a job that asks nothing yet.
     pub fn new(initiator: Party, at: Duration) -> Self {
-        Self { initiator, others: Vec::new(), tasks: Vec::new(), tables: Vec::new(), cores: 0, at }
+        let (others, tasks, tables, models) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
+        Self { initiator, others, tasks, tables, models, cores: 0, at }
     }
 
     /// Adds a task.
