@@ -41,6 +41,7 @@ fn happened(event: &DeskEvent) {
             help.iter().for_each(|line| render::note(format!("  {line}")));
         }
         DeskEvent::Ended(report) => render::note(ended(report)),
+        DeskEvent::OtherVersion(_, error) => render::note(error.chain()),
         DeskEvent::Quit(..) => {}
     }
 }

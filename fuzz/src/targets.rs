@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 29] = [
+pub static TARGETS: [Target; 30] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
     Target {
         name: "configuration",
@@ -37,6 +37,7 @@ pub static TARGETS: [Target; 29] = [
     },
     Target { name: "upload_file", short: 1500, made: documents::upload_files, run: documents::upload_file },
     Target { name: "card", short: 1500, made: sites::cards, run: sites::card },
+    Target { name: "job_letter", short: 3000, made: sites::letters, run: sites::letter },
     Target { name: "grants", short: 1500, made: sites::grants, run: sites::grant },
     Target { name: "audit_entry", short: 3000, made: sites::audit_entries, run: sites::audit_entry },
     Target { name: "csv", short: 300, made: files::csv_files, run: files::csv },

@@ -46,6 +46,7 @@ short_runs!(
     configuration,
     upload_file,
     card,
+    job_letter,
     grants,
     audit_entry,
     csv,

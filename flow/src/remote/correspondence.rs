@@ -12,7 +12,7 @@ use tributary_core::federation::Post;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
 use tributary_system::random;
 
-use super::letter::{Content, Letter, Reply, Request};
+use super::letter::{Content, Letter, Reply, Request, Unread, other_version};
 use super::outward::outward_event;
 use crate::event::{Event, Watcher};
 
@@ -36,9 +36,25 @@ pub struct Correspondence {
 /// What another site wrote, apart from answers.
 #[derive(Debug)]
 pub(super) enum Received {
-    Request { from: PartyId, number: u64, request: Request },
-    Event { from: PartyId, job: JobId, event: Box<Event> },
-    Beat { from: PartyId, job: JobId },
+    Request {
+        from: PartyId,
+        number: u64,
+        request: Request,
+    },
+    Event {
+        from: PartyId,
+        job: JobId,
+        event: Box<Event>,
+    },
+    Beat {
+        from: PartyId,
+        job: JobId,
+    },
+    /// Something in another version of letters.
+    OtherVersion {
+        from: PartyId,
+        theirs: u32,
+    },
 }
 
 impl Correspondence {
@@ -48,15 +64,18 @@ impl Correspondence {
         let (sender, received) = mpsc::channel(256);
         let (events, to_send) = mpsc::unbounded_channel();
         let works = [
-            tokio::spawn(read(post.clone(), waiting.clone(), sender)),
+            tokio::spawn(read(post.clone(), waiting.clone(), sender, events.clone())),
             tokio::spawn(send_events(post.clone(), to_send)),
         ];
         (Arc::new(Self { post, waiting, events, works }), received)
     }
 
-    /// Sends an answer. One that is lost is asked for again.
-    pub(super) async fn reply(&self, to: &PartyId, letter: &[u8]) {
-        drop(tokio::time::timeout(SENDING, self.post.send(to, letter)).await);
+    /// Sends an answer. One that is lost is asked for again. `InvalidInput` for one that is longer than a letter may be.
+    pub(super) async fn reply(&self, to: &PartyId, letter: &[u8]) -> Result<()> {
+        match tokio::time::timeout(SENDING, self.post.send(to, letter)).await {
+            Ok(Err(error)) if error.kind() == ErrorKind::InvalidInput => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Lets the coordinator of a job know that the operator of this site ends it.
@@ -226,7 +245,12 @@ async fn send_events(post: Arc<dyn Post>, mut events: mpsc::UnboundedReceiver<(P
     }
 }
 
-async fn read(post: Arc<dyn Post>, waiting: Arc<Waiting>, to: mpsc::Sender<Received>) {
+async fn read(
+    post: Arc<dyn Post>,
+    waiting: Arc<Waiting>,
+    to: mpsc::Sender<Received>,
+    events: mpsc::UnboundedSender<(PartyId, Content)>,
+) {
     // The post ends with the last handle to it.
     while let Ok((from, bytes)) = post.receive().await {
         let received = match Letter::decode(&bytes) {
@@ -240,12 +264,27 @@ async fn read(post: Arc<dyn Post>, waiting: Arc<Waiting>, to: mpsc::Sender<Recei
             Ok(Content::Request { number, request }) => Received::Request { from, number, request },
             Ok(Content::Event { job, event }) => Received::Event { from, job, event },
             Ok(Content::Beat { job }) => Received::Beat { from, job },
-            // Of another version, or nonsense; the number cannot be known, so nothing can be answered.
-            Err(_) => continue,
+            Err(Unread::OtherVersion { theirs, request }) => {
+                fail_all(&waiting, &from, theirs);
+                if let Some(number) = request {
+                    // All that the site will read of it is which version it has.
+                    drop(events.send((from.clone(), Content::Reply { number, reply: Reply::Unknown })));
+                }
+                Received::OtherVersion { from, theirs }
+            }
+            Err(Unread::Nonsense) => continue,
         };
         if to.send(received).await.is_err() {
             return;
         }
+    }
+}
+
+/// Whoever waits for a site that this one cannot understand waits in vain.
+fn fail_all(waiting: &Waiting, site: &PartyId, theirs: u32) {
+    let waiting = lock(waiting);
+    for (_, sender) in waiting.iter().filter(|((of, _), _)| of == site) {
+        drop(sender.send(Reply::Failed(other_version(site, theirs))));
     }
 }
 

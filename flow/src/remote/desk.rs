@@ -41,7 +41,8 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Whether a site takes part in a job that another site offers.
 #[async_trait]
 pub trait Consent: fmt::Debug + Send + Sync + 'static {
-    /// Looks at an offer that was read and compared with its coordinator's. `cores`: what it would take here.
+    /// Looks at an offer that was read and compared with its coordinator's, and once more when the job is about to get its cores.
+    /// `cores`: what it would take here.
     async fn decide(&self, from: &PartyId, offer: &Offer, cores: u32) -> Result<Consented, Refused>;
     /// Writes down what becomes of an offer, accepted or refused, before it is answered. One that cannot be written is refused.
     fn write(&self, offered: &Offered<'_>, outcome: Result<&Consented, &[String]>) -> Result<(), Refused>;
@@ -94,6 +95,8 @@ pub enum DeskEvent {
     Ended(Box<JobReport>),
     /// The operator of another site ends a job that is coordinated here.
     Quit(JobId, PartyId),
+    /// A site has another version of letters; the error says what to do.
+    OtherVersion(PartyId, Error),
 }
 
 /// See the module.
@@ -197,6 +200,10 @@ impl Desk {
                     Some(Received::Request { from, number, request }) => self.take(from, number, request),
                     Some(Received::Event { from, job, event }) => self.show(&from, &job, &event),
                     Some(Received::Beat { from, job }) => { self.hear(&from, &job); }
+                    Some(Received::OtherVersion { from, theirs }) => {
+                        let error = letter::other_version(&from, theirs);
+                        drop(self.events.send(DeskEvent::OtherVersion(from, error)));
+                    }
                     None => return,
                 },
                 _ = look.tick() => self.give_up_silent().await,
@@ -226,7 +233,7 @@ impl Desk {
         };
         tokio::spawn(async move {
             match known {
-                Some(Some(answer)) => desk.letters.reply(&from, &answer).await,
+                Some(Some(answer)) => drop(desk.letters.reply(&from, &answer).await),
                 Some(None) => desk.working(&from, number).await,
                 None => desk.answer(from, number, request).await,
             }
@@ -241,10 +248,8 @@ impl Desk {
             // Of an error the partner learns what was written for it.
             (Reply::Failed(outward_error(&self.own, error)), None)
         });
-        if let Ok(answer) = letter::reply(number, reply) {
-            let answer: Arc<[u8]> = answer.into();
-            self.keep(&from, number, answer.clone());
-            self.letters.reply(&from, &answer).await;
+        if let Err(too_long) = self.reply(&from, number, reply).await {
+            drop(self.reply(&from, number, Reply::Failed(too_long.at("answer"))).await);
         }
         // Only now, since whoever waits for the event may leave then.
         if let Some(event) = event {
@@ -252,17 +257,25 @@ impl Desk {
         }
     }
 
+    /// Sends an answer, and keeps it in case it is asked for again. `InvalidInput` for one that no letter can hold.
+    async fn reply(&self, to: &PartyId, number: u64, reply: Reply) -> Result<()> {
+        let answer: Arc<[u8]> = letter::reply(number, reply)?.into();
+        self.keep(to, number, answer.clone());
+        self.letters.reply(to, &answer).await
+    }
+
     async fn working(&self, to: &PartyId, number: u64) {
         if let Ok(answer) = letter::reply(number, Reply::Working) {
-            self.letters.reply(to, &answer).await;
+            drop(self.letters.reply(to, &answer).await);
         }
     }
 
     fn keep(&self, from: &PartyId, number: u64, answer: Arc<[u8]>) {
         let mut answers = self.answers();
         let of_partner = answers.entry(from.clone()).or_default();
-        of_partner.known.insert(number, Some(answer));
-        of_partner.order.push_back(number);
+        if of_partner.known.insert(number, Some(answer)).flatten().is_none() {
+            of_partner.order.push_back(number);
+        }
         if of_partner.order.len() > MOST_ANSWERS
             && let Some(oldest) = of_partner.order.pop_front()
         {
@@ -291,6 +304,7 @@ impl Desk {
         }
         let reply = match request {
             Request::Book(job, leaves) => {
+                self.still_consents(from, &job).await?;
                 Reply::Booked(outward_booked(self.agent.book(&job, &leaves).await?))
             }
             Request::Unbook(job) => self.agent.unbook(&job).await.map(|()| Reply::Done)?,
@@ -358,6 +372,19 @@ impl Desk {
         }
         jobs.insert(job.clone(), Joined { coordinator: from.clone(), offer, heard: Instant::now() });
         Ok((answer, Some(DeskEvent::Joined(job, from.clone()))))
+    }
+
+    /// A job may have waited for cores for long: what allowed it may have ended since.
+    async fn still_consents(&self, from: &PartyId, job: &JobId) -> Result<()> {
+        let Some(offer) = self.jobs().get(job).map(|joined| joined.offer.clone()) else { return Ok(()) };
+        match self.consent.decide(from, &offer, self.agent.cores_of(&offer)).await {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                let text = format!("party {} does not allow the job any more: {}", self.own, refused.reason);
+                drop(self.events.send(DeskEvent::Refused(job.clone(), from.clone(), refused)));
+                Err(Error::new(ErrorKind::Denied, text))
+            }
+        }
     }
 
     /// A mistake that this site's build finds in the job file.

@@ -3,13 +3,13 @@
 //! The transport bounds the length of a letter and proves whose it is; everything else is checked where it is used.
 
 use serde::{Deserialize, Serialize};
-use tributary_core::{Error, ErrorKind, JobHash, JobId, Result};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, PartyId, Result};
 
 use crate::agent::{Answer, Booked, Leaves, Part, PartEnd, Settled, Verdict};
 use crate::event::{Event, JobReport};
 use crate::scheduler::Outcome;
 
-/// Raised with every change of letters.
+/// Raised with every change of letters but of their [`Head`].
 pub(super) const VERSION: u32 = 1;
 
 /// One letter.
@@ -115,20 +115,75 @@ impl Letter {
         serde_json::to_vec(&letter).map_err(|e| Error::bug("encode a letter").because(e))
     }
 
-    /// `Corrupt` for what is no letter; `Unsupported` for one of another version.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Content> {
-        #[derive(Deserialize)]
-        struct Any {
-            version: u32,
+    pub(super) fn decode(bytes: &[u8]) -> Result<Content, Unread> {
+        let head: Head = serde_json::from_slice(bytes).map_err(|_| Unread::Nonsense)?;
+        if head.version != VERSION {
+            let request = head.request.map(|request| request.number);
+            return Err(Unread::OtherVersion { theirs: head.version, request });
         }
-        let wrong = |e| Error::new(ErrorKind::Corrupt, "a letter that does not decode").because(e);
-        let Any { version } = serde_json::from_slice(bytes).map_err(wrong)?;
-        if version != VERSION {
-            let text = format!(
-                "a letter of version {version}, expected {VERSION}; both sites need the same version of Tributary"
-            );
-            return Err(Error::new(ErrorKind::Unsupported, text));
+        serde_json::from_slice::<Self>(bytes).map(|letter| letter.content).map_err(|_| Unread::Nonsense)
+    }
+}
+
+/// What letters of every version begin with: a later one may change all else.
+#[derive(Deserialize)]
+struct Head {
+    version: u32,
+    request: Option<Numbered>,
+}
+
+#[derive(Deserialize)]
+struct Numbered {
+    number: u64,
+}
+
+/// Why a letter cannot be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// Its site has another version; the number is that of a request, which waits for an answer.
+    OtherVersion { theirs: u32, request: Option<u64> },
+    /// It is none.
+    Nonsense,
+}
+
+/// That a site has another version.
+pub(super) fn other_version(site: &PartyId, theirs: u32) -> Error {
+    let newer = if theirs > VERSION { "its version is newer" } else { "this site's is newer" };
+    Error::new(
+        ErrorKind::Unsupported,
+        format!(
+            "party {site} writes letters of version {theirs} and this site of version {VERSION}; install the same release of Tributary at \
+             both ({newer})"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_are_read_as_they_were_written() {
+        let contents = [
+            Content::Request { number: u64::MAX, request: Request::Begin("j".parse().unwrap()) },
+            Content::Reply { number: 0, reply: Reply::Failed(Error::invalid("no")) },
+            Content::Beat { job: "j".parse().unwrap() },
+        ];
+        for content in contents {
+            let shown = format!("{content:?}");
+            let read = Letter::decode(&Letter::encode(content).unwrap()).unwrap();
+            assert_eq!(format!("{read:?}"), shown);
         }
-        serde_json::from_slice::<Self>(bytes).map(|letter| letter.content).map_err(wrong)
+    }
+
+    #[test]
+    fn a_request_of_another_version_can_be_answered_and_nonsense_cannot() {
+        let later = br#"{"version": 9, "request": {"number": 7, "wish": []}, "more": {}}"#;
+        assert_eq!(Letter::decode(later).unwrap_err(), Unread::OtherVersion { theirs: 9, request: Some(7) });
+        let other = br#"{"version": 9, "parade": 1}"#;
+        assert_eq!(Letter::decode(other).unwrap_err(), Unread::OtherVersion { theirs: 9, request: None });
+        for nonsense in [&b""[..], b"7", b"{}", br#"{"version": 1, "request": {"number": 7}}"#] {
+            assert_eq!(Letter::decode(nonsense).unwrap_err(), Unread::Nonsense);
+        }
     }
 }

@@ -7,6 +7,8 @@
 mod agent;
 mod correspondence;
 mod desk;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod letter;
 mod outward;
 mod ping;

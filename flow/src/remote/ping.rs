@@ -137,7 +137,7 @@ impl Pings {
             let product = env!("CARGO_PKG_VERSION").to_owned();
             let pong = Reply::Pong { back: filling(back), product, kernels, now_ms: now_ms() };
             if let Ok(letter) = reply(number, pong) {
-                letters.reply(&to, &letter).await;
+                drop(letters.reply(&to, &letter).await);
             }
             drop(permit);
         });

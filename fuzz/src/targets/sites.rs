@@ -1,4 +1,4 @@
-//! What sites send each other by mail, and what a party says and keeps about its partners.
+//! What sites send each other by mail and by letters, and what a party says and keeps about its partners.
 
 use std::sync::LazyLock;
 
@@ -24,12 +24,38 @@ pub(super) fn card(bytes: &[u8]) {
     judge(read);
 }
 
+/// What job control writes from site to site.
+pub(super) fn letters() -> Vec<Vec<u8>> {
+    let part = r#"{"job":"j","task":"psi_0","party":{"role":"host","id":"2"},"attempt":0}"#;
+    let hash = "ab".repeat(32);
+    let contents = [
+        format!(
+            r#""request":{{"number":7,"request":{{"offer":{{"job":"j","file":"job.yaml","source":"dag: {{}}","hash":"{hash}","product":"0.1.0"}}}}}}"#
+        ),
+        r#""request":{"number":18446744073709551615,"request":{"book":["j",{}]}}"#.to_owned(),
+        format!(r#""request":{{"number":1,"request":{{"run":{part}}}}}"#),
+        format!(r#""request":{{"number":1,"request":{{"standing":["j",[{part}]]}}}}"#),
+        r#""request":{"number":1,"request":{"ping":{"there":"....","back":1048576}}}"#.to_owned(),
+        r#""reply":{"number":1,"reply":"working"}"#.to_owned(),
+        r#""reply":{"number":1,"reply":{"standing":["success",[true,null]]}}"#.to_owned(),
+        r#""reply":{"number":1,"reply":{"pong":{"back":"..","product":"0.1.0","kernels":"ab","now_ms":1}}}"#
+            .to_owned(),
+        r#""event":{"job":"j","event":{"event":"party_missing","party":"2","seconds":3}}"#.to_owned(),
+        r#""beat":{"job":"j"}"#.to_owned(),
+    ];
+    contents.iter().map(|content| format!(r#"{{"version":1,{content}}}"#).into_bytes()).collect()
+}
+
+pub(super) fn letter(bytes: &[u8]) {
+    tributary_flow::remote::fuzzing::letter(bytes);
+}
+
 static KNOWN: LazyLock<Known> =
     LazyLock::new(|| Known::new([("psi", vec!["default"]), ("binning", vec!["train", "predict"])]));
 
 pub(super) fn grants() -> Vec<Vec<u8>> {
     [
-        "grants:\n- partner: [9999, 10001]\n  components: [psi, {binning: [train]}]\n  tables: [loans, 'a*/b?']\n  roles: host\n  \
+        "grants:\n- partner: [9999, 10001]\n  components: [psi, {binning: [train]}]\n  tables: [loans, 'a*/b?']\n  models: ['m?_*']\n  roles: host\n  \
          partner_roles: [guest]\n  most_rows: 1000000\n  least_common_rows: 100\n  hours: [mon-fri 22:00-06:00 +01:00]\n  most_cores: 4\n",
         "grants: []\n",
     ]
