@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::site::{Site, binary, example, text, top, wait_until};
 
-const GUEST: &str = "9999";
-const HOST: &str = "10000";
+pub(crate) const GUEST: &str = "9999";
+pub(crate) const HOST: &str = "10000";
 
 /// A bank and a retailer who trust each other.
 pub struct Pair {
@@ -23,7 +23,7 @@ pub struct Pair {
 }
 
 /// A port that nobody has, and that the system gives to no caller: no two tests get the same.
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     const PORTS: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -76,7 +76,7 @@ impl Pair {
     }
 
     /// The command that runs a party's part.
-    fn part(&self, party: &str, more: &[&str]) -> Command {
+    pub(crate) fn part(&self, party: &str, more: &[&str]) -> Command {
         let mut command = self.site(party).command(&[&["run", "--party", party], more].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -102,7 +102,7 @@ impl Pair {
     }
 
     /// That nothing of a job is left but its records. Cores are back if the next job runs: it takes all there are.
-    fn is_clean(&self) {
+    pub(crate) fn is_clean(&self) {
         for party in [GUEST, HOST] {
             let home = self.site(party).home().join("parties").join(party);
             let left: Vec<String> = files(&home)
@@ -123,11 +123,11 @@ fn files(folder: &std::path::Path) -> Vec<String> {
     entries.flat_map(of).collect()
 }
 
-fn job() -> String {
+pub(crate) fn job() -> String {
     example("breast/job.yaml").display().to_string()
 }
 
-fn both_ended_well(ends: &[Output; 2]) {
+pub(crate) fn both_ended_well(ends: &[Output; 2]) {
     for end in ends {
         assert_eq!(end.status.code(), Some(0), "{}{}", text(&end.stdout), text(&end.stderr));
     }
@@ -142,7 +142,7 @@ fn results(site: &Site, party: &str, role: &str) -> Value {
 }
 
 /// The results of the example in one process.
-fn expected() -> [Value; 2] {
+pub(crate) fn expected() -> [Value; 2] {
     let site = Site::with_breast_tables();
     site.ok(&["run", "--quiet", &job()]);
     let of = |party: &str, role: &str| {
@@ -154,7 +154,7 @@ fn expected() -> [Value; 2] {
 }
 
 /// The results of the last of some jobs, and nothing else of any of them.
-fn assert_results(pair: &Pair, expected: &[Value; 2], jobs: usize) {
+pub(crate) fn assert_results(pair: &Pair, expected: &[Value; 2], jobs: usize) {
     for (party, role, expected) in [(GUEST, "guest", &expected[0]), (HOST, "host", &expected[1])] {
         let got = results(pair.site(party), party, role);
         assert_eq!((&got["model"], &got["metrics"]), (&expected["model"], &expected["metrics"]), "{party}");

@@ -11,7 +11,7 @@ use crate::site::example;
 
 /// What a proxy does to the bytes that pass.
 #[derive(Clone, Copy)]
-enum Fault {
+pub(crate) enum Fault {
     /// Nothing.
     None,
     /// Cuts the connection after so many bytes, some times.
@@ -23,14 +23,14 @@ enum Fault {
 }
 
 /// Stands in front of a port of this machine.
-struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     passed: Arc<Mutex<Vec<u8>>>,
     faults: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    fn start(to: u16, fault: Fault) -> Self {
+    pub(crate) fn start(to: u16, fault: Fault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (passed, faults): (Arc<Mutex<Vec<u8>>>, Arc<AtomicUsize>) = Default::default();
@@ -48,6 +48,15 @@ impl Proxy {
             }
         });
         Self { port, passed, faults }
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Bytes that have passed.
+    pub(crate) fn passed(&self) -> usize {
+        self.passed.lock().unwrap().len()
     }
 
     fn faults(&self) -> usize {

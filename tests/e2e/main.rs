@@ -18,6 +18,7 @@ mod cluster;
 mod config;
 mod documents;
 mod download;
+mod far;
 mod files;
 mod gc;
 mod grants;

@@ -298,7 +298,7 @@ fn ping_each_other(bank: &Site, shop: &Site, address: &str) -> [(bool, Value); 2
     })
 }
 
-fn state<'a>(report: &'a Value, what: &str) -> &'a Value {
+pub(crate) fn state<'a>(report: &'a Value, what: &str) -> &'a Value {
     let steps = report["steps"].as_array().unwrap();
     steps.iter().find(|step| step["what"] == what).unwrap_or_else(|| panic!("{what}: {report:#}"))
 }
