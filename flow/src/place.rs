@@ -88,7 +88,9 @@ pub(crate) fn place(spec: &JobSpec, site: &Site) -> (Placed, Vec<Objection>) {
         };
         let options = part.conf.engine_run.as_ref().map(Arc::as_ptr);
         match asked.entry((&part.party, options)).or_insert_with(place).clone() {
-            Ok(placement) => {
+            Ok(mut placement) => {
+                let foretold = spec.needs.foretold.get(&(name.clone(), part.party.clone()));
+                placement.reasons.extend(foretold.into_iter().flatten().cloned());
                 let job = placed.job_cores.entry(part.party.to_string()).or_default();
                 *job = (*job).max(placement.job_booked);
                 let (task, party, engine) =

@@ -57,6 +57,12 @@ pub trait Component: fmt::Debug + Send + Sync + 'static {
         Ok(Vec::new())
     }
 
+    /// What the component will choose by itself, and by what: for people who ask how a job would run. Asked only of parameters in
+    /// which [`Component::check`] finds nothing wrong.
+    fn foretells(&self, _: &Assignment<'_>) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Runs one task of one party. All parties of the task run it at once and meet in `task.federation`.
     async fn run(&self, task: &Task) -> Result<Outputs>;
 }

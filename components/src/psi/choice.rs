@@ -3,6 +3,7 @@
 //! `ecdh_psi` is what FATE's files say, and then nothing is exchanged about it: such a job sends what it always sent.
 
 use serde::{Deserialize, Serialize};
+use tributary_component::Assignment;
 use tributary_component::task::Task;
 use tributary_core::federation::{FederationExt, Message, Slot};
 use tributary_core::limits::Intersections;
@@ -105,6 +106,17 @@ pub(super) struct Agreed {
     pub pair: u32,
     /// What an earlier attempt left, if all parties have it.
     pub kept: Option<Kept>,
+}
+
+/// How the protocol will be chosen.
+pub(super) fn foretold(assignment: &Assignment<'_>) -> Option<String> {
+    Some(match Wish::deserialize(assignment.parameters.get("protocol")?).ok()? {
+        Wish::Auto => format!(
+            "protocol: rr22 if guest and largest host have {LEAST_ROWS} rows or more together and the limits of all allow it, else ecdh_psi"
+        ),
+        Wish::Rr22 => "protocol: rr22, as the job says".to_owned(),
+        Wish::EcdhPsi => "protocol: ecdh_psi, as the job says".to_owned(),
+    })
 }
 
 /// What the parties begin with if they take `rr22`, nothing for curves.

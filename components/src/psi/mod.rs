@@ -76,6 +76,10 @@ impl Component for Psi {
         Ok(lonely.into_iter().chain(assignment.expect_one_guest()).collect())
     }
 
+    fn foretells(&self, assignment: &Assignment<'_>) -> Vec<String> {
+        choice::foretold(assignment).into_iter().collect()
+    }
+
     async fn run(&self, task: &Task) -> Result<Outputs> {
         let input = task.table("input_data")?;
         let (protocol, common) = match choice::agreed(task, input).await? {

@@ -23,6 +23,8 @@ pub struct Needs {
     pub list: Vec<Need>,
     /// What it asks each party to release, in the same order.
     pub asks: Vec<Asking>,
+    /// What components will choose by themselves, by task and party.
+    pub foretold: BTreeMap<(String, Party), Vec<String>>,
     /// Where the file names the models that the job registers, if it does.
     pub models: Option<Position>,
 }

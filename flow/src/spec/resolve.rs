@@ -51,6 +51,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
         notes: std::mem::take(&mut job.notes).into_iter().collect(),
         needs: Vec::new(),
         asks: Vec::new(),
+        foretold: BTreeMap::new(),
     };
     let plans: Plans<'_, '_> =
         job.tasks.iter().map(|task| (task.name, plan(task, &job, components))).collect();
@@ -90,6 +91,7 @@ pub(super) fn resolve(mut job: raw::Job<'_>, components: &Components) -> JobSpec
             tasks: job.tasks.iter().map(|task| (task.name.to_owned(), task.item.at())).collect(),
             list: found.needs,
             asks: found.asks,
+            foretold: found.foretold,
             models: job.models,
             ..Needs::default()
         },
@@ -101,6 +103,7 @@ struct Found {
     notes: BTreeSet<String>,
     needs: Vec<Need>,
     asks: Vec<Asking>,
+    foretold: BTreeMap<(String, Party), Vec<String>>,
 }
 
 fn plan<'a, 'c>(task: &'c raw::Task<'a>, job: &raw::Job<'a>, components: &'c Components) -> Plan<'a, 'c> {
@@ -251,6 +254,7 @@ fn party_tasks(
                 found.notes.extend(settled.notes);
                 found.needs.extend(settled.needs);
                 found.asks.extend(settled.asks);
+                found.foretold.insert((name.to_owned(), party.clone()), settled.foretold);
                 settled.parameters
             }
             Err(problems) => {
@@ -304,6 +308,7 @@ struct Settled {
     notes: Vec<String>,
     needs: Vec<Need>,
     asks: Vec<Asking>,
+    foretold: Vec<String>,
 }
 
 /// Parameters that the definition takes, then what the component says about them.
@@ -332,7 +337,8 @@ fn settle<'w>(
     let asking = |asked: Asked| Asking::new(party, asked.clone(), &place(asked.parameter));
     let asks = component.asks(&assignment).map_err(bug)?.into_iter().map(asking).collect();
     let notes = notes.iter().map(|note| format!("task {}: {note}", plan.task.name)).collect();
-    Ok(Settled { parameters: parameters.clone(), notes, needs, asks })
+    let foretold = component.foretells(&assignment);
+    Ok(Settled { parameters: parameters.clone(), notes, needs, asks, foretold })
 }
 
 /// Reports a problem where the parameter is written; false if it is not written at all.
