@@ -83,8 +83,8 @@ fn sample() -> Result<(TableSchema, Vec<u8>)> {
             Arc::new(list),
         ],
     )?;
-    let encoded = Encoder::new()?.encode(&rows)?;
-    Ok((schema, [encoded.prefix, encoded.body].concat()))
+    let encoded = Encoder::new(schema.arrow())?.encode(&rows)?;
+    Ok((schema, encoded.concat()))
 }
 
 #[cfg(test)]

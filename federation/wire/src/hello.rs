@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use tributary_core::JobHash;
 
 /// Raised with every change of frames, headers or the handshake.
-pub(crate) const VERSION: u16 = 3;
+pub(crate) const VERSION: u16 = 4;
 
 /// The first byte of a hello; [`crate::seal`] has the other.
 pub(crate) const MARK: u8 = 0;

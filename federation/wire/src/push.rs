@@ -51,23 +51,22 @@ struct Value<'a> {
 
 impl Value<'_> {
     fn write_message(&mut self, header: &Header, bytes: Bytes) -> Result<()> {
-        self.cutter.record(header.encode()?, Bytes::new())?;
-        self.cutter.record(Vec::new(), bytes)
+        self.cutter.record(vec![header.encode()?.into()])?;
+        self.cutter.record(vec![bytes])
     }
 
     async fn write_table(&mut self, table: TableBody) -> Result<()> {
         let TableBody { schema, layout, rows: expected, source } = table;
         let header = Header::Table(TableHeader { schema: schema.clone(), layout, rows: expected });
-        self.cutter.record(header.encode()?, Bytes::new())?;
-        let mut encoder = rows::Encoder::new()?;
+        self.cutter.record(vec![header.encode()?.into()])?;
+        let mut encoder = rows::Encoder::new(schema.arrow())?;
         let mut batches = source.open().await?;
         let mut sent = 0u64;
         while let Some(batch) = batches.try_next().await? {
             schema.check(&batch)?;
             sent += batch.num_rows() as u64;
             for part in rows::cut(&batch) {
-                let record = encoder.encode(&part)?;
-                self.cutter.record(record.prefix, record.body.into())?;
+                self.cutter.record(encoder.encode(&part)?)?;
                 if self.cutter.len() >= BATCH_BYTES {
                     let pieces = self.cutter.full();
                     self.send(&pieces, None).await?;
@@ -129,21 +128,19 @@ impl Cutter {
         self.bytes
     }
 
-    /// A record of these two.
-    fn record(&mut self, head: Vec<u8>, body: Bytes) -> Result<()> {
-        let length = head.len() + body.len();
+    /// A record of these parts.
+    fn record(&mut self, parts: Vec<Bytes>) -> Result<()> {
+        let length: usize = parts.iter().map(Bytes::len).sum();
         if length > MAX_RECORD_BYTES {
             return Err(Error::invalid(format!(
                 "a message or row of {length} bytes, at most {MAX_RECORD_BYTES} can be sent; use a table or smaller rows"
             )));
         }
-        let head = [&(length as u32).to_le_bytes()[..], &head].concat();
-        self.bytes += head.len() + body.len();
-        self.total += (head.len() + body.len()) as u64;
-        self.parts.push_back(head.into());
-        if !body.is_empty() {
-            self.parts.push_back(body);
-        }
+        let head = Bytes::copy_from_slice(&(length as u32).to_le_bytes());
+        self.bytes += head.len() + length;
+        self.total += (head.len() + length) as u64;
+        self.parts.push_back(head);
+        self.parts.extend(parts.into_iter().filter(|part| !part.is_empty()));
         Ok(())
     }
 
@@ -186,10 +183,10 @@ mod tests {
     #[test]
     fn pieces_joined_are_the_records_with_their_lengths() {
         let mut cutter = Cutter::new(3);
-        cutter.record(b"ab".to_vec(), Bytes::from_static(b"cd")).unwrap();
+        cutter.record(vec![Bytes::from_static(b"ab"), Bytes::from_static(b"cd")]).unwrap();
         let mut pieces = cutter.full();
         assert_eq!(pieces.len(), 2);
-        cutter.record(Vec::new(), Bytes::new()).unwrap();
+        cutter.record(vec![Bytes::new()]).unwrap();
         pieces.extend(cutter.rest());
         let pieces: Vec<Vec<u8>> = pieces.iter().map(|piece| piece.concat()).collect();
         assert!(pieces[..pieces.len() - 1].iter().all(|piece| piece.len() == 3));
@@ -201,6 +198,6 @@ mod tests {
     #[test]
     fn a_record_too_long_for_its_reader_is_refused_by_its_writer() {
         let long = vec![0; MAX_RECORD_BYTES + 1];
-        assert!(Cutter::new(3).record(Vec::new(), long.into()).is_err());
+        assert!(Cutter::new(3).record(vec![long.into()]).is_err());
     }
 }

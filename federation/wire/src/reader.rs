@@ -242,8 +242,8 @@ mod tests {
         for count in has {
             let column = Arc::new(Int32Array::from(vec![5; *count]));
             let rows = RecordBatch::try_new(schema.arrow().clone(), vec![column]).unwrap();
-            let encoded = Encoder::new().unwrap().encode(&rows).unwrap();
-            bytes.extend(record(&[encoded.prefix, encoded.body].concat()));
+            let encoded = Encoder::new(schema.arrow()).unwrap().encode(&rows).unwrap();
+            bytes.extend(record(&encoded.concat()));
         }
         bytes
     }

@@ -12,10 +12,11 @@ use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, make_array};
 use arrow_buffer::Buffer;
 use arrow_data::transform::MutableArrayData;
 use arrow_ipc::reader::RecordBatchDecoder;
-use arrow_ipc::writer::{DictionaryTracker, IpcDataGenerator, IpcWriteContext, IpcWriteOptions};
+use arrow_ipc::writer::{IpcWriteOptions, StreamEncoder};
 use arrow_ipc::{MessageHeader, MetadataVersion, root_as_message};
-use arrow_schema::{ArrowError, DataType};
-use tributary_core::{Error, Result, ResultExt, Shown, TableSchema};
+use arrow_schema::{ArrowError, DataType, SchemaRef};
+use bytes::Bytes;
+use tributary_core::{Result, ResultExt, Shown, TableSchema};
 
 /// Aimed at for one record: large enough that its metadata is negligible, small enough to be worked on while the
 /// next one is on its way.
@@ -24,39 +25,38 @@ const RECORD_BYTES: usize = 1 << 20;
 /// Buffers start at multiples of this: enough for any type here, so that receivers need not copy.
 const ALIGNMENT: usize = 16;
 
-/// Turns batches into records.
-pub(crate) struct Encoder {
-    options: IpcWriteOptions,
-    context: IpcWriteContext,
-}
+/// What an Arrow message begins with; the length of its metadata follows.
+const CONTINUES: [u8; 4] = [0xff; 4];
 
-/// One encoded batch: the record is `prefix`, then `body`.
-#[derive(Debug)]
-pub(crate) struct Record {
-    pub prefix: Vec<u8>,
-    pub body: Vec<u8>,
-}
+/// Turns batches into records.
+pub(crate) struct Encoder(StreamEncoder);
 
 impl Encoder {
-    pub(crate) fn new() -> Result<Self> {
-        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5);
-        Ok(Self { options: options.at(|| "encode rows")?, context: IpcWriteContext::default() })
+    pub(crate) fn new(schema: &SchemaRef) -> Result<Self> {
+        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5).at(|| "encode rows")?;
+        let encoder = StreamEncoder::try_new_with_options(schema, options);
+        let mut encoder = encoder.at(|| "encode rows")?;
+        // The schema goes before the first batch, and is in the header of the table already.
+        drop(encoder.encode(&RecordBatch::new_empty(schema.clone())).at(|| "encode rows")?);
+        Ok(Self(encoder))
     }
 
-    pub(crate) fn encode(&mut self, rows: &RecordBatch) -> Result<Record> {
+    /// A record, in parts. Most are the batch's own buffers, which are not copied.
+    pub(crate) fn encode(&mut self, rows: &RecordBatch) -> Result<Vec<Bytes>> {
         let columns = rows.columns().iter().map(without_hidden_values).collect::<Result<_, _>>()?;
         let count = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
         let rows = RecordBatch::try_new_with_options(rows.schema(), columns, &count)?;
-        let mut dictionaries = DictionaryTracker::new(true);
-        let (_, encoded) = IpcDataGenerator::default()
-            .encode(&rows, &mut dictionaries, &self.options, &mut self.context)
-            .at(|| "encode rows")?;
-        let length = u32::try_from(encoded.ipc_message.len())
-            .map_err(|_| Error::invalid("a batch has too many columns to be sent"))?;
-        let mut prefix = length.to_le_bytes().to_vec();
-        prefix.extend_from_slice(&encoded.ipc_message);
-        prefix.resize(prefix.len().next_multiple_of(ALIGNMENT), 0);
-        Ok(Record { prefix, body: encoded.arrow_data })
+        let parts = self.0.encode(&rows).at(|| "encode rows")?;
+        Ok(parts.into_iter().map(|part| Bytes::from_owner(Owner(part))).collect())
+    }
+}
+
+/// Keeps a buffer for as long as its bytes are on the way.
+struct Owner(Buffer);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -96,12 +96,13 @@ fn without_hidden_values(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
 
 /// Rows of a record; the reason when it is not one of such rows.
 pub(crate) fn decode(record: &Buffer, schema: &TableSchema) -> Result<RecordBatch, String> {
-    let (length, rest) = record.split_first_chunk().ok_or("no metadata")?;
+    let (mark, rest) = record.split_first_chunk().ok_or("no metadata")?;
+    let (length, rest) = rest.split_first_chunk().ok_or("no metadata")?;
     let length = u32::from_le_bytes(*length) as usize;
     let metadata = rest.get(..length).ok_or("metadata longer than the record")?;
-    let body_at = (4 + length).next_multiple_of(ALIGNMENT);
-    if body_at > record.len() {
-        return Err("no body".into());
+    let body_at = mark.len() + size_of::<u32>() + length;
+    if *mark != CONTINUES || !body_at.is_multiple_of(ALIGNMENT) {
+        return Err("no Arrow message".into());
     }
     let body = record.slice(body_at);
     let message = root_as_message(metadata).map_err(shown)?;
@@ -199,12 +200,8 @@ mod tests {
 
     use super::*;
 
-    fn joined(record: &Record) -> Vec<u8> {
-        [&record.prefix[..], &record.body].concat()
-    }
-
     fn encoded(rows: &RecordBatch) -> Vec<u8> {
-        joined(&Encoder::new().unwrap().encode(rows).unwrap())
+        Encoder::new(rows.schema_ref()).unwrap().encode(rows).unwrap().concat()
     }
 
     fn schema() -> TableSchema {
