@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::computing::{Computing, End, RowStream};
 use crate::error::{Error, ErrorKind, Result};
-use crate::ids::{JobHash, Party, PartyId, SessionId};
+use crate::ids::{JobHash, JobId, Party, PartyId, SessionId};
 use crate::layout::Layout;
 use crate::plan::{Op, Plan};
 use crate::schema::TableSchema;
@@ -186,6 +186,57 @@ pub trait Post: fmt::Debug + Send + Sync + 'static {
     async fn send(&self, to: &PartyId, letter: &[u8]) -> Result<()>;
     /// Waits for a letter, and says whose it is.
     async fn receive(&self) -> Result<(PartyId, Bytes)>;
+}
+
+/// The broker behind a transport, as the operator of a site asks it: without taking part in anything, and beside a process of the site that does.
+/// A transport without one has nothing that outlives the processes of the sites.
+#[async_trait]
+pub trait Broker: fmt::Debug + Send + Sync + 'static {
+    /// Looks whether the broker can be used as the site is configured, and says what was found: which broker, where. Errors say what to change:
+    /// `Unavailable` if it cannot be reached, `Denied` for a refused login or a missing permission, `NotFound` for a missing part of it.
+    async fn look(&self) -> Result<String>;
+    /// The state of the link to the broker of a partner, which has one of its own; `None` if both use the same. Errors as for `look`.
+    async fn link(&self, partner: &PartyId) -> Result<Option<String>>;
+    /// What lies there with an end at this site, in order of names.
+    async fn held(&self) -> Result<Vec<Held>>;
+    /// Removes one of these, with all that belongs to it. No error if there is none.
+    async fn remove(&self, held: &Held) -> Result<()>;
+}
+
+/// A channel that lies at a broker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// As the broker knows it.
+    pub name: String,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Which way it goes from here.
+    pub direction: Direction,
+    /// The party at its other end, or the site if it is for letters; cut to fit into a name.
+    pub peer: String,
+    /// Frames in it.
+    pub frames: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Processes that read it now.
+    pub readers: u64,
+    /// How long nothing has happened to it, if the broker knows.
+    pub idle: Option<Duration>,
+}
+
+/// What a channel is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// Letters of job control.
+    Letters,
+    /// An attempt at a task.
+    Session {
+        /// The job.
+        job: JobId,
+        /// Task and attempt, cut to fit into a name.
+        attempt: String,
+    },
 }
 
 /// One task attempt's exchange of values; see the module for the rules.

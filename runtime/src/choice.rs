@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tributary_core::federation::Network;
+use tributary_core::federation::{Broker, Network};
 use tributary_core::kernel::Kernels;
 use tributary_core::meta::StorageMeta;
 use tributary_core::settings::{Key, Section};
@@ -102,9 +102,21 @@ pub enum Open {
     Storage(fn(&Section, &Path) -> Result<Arc<dyn Storage>>),
     /// Storage meta, for the party whose home this is.
     StorageMeta(fn(&Section, &Path) -> Result<Arc<dyn StorageMeta>>),
-    /// Federation, for all parties in this process at once. The path is the home folder.
-    Federation(fn(&BTreeMap<PartyId, Joining<'_>>, &Path) -> Result<Networks>),
+    /// Federation.
+    Federation(Transport),
 }
+
+/// How parties of other sites are reached. The paths are the home folder.
+#[derive(Debug, Clone, Copy)]
+pub struct Transport {
+    /// The networks of all parties in this process at once.
+    pub networks: fn(&BTreeMap<PartyId, Joining<'_>>, &Path) -> Result<Networks>,
+    /// The broker of a party, for its operator; none where nothing outlives the processes of the sites.
+    pub broker: Option<OpenBroker>,
+}
+
+/// Makes a client of a party's broker, beside whatever process of the party uses it.
+pub type OpenBroker = fn(&PartyId, &Joining<'_>, &Path) -> Result<Arc<dyn Broker>>;
 
 /// What a party's network is made from.
 #[derive(Debug, Clone, Copy)]

@@ -1,73 +1,32 @@
 //! A site's node on direct lines: its keys, the partners whose cards it trusts, and where its configuration says they are.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use tributary_core::federation::{Federation, FederationSpec, Network, Post};
 use tributary_core::settings::Section;
 use tributary_core::{PartyId, Result, ResultExt};
 use tributary_direct::config::{Options as Times, Place};
 use tributary_direct::{Config, Fingerprint, Identity, Node, listen};
-use tributary_trust::{Attendance, Card, SiteFolder, Trust};
-use tributary_wire::{KeyRing, Options, Wire};
+use tributary_trust::{Card, Trust};
+use tributary_wire::KeyRing;
 
 use crate::choice::{Joining, Networks};
-use crate::engines::FEDERATION;
 use crate::routes::RouteTable;
+use crate::wired;
 
 /// The networks of all parties in this process, each with a node of its own.
 pub(crate) fn networks(parties: &BTreeMap<PartyId, Joining<'_>>, home: &Path) -> Result<Networks> {
-    let network = |(party, joining): (&PartyId, &Joining<'_>)| {
-        let network = network(party, joining, home).at(|| format!("party {party}"))?;
-        Ok((party.clone(), network))
-    };
-    parties.iter().map(network).collect()
-}
-
-fn network(party: &PartyId, joining: &Joining<'_>, home: &Path) -> Result<Arc<dyn Network>> {
-    let section = joining.section;
-    let folder = SiteFolder::of(joining.folder, party);
-    let (attendance, trust) = (folder.attend()?, Trust::read(&folder)?);
-    let options = Options::from_sections(joining.settings.section(FEDERATION)?, section, home)?;
-    if let Some(folder) = &options.folder {
-        fs::create_dir_all(folder).at(|| format!("create {}", folder.display()))?;
-    }
-    let node = Node::start(config(party, section, home, &trust)?)?;
-    let wire = Wire::new(Arc::new(node), partners(section, &trust)?, options)?;
-    Ok(Arc::new(Attending { wire, _attendance: attendance }))
-}
-
-/// The network of the only process of its site.
-#[derive(Debug)]
-struct Attending {
-    wire: Wire,
-    _attendance: Attendance,
-}
-
-#[async_trait]
-impl Network for Attending {
-    fn name(&self) -> &'static str {
-        self.wire.name()
-    }
-
-    async fn join(&self, spec: FederationSpec) -> Result<Arc<dyn Federation>> {
-        self.wire.join(spec).await
-    }
-
-    async fn post(&self, own: &PartyId) -> Result<Arc<dyn Post>> {
-        self.wire.post(own).await
-    }
+    wired::networks(parties, home, |party, joining, trust| {
+        let node = Node::start(config(party, joining.section, home, trust)?)?;
+        Ok((Arc::new(node), partners(joining.section, trust)?))
+    })
 }
 
 /// The keys of those that take part in jobs: an exchange only relays.
 fn partners(section: &Section, trust: &Trust) -> Result<KeyRing> {
-    let (exchange, own) = (section.get::<&str>("exchange_id")?, trust.identity());
-    let ring = KeyRing::new(own.secret_key().clone()).with(own.party().clone(), *own.card().key())?;
-    let mut partners = trust.partners().filter(|card| card.party().as_str() != exchange);
-    partners.try_fold(ring, |ring, card| ring.with(card.party().clone(), *card.key()))
+    let exchange: &str = section.get("exchange_id")?;
+    wired::keys(trust, |partner| partner.as_str() != exchange)
 }
 
 fn config(party: &PartyId, section: &Section, home: &Path, trust: &Trust) -> Result<Config> {

@@ -15,7 +15,9 @@ use tributary_core::settings::{Key, Kind, Section};
 use tributary_core::storage::Storage;
 use tributary_core::{PartyId, Result, ResultExt};
 
-use crate::choice::{CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Part, with_feature};
+use crate::choice::{
+    CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Part, Transport, with_feature,
+};
 
 /// Id of this site.
 pub(crate) const PARTY_ID: &str = "party_id";
@@ -100,7 +102,7 @@ pub static ENGINES: Known = Known {
             description: "all parties in one process (`tributary run`)",
             engine: Comes::Always(Engine {
                 keys: &[tributary_memory::config::KEYS],
-                open: Open::Federation(memory),
+                open: Open::Federation(Transport { networks: memory, broker: None }),
             }),
         },
         Choice {
@@ -110,7 +112,7 @@ pub static ENGINES: Known = Known {
             description: "lines between sites over one port each, or through an exchange (`tributary run --party`, `tributary agent`)",
             engine: Comes::Always(Engine {
                 keys: &[tributary_memory::config::KEYS, tributary_direct::config::KEYS],
-                open: Open::Federation(crate::direct::networks),
+                open: Open::Federation(Transport { networks: crate::direct::networks, broker: None }),
             }),
         },
     ],

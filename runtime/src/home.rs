@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tributary_component::Components;
 use tributary_core::computing::Engine;
-use tributary_core::federation::Network;
+use tributary_core::federation::{Broker, Network};
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::{Error, PartyId, Result, ResultExt, Site};
@@ -15,7 +15,7 @@ use tributary_grants::audit::Audit;
 use tributary_grants::{Grants, Known as KnownComponents};
 use tributary_trust::SiteFolder;
 
-use crate::choice::{Contract, Ground, Joining, Known, Open};
+use crate::choice::{Contract, Ground, Joining, Known, Open, Transport};
 use crate::direct::Way;
 use crate::engines::{DIRECT, ENGINES, IN_PROCESS};
 use crate::settings::Settings;
@@ -119,6 +119,20 @@ impl Home {
         match self.party_settings(party)?.chosen(Contract::Federation)? {
             (DIRECT, _, section) => crate::direct::way(section, &self.folder, partner),
             _ => Ok(Way::default()),
+        }
+    }
+
+    /// The broker that a party's transport uses, beside whatever process of the party runs. Must be called within a tokio runtime. The error is
+    /// the transport's name if it has none: then nothing of it outlives the processes of the sites.
+    pub fn broker(&self, party: &PartyId) -> Result<Result<Arc<dyn Broker>, &'static str>> {
+        let settings = self.party_settings(party)?;
+        match settings.chosen(Contract::Federation)? {
+            (name, Open::Federation(Transport { broker: None, .. }), _) => Ok(Err(name)),
+            (_, Open::Federation(Transport { broker: Some(open), .. }), section) => {
+                let joining = Joining { section, settings: &settings, folder: &self.party(party) };
+                open(party, &joining, &self.folder).map(Ok)
+            }
+            (name, ..) => Err(of_another_contract(name)),
         }
     }
 
@@ -248,7 +262,7 @@ impl Home {
             }
         }
         match agreed {
-            Some((_, _, Open::Federation(open))) => open(&joining, &self.folder),
+            Some((_, _, Open::Federation(transport))) => (transport.networks)(&joining, &self.folder),
             Some((_, name, _)) => Err(of_another_contract(name)),
             None => Ok(BTreeMap::new()),
         }

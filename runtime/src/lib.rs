@@ -13,6 +13,7 @@ mod exchange;
 mod engines;
 mod read;
 mod routes;
+mod wired;
 mod fate;
 mod home;
 #[cfg(feature = "ballista")]

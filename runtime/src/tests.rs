@@ -41,7 +41,10 @@ static FAKE: Known = Known {
             name: "broker",
             aliases: &["rabbit"],
             description: "an engine of this test",
-            engine: Comes::Always(Engine { keys: &[KEYS], open: Open::Federation(broker) }),
+            engine: Comes::Always(Engine {
+                keys: &[KEYS],
+                open: Open::Federation(Transport { networks: broker, broker: None }),
+            }),
         },
         Choice {
             contract: Contract::Federation,
@@ -74,7 +77,8 @@ fn open(text: &str) -> Result<usize> {
     match settings.chosen(Contract::Federation)? {
         ("broker", Open::Federation(open), section) => {
             let joining = Joining { section, settings: &settings, folder: Path::new("/nowhere") };
-            open(&BTreeMap::from([("9999".parse()?, joining)]), Path::new("/nowhere")).map(|made| made.len())
+            (open.networks)(&BTreeMap::from([("9999".parse()?, joining)]), Path::new("/nowhere"))
+                .map(|made| made.len())
         }
         other => panic!("{other:?}"),
     }

@@ -31,9 +31,34 @@ pub fn rfc3339(since_1970: Duration) -> String {
     )
 }
 
+/// What others wrote as a time in UTC, to the second: `2026-11-29 15:46:35`, with any mark between its numbers and anything behind them. `None` for
+/// what is no time since 1970.
+pub fn from_utc(text: &str) -> Option<Duration> {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).filter(|part| !part.is_empty());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    let (year, month, day) = (next()?, next()?, next()?);
+    let [hour, minute, second] = [(); 3].map(|()| next().and_then(|number| u8::try_from(number).ok()));
+    let month = time::Month::try_from(u8::try_from(month).ok()?).ok()?;
+    let date =
+        time::Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()?;
+    let clock = time::Time::from_hms(hour?, minute?, second?).ok()?;
+    let since = time::UtcDateTime::new(date, clock) - time::UtcDateTime::UNIX_EPOCH;
+    Duration::try_from(since).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_of_others_are_read() {
+        for text in ["2026-11-22 12:00:00", "2026-11-22T12:00:00.123+00:00"] {
+            assert_eq!(from_utc(text), Some(Duration::from_secs(1_795_348_800)), "{text}");
+        }
+        for text in ["", "2026-11-22", "2026-13-01 00:00:00", "1969-12-31 23:59:59", "2026-11-22 25:00:00"] {
+            assert_eq!(from_utc(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn times_are_those_of_the_calendar() {

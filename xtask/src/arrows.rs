@@ -32,7 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memory", &["core", "wire"]),
     ("trust", &["core", "suggest", "wire"]),
     ("direct", &["core", "memory", "system", "wire"]),
-    ("broker", &["core", "document", "system", "wire"]),
+    ("broker", &["core", "document"]),
     ("rabbitmq", &["core", "broker", "system", "wire"]),
     ("pulsar", &["core", "broker", "system", "wire"]),
     ("paillier", &[]),
@@ -84,6 +84,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tune", &["core", "system", "component", "psi"]),
     ("cli", &["core", "document", "component", "export", "flow", "ingest", "runtime", "service", "tune"]),
     ("conformance", &["core"]),
+    ("services", &[]),
     ("bench", &["core", "ballista"]),
     (
         "fuzz",

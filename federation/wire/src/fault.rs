@@ -129,4 +129,8 @@ impl Queue for Faulty {
     async fn remove(&self, channel: &Channel) -> Result<()> {
         self.inner.remove(channel).await
     }
+
+    async fn finish(&self, channel: &Channel) -> Result<()> {
+        self.inner.finish(channel).await
+    }
 }

@@ -73,5 +73,5 @@ pub use keys::{ChannelKey, KeyRing, LineKey, PublicKey, SecretKey};
 pub use letter::MAX_LETTER_BYTES;
 pub use limits::Limits;
 pub use network::{Options, Wire};
-pub use queue::{Channel, Delivery, Queue, Receipt};
+pub use queue::{Channel, Delivery, Queue, Readable, Receipt};
 pub use seal::MAX_FRAME_BYTES;

@@ -366,7 +366,7 @@ impl Link {
             self.queue.remove(self.outbox.channel()).await?;
             return removed;
         }
-        said.and(removed)
+        said.and(self.queue.finish(self.outbox.channel()).await).and(removed)
     }
 }
 

@@ -110,10 +110,12 @@ impl Reader {
     async fn run(self, clock: Clock) {
         let mut incoming = Incoming::default();
         while !self.to.is_closed() {
-            if self.take(&mut incoming).await.is_err() {
+            if let Err(error) = self.take(&mut incoming).await {
                 clock.sleep_until(clock.now() + PAUSE).await;
-                // If that fails, so does the next receive.
-                drop(self.queue.remove(&self.channel).await);
+                // If one of these fails, so does the next receive. What cannot be reached keeps its letters.
+                if error.kind() != ErrorKind::Unavailable {
+                    drop(self.queue.remove(&self.channel).await);
+                }
                 drop(self.queue.open(&self.channel).await);
             }
         }

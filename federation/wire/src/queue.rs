@@ -9,9 +9,15 @@ use std::fmt;
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use tributary_core::federation::{Direction, Purpose};
 use tributary_core::{Error, Party, PartyId, Result, SessionId, Shown};
 
 use crate::keys::ChannelKey;
+
+/// Every name begins with it.
+const PREFIX: &str = "tributary";
+/// Stands in place of a session, which always has two dots in it, or is too long to be this.
+const LETTERS: &str = "letters";
 
 /// One direction between two parties of one session: its name, and the two sites that it joins. Names are made here and nowhere
 /// else.
@@ -37,8 +43,8 @@ impl Channel {
         let all = postcard::to_stdvec(&(session, from, to))
             .map_err(|e| Error::bug("encode the name of a channel").because(e))?;
         let digest = HEXLOWER.encode(&key.tag(&all)?);
-        let [session, by, at] = [cut(session, 64), cut(from, 40), cut(to, 40)];
-        let name = format!("tributary.{session}.{by}.{at}.{digest}");
+        let [session, by, at] = [session.to_string().chars().take(64).collect(), end_of(from), end_of(to)];
+        let name = format!("{PREFIX}.{session}.{by}.{at}.{digest}");
         Ok(Self { name, from: from.id.clone(), to: to.id.clone() })
     }
 
@@ -48,7 +54,7 @@ impl Channel {
         let all = postcard::to_stdvec(&([0xff_u8; 10], from, to))
             .map_err(|e| Error::bug("encode the name of a channel").because(e))?;
         let digest = HEXLOWER.encode(&key.tag(&all)?);
-        let name = format!("tributary.letters.{}.{}.{digest}", cut(from, 40), cut(to, 40));
+        let name = format!("{PREFIX}.{LETTERS}.{}.{}.{digest}", cut(from), cut(to));
         Ok(Self { name, from: from.clone(), to: to.clone() })
     }
 
@@ -83,9 +89,66 @@ impl Channel {
     }
 }
 
-/// Ids are ASCII and hold `#` besides what every broker takes.
-fn cut(id: &impl fmt::Display, bytes: usize) -> String {
-    id.to_string().chars().take(bytes).map(|c| if c == '#' { '-' } else { c }).collect()
+/// Ids are ASCII and hold `#` besides what every broker takes, and `.`, which stands between the parts of a name.
+fn cut(id: &PartyId) -> String {
+    id.as_str().chars().take(31).map(|c| if "#.".contains(c) { '-' } else { c }).collect()
+}
+
+/// No role has the mark between role and id.
+fn end_of(party: &Party) -> String {
+    let role: String = party.role.as_str().chars().take(8).collect();
+    format!("{role}_{}", cut(&party.id))
+}
+
+/// What an operator can read in the name of a channel that lies at a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Readable {
+    /// What it is for.
+    pub purpose: Purpose,
+    from: String,
+    to: String,
+}
+
+impl Readable {
+    /// A regular expression for the names of all channels from one site to another, as brokers take it; only an id of more than 31 bytes may share
+    /// it with another.
+    pub fn pattern(from: &PartyId, to: &PartyId) -> String {
+        let end = |id: &PartyId| format!("([A-Za-z0-9-]+_)?{}", cut(id));
+        format!(r"^{PREFIX}\..*\.{}\.{}\.[0-9a-f]{{32}}$", end(from), end(to))
+    }
+
+    /// `None` for what [`Channel::between`] and the letters never make.
+    pub fn of(name: &str) -> Option<Self> {
+        let parts: Vec<&str> = name.split('.').collect();
+        let (digest, from, to) =
+            (parts.last()?, parts.get(parts.len().checked_sub(3)?)?, parts.iter().nth_back(1)?);
+        let session = parts.get(1..parts.len() - 3).filter(|session| !session.is_empty())?;
+        let is_digest = digest.len() == 32 && digest.bytes().all(|c| c.is_ascii_hexdigit());
+        if parts[0] != PREFIX || !is_digest {
+            return None;
+        }
+        let purpose = match session {
+            [LETTERS] => Purpose::Letters,
+            [job, task @ ..] => Purpose::Session { job: job.parse().ok()?, attempt: task.join(".") },
+            [] => return None,
+        };
+        Some(Self { purpose, from: (*from).into(), to: (*to).into() })
+    }
+
+    /// Which way it goes from here, and the other end as it stands in the name: a party, or a site if it is for letters. `None` if the site has
+    /// neither end.
+    pub fn seen_from(&self, own: &PartyId) -> Option<(Direction, &str)> {
+        let is_own = |end: &str| match (&self.purpose, end.split_once('_')) {
+            (Purpose::Letters, _) => end == cut(own),
+            (_, Some((_, id))) => id == cut(own),
+            (_, None) => false,
+        };
+        match (is_own(&self.to), is_own(&self.from)) {
+            (true, _) => Some((Direction::Received, &self.from)),
+            (_, true) => Some((Direction::Sent, &self.to)),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Channel {
@@ -147,6 +210,12 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     async fn acknowledge(&self, channel: &Channel, receipt: Receipt) -> Result<()>;
     /// Removes the channel with its frames. No error if there is none.
     async fn remove(&self, channel: &Channel) -> Result<()>;
+    /// Nothing more is sent on the channel from here, all of it is durable, and its receiver is there to take it. A queue that has an end of its own at
+    /// the sender's site sees to it that this end is removed once it is empty, and waits a moment for that at most.
+    async fn finish(&self, channel: &Channel) -> Result<()> {
+        let _ = channel;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +284,35 @@ mod tests {
         assert_eq!(name.as_str().split('.').take(4).collect::<Vec<_>>(), ["tributary", "letters", "1", "2"]);
         assert_ne!(name, Channel::of_letters(&key, &b, &a).unwrap());
         assert_eq!(Channel::named(name.as_str(), a, b).unwrap(), name);
+    }
+
+    #[test]
+    fn a_name_tells_its_job_and_both_ends() {
+        let job = "j".repeat(64);
+        let long = SessionId::new(job.parse().unwrap(), "t".parse().unwrap(), 0);
+        let (a, b) = (party("guest", "9.9#9"), party("host", "2"));
+        let readable = |session: &SessionId, from: &Party, to: &Party| {
+            Readable::of(Channel::between(&key(1, 2), session, from, to).unwrap().as_str()).unwrap()
+        };
+        let of_job = |job: &str, attempt: &str| Purpose::Session {
+            job: job.parse().unwrap(),
+            attempt: attempt.into(),
+        };
+        let read = readable(&"20261129.psi_0.3".parse().unwrap(), &a, &b);
+        assert_eq!(read.purpose, of_job("20261129", "psi_0.3"));
+        assert_eq!(read.seen_from(&a.id), Some((Direction::Sent, "host_2")));
+        assert_eq!(read.seen_from(&b.id), Some((Direction::Received, "guest_9-9-9")));
+        assert_eq!(read.seen_from(&"3".parse().unwrap()), None);
+        assert_eq!(readable(&long, &a, &b).purpose, of_job(&job, ""));
+        let letters = Channel::of_letters(&key(1, 2), &b.id, &a.id).unwrap();
+        let letters = Readable::of(letters.as_str()).unwrap();
+        assert_eq!(letters.purpose, Purpose::Letters);
+        assert_eq!(letters.seen_from(&a.id), Some((Direction::Received, "2")));
+        for other in
+            ["", "tributary", "tributary.x", "tributary.j.t.0.guest_1.host_2.dead", "orders", "tributary...."]
+        {
+            assert_eq!(Readable::of(other), None, "{other}");
+        }
     }
 
     proptest! {

@@ -133,6 +133,10 @@ impl Queue for Retrying {
     async fn remove(&self, channel: &Channel) -> Result<()> {
         self.retry(|| self.inner.remove(channel)).await
     }
+
+    async fn finish(&self, channel: &Channel) -> Result<()> {
+        self.retry(|| self.inner.finish(channel)).await
+    }
 }
 
 #[cfg(test)]

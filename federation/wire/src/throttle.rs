@@ -87,6 +87,10 @@ impl Queue for Throttled {
     async fn remove(&self, channel: &Channel) -> Result<()> {
         self.inner.remove(channel).await
     }
+
+    async fn finish(&self, channel: &Channel) -> Result<()> {
+        self.inner.finish(channel).await
+    }
 }
 
 #[cfg(test)]
