@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use reading::Reading;
-pub(crate) use site::{PeerCommand, SiteCard, SiteCommand, SiteInit, SiteTrust};
+pub(crate) use site::{FederationCommand, PeerCommand, SiteCard, SiteCommand, SiteInit, SiteTrust};
 pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Look at the way to a partner.
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Show or remove what lies in the broker between sites.
+    #[command(subcommand)]
+    Federation(FederationCommand),
     /// Relay between sites that cannot reach each other, until stopped; see docs/direct.md.
     Exchange(Exchange),
     /// Join a cluster, start one on this machine for a trial, show its state.

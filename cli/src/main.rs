@@ -13,6 +13,7 @@ mod data;
 mod download;
 mod exchange;
 mod exit;
+mod federation;
 mod gc;
 mod history;
 mod job;
@@ -85,6 +86,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Limits(command) => limits::run(&home()?, &command),
         Command::Site(command) => site::run(&home()?, &command),
         Command::Peer(command) => peer::run(&home()?, &command),
+        Command::Federation(command) => federation::run(&home()?, &command),
         Command::Exchange(exchange) => exchange::run(&home()?, &exchange),
         Command::Cluster(command) => cluster::run(&home()?, &command),
         Command::Gc(gc) => gc::run(&home()?, &gc),

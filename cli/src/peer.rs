@@ -46,6 +46,8 @@ fn name(what: What) -> &'static str {
         What::Certificates => "certificates",
         What::Addresses => "address",
         What::Port => "port",
+        What::Broker => "broker",
+        What::Link => "broker link",
         What::Transport => "transport",
         What::Answer => "answer",
         What::Versions => "versions",

@@ -76,6 +76,7 @@ pub static TARGETS: [Target; 30] = [
         run: tributary_direct::fuzzing::greeting,
     },
     Target { name: "line", short: 3000, made: lines::messages, run: tributary_direct::fuzzing::messages },
+    Target { name: "bundle", short: 3000, made: wire::bundles, run: wire::bundle },
     Target { name: "held", short: 500, made: lines::held, run: lines::read_held },
     Target {
         name: "certificate",

@@ -74,12 +74,15 @@ pub struct Way {
     pub address: Option<String>,
     /// The exchange over which partners without an address are reached.
     pub exchange: Option<String>,
+    /// Whether a broker is between both, so that neither calls the other.
+    pub by_broker: bool,
 }
 
 /// What the section of this transport says about a partner.
 pub(crate) fn way(section: &Section, home: &Path, party: &PartyId) -> Result<Way> {
     let routes = Routes::of(section, home)?;
-    Ok(Way { address: routes.address(party), exchange: routes.exchange().map(|(address, _)| address) })
+    let exchange = routes.exchange().map(|(address, _)| address);
+    Ok(Way { address: routes.address(party), exchange, by_broker: false })
 }
 
 /// Where this site's configuration says that others are. It counts more than their cards.

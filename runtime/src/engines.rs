@@ -115,6 +115,22 @@ pub static ENGINES: Known = Known {
                 open: Open::Federation(Transport { networks: crate::direct::networks, broker: None }),
             }),
         },
+        Choice {
+            contract: Contract::Federation,
+            name: "rabbitmq",
+            aliases: &[],
+            description: "a RabbitMQ broker between sites, or one at each of them; see [docs/rabbitmq.md](rabbitmq.md)",
+            engine: with_feature!(
+                "rabbitmq",
+                Engine {
+                    keys: &[tributary_memory::config::KEYS, tributary_rabbitmq::config::KEYS],
+                    open: Open::Federation(Transport {
+                        networks: crate::rabbitmq::networks,
+                        broker: Some(crate::rabbitmq::broker),
+                    }),
+                }
+            ),
+        },
     ],
     parts: PARTS,
 };

@@ -118,6 +118,9 @@ impl Home {
     pub fn way(&self, party: &PartyId, partner: &PartyId) -> Result<Way> {
         match self.party_settings(party)?.chosen(Contract::Federation)? {
             (DIRECT, _, section) => crate::direct::way(section, &self.folder, partner),
+            (_, Open::Federation(transport), _) => {
+                Ok(Way { by_broker: transport.broker.is_some(), ..Way::default() })
+            }
             _ => Ok(Way::default()),
         }
     }

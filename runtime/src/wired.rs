@@ -50,6 +50,12 @@ pub(crate) fn keys(trust: &Trust, takes_part: impl Fn(&PartyId) -> bool) -> Resu
     partners.try_fold(ring, |ring, card| ring.with(card.party().clone(), *card.key()))
 }
 
+/// Says to the operator, on standard error, what a transport has to say while work goes on.
+#[cfg(feature = "rabbitmq")]
+pub(crate) fn notice(text: &str) {
+    eprintln!("note: {text}");
+}
+
 /// The network of the only process of its site.
 #[derive(Debug)]
 struct Attending {

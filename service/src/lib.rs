@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod federation;
 pub mod jobs;
 pub mod part;
 pub mod peer;

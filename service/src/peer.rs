@@ -15,6 +15,7 @@ use tributary_runtime::{Home, Way};
 use tributary_system::clock::since_1970;
 use tributary_trust::{Address, Card, SiteFolder};
 
+mod broker;
 mod far;
 
 /// How long a port may take to answer.
@@ -60,6 +61,10 @@ pub enum What {
     Addresses,
     /// The partner's port answers, or that of the exchange.
     Port,
+    /// The broker between both takes this site in, and lets it do what a job needs.
+    Broker,
+    /// This site's broker fetches from that of the partner.
+    Link,
     /// This site's transport can be opened.
     Transport,
     /// The partner answered, sealed by its own key and to that of this site.
@@ -148,6 +153,7 @@ fn change((at, change): (&PartyId, String)) -> Change {
 #[derive(Debug)]
 pub struct Ping<'a> {
     home: &'a Home,
+    by_broker: bool,
     cards: Option<Cards>,
     report: Report,
 }
@@ -158,13 +164,15 @@ impl<'a> Ping<'a> {
     pub fn look(home: &'a Home, party: &PartyId, partner: &PartyId) -> Result<Self> {
         let (folder, way) = (home.site_folder(party)?, home.way(party, partner)?);
         let (mut report, cards) = look_from(&folder, partner, &way, since_1970());
-        if let Some(cards) = &cards {
+        if let Some(cards) = &cards
+            && !way.by_broker
+        {
             match report.is_good() {
                 true => report.add(What::Port, port(cards, &called(cards, &way), STARTING)),
                 false => report.skip(&[What::Port], "something before it failed"),
             }
         }
-        Ok(Self { home, cards, report })
+        Ok(Self { home, by_broker: way.by_broker, cards, report })
     }
 
     /// What was found so far.
@@ -175,6 +183,14 @@ impl<'a> Ping<'a> {
     /// Asks the partner, unless something failed before. Must be called within a tokio runtime with I/O and time. Waits for a
     /// partner that is not there as long as the transport does, a minute by default.
     pub async fn ask(mut self) -> Report {
+        if self.by_broker {
+            match &self.cards {
+                Some(cards) if self.report.is_good() => {
+                    broker::look(&mut self.report, self.home, cards).await
+                }
+                _ => self.report.skip(&broker::STEPS, "something before it failed"),
+            }
+        }
         match &self.cards {
             Some(cards) if self.report.is_good() => far::ask(&mut self.report, self.home, cards).await,
             _ => self.report.skip(&far::STEPS, "something before it failed"),
@@ -203,8 +219,10 @@ fn look_from(folder: &SiteFolder, partner: &PartyId, way: &Way, now: Duration) -
     report.add(What::OwnKeys, good(cards.own.fingerprint().to_string()));
     report.add(What::TheirCard, good(cards.theirs.fingerprint().to_string()));
     report.add(What::Certificates, certificates(&cards, now));
-    let called = called(&cards, way);
-    report.add(What::Addresses, addresses(&cards, &called, way.exchange.as_deref()));
+    if !way.by_broker {
+        let called = called(&cards, way);
+        report.add(What::Addresses, addresses(&cards, &called, way.exchange.as_deref()));
+    }
     (report, Some(cards))
 }
 
@@ -397,7 +415,11 @@ mod tests {
     #[test]
     fn an_exchange_joins_sites_that_only_call_out() {
         let exchange = TcpListener::bind("127.0.0.1:0").unwrap();
-        let way = Way { address: None, exchange: Some(exchange.local_addr().unwrap().to_string()) };
+        let way = Way {
+            address: None,
+            exchange: Some(exchange.local_addr().unwrap().to_string()),
+            ..Way::default()
+        };
         let (_home, bank) = sites(&[], &[]);
         let report = look_from(&bank, &id("10000"), &way, NOW).0;
         assert!(report.is_good(), "{report:?}");
@@ -424,7 +446,7 @@ mod tests {
         let last = &report.steps.last().unwrap().state;
         assert!(matches!(last, State::Good { found } if found.starts_with(&open)), "{report:?}");
         // The configuration knows better than the card.
-        let way = Way { address: Some(open), exchange: None };
+        let way = Way { address: Some(open), ..Way::default() };
         assert!(port_of(&[&closed], &way).is_good());
     }
 

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::site::{Site, binary, example, text, top, wait_until};
 
-pub(crate) const GUEST: &str = "9999";
-pub(crate) const HOST: &str = "10000";
+pub const GUEST: &str = "9999";
+pub const HOST: &str = "10000";
 
 /// A bank and a retailer who trust each other.
 pub struct Pair {
@@ -42,7 +42,7 @@ impl Pair {
 
     /// `more`: further lines of both configurations.
     fn with(more: &str) -> Self {
-        let site = |party: &str| {
+        Self::configured(|party| {
             let (site, port) = (Site::default(), port());
             let conf = format!(
                 "party_id: '{party}'\ndefault_engines: {{federation: direct}}\nfederation: {{patience: 60, direct: {{port: {port}}}}}\n{more}"
@@ -50,7 +50,11 @@ impl Pair {
             site.write("service_conf.yaml", &conf);
             site.ok(&["site", "init", "--address", &format!("127.0.0.1:{port}")]);
             site
-        };
+        })
+    }
+
+    /// Sites that have configurations and keys, and now trust each other.
+    pub fn configured(site: impl Fn(&str) -> Site) -> Self {
         let (guest, host) = (site(GUEST), site(HOST));
         for (from, to) in [(&guest, &host), (&host, &guest)] {
             let card = to.write("partner.card", &from.ok(&["site", "card"]));
@@ -65,10 +69,14 @@ impl Pair {
     }
 
     fn with_breast_tables_and(more: &str) -> Self {
-        let pair = Self::with(more);
-        pair.guest.upload(GUEST, "breast_guest", &["--label", "y"]);
-        pair.host.upload(HOST, "breast_host", &[]);
-        pair
+        Self::with(more).and_breast_tables()
+    }
+
+    /// Both upload their table of the example.
+    pub fn and_breast_tables(self) -> Self {
+        self.guest.upload(GUEST, "breast_guest", &["--label", "y"]);
+        self.host.upload(HOST, "breast_host", &[]);
+        self
     }
 
     fn site(&self, party: &str) -> &Site {
@@ -76,7 +84,7 @@ impl Pair {
     }
 
     /// The command that runs a party's part.
-    pub(crate) fn part(&self, party: &str, more: &[&str]) -> Command {
+    pub fn part(&self, party: &str, more: &[&str]) -> Command {
         let mut command = self.site(party).command(&[&["run", "--party", party], more].concat());
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -123,7 +131,7 @@ fn files(folder: &std::path::Path) -> Vec<String> {
     entries.flat_map(of).collect()
 }
 
-pub(crate) fn job() -> String {
+pub fn job() -> String {
     example("breast/job.yaml").display().to_string()
 }
 

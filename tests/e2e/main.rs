@@ -29,6 +29,8 @@ mod limits;
 mod line;
 mod merging;
 mod peers;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
 mod sites;
 mod tables;
 mod tune;

@@ -90,6 +90,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "fuzz",
         &[
             "core",
+            "broker",
             "component",
             "components",
             "binning",

@@ -153,6 +153,32 @@ pub(crate) enum PeerCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum FederationCommand {
+    /// Show what lies in the broker: for which job, how that job is, and whether it is still wanted.
+    Status {
+        #[command(flatten)]
+        party: PartyArg,
+        /// Show the output as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove what ended and unknown jobs left in the broker. Running jobs and letters stay.
+    Gc {
+        #[command(flatten)]
+        party: PartyArg,
+        /// Of jobs that are unknown here: remove only what nobody reads and to which nothing has happened for this many seconds.
+        #[arg(long, default_value_t = 3600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(60..))]
+        older_than: u64,
+        /// Remove nothing, only show what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+        /// Show the output as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 const PING: &str = "\
 Go the way to a partner and back: keys, addresses, connection, versions, clocks, speed.
 

@@ -128,6 +128,15 @@ impl JobConf {
                     notes.push(format!("dag.conf.{name} has no effect"));
                 }
             }
+            // FATE 1 hands these to the clients of its brokers.
+            for name in ["rabbitmq_run", "pulsar_run"] {
+                let item = keys.take(name);
+                if !item.entries().is_empty() {
+                    notes.push(format!(
+                        "dag.conf.{name} has no effect: a job keeps all that it sends, and removes it at its end; each site's service_conf.yaml says the rest"
+                    ));
+                }
+            }
             let inheritance = keys.take("inheritance");
             if inheritance.is_given() {
                 let help = "leave it out; all tasks run again".to_owned();

@@ -1,0 +1,137 @@
+//! What a broker refuses is an error that says what to change.
+
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tributary_core::federation::Broker as _;
+use tributary_core::settings::Secret;
+use tributary_core::{Error, ErrorKind};
+use tributary_rabbitmq::{Config, Tls};
+use tributary_wire::{Channel, Queue};
+
+use crate::TURN;
+use crate::setup::*;
+
+fn channel() -> Channel {
+    Channel::named(
+        "tributary.j.t.0.guest_1.host_2.0123456789abcdef0123456789abcdef",
+        "1".parse().unwrap(),
+        "2".parse().unwrap(),
+    )
+    .unwrap()
+}
+
+/// The error of a site on this broker, and of its operator's look at it.
+async fn check(mut config: Config, kind: ErrorKind, expected: &[&str]) {
+    config.away = Duration::from_secs(1);
+    let of_job = rabbit(config.clone()).open(&channel()).await;
+    let of_ping = inspector(config).look().await.map(drop);
+    for error in [of_job, of_ping].map(Result::unwrap_err) {
+        let text = Error::chain(&error);
+        assert_eq!(error.kind(), kind, "{text}");
+        for expected in expected {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_says_what_to_change() {
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "refusing"));
+    let config = broker.config("1");
+
+    let mut wrong = config.clone();
+    wrong.password = Secret::new("hunter2".into());
+    check(
+        wrong,
+        ErrorKind::Denied,
+        &["login refused to user tributary", "federation.rabbitmq.user and password"],
+    )
+    .await;
+
+    let mut wrong = config.clone();
+    wrong.vhost = "nowhere".into();
+    check(wrong, ErrorKind::NotFound, &["no virtual host nowhere", "federation.rabbitmq.vhost"]).await;
+
+    broker.ctl(&["add_user", "poor", "hunter3"]);
+    let mut wrong = config.clone();
+    (wrong.user, wrong.password) = ("poor".into(), Secret::new("hunter3".into()));
+    check(wrong.clone(), ErrorKind::Denied, &["user poor may not use virtual host refusing"]).await;
+    broker.ctl(&["set_permissions", "-p", &broker.vhost, "poor", "^other$", ".*", ".*"]);
+    check(
+        wrong,
+        ErrorKind::Denied,
+        &["user poor may not use queue tributary.", "give it configure, write and read"],
+    )
+    .await;
+
+    let mut wrong = config;
+    wrong.port = 1;
+    check(
+        wrong,
+        ErrorKind::Unavailable,
+        &["127.0.0.1:1 cannot be reached", "federation.rabbitmq.host and port"],
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_are_checked() {
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "tls"));
+    let config = with_tls(broker.config("1"), &broker);
+    rabbit(config.clone()).open(&channel()).await.unwrap();
+    assert_eq!(broker.queues(), [channel().as_str()]);
+
+    let mut unknown = config.clone();
+    unknown.tls = Some(Tls::default());
+    check(
+        unknown,
+        ErrorKind::Denied,
+        &["certificate that is not accepted here", "federation.rabbitmq.ca and host"],
+    )
+    .await;
+
+    let mut elsewhere = config.clone();
+    elsewhere.host = "127.0.0.1".into();
+    check(elsewhere, ErrorKind::Denied, &["certificate that is not accepted here"]).await;
+
+    for (certificate, key) in [("expired", "server"), ("selfsigned", "selfsigned")] {
+        let (_server, port) = serve(certificate, key);
+        let mut wrong = config.clone();
+        wrong.port = port;
+        check(wrong, ErrorKind::Denied, &["certificate that is not accepted here"]).await;
+    }
+}
+
+/// Ends with the test.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A server that shows one of the certificates of the tests.
+fn serve(certificate: &str, key: &str) -> (Server, u16) {
+    let (folder, port) = (
+        Broker::certificates(),
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port(),
+    );
+    let server = Command::new("openssl")
+        .args(["s_server", "-quiet", "-accept", &format!("127.0.0.1:{port}")])
+        .arg("-cert")
+        .arg(folder.join(format!("{certificate}.pem")))
+        .arg("-key")
+        .arg(folder.join(format!("{key}.key")))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let server = Server(server.unwrap());
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    (server, port)
+}
