@@ -131,6 +131,22 @@ pub static ENGINES: Known = Known {
                 }
             ),
         },
+        Choice {
+            contract: Contract::Federation,
+            name: "pulsar",
+            aliases: &[],
+            description: "an Apache Pulsar cluster between sites, or one at each of them; see [docs/pulsar.md](pulsar.md)",
+            engine: with_feature!(
+                "pulsar",
+                Engine {
+                    keys: &[tributary_memory::config::KEYS, tributary_pulsar::config::KEYS],
+                    open: Open::Federation(Transport {
+                        networks: crate::pulsar::networks,
+                        broker: Some(crate::pulsar::broker),
+                    }),
+                }
+            ),
+        },
     ],
     parts: PARTS,
 };

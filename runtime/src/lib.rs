@@ -9,6 +9,8 @@ pub mod reference;
 pub mod settings;
 
 mod direct;
+#[cfg(feature = "pulsar")]
+mod pulsar;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod exchange;

@@ -2,7 +2,8 @@
 # Apache Pulsar: clusters `a` and `b`, a JVM each with broker, bookie and metadata, on loopback. They do not know each other: who joins them is
 # who uses them. Logins are asked for: basic and token, the same in both clusters.
 # In DIR/env, for each cluster (A, B): PULSAR_A_PORT, _TLS_PORT, _HTTP_PORT, _PID; for all: PULSAR_USER, PULSAR_PASSWORD and PULSAR_TOKEN (an
-# administrator), PULSAR_STRANGER (the token of somebody who may do nothing), PULSAR_CERTIFICATES (a folder, see lib.sh).
+# administrator), PULSAR_STRANGER (the token of somebody who may do nothing), PULSAR_CERTIFICATES (a folder, see lib.sh). A test may put a cable
+# of its own between PULSAR_A_CABLE_PORT and _BEHIND_PORT: clients that come there are told by the cluster to come there again.
 # PULSAR_CLUSTERS='a' starts one. A cluster that was killed is started again by `start`. PULSAR_JIT=4 is for throughput, else for a quick start.
 set -euo pipefail
 SERVICE=pulsar
@@ -39,6 +40,7 @@ users() {
 
 configure() {
   local port=PULSAR_${1^^}_PORT tls=PULSAR_${1^^}_TLS_PORT http=PULSAR_${1^^}_HTTP_PORT key
+  local behind=PULSAR_${1^^}_BEHIND_PORT cable=PULSAR_${1^^}_CABLE_PORT
   # A first start that was cut short leaves a bookie without its cookie, which no later start accepts.
   [ -f "$D/$1/complete" ] || rm -rf "${D:?}/$1"
   mkdir -p "$D/$1"
@@ -56,11 +58,13 @@ XML
 # Who and where
 clusterName=$1
 bindAddress=127.0.0.1
-advertisedAddress=127.0.0.1
 brokerServicePort=${!port}
 brokerServicePortTls=${!tls}
 webServicePort=${!http}
 webServicePortTls=
+bindAddresses=cable:pulsar://127.0.0.1:${!behind}
+advertisedListeners=plain:pulsar://127.0.0.1:${!port},plain:pulsar+ssl://localhost:${!tls},cable:pulsar://127.0.0.1:${!cable}
+internalListenerName=plain
 tlsCertificateFilePath=$D/tls/server.pem
 tlsKeyFilePath=$D/tls/server.key
 tlsTrustCertsFilePath=$D/tls/ca.pem
@@ -132,7 +136,7 @@ run_cluster() {
     -Dbookkeeper.metadata.bookie.drivers=org.apache.pulsar.metadata.bookkeeper.PulsarMetadataBookieDriver \
     -Dbookkeeper.metadata.client.drivers=org.apache.pulsar.metadata.bookkeeper.PulsarMetadataClientDriver \
     -cp "$JARS/*" org.apache.pulsar.PulsarStandaloneStarter \
-    --config "$D/$1/standalone.conf" --advertised-address 127.0.0.1 --no-functions-worker --no-stream-storage \
+    --config "$D/$1/standalone.conf" --no-functions-worker --no-stream-storage \
     --bookkeeper-dir "$D/$1/bookkeeper" --bookkeeper-port "${!bookie}" --metadata-dir "$D/$1/metadata"
 }
 
@@ -144,7 +148,7 @@ serves() { ask "$1" namespaces/public && ask "$1" brokers/health; }
 svc_start() {
   local name ports=() http
   keep PULSAR_CLUSTERS 'a b'
-  for name in $PULSAR_CLUSTERS; do ports+=(PULSAR_"${name^^}"_{PORT,TLS_PORT,HTTP_PORT,BOOKIE_PORT}); done
+  for name in $PULSAR_CLUSTERS; do ports+=(PULSAR_"${name^^}"_{PORT,TLS_PORT,HTTP_PORT,BEHIND_PORT,CABLE_PORT,BOOKIE_PORT}); done
   keep_ports "${ports[@]}"
   certificates "$D/tls"
   put PULSAR_CERTIFICATES "$D/tls"

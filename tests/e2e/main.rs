@@ -29,6 +29,7 @@ mod limits;
 mod line;
 mod merging;
 mod peers;
+mod pulsar;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod sites;
