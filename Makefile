@@ -8,12 +8,13 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
 RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 
-.PHONY: help setup build demo demo-sites demo-rabbitmq demo-cluster test check fuzz bench
+.PHONY: help setup build demo demo-sites demo-rabbitmq demo-pulsar demo-cluster test check fuzz bench
 
 help:
 	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
 	@echo 'make demo-sites   the same job between two sites, each a process of its own, compared'
 	@echo 'make demo-rabbitmq   the same over a RabbitMQ broker, and over one at each site, compared'
+	@echo 'make demo-pulsar   the same over an Apache Pulsar cluster, and over one at each site, compared'
 	@echo 'make demo-cluster   the same job on a cluster of processes of this machine, compared'
 	@echo 'make test    every check and test'
 	@echo 'make fuzz MINUTES=10   damaged inputs for every decoder of bytes from outside'
@@ -34,6 +35,9 @@ demo-sites: build
 
 demo-rabbitmq: build
 	@scripts/demo-sites.sh $(RELEASE) rabbitmq
+
+demo-pulsar: build
+	@scripts/demo-sites.sh $(RELEASE) pulsar
 
 # Compiles DataFusion and Ballista: half an hour on two cores, once.
 demo-cluster: setup

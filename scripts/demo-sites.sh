@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The main job between two sites: two processes with separate homes, keys and tables; compared with the same job in one process.
-# Usage: demo-sites.sh BINARY [direct | rabbitmq]
+# Usage: demo-sites.sh BINARY [direct | rabbitmq | pulsar]
 #   direct     one port each: once over a line of their own, once through an exchange
 #   rabbitmq   a real broker: once one for both, once one each, joined
+#   pulsar     the same with Apache Pulsar
 set -euo pipefail
 
 binary=$1 transport=${2:-direct}
@@ -116,40 +117,55 @@ over_lines() {
   compare 'through the exchange'
 }
 
-over_rabbitmq() {
-  local login ports
-  echo '— two RabbitMQ brokers start'
-  service=rabbitmq
-  "$here/scripts/services/rabbitmq.sh" start "$work/service"
-  . "$work/service/env"
-  login="host: 127.0.0.1, user: $RABBITMQ_USER, password: $RABBITMQ_PASSWORD"
-  ports="port: $RABBITMQ_A_PORT, mng_port: $RABBITMQ_A_HTTP_PORT"
+# A key of the service, for its broker a or b: PORT, HTTP_PORT.
+of_broker() { local key=${transport^^}_${1^^}_$2; printf '%s' "${!key}"; }
+
+over_brokers() { # what they are, login and all else that both sites say alike, and what each says of its own (%s: a or b)
+  local what=$1 login=$2 own=$3 each
+  at_broker() { # broker, site, party id, mode
+    # shellcheck disable=SC2059 # a format
+    configure "$2" "$3" "mode: $4, host: 127.0.0.1, $login, $(printf "$own" "$1")port: $(of_broker "$1" PORT), mng_port: $(of_broker "$1" HTTP_PORT)"
+  }
   echo '— both sites make their keys, exchange cards, and trust each other; neither listens'
-  configure hospital 9999 "mode: client, $login, $ports"
-  configure laboratory 10000 "mode: client, $login, $ports"
+  at_broker a hospital 9999 client
+  at_broker a laboratory 10000 client
   at hospital site init >/dev/null
   at laboratory site init >/dev/null
   trust
   upload hospital laboratory
   echo
-  echo '— the job, over one broker'
+  echo "— the job, over one $what"
   run_both shared
-  compare 'over one broker'
+  compare "over one $what"
   at hospital federation status
 
   echo
-  echo '— a broker at each site; each fetches from the other'
-  configure hospital 9999 "mode: replication, $login, $ports"
-  configure laboratory 10000 "mode: replication, $login, port: $RABBITMQ_B_PORT, mng_port: $RABBITMQ_B_HTTP_PORT"
-  printf '10000: {host: 127.0.0.1, port: %s}\n' "$RABBITMQ_B_PORT" >"$work/hospital/rabbitmq_route_table.yaml"
-  printf '9999: {host: 127.0.0.1, port: %s}\n' "$RABBITMQ_A_PORT" >"$work/laboratory/rabbitmq_route_table.yaml"
+  echo "— a $what at each site, joined"
+  at_broker a hospital 9999 replication
+  at_broker b laboratory 10000 replication
+  printf '10000: {host: 127.0.0.1, port: %s}\n' "$(of_broker b PORT)" >"$work/hospital/${transport}_route_table.yaml"
+  printf '9999: {host: 127.0.0.1, port: %s}\n' "$(of_broker a PORT)" >"$work/laboratory/${transport}_route_table.yaml"
   run_both joined
-  compare 'over two joined brokers'
-  at laboratory federation status
+  compare "over two, joined"
+  for each in hospital laboratory; do at "$each" federation status; done
+}
+
+begin_service() {
+  echo "— two of $1 start"
+  service=$transport
+  "$here/scripts/services/$transport.sh" start "$work/service"
+  . "$work/service/env"
 }
 
 case $transport in
   direct) over_lines ;;
-  rabbitmq) over_rabbitmq ;;
+  rabbitmq)
+    begin_service 'RabbitMQ'
+    over_brokers broker "user: $RABBITMQ_USER, password: $RABBITMQ_PASSWORD" ''
+    ;;
+  pulsar)
+    begin_service 'Apache Pulsar'
+    over_brokers cluster "token: $PULSAR_TOKEN" 'cluster: %s, '
+    ;;
   *) echo "error: no demo over $transport" >&2; exit 2 ;;
 esac
