@@ -3,7 +3,8 @@
 //!
 //! Made for the least able medium. There is no rename and no append (object stores have neither), no folders (a path is
 //! a name with slashes), and the condition that all have (local files, S3, GCS, Azure, HDFS) is "if absent". "If unchanged", which
-//! HDFS has not, is asked for by those alone who would lose what others wrote.
+//! HDFS has not, is asked for by those alone who would lose what others wrote, and only of stores that declare it
+//! ([`StorageInfo::replaces_snapshots`]).
 //!
 //! Paths are relative to [`ByteStore::base`], with `/` between components; callers make them from checked names, and no
 //! component is empty, `.` or `..`. A store of local files still refuses those.
@@ -15,7 +16,7 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::storage::StorageInfo;
 
 /// Start of the file names that a store may use for uploads that are not finished; `list` may show what a crash left.
@@ -34,16 +35,17 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     fn base(&self) -> &str;
     /// The bytes in a range, fewer where they end before it. `NotFound`.
     async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes>;
+    /// At most so many bytes from the beginning, and the revision that they are of. `NotFound`.
+    async fn get_with_revision(&self, path: &str, most: u64) -> Result<(Bytes, Revision)>;
     /// Begins an upload.
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>>;
     /// A small upload that fails with `AlreadyExists`, and changes nothing, when the name is taken.
     async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()>;
-    /// A small upload that takes the place of `expected`, or fails with `Conflict`, and changes nothing, when the name has other
-    /// bytes or does not exist. Comparing and replacing are one step to `put`, `delete` and every other change of the name, in
-    /// any process. `Unsupported` where the medium cannot do that.
-    async fn put_if_unchanged(&self, path: &str, _expected: Bytes, _bytes: Bytes) -> Result<()> {
-        let text = format!("the {} store cannot replace {path} only if it is unchanged", self.info().name);
-        Err(Error::new(ErrorKind::Unsupported, text))
+    /// A small upload that takes the place of this revision, or fails with `Conflict`, and changes nothing, when the name has
+    /// another one or does not exist. Comparing and replacing are one step to `put`, `delete` and every other change of the name,
+    /// in any process. `Unsupported` where the medium cannot do that.
+    async fn put_if_unchanged(&self, _path: &str, _expected: &Revision, _bytes: Bytes) -> Result<()> {
+        Err(self.info().cannot("compare and replace in one step"))
     }
     /// Gives the bytes of a name a second one, taking the place of what had it. By reading and writing them, unless the medium
     /// knows better.
@@ -63,11 +65,35 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     }
     /// Everything below a folder (`""`: all there is), at any depth, in any order. Empty if there is nothing.
     async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
-    /// Removes names, in this order; those that do not exist are no error.
+    /// Removes names, the last one after all others; those that do not exist are no error.
     async fn delete(&self, paths: &[String]) -> Result<()>;
     /// Makes `link` lead to `folder`, where the medium has links. For people and their tools: we never read it, so that
     /// failing is no error. `delete` removes it.
     async fn link(&self, _link: &str, _folder: &str) {}
+}
+
+/// One state of a named value, as its medium tells states apart: an entity tag, a generation, or the bytes themselves where
+/// it has neither. Only the store that gave it understands it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Revision(Bytes);
+
+impl Revision {
+    /// What a medium says.
+    pub fn new(text: impl Into<Bytes>) -> Self {
+        Self(text.into())
+    }
+
+    /// The same, for its store.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Its length alone: it may be what is stored.
+impl fmt::Debug for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a revision ({} bytes)", self.0.len())
+    }
 }
 
 /// An upload in progress. Dropped or aborted, it leaves nothing, or what clean-up finds.

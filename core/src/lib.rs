@@ -65,6 +65,8 @@ pub mod computing;
 pub mod bytestore;
 pub mod bound;
 pub mod storage;
+pub mod stores;
+pub mod wanted;
 pub mod meta;
 pub mod federation;
 pub mod settings;

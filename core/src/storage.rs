@@ -8,6 +8,7 @@
 //! executor: a store that needs a runtime brings its own.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,6 +20,8 @@ use crate::ids::TableName;
 use crate::layout::Layout;
 use crate::rows::{PartSize, RowStream};
 use crate::schema::TableSchema;
+use crate::stores::copy_rows;
+use crate::wanted::Wanted;
 
 /// Where a table is: `scheme://…`. Only the store with that scheme understands the rest.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,18 +73,63 @@ impl From<TableUri> for String {
     }
 }
 
-/// What a store is.
+/// What a store is, and which of the contract's requests it grants beside those that all stores do. A request that it does not
+/// declare is `Unsupported`, before anything is read or written.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StorageInfo {
     /// As in `service_conf.yaml`: `file`.
     pub name: &'static str,
+    /// [`Storage::bind`].
+    pub binds: bool,
+    /// [`IfExists::ReplaceSnapshot`].
+    pub replaces_snapshots: bool,
+    /// [`Storage::copy`] moves no rows through this machine.
+    pub copies_cheaply: bool,
 }
 
 impl StorageInfo {
-    /// A store of this name.
-    pub fn new(name: &'static str) -> Self {
-        Self { name }
+    /// A store of this name that grants what all do.
+    pub const fn new(name: &'static str) -> Self {
+        Self { name, binds: false, replaces_snapshots: false, copies_cheaply: false }
+    }
+
+    /// It binds files.
+    #[must_use]
+    pub const fn binding(self) -> Self {
+        Self { binds: true, ..self }
+    }
+
+    /// It replaces a snapshot and no other.
+    #[must_use]
+    pub const fn replacing_snapshots(self) -> Self {
+        Self { replaces_snapshots: true, ..self }
+    }
+
+    /// It copies where the rows are.
+    #[must_use]
+    pub const fn copying_cheaply(self) -> Self {
+        Self { copies_cheaply: true, ..self }
+    }
+
+    /// `Unsupported`: the store does not do this.
+    pub fn cannot(&self, what: &str) -> Error {
+        Error::new(ErrorKind::Unsupported, format!("the {} store cannot {what}", self.name))
+    }
+
+    /// `Unsupported` unless the store binds files.
+    pub fn expect_binding(&self) -> Result<()> {
+        self.binds.then_some(()).ok_or_else(|| self.cannot("bind files where they are; upload them to it"))
+    }
+
+    /// `Unsupported` if the store cannot write in this way.
+    pub fn expect_writing(&self, options: &WriteOptions) -> Result<()> {
+        let asked = matches!(options.if_exists, IfExists::ReplaceSnapshot(_));
+        (self.replaces_snapshots || !asked).then_some(()).ok_or_else(|| {
+            self.cannot(
+                "replace a table only if nobody changed it; write another one, or replace it as it is",
+            )
+        })
     }
 }
 
@@ -95,8 +143,7 @@ pub enum IfExists {
     Replace,
     /// The new table takes the place of this snapshot ([`StoredTable::snapshot`]) and of no other: for a table made of the rows
     /// that it has. `Conflict` if the table was replaced or deleted since it was opened, decided at the commit in one step with
-    /// the replacing, so that no rows are lost. `Unsupported` by a store whose medium cannot compare and replace in one
-    /// step.
+    /// the replacing, so that no rows are lost. For stores with [`StorageInfo::replaces_snapshots`].
     ReplaceSnapshot(String),
 }
 
@@ -231,22 +278,42 @@ impl Swept {
     }
 }
 
-/// One store of a site; see the module for the rules.
+/// One store of a site, or all of them ([`Stores`](crate::stores::Stores)); see the module for the rules.
 #[async_trait]
 pub trait Storage: fmt::Debug + Send + Sync + 'static {
-    /// Name and capabilities.
+    /// Name and capabilities of the store where new tables go.
     fn info(&self) -> &StorageInfo;
-    /// Where another process of this site finds the store. `Unsupported` for one that lives in one process.
-    fn address(&self) -> Result<String> {
-        let text = format!("the {} store cannot be reached from other processes", self.info().name);
-        Err(Error::new(ErrorKind::Unsupported, text))
+    /// The same of the store that has an address. `InvalidInput` if this site has no such store.
+    fn info_of(&self, _uri: &TableUri) -> Result<&StorageInfo> {
+        Ok(self.info())
     }
-    /// Where a table of this name is, or would be.
+    /// Where other processes of this site find its stores: what every address of a table there begins with. None for a store
+    /// that lives in one process.
+    fn addresses(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// Where a new table of this name would be.
     fn locate(&self, name: &TableName) -> Result<TableUri>;
+    /// The same in the store of this name. `InvalidInput` if this site has none.
+    fn locate_in(&self, store: &str, name: &TableName) -> Result<TableUri> {
+        match self.info().name == store {
+            true => self.locate(name),
+            false => Err(Error::invalid(format!("no store {store:?}, only {:?}", self.info().name))),
+        }
+    }
+    /// The same in the store that has another table.
+    fn locate_beside(&self, _other: &TableUri, name: &TableName) -> Result<TableUri> {
+        self.locate(name)
+    }
     /// What the table holds. `NotFound`, or `Corrupt` when what is there is not a whole table.
     async fn open(&self, uri: &TableUri) -> Result<StoredTable>;
     /// The rows of one partition, in order.
     async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream>;
+    /// Some columns and rows of one partition, in order. A store that can, reads no more than these.
+    async fn scan_some(&self, table: &StoredTable, partition: u32, wanted: &Wanted) -> Result<RowStream> {
+        wanted.check(table, partition)?;
+        Ok(wanted.of(self.scan(table, partition).await?))
+    }
     /// Begins a write. `AlreadyExists` and `Conflict` early where the options say so (the commit decides).
     async fn begin(
         &self,
@@ -263,8 +330,8 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Removes what a write left. No error if nothing is there.
     async fn abort(&self, write: Write) -> Result<()>;
     /// Makes a table of rows that are stored elsewhere, without copying: one partition for each part, in order, read there by every
-    /// scan. A file that changes later makes scans fail with `Corrupt`. `Unsupported` where files cannot be reached from the
-    /// store, or for a format that it does not know; `InvalidInput` for a description that its format refuses.
+    /// scan. A file that changes later makes scans fail with `Corrupt`. For stores with [`StorageInfo::binds`]; `Unsupported` for
+    /// a format that it does not know; `InvalidInput` for a description that its format refuses.
     async fn bind(
         &self,
         _uri: &TableUri,
@@ -272,16 +339,20 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
         _parts: Vec<BoundPart>,
         _options: WriteOptions,
     ) -> Result<StoredTable> {
-        Err(Error::new(ErrorKind::Unsupported, format!("the {} store binds no files", self.info().name)))
+        Err(self
+            .info()
+            .expect_binding()
+            .err()
+            .unwrap_or_else(|| Error::bug("a store binds files, and has no way to")))
     }
     /// Whether a table's rows are in files elsewhere: it was made by [`Storage::bind`].
     fn is_bound(&self, _table: &StoredTable) -> bool {
         false
     }
-    /// Makes the same table in another place, and leaves this one. `AlreadyExists` if there is one. Cheap where the medium
-    /// can give stored bytes a second name.
-    async fn copy(&self, _table: &StoredTable, _to: &TableUri) -> Result<StoredTable> {
-        Err(Error::new(ErrorKind::Unsupported, format!("the {} store copies no tables", self.info().name)))
+    /// Makes the same table in another place, and leaves this one. `AlreadyExists` if there is one. By reading and writing its
+    /// rows, unless the store is one of [`StorageInfo::copies_cheaply`].
+    async fn copy(&self, table: &StoredTable, to: &TableUri) -> Result<StoredTable> {
+        copy_rows(self, table, self, to, Arc::new(|_| {})).await
     }
     /// Removes a table, but no file that it was bound to. `NotFound` if there is none.
     async fn delete(&self, uri: &TableUri) -> Result<()>;
@@ -308,7 +379,7 @@ impl Nowhere {
 #[async_trait]
 impl Storage for Nowhere {
     fn info(&self) -> &StorageInfo {
-        const INFO: StorageInfo = StorageInfo { name: "none" };
+        const INFO: StorageInfo = StorageInfo::new("none");
         &INFO
     }
     fn locate(&self, _: &TableName) -> Result<TableUri> {

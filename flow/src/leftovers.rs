@@ -163,7 +163,8 @@ async fn remove_table(
     {
         return Ok(());
     }
-    let stored = match party.storage.open(&party.storage.locate(table)?).await {
+    let place = tributary_catalog::place(party.storage, party.meta, table).await?;
+    let stored = match party.storage.open(&place).await {
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         stored => Some(stored?),
     };

@@ -98,8 +98,8 @@ pub type Networks = BTreeMap<PartyId, Arc<dyn Network>>;
 pub enum Open {
     /// Computing.
     Computing(fn(&Section, &Ground<'_>) -> Result<Compute>),
-    /// Storage, for the party whose home this is.
-    Storage(fn(&Section, &Path) -> Result<Arc<dyn Storage>>),
+    /// Storage.
+    Storage(Store),
     /// Storage meta, for the party whose home this is.
     StorageMeta(fn(&Section, &Path) -> Result<Arc<dyn StorageMeta>>),
     /// Federation.
@@ -117,6 +117,27 @@ pub struct Transport {
 
 /// Makes a client of a party's broker, beside whatever process of the party uses it.
 pub type OpenBroker = fn(&PartyId, &Joining<'_>, &Path) -> Result<Arc<dyn Broker>>;
+
+/// How a store of a party is made. A party has one for each scheme: where its new tables go, and those that its configuration
+/// gives it besides.
+#[derive(Debug, Clone, Copy)]
+pub struct Store {
+    /// What its addresses begin with.
+    pub scheme: &'static str,
+    /// Whether the party has this store, even if its new tables go to another.
+    pub is_used: fn(&Section, &Owner<'_>) -> Result<bool>,
+    /// Opens it.
+    pub open: fn(&Section, &Owner<'_>) -> Result<Arc<dyn Storage>>,
+}
+
+/// Whose store it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Owner<'a> {
+    /// The party.
+    pub party: &'a PartyId,
+    /// Its folder.
+    pub home: &'a Path,
+}
 
 /// What a party's network is made from.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::fs::DirBuilder;
 use std::net::IpAddr;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tributary_ballista::placement::Arithmetic;
@@ -14,7 +14,7 @@ use tributary_ballista::{
 use tributary_core::bytestore::ByteStore;
 use tributary_core::settings::Section;
 use tributary_core::storage::{Storage, Sweep};
-use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt};
 use tributary_file::FileStore;
 
 use crate::choice::Ground;
@@ -77,12 +77,12 @@ impl Home {
         scheduler::serve(listener, advertised, &keys, Identity::of(&self.components().kernels()), stop).await
     }
 
-    /// Serves as an executor. It opens the tables of parties whose home is this one.
+    /// Serves as an executor. It opens the stores of parties whose home is this one.
     pub async fn serve_executor(&self, options: ExecutorSettings) -> Result<()> {
         let cluster = self.cluster()?;
         let keys = Keys::read(&cluster.keys)?;
-        let root = self.folder().to_owned();
-        let open = move |address: &str| open_storage(&root, address);
+        let home = self.clone();
+        let open = move |address: &str| open_store(&home, address);
         let store = store(&cluster)?;
         let resources =
             Resources::new(self.components().kernels(), store, keys.cluster_key(), Box::new(open));
@@ -149,56 +149,76 @@ pub struct ExecutorSettings {
     pub memory_bytes: u64,
 }
 
-/// A driver names the store of its site; this executor opens those below its own home only. Both are compared as the folders
-/// that they really are, since either home may be behind a symbolic link.
-fn open_storage(home: &Path, address: &str) -> Result<Arc<dyn Storage>> {
-    let denied = |home: &Path| {
-        let text = format!("an executor of {} was asked for tables in {address}", home.display());
-        Error::new(ErrorKind::Denied, text)
-    };
-    let home = std::fs::canonicalize(home).at(|| format!("find the home {}", home.display()))?;
-    let folder = address.strip_prefix("file://").map(std::fs::canonicalize).ok_or_else(|| denied(&home))?;
-    match folder {
-        Ok(folder) if folder.starts_with(&home) => Ok(tributary_file::storage(&folder)?),
-        Err(reason) if Path::new(&address["file://".len()..]).starts_with(&home) => Err(reason)
-            .at(|| format!("open the tables in {address}, which this executor must see as its driver does")),
-        // Whether there is such a folder outside is not the driver's business.
-        _ => Err(denied(&home)),
+/// A driver names a store of its site. This executor opens it if its own configuration gives that store to a party, with the
+/// credentials that it finds here: none are sent.
+fn open_store(home: &Home, address: &str) -> Result<Arc<dyn Storage>> {
+    let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme);
+    // A party needs no folder on this machine: where its tables are in a distant store may end with its id.
+    let named = address.rsplit('/').next().and_then(|id| PartyId::new(id).ok());
+    let mut failed = None;
+    for party in home.parties()?.into_iter().chain(named) {
+        match home.store(&party, scheme) {
+            Ok(Some(store)) if store.addresses().iter().any(|own| own == address) => return Ok(store),
+            Ok(_) => {}
+            Err(error) => failed = Some(error),
+        }
     }
+    let denied = Error::new(
+        ErrorKind::Denied,
+        format!(
+            "an executor of {} was asked for tables in {address}, which is no store of a party there; give it the \
+             configuration of its driver, and the same folders",
+            home.folder().display()
+        ),
+    );
+    Err(match failed {
+        Some(why) => denied.because(why),
+        None => denied,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     use super::*;
 
-    fn open(home: &Path, folder: &Path) -> std::result::Result<(), ErrorKind> {
-        let address = format!("file://{}", folder.display());
-        open_storage(home, &address).map(drop).map_err(|error| error.kind())
+    fn open(home: &Path, address: &str) -> std::result::Result<(), ErrorKind> {
+        let home = Home::find(Some(home.to_owned()), None).unwrap();
+        open_store(&home, address).map(drop).map_err(|error| error.kind())
     }
 
     #[test]
-    fn an_executor_opens_tables_below_its_home_only_whatever_links_lead_there() {
+    fn an_executor_opens_the_stores_of_its_parties_only_whatever_links_lead_there() {
         let disk = tempfile::tempdir().unwrap();
         let disk = std::fs::canonicalize(disk.path()).unwrap();
         let (home, link, outside) = (disk.join("home"), disk.join("link"), disk.join("outside"));
         let tables = home.join("parties/9999/tables");
-        std::fs::create_dir_all(&tables).unwrap();
-        std::fs::create_dir_all(&outside).unwrap();
-        symlink(&home, &link).unwrap();
-        symlink(&outside, home.join("way_out")).unwrap();
-
-        for home in [&home, &link] {
-            for named in [&tables, &link.join("parties/9999/tables")] {
-                assert_eq!(open(home, named), Ok(()), "{} of {}", named.display(), home.display());
-            }
-            for denied in [outside.clone(), home.join("way_out"), home.join("../outside"), disk.join("none")]
-            {
-                assert_eq!(open(home, &denied), Err(ErrorKind::Denied), "{}", denied.display());
-            }
-            assert_eq!(open_storage(home, "s3://tables").unwrap_err().kind(), ErrorKind::Denied);
+        for folder in [&tables, &outside, &home.join("parties/10000")] {
+            std::fs::create_dir_all(folder).unwrap();
         }
-        assert_eq!(open(&link, &home.join("none")), Err(ErrorKind::NotFound));
+        symlink(&home, &link).unwrap();
+        symlink(&outside, home.join("parties/10000/tables")).unwrap();
+        std::fs::write(home.join("service_conf.yaml"), "computing: {standalone: {cores: 1}}").unwrap();
+
+        let address = |folder: &Path| format!("file://{}", folder.display());
+        for home in [&home, &link] {
+            assert_eq!(open(home, &address(&tables)), Ok(()), "{}", home.display());
+            // a party's own folder may be elsewhere, which its operator decided
+            assert_eq!(open(home, &address(&outside)), Ok(()), "{}", home.display());
+            for denied in [
+                address(&disk),
+                address(&disk.join("none")),
+                address(&tables.join("n")),
+                address(home),
+                format!("{}/../../../../outside", address(&tables)),
+                "s3://tables".into(),
+                "tables".into(),
+            ] {
+                assert_eq!(open(home, &denied), Err(ErrorKind::Denied), "{denied}");
+            }
+        }
+        assert!(!disk.join("none").exists() && !home.join("parties/tables").exists(), "nothing was made");
     }
 }

@@ -16,7 +16,7 @@ use tributary_core::storage::Storage;
 use tributary_core::{PartyId, Result, ResultExt};
 
 use crate::choice::{
-    CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Part, Transport, with_feature,
+    CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Owner, Part, Store, Transport, with_feature,
 };
 
 /// Id of this site.
@@ -82,7 +82,7 @@ pub static ENGINES: Known = Known {
             description: "Parquet files in a local folder",
             engine: Comes::Always(Engine {
                 keys: &[tributary_file::config::KEYS],
-                open: Open::Storage(file),
+                open: Open::Storage(Store { scheme: "file", is_used: file_is_used, open: file }),
             }),
         },
         Choice {
@@ -191,7 +191,12 @@ const SITE: &[Key] = &[Key::new(
 /// A key for each contract, which are read as names of engines.
 const CHOICES: &[Key] = &[
     Key::new("computing", Kind::Text, "standalone", "Which engine computes."),
-    Key::new("storage", Kind::Text, "file", "Which engine keeps tables."),
+    Key::new(
+        "storage",
+        Kind::Text,
+        "file",
+        "Which engine keeps new tables; those that other stores of the party have stay there.",
+    ),
     Key::new("storage_meta", Kind::Text, "sqlite", "Which engine keeps what a party knows of its tables."),
     Key::new("federation", Kind::Text, "memory", "How values reach the other parties."),
 ];
@@ -214,8 +219,12 @@ fn standalone(section: &Section, ground: &crate::choice::Ground<'_>) -> Result<c
     Ok(crate::home::Compute { engine: Arc::new(engine), cores, memory_bytes })
 }
 
-fn file(section: &Section, home: &Path) -> Result<Arc<dyn Storage>> {
-    Ok(tributary_file::storage(&tributary_file::Config::from_section(section, home)?.path)?)
+fn file_is_used(section: &Section, owner: &Owner<'_>) -> Result<bool> {
+    Ok(tributary_file::Config::from_section(section, owner.home)?.path.is_dir())
+}
+
+fn file(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    Ok(tributary_file::storage(&tributary_file::Config::from_section(section, owner.home)?.path)?)
 }
 
 fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {

@@ -10,12 +10,13 @@ use tributary_core::computing::Engine;
 use tributary_core::federation::{Broker, Network};
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{Nowhere, Storage};
+use tributary_core::stores::Stores;
 use tributary_core::{Error, PartyId, Result, ResultExt, Site};
 use tributary_grants::audit::Audit;
 use tributary_grants::{Grants, Known as KnownComponents};
 use tributary_trust::SiteFolder;
 
-use crate::choice::{Contract, Ground, Joining, Known, Open, Transport};
+use crate::choice::{Choice, Contract, Ground, Joining, Known, Open, Owner, Transport};
 use crate::direct::Way;
 use crate::engines::{DIRECT, ENGINES, IN_PROCESS};
 use crate::settings::Settings;
@@ -221,14 +222,56 @@ impl Home {
         party: &PartyId,
     ) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
         let home = self.party(party);
-        let storage = match settings.chosen(Contract::Storage)? {
-            (_, Open::Storage(open), section) => open(section, &home)?,
-            (name, ..) => return Err(of_another_contract(name)),
-        };
+        let storage = Arc::new(self.open_stores(settings, &Owner { party, home: &home })?);
         match settings.chosen(Contract::StorageMeta)? {
             (_, Open::StorageMeta(open), section) => Ok((storage, open(section, &home)?)),
             (name, ..) => Err(of_another_contract(name)),
         }
+    }
+
+    /// The store of new tables, and the others that the party has.
+    fn open_stores(&self, settings: &Settings, owner: &Owner<'_>) -> Result<Stores> {
+        let (name, store, section) = match settings.chosen(Contract::Storage)? {
+            (name, Open::Storage(store), section) => (name, store, section),
+            (name, ..) => return Err(of_another_contract(name)),
+        };
+        let mut stores = Stores::new(store.scheme, (store.open)(section, owner)?);
+        for choice in self.known.of(Contract::Storage).filter(|choice| choice.name != name) {
+            if let Some(store) = self.open_used(settings, choice, owner)? {
+                stores = stores.with(store.0, store.1)?;
+            }
+        }
+        Ok(stores)
+    }
+
+    /// A store with its scheme, if it is in this binary and the party has it.
+    fn open_used(
+        &self,
+        settings: &Settings,
+        choice: &Choice,
+        owner: &Owner<'_>,
+    ) -> Result<Option<(&'static str, Arc<dyn Storage>)>> {
+        let Some(Open::Storage(store)) = choice.engine.built_in().map(|engine| engine.open) else {
+            return Ok(None);
+        };
+        let section = settings.section(&choice.section())?;
+        match (store.is_used)(section, owner)? {
+            true => Ok(Some((store.scheme, (store.open)(section, owner)?))),
+            false => Ok(None),
+        }
+    }
+
+    /// The store of a party whose addresses have this scheme, if the party has one.
+    #[cfg(feature = "ballista")]
+    pub(crate) fn store(&self, party: &PartyId, scheme: &str) -> Result<Option<Arc<dyn Storage>>> {
+        let (settings, home) = (self.party_settings(party)?, self.party(party));
+        for choice in self.known.of(Contract::Storage) {
+            let opened = self.open_used(&settings, choice, &Owner { party, home: &home })?;
+            if let Some((_, store)) = opened.filter(|(found, _)| *found == scheme) {
+                return Ok(Some(store));
+            }
+        }
+        Ok(None)
     }
 
     fn open_computing(

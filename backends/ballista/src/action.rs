@@ -188,7 +188,7 @@ impl<'a> Action<'a> {
             session: spec.id.clone(),
             store: self.state.name.clone(),
             action: number,
-            storage: self.state.storage_address.clone(),
+            stores: self.state.stores.clone(),
             memory_bytes: spec.memory_bytes / u64::from(spec.placement.cores.max(1)),
             plan: self.encoded.clone(),
             node: self.place(node)?,

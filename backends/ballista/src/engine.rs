@@ -78,7 +78,7 @@ impl Engine for Ballista {
             client: self.client.clone(),
             store: SessionStore::new(self.cluster.store.clone(), key.clone(), &name),
             storage: self.storage.clone(),
-            storage_address: self.storage.address().ok(),
+            stores: self.storage.addresses(),
             items: Items::new(spec.id.clone()),
             actions: Actions::new(spec.id.clone()),
             key,

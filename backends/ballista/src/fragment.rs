@@ -26,8 +26,8 @@ pub(crate) struct Fragment {
     pub(crate) store: String,
     /// Unique within the session: commits of a fragment are found by it.
     pub(crate) action: u64,
-    /// Where executors find the site's store.
-    pub(crate) storage: Option<String>,
+    /// Where executors find the site's stores.
+    pub(crate) stores: Vec<String>,
     /// What one partition may hold in memory.
     pub(crate) memory_bytes: u64,
     /// The action's plan, encoded.

@@ -5,17 +5,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use tributary_core::bytestore::ByteStore;
-use tributary_core::error::Result;
+use tributary_core::error::{Error, ErrorKind, Result};
 use tributary_core::kernel::Kernels;
-use tributary_core::storage::{Nowhere, Storage};
+use tributary_core::storage::{Storage, TableUri};
 use tributary_partition::cancel::lock;
 
 use crate::fragment::Fragment;
 use crate::seal::ClusterKey;
 use crate::store::SessionStore;
 
-/// Opens a site's store by the address that it gives for other processes. `Denied` for places that are not this
-/// executor's business.
+/// Opens a site's store by the address that it gives for other processes, with this process's own credentials. `Denied` for
+/// places that are not this executor's business.
 pub type OpenStorage = dyn Fn(&str) -> Result<Arc<dyn Storage>> + Send + Sync;
 
 /// See the module.
@@ -44,13 +44,21 @@ impl Resources {
         Arc::new(Self { kernels, store, key, open_storage, storages: Mutex::default() })
     }
 
-    pub(crate) fn storage(&self, address: Option<&str>) -> Result<Arc<dyn Storage>> {
-        let Some(address) = address else { return Ok(Arc::new(Nowhere)) };
+    /// The store of a table, which is one of these. Opened when it is first needed: an executor without the credentials of
+    /// one store runs the jobs that use another.
+    pub(crate) fn storage(&self, stores: &[String], table: &TableUri) -> Result<Arc<dyn Storage>> {
+        let has = |address: &&String| {
+            table.as_str().strip_prefix(address.as_str()).is_some_and(|rest| rest.starts_with('/'))
+        };
+        let address = stores.iter().find(has).ok_or_else(|| {
+            let text = format!("table {table} is in no store of its site that executors can reach");
+            Error::new(ErrorKind::Unsupported, text)
+        })?;
         if let Some(found) = lock(&self.storages).get(address) {
             return Ok(found.clone());
         }
         let opened = (self.open_storage)(address)?;
-        lock(&self.storages).insert(address.to_owned(), opened.clone());
+        lock(&self.storages).insert(address.clone(), opened.clone());
         Ok(opened)
     }
 

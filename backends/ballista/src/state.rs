@@ -30,7 +30,8 @@ pub(crate) struct State {
     pub(crate) key: ClusterKey,
     pub(crate) store: SessionStore,
     pub(crate) storage: Arc<dyn Storage>,
-    pub(crate) storage_address: Option<String>,
+    /// Where executors find the site's stores.
+    pub(crate) stores: Vec<String>,
     pub(crate) items: Arc<Items>,
     pub(crate) leftovers: UnboundedSender<String>,
     pub(crate) actions: Actions,

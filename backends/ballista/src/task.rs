@@ -20,7 +20,7 @@ use tributary_core::bytestore::Upload;
 use tributary_core::error::{Error, ErrorKind, Result, ResultExt};
 use tributary_core::kernel::KernelCall;
 use tributary_core::plan::{EqualKeys, Node, Op, Plan};
-use tributary_core::storage::{Storage, Write};
+use tributary_core::storage::{Storage, TableUri, Write};
 use tributary_partition::batches::Batches;
 use tributary_partition::cancel::{Cancel, Guard, lock};
 use tributary_partition::exchange;
@@ -98,7 +98,6 @@ struct Task {
     resources: Arc<Resources>,
     fragment: Fragment,
     store: SessionStore,
-    storage: Arc<dyn Storage>,
     nodes: Vec<Node>,
     partition: u32,
     kernels: OpenedKernels,
@@ -124,7 +123,6 @@ impl Task {
         let held: HashMap<_, _> = held.collect::<Result<_>>()?;
         let mut task = Self {
             store: resources.session_store(&fragment),
-            storage: resources.storage(fragment.storage.as_deref())?,
             partition: work.partition,
             memory: Memory::new(fragment.session.clone(), fragment.memory_bytes),
             kernels: OpenedKernels::new(),
@@ -286,9 +284,14 @@ impl Task {
 
     fn save(&self, write: &Write, rows: Batches) -> Result<()> {
         let rows = stream::iter(rows).boxed();
-        let written = self.cancel.wait(self.storage.write_part(write, self.partition, rows));
+        let storage = self.storage(&write.uri)?;
+        let written = self.cancel.wait(storage.write_part(write, self.partition, rows));
         let part = written.at(|| self.here("write"))?;
         self.commit(Commit { rows: part.size.rows, bytes: part.size.bytes, made: Made::Part(part) })
+    }
+
+    fn storage(&self, table: &TableUri) -> Result<Arc<dyn Storage>> {
+        self.resources.storage(&self.fragment.stores, table)
     }
 
     fn commit(&self, commit: Commit) -> Result<()> {
@@ -369,7 +372,8 @@ impl Supply for Task {
         }
         match node.op() {
             Op::Load(table) => {
-                Loaded::open(&*self.storage, table.clone(), slice.partition, self.cancel.clone()).map(Some)
+                let storage = self.storage(&table.uri)?;
+                Loaded::open(&*storage, table.clone(), slice.partition, self.cancel.clone()).map(Some)
             }
             Op::Exchange(_, equal) => self.receive(node, *equal).map(Some),
             Op::Scan(..) => Err(malformed("a scan without its rows")),

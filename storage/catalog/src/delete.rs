@@ -10,7 +10,7 @@ use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 ///
 /// The record goes last, so that a failed deletion can be found and repeated: while there is a record, missing rows are no
 /// error. Rows without a record, which an interrupted upload leaves, are removed too. Errors: `NotFound` if there is
-/// neither; `InvalidInput` if another store has the rows; `Conflict` if the record changes during the deletion.
+/// neither; `InvalidInput` if this site has no store for the rows; `Conflict` if the record changes during the deletion.
 pub async fn delete(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -21,14 +21,7 @@ pub async fn delete(
 
 async fn remove(storage: &Arc<dyn Storage>, meta: &Arc<dyn StorageMeta>, table: &TableName) -> Result<()> {
     let known = meta.get(table).await?;
-    let uri = match &known {
-        None => storage.locate(table)?,
-        Some((_, record)) if record.engine == storage.info().name => record.uri.clone(),
-        Some((_, record)) => {
-            let (expected, got) = (&record.engine, storage.info().name);
-            return Err(Error::invalid(format!("its rows are in the store {expected:?}, not in {got:?}")));
-        }
-    };
+    let uri = known.as_ref().map_or_else(|| storage.locate(table), |(_, record)| Ok(record.uri.clone()))?;
     let gone = match storage.delete(&uri).await {
         Err(error) if error.kind() == ErrorKind::NotFound => false,
         other => other.map(|()| true)?,

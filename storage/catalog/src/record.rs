@@ -32,9 +32,10 @@ pub async fn record(
     entry: Entry,
 ) -> Result<TableRecord> {
     let now = now_ms();
+    let engine = storage.info_of(&stored.uri)?.name.to_owned();
     let record = TableRecord {
         table: table.clone(),
-        engine: storage.info().name.to_owned(),
+        engine,
         uri: stored.uri.clone(),
         schema: stored.schema.clone(),
         layout: stored.layout.clone(),

@@ -9,12 +9,12 @@ use tributary_system::clock::now_ms;
 
 /// Renames a table and returns its record.
 ///
-/// The table is created under its new name (without moving bytes where the medium has hard links), then recorded, and only
-/// then the old one is deleted. An interrupted call leaves both tables complete; a repeated call then reports that the new
+/// The table is created under its new name in the same store (cheaply where the store can), then recorded, and only then the
+/// old one is deleted. An interrupted call leaves both tables complete; a repeated call then reports that the new
 /// name exists, and either table may be deleted.
 ///
 /// Errors: `NotFound`; `Conflict` if another process stores the table during the call; `AlreadyExists` for the new name;
-/// `InvalidInput` if another store has the rows, or for equal names.
+/// `InvalidInput` if this site has no such store, or for equal names.
 pub async fn rename(
     storage: &Arc<dyn Storage>,
     meta: &Arc<dyn StorageMeta>,
@@ -35,10 +35,6 @@ async fn run(
     }
     let known = meta.get(from).await?;
     let (version, record) = known.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such table"))?;
-    if record.engine != storage.info().name {
-        let (expected, got) = (&record.engine, storage.info().name);
-        return Err(Error::invalid(format!("its rows are in the store {expected:?}, not in {got:?}")));
-    }
     if meta.get(to).await?.is_some() {
         return Err(Error::new(
             ErrorKind::AlreadyExists,
@@ -46,7 +42,7 @@ async fn run(
         ));
     }
     let stored = storage.open(&record.uri).await?;
-    let copy = storage.copy(&stored, &storage.locate(to)?).await?;
+    let copy = storage.copy(&stored, &storage.locate_beside(&record.uri, to)?).await?;
     let renamed =
         TableRecord { table: to.clone(), uri: copy.uri.clone(), updated_ms: now_ms(), ..record.clone() };
     let recorded = match meta.set(&renamed, Expect::Absent).await {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
-use tributary_table::{ByteStore, Entry, Upload};
+use tributary_table::{ByteStore, Entry, Revision, Upload};
 
 use crate::case::Case;
 use crate::disk::{Durable, FolderLock, Unfinished, failed, flush_folder, make_folder, parent, prune};
@@ -52,7 +52,7 @@ impl FileStore {
             ))
         })?;
         Ok(Self {
-            info: StorageInfo::new("file"),
+            info: StorageInfo::new("file").binding().replacing_snapshots().copying_cheaply(),
             base: format!("file://{}", text.trim_end_matches('/')),
             case: Case::of(&root)?,
             root,
@@ -151,6 +151,12 @@ impl ByteStore for FileStore {
         read(&path, range).map(Bytes::from).map_err(|e| failed("read", &path, e))
     }
 
+    /// Local files have no versions, so that the bytes are the revision.
+    async fn get_with_revision(&self, path: &str, most: u64) -> Result<(Bytes, Revision)> {
+        let bytes = self.get(path, 0..most).await?;
+        Ok((bytes.clone(), Revision::new(bytes)))
+    }
+
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
         let file = Unfinished::create(&self.root, self.path_to_write(path)?, self.durable)?;
         Ok(Box::new(FileUpload(file)))
@@ -162,10 +168,10 @@ impl ByteStore for FileStore {
         file.link()
     }
 
-    async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
+    async fn put_if_unchanged(&self, path: &str, expected: &Revision, bytes: Bytes) -> Result<()> {
         let mut file = Unfinished::create(&self.root, self.path_to_write(path)?, self.durable)?;
         file.write(&bytes)?;
-        file.replace_if(&expected)
+        file.replace_if(expected.as_bytes())
     }
 
     /// A hard link: no bytes are copied, and either name may be removed without the other. Named files are never written to

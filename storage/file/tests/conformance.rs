@@ -9,7 +9,12 @@
 
 use tributary_core::storage::Storage;
 
-tributary_conformance::storage_suite!({
-    let folder = tempfile::tempdir().unwrap();
-    move || tributary_file::storage(folder.path()).unwrap() as std::sync::Arc<dyn Storage>
-});
+tributary_conformance::storage_suite!(
+    {
+        let folder = tempfile::tempdir().unwrap();
+        move || tributary_file::storage(folder.path()).unwrap() as std::sync::Arc<dyn Storage>
+    },
+    binds,
+    replaces_snapshots,
+    copies_cheaply,
+);

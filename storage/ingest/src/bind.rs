@@ -58,7 +58,8 @@ pub async fn bind(
 impl Upload {
     fn bind(&self) -> Result<Binding> {
         let (partitions, if_exists) = check_options(&self.options)?;
-        let uri = self.storage.locate(&self.options.table)?;
+        let uri = self.place()?;
+        self.storage.info_of(&uri)?.expect_binding()?;
         if if_exists == IfExists::Fail {
             self.check_absent(&uri)?;
         }

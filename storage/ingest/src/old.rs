@@ -16,10 +16,12 @@ use futures::executor::{block_on, block_on_stream};
 use futures::future::ready;
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
+use tributary_catalog::place;
 use tributary_core::computing::RowStream;
 use tributary_core::layout::{RowRanges, hash_bytes};
 use tributary_core::meta::StorageMeta;
 use tributary_core::storage::{IfExists, Storage, StoredTable, TableUri};
+use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, KeyType, Purpose, Result, TableName, TableSchema};
 use tributary_document::quoted;
 
@@ -48,16 +50,7 @@ impl OldTable {
         meta: &Arc<dyn StorageMeta>,
         name: &TableName,
     ) -> Result<Option<Arc<Self>>> {
-        let uri = match block_on(meta.get(name))? {
-            None => storage.locate(name)?,
-            Some((_, record)) if record.engine == storage.info().name => record.uri,
-            Some((_, record)) => {
-                let (expected, got) = (&record.engine, storage.info().name);
-                return Err(Error::invalid(format!(
-                    "its rows are in the store {expected:?}, not in {got:?}"
-                )));
-            }
-        };
+        let uri = block_on(place(storage, meta, name))?;
         let table = match block_on(storage.open(&uri)) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             table => table?,
@@ -127,7 +120,7 @@ impl OldTable {
     }
 
     fn ids_of(self: &Arc<Self>, partition: u32, ids: &mut Sorter<()>, meter: &Meter) -> Result<()> {
-        for batch in block_on_stream(self.partition(partition)) {
+        for batch in block_on_stream(self.partition(partition, &ids_only())) {
             let (begin, batch) = batch?;
             for (row, id) in (begin..).zip(batch.column(0).as_string::<i32>()) {
                 ids.push(hash_bytes(id.unwrap_or_default().as_bytes()), row, ())?;
@@ -147,7 +140,7 @@ impl OldTable {
         let mut wanted = set.next(0);
         while let Some(partition) = wanted.and_then(|row| self.ranges.partition_of(row)) {
             let end = self.ranges.range(partition).end;
-            let mut batches = block_on_stream(self.partition(partition));
+            let mut batches = block_on_stream(self.partition(partition, &ids_only()));
             while wanted.is_some_and(|row| row < end) {
                 meter.check()?;
                 let (begin, batch) = batches.next().ok_or_else(changed)??;
@@ -175,7 +168,8 @@ impl OldTable {
         let partition = |row| self.ranges.partition_of(row).unwrap_or(0);
         let partitions = partition(wanted.start)..partition(wanted.end - 1) + 1;
         let (old, dropped, end) = (self.clone(), dropped.clone(), wanted.end);
-        let batches = stream::iter(partitions).flat_map(move |partition| self.partition(partition));
+        let all = Wanted::default();
+        let batches = stream::iter(partitions).flat_map(move |partition| self.partition(partition, &all));
         batches
             .try_take_while(move |(begin, _)| ready(Ok(*begin < end)))
             .and_then(move |(begin, batch)| ready(staying(&batch, begin, &wanted, &dropped)))
@@ -189,15 +183,16 @@ impl OldTable {
             .boxed()
     }
 
-    /// All rows of a partition.
-    fn partition(self: &Arc<Self>, partition: u32) -> BoxStream<'static, Result<Numbered>> {
-        let (old, mut next) = (self.clone(), self.ranges.range(partition).start);
+    /// All rows of a partition, with the wanted columns.
+    fn partition(self: &Arc<Self>, partition: u32, wanted: &Wanted) -> BoxStream<'static, Result<Numbered>> {
+        let (old, wanted) = (self.clone(), wanted.clone());
+        let mut next = self.ranges.range(partition).start;
         let number = move |batch: RecordBatch| {
             let begin = next;
             next += batch.num_rows() as u64;
             (begin, batch)
         };
-        let rows = async move { old.storage.scan(&old.table, partition).await };
+        let rows = async move { old.storage.scan_some(&old.table, partition, &wanted).await };
         stream::once(rows).try_flatten().map_ok(number).map_err(gone).boxed()
     }
 
@@ -205,6 +200,11 @@ impl OldTable {
     fn bytes_of(&self, rows: usize) -> u64 {
         (u128::from(self.bytes()) * rows as u128 / u128::from(self.rows().max(1))) as u64
     }
+}
+
+/// The column of ids, which is the first.
+fn ids_only() -> Wanted {
+    Wanted::default().with_columns([0])
 }
 
 /// The error for a table that has changed or is gone.

@@ -17,7 +17,7 @@ use arrow_array::RecordBatch;
 use futures::channel::oneshot;
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt};
-use tributary_catalog::{Entry, record};
+use tributary_catalog::{Entry, place, record};
 use tributary_core::layout::{Layout, RowRanges};
 use tributary_core::meta::{StorageMeta, TableRecord};
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
@@ -172,7 +172,7 @@ impl Upload {
     }
 
     fn plan(&self) -> Result<Plan> {
-        let mut uri = self.storage.locate(&self.options.table)?;
+        let mut uri = self.place()?;
         let (mut if_exists, mut old) = (IfExists::Fail, None);
         match self.options.if_exists {
             Existing::Fail => self.check_absent(&uri)?,
@@ -182,6 +182,8 @@ impl Upload {
         if let Some(old) = &old {
             (uri, if_exists) = (old.uri().clone(), old.successor());
         }
+        let write = WriteOptions::default().with_if_exists(if_exists.clone());
+        self.storage.info_of(&uri)?.expect_writing(&write)?;
         let partitions = old.as_ref().map_or(UploadOptions::PARTITIONS, |old| old.partitions());
         let partitions = self.options.partitions.unwrap_or(partitions);
         Layout::Loose(partitions).check()?;
@@ -225,6 +227,11 @@ impl Upload {
     pub fn preview(&self, content: &Arc<dyn Content>) -> Result<Preview> {
         let rows = self.options.preview_rows.min(TableRecord::MAX_PREVIEW_ROWS);
         content.clone().preview(rows, &self.meter)
+    }
+
+    /// Where the table is, or would be.
+    pub fn place(&self) -> Result<TableUri> {
+        block_on(place(&self.storage, &self.meta, &self.options.table))
     }
 
     /// Refuses before the long reading what the commit would refuse after it.

@@ -56,6 +56,7 @@ mod int96;
 mod local;
 mod pandas;
 mod part;
+mod scan;
 mod rows;
 mod unfold;
 

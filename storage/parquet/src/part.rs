@@ -9,21 +9,23 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use arrow_array::RecordBatch;
 use bytes::Bytes;
+use futures::future::try_join_all;
 use futures::{StreamExt, stream};
 use parquet::DecodeResult;
-use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::ArrowReaderOptions;
-use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::arrow::push_decoder::ParquetPushDecoderBuilder;
+use parquet::arrow::{ArrowSchemaConverter, ProjectionMask};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataPushDecoder};
 use sha2::{Digest, Sha256};
 
 use tributary_core::computing::RowStream;
 use tributary_core::storage::Part;
+use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 
 use crate::encode::{digest_text, rows_in};
+use crate::scan::{Groups, Scan};
 use tributary_core::bytestore::ByteStore;
 
 /// Bytes fetched first: nearly every footer fits, and many small parts fit completely.
@@ -44,29 +46,48 @@ pub struct PartFile {
     pub path: String,
     /// The part as the manifest describes it.
     pub part: Part,
+    /// All of its bytes, if they came with the footer.
+    whole: Option<Bytes>,
 }
 
 impl PartFile {
-    /// The rows. Checks columns and counts of the footer first.
-    pub async fn rows(self, schema: &TableSchema) -> Result<RowStream> {
+    /// A part at a path of a store. Nothing is read.
+    pub fn new(store: Arc<dyn ByteStore>, path: String, part: Part) -> Self {
+        Self { store, path, part, whole: None }
+    }
+
+    /// The wanted rows and columns; others are not fetched, as far as columns are apart and rows are of other groups. Checks columns
+    /// and counts of the footer first.
+    pub async fn rows(mut self, schema: &TableSchema, wanted: &Wanted) -> Result<RowStream> {
+        let rows = wanted.rows.clone().unwrap_or(0..self.part.size.rows);
+        if rows.is_empty() {
+            self.check_footer(schema).await?;
+            return Ok(stream::empty().boxed());
+        }
         let footer = self.check_footer(schema).await?;
+        let groups = Groups::of(&footer, &rows, wanted.columns.as_deref());
+        let left = rows.end - rows.start;
         let decoder = self.guard(|| {
             let options = ArrowReaderOptions::new().with_schema(schema.arrow().clone());
-            ParquetPushDecoderBuilder::try_new_decoder_with_options(footer, options)?
-                .with_batch_size(rows_in(schema, BATCH_BYTES))
-                .build()
+            let mut decoder = ParquetPushDecoderBuilder::try_new_decoder_with_options(footer, options)?
+                .with_batch_size(rows_in(schema, BATCH_BYTES));
+            if let Some(columns) = &wanted.columns {
+                let mask = ProjectionMask::roots(decoder.parquet_schema(), columns.iter().copied());
+                decoder = decoder.with_projection(mask);
+            }
+            if wanted.rows.is_some() {
+                decoder = decoder
+                    .with_row_groups(groups.numbers.clone())
+                    .with_offset((rows.start - groups.skipped) as usize)
+                    .with_limit(left as usize);
+            }
+            decoder.build()
         })?;
-        let left = self.part.size.rows;
-        let scan = Scan { file: self, decoder, left };
-        Ok(stream::try_unfold(
-            scan,
-            |mut scan| async move { Ok(scan.next().await?.map(|rows| (rows, scan))) },
-        )
-        .boxed())
+        Ok(Scan::new(self, decoder, groups, left).rows())
     }
 
     /// Compares size, digest and footer with the manifest.
-    pub async fn verify(&self, schema: &TableSchema) -> Result<()> {
+    pub async fn verify(&mut self, schema: &TableSchema) -> Result<()> {
         let (mut digest, mut bytes) = (Sha256::new(), 0);
         loop {
             let chunk = self.store.get(&self.path, bytes..bytes + DIGEST_BYTES).await?;
@@ -88,14 +109,14 @@ impl PartFile {
         self.check_footer(schema).await.map(|_| ())
     }
 
-    async fn check_footer(&self, schema: &TableSchema) -> Result<Arc<ParquetMetaData>> {
+    async fn check_footer(&mut self, schema: &TableSchema) -> Result<Arc<ParquetMetaData>> {
         let footer = self.footer().await?;
         self.check_columns(&footer, schema)?;
         self.check_row_groups(&footer)?;
         Ok(Arc::new(footer))
     }
 
-    async fn footer(&self) -> Result<ParquetMetaData> {
+    async fn footer(&mut self) -> Result<ParquetMetaData> {
         let bytes = self.part.size.bytes;
         let mut decoder = self.guard(|| {
             Ok(ParquetMetaDataPushDecoder::try_new(bytes)?.with_page_index_policy(PageIndexPolicy::Skip))
@@ -104,6 +125,11 @@ impl PartFile {
         let mut wanted: Vec<_> = std::iter::once(tail).collect();
         loop {
             let fetched = self.fetch(&wanted).await?;
+            if let ([range], [all]) = (wanted.as_slice(), fetched.as_slice())
+                && *range == (0..bytes)
+            {
+                self.whole = Some(all.clone());
+            }
             let step = self.guard(|| {
                 decoder.push_ranges(wanted, fetched)?;
                 decoder.try_decode()
@@ -155,25 +181,27 @@ impl PartFile {
     }
 
     /// The bytes of each range; near ranges are fetched together.
-    async fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        if ranges.iter().any(|range| range.start > range.end || range.end > self.part.size.bytes) {
-            return Err(self.corrupt("its footer points outside of it"));
-        }
-        let mut spans: Vec<(Range<u64>, Bytes)> =
-            merge(ranges).into_iter().map(|r| (r, Bytes::new())).collect();
-        for (span, bytes) in &mut spans {
-            *bytes = self.exactly(span.clone()).await?;
-        }
-        let slice = |range: &Range<u64>| {
-            let (span, bytes) =
-                spans.iter().find(|(span, _)| span.start <= range.start && range.end <= span.end)?;
-            Some(bytes.slice((range.start - span.start) as usize..(range.end - span.start) as usize))
-        };
-        let slices: Option<Vec<Bytes>> = ranges.iter().map(slice).collect();
+    pub(crate) async fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let slices = slices(&self.fetch_spans(ranges).await?, ranges);
         slices.ok_or_else(|| Error::bug("merged ranges do not cover what was asked for"))
     }
 
+    /// The bytes of the fewest ranges that cover these.
+    pub(crate) async fn fetch_spans(&self, ranges: &[Range<u64>]) -> Result<Vec<(Range<u64>, Bytes)>> {
+        if ranges.iter().any(|range| range.start > range.end || range.end > self.part.size.bytes) {
+            return Err(self.corrupt("its footer points outside of it"));
+        }
+        let fetched = merge(ranges).into_iter().map(async |range| {
+            let bytes = self.exactly(range.clone()).await?;
+            Ok((range, bytes))
+        });
+        try_join_all(fetched).await
+    }
+
     async fn exactly(&self, range: Range<u64>) -> Result<Bytes> {
+        if let Some(whole) = &self.whole {
+            return Ok(whole.slice(range.start as usize..range.end as usize));
+        }
         let bytes = self.store.get(&self.path, range.clone()).await?;
         if bytes.len() as u64 != range.end - range.start {
             return Err(self.corrupt(format!("it ends before byte {}", range.end)));
@@ -181,7 +209,7 @@ impl PartFile {
         Ok(bytes)
     }
 
-    fn guard<T>(&self, decode: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T> {
+    pub(crate) fn guard<T>(&self, decode: impl FnOnce() -> parquet::errors::Result<T>) -> Result<T> {
         match catch_unwind(AssertUnwindSafe(decode)) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(reason)) => Err(self.corrupt("it cannot be decoded").because(reason)),
@@ -189,39 +217,21 @@ impl PartFile {
         }
     }
 
-    fn corrupt(&self, what: impl Into<String>) -> Error {
+    pub(crate) fn corrupt(&self, what: impl Into<String>) -> Error {
         let file = format!("{}/{}", self.store.base(), self.path);
         Error::new(ErrorKind::Corrupt, format!("{}; restore the file, or write the table again", what.into()))
             .at(file)
     }
 }
 
-struct Scan {
-    file: PartFile,
-    decoder: ParquetPushDecoder,
-    left: u64,
-}
-
-impl Scan {
-    async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        loop {
-            match self.file.guard(|| self.decoder.try_decode())? {
-                DecodeResult::NeedsData(ranges) => {
-                    let fetched = self.file.fetch(&ranges).await?;
-                    self.file.guard(|| self.decoder.push_ranges(ranges, fetched))?;
-                }
-                DecodeResult::Data(rows) => {
-                    let left = self.left.checked_sub(rows.num_rows() as u64);
-                    self.left = left.ok_or_else(|| self.file.corrupt("more rows than its footer says"))?;
-                    return Ok(Some(rows));
-                }
-                DecodeResult::Finished if self.left > 0 => {
-                    return Err(self.file.corrupt(format!("{} rows fewer than its footer says", self.left)));
-                }
-                DecodeResult::Finished => return Ok(None),
-            }
-        }
-    }
+/// The bytes of ranges that lie within these spans.
+pub(crate) fn slices(spans: &[(Range<u64>, Bytes)], ranges: &[Range<u64>]) -> Option<Vec<Bytes>> {
+    let slice = |range: &Range<u64>| {
+        let (span, bytes) =
+            spans.iter().find(|(span, _)| span.start <= range.start && range.end <= span.end)?;
+        Some(bytes.slice((range.start - span.start) as usize..(range.end - span.start) as usize))
+    };
+    ranges.iter().map(slice).collect()
 }
 
 /// The fewest ranges that cover these, across gaps of at most [`GAP_BYTES`].

@@ -39,4 +39,4 @@ mod sweep;
 mod tables;
 
 pub use tables::Tables;
-pub use tributary_core::bytestore::{ByteStore, Entry, UNFINISHED, Upload};
+pub use tributary_core::bytestore::{ByteStore, Entry, Revision, UNFINISHED, Upload};

@@ -13,13 +13,14 @@ use tributary_core::computing::RowStream;
 use tributary_core::storage::{
     IfExists, InUse, Part, Storage, StorageInfo, StoredTable, Sweep, Swept, TableUri, Write, WriteOptions,
 };
+use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
 use crate::bound::{self, Bound};
 use crate::manifest::{self, Manifest, check_rows};
 use crate::place::{Attempt, PartKind, Place, check_part_file, fresh_part_file};
 use crate::sweep::COMMITTING;
-use tributary_core::bytestore::{ByteStore, Entry};
+use tributary_core::bytestore::{ByteStore, Entry, Revision};
 use tributary_parquet::{PartFile, check_schema, digest_of, write_rows};
 
 /// The tables of a byte store. Cheap to clone.
@@ -39,17 +40,18 @@ impl Tables {
     }
 
     pub(crate) async fn manifest(&self, place: &Place) -> Result<Option<Manifest>> {
-        Ok(self.manifest_and_text(place).await?.map(|(manifest, _)| manifest))
+        Ok(self.manifest_and_revision(place).await?.map(|(manifest, _)| manifest))
     }
 
-    async fn manifest_and_text(&self, place: &Place) -> Result<Option<(Manifest, Bytes)>> {
-        let text = match self.store.get(&place.manifest(), 0..manifest::MAX_BYTES + 1).await {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+    async fn manifest_and_revision(&self, place: &Place) -> Result<Option<(Manifest, Revision)>> {
+        let (text, revision) =
+            match self.store.get_with_revision(&place.manifest(), manifest::MAX_BYTES + 1).await {
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error),
+            };
         let path = || format!("manifest {}/{}", self.store.base(), place.manifest());
-        Manifest::decode(&text).at(path).map(|manifest| Some((manifest, text)))
+        Manifest::decode(&text).at(path).map(|manifest| Some((manifest, revision)))
     }
 
     /// The stored parts of the write must match the named ones; other parts of the same write are removed.
@@ -92,8 +94,14 @@ impl Tables {
         self.store.delete(&paths).await
     }
 
-    /// `there`: the manifest that is replaced, as it was read.
-    async fn publish(&self, place: &Place, manifest: &Manifest, how: &IfExists, there: Bytes) -> Result<()> {
+    /// `there`: the revision of the manifest that is replaced.
+    async fn publish(
+        &self,
+        place: &Place,
+        manifest: &Manifest,
+        how: &IfExists,
+        there: Option<Revision>,
+    ) -> Result<()> {
         let text = Bytes::from(manifest.encode()?);
         match how {
             IfExists::Replace => {
@@ -101,7 +109,9 @@ impl Tables {
                 upload.write(text).await?;
                 upload.finish().await?;
             }
-            IfExists::ReplaceSnapshot(_) => self.publish_over(place, manifest, there, text).await?,
+            IfExists::ReplaceSnapshot(_) => {
+                self.publish_over(place, manifest, &there.ok_or_else(changed)?, text).await?;
+            }
             IfExists::Fail => self.publish_first(place, manifest, text).await?,
         }
         match manifest.has_rows() {
@@ -117,7 +127,7 @@ impl Tables {
         &self,
         place: &Place,
         manifest: &Manifest,
-        there: Bytes,
+        there: &Revision,
         text: Bytes,
     ) -> Result<()> {
         match self.store.put_if_unchanged(&place.manifest(), there, text).await {
@@ -142,16 +152,19 @@ impl Tables {
     }
 
     /// The rows of a part, in any place.
-    async fn part_rows(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
+    async fn part_rows(&self, table: &StoredTable, partition: u32, wanted: &Wanted) -> Result<RowStream> {
         let file = self.part_file(table, partition)?;
         match PartKind::of(&file.part.file) {
-            PartKind::Rows => file.rows(&table.schema).await,
-            PartKind::Bound => self.bound(&file, &table.schema).await?.rows(&table.schema),
+            PartKind::Rows => file.rows(&table.schema, wanted).await,
+            PartKind::Bound => {
+                let rows = self.bound(&file, &table.schema).await?.rows(&table.schema)?;
+                Ok(wanted.of(rows))
+            }
         }
     }
 
     async fn verify_part(&self, table: &StoredTable, partition: u32) -> Result<()> {
-        let file = self.part_file(table, partition)?;
+        let mut file = self.part_file(table, partition)?;
         match PartKind::of(&file.part.file) {
             PartKind::Rows => file.verify(&table.schema).await,
             PartKind::Bound => {
@@ -193,7 +206,7 @@ impl Tables {
         let part = part_of(table, partition)?;
         check_part_file(&part.file, partition)?;
         let path = place.part(&Attempt::parse(&table.snapshot)?, &part.file);
-        Ok(PartFile { store: self.store.clone(), path, part: part.clone() })
+        Ok(PartFile::new(self.store.clone(), path, part.clone()))
     }
 
     /// A missing part is corruption while the manifest names it; otherwise the table was replaced or deleted.
@@ -244,12 +257,12 @@ impl Tables {
 
     async fn commit_parts(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
         let (place, uri, how) = (self.place(&write.uri)?, write.uri.clone(), write.options.if_exists.clone());
-        let there = match self.manifest_and_text(&place).await {
+        let there = match self.manifest_and_revision(&place).await {
             // any existing table is to be replaced
             Err(error) if error.kind() == ErrorKind::Corrupt && how == IfExists::Replace => None,
             there => there?,
         };
-        let (there, text) = there.unzip();
+        let (there, revision) = there.unzip();
         match (&there, &how) {
             (Some(known), _) if known.is_of(&write.attempt) => {
                 return known.clone().committed_again(uri, &parts);
@@ -270,7 +283,7 @@ impl Tables {
         if let Some(before) = before.flatten() {
             self.remove_folder(&place.snapshot(&before)).await?;
         }
-        self.publish(&place, &new, &how, text.unwrap_or_default()).await?;
+        self.publish(&place, &new, &how, revision).await?;
         self.tidy(&place, &new, late).await;
         Ok(new.into_table(uri))
     }
@@ -315,8 +328,8 @@ impl Storage for Tables {
         self.store.info()
     }
 
-    fn address(&self) -> Result<String> {
-        Ok(self.store.base().to_owned())
+    fn addresses(&self) -> Vec<String> {
+        vec![self.store.base().to_owned()]
     }
 
     fn locate(&self, name: &TableName) -> Result<TableUri> {
@@ -331,8 +344,13 @@ impl Storage for Tables {
     }
 
     async fn scan(&self, table: &StoredTable, partition: u32) -> Result<RowStream> {
+        self.scan_some(table, partition, &Wanted::default()).await
+    }
+
+    async fn scan_some(&self, table: &StoredTable, partition: u32, wanted: &Wanted) -> Result<RowStream> {
         let at = format!("read partition {partition} of table {}", table.uri);
-        let rows = match self.part_rows(table, partition).await {
+        part_of(table, partition).and_then(|_| wanted.check(table, partition)).at(|| at.as_str())?;
+        let rows = match self.part_rows(table, partition, wanted).await {
             Ok(rows) => rows,
             Err(error) => return Err(self.explain(table, error).await.at(at)),
         };
@@ -356,6 +374,7 @@ impl Storage for Tables {
     ) -> Result<Write> {
         let at = || format!("begin table {uri}");
         let place = self.place(uri).at(at)?;
+        self.info().expect_writing(&options).at(at)?;
         layout.check().at(at)?;
         check_schema(schema).at(at)?;
         if matches!(layout, Layout::Keyed(_)) {
@@ -402,10 +421,7 @@ impl Storage for Tables {
         options: WriteOptions,
     ) -> Result<StoredTable> {
         let at = || format!("bind table {uri}");
-        if !self.store.base().starts_with("file://") {
-            let text = "only the store of local files binds local files; upload them to this one";
-            return Err(Error::new(ErrorKind::Unsupported, text).at(at()));
-        }
+        self.info().expect_binding().at(at)?;
         let layout = Layout::Loose(u32::try_from(parts.len()).unwrap_or(u32::MAX));
         let write = self.begin(uri, schema, &layout, options).await?;
         let written = self.write_bound(&write, parts).await.at(at);

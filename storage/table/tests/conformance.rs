@@ -14,7 +14,10 @@ use tributary_table::Tables;
 
 mod support;
 
-tributary_conformance::storage_suite!({
-    let memory = support::Memory::new();
-    move || Arc::new(Tables::new(Arc::new(memory.clone()))) as Arc<dyn Storage>
-});
+tributary_conformance::storage_suite!(
+    {
+        let memory = support::Memory::new();
+        move || Arc::new(Tables::new(Arc::new(memory.clone()))) as Arc<dyn Storage>
+    },
+    replaces_snapshots,
+);

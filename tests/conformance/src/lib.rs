@@ -12,6 +12,7 @@
 
 pub mod computing;
 pub mod federation;
+pub mod killed;
 pub mod meta;
 pub mod storage;
 

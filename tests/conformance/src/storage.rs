@@ -1,5 +1,7 @@
 //! The suite of the storage contract. A factory gives a function that opens the same empty store again each time, as
-//! another process would: `storage_suite!({ let folder = tempdir(); move || open(folder.path()) })`.
+//! another process would: `storage_suite!({ let folder = tempdir(); move || open(folder.path()) })`. After it come the words of
+//! [`StorageInfo`] that the store declares, each of which adds its cases; a case of its own compares the words with what the store
+//! says.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Weak};
@@ -14,6 +16,7 @@ use tributary_core::bound::BoundPart;
 use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::layout::RowRanges;
 use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, Field, KeyType, Layout, Result, TableName, TableSchema};
 
 mod replacing;
@@ -29,7 +32,35 @@ use rows::{all_types, plain, rows, stream_of};
 /// One `#[test]` for each case; see [the module](crate::storage) for the factory.
 #[macro_export]
 macro_rules! storage_suite {
-    ($factory:expr) => {
+    (@replaces_snapshots $factory:expr) => {
+        $crate::cases!(
+            $factory,
+            $crate::storage,
+            [
+                a_snapshot_that_was_read_is_replaced,
+                a_snapshot_that_is_there_no_more_is_not_replaced,
+                of_two_writers_over_one_snapshot_one_wins,
+                no_row_is_lost_when_several_replace_at_once,
+                a_commit_whose_answer_was_lost_may_be_asked_for_again,
+            ]
+        );
+    };
+    (@binds $factory:expr) => {
+        $crate::cases!(
+            $factory,
+            $crate::storage,
+            [what_cannot_be_bound_leaves_everything_as_it_was]
+        );
+    };
+    // a promise of speed, which the cases of all stores do not need
+    (@copies_cheaply $factory:expr) => {};
+    ($factory:expr $(, $capability:ident)* $(,)?) => {
+        $($crate::storage_suite!(@$capability $factory);)*
+        #[test]
+        fn the_store_declares_what_it_is_tested_for_and_refuses_the_rest() {
+            let tested = [$(stringify!($capability)),*];
+            $crate::run($crate::storage::the_store_declares_what_it_is_tested_for($factory, &tested));
+        }
         $crate::cases!(
             $factory,
             $crate::storage,
@@ -45,22 +76,17 @@ macro_rules! storage_suite {
                 an_existing_table_is_not_overwritten,
                 of_two_writers_of_a_new_name_one_wins,
                 a_replaced_table_is_the_new_one,
-                a_snapshot_that_was_read_is_replaced,
-                a_snapshot_that_is_there_no_more_is_not_replaced,
-                of_two_writers_over_one_snapshot_one_wins,
-                no_row_is_lost_when_several_replace_at_once,
-                a_commit_whose_answer_was_lost_may_be_asked_for_again,
                 a_reader_of_a_replaced_table_finishes,
                 a_reader_never_sees_rows_of_another_snapshot,
                 a_deleted_table_is_gone_and_its_name_is_free,
                 a_copy_is_a_table_of_its_own,
-                what_cannot_be_bound_leaves_everything_as_it_was,
                 what_does_not_exist_is_not_found,
                 places_of_other_stores_are_refused,
                 rows_that_do_not_fit_are_refused_and_not_stored,
                 a_failing_source_fails_the_part,
                 parts_that_do_not_fit_the_layout_are_refused,
                 long_tables_stream,
+                some_columns_and_rows_are_those_of_all,
                 whole_tables_verify,
             ]
         );
@@ -157,6 +183,34 @@ async fn check_round_trip(
         );
         assert_eq!(read, rows(schema, range.clone()), "partition {partition}");
     }
+}
+
+/// What is not declared is `Unsupported`, before anything is read or written.
+pub async fn the_store_declares_what_it_is_tested_for(open: impl Fn() -> Store, tested: &[&str]) {
+    let store = open();
+    let place = store.locate(&name("t")).unwrap();
+    let info = store.info_of(&place).unwrap();
+    let words = [
+        ("binds", info.binds),
+        ("replaces_snapshots", info.replaces_snapshots),
+        ("copies_cheaply", info.copies_cheaply),
+    ];
+    let declared: Vec<&str> = words.iter().filter(|(_, has)| *has).map(|(word, _)| *word).collect();
+    let mut tested = tested.to_vec();
+    tested.sort_by_key(|word| words.iter().position(|(known, _)| known == word));
+    assert_eq!(tested, declared);
+
+    let old = write_plain(&store, &place, 10, 1, WriteOptions::default()).await.unwrap();
+    if !info.replaces_snapshots {
+        let over = WriteOptions::default().with_if_exists(IfExists::ReplaceSnapshot(old.snapshot.clone()));
+        let begun = store.begin(&place, &plain(), &Layout::Loose(1), over).await;
+        assert_eq!(kind(begun), ErrorKind::Unsupported);
+    }
+    if !info.binds {
+        let bound = store.bind(&place, &plain(), vec![], replace()).await;
+        assert_eq!(kind(bound), ErrorKind::Unsupported);
+    }
+    assert_eq!(store.open(&place).await.unwrap(), old);
 }
 
 pub async fn every_type_comes_back_exactly(open: impl Fn() -> Store) {
@@ -527,6 +581,53 @@ pub async fn long_tables_stream(open: impl Fn() -> Store) {
         total += rows;
     }
     assert_eq!(total, BATCHES * 10_000);
+}
+
+pub async fn some_columns_and_rows_are_those_of_all(open: impl Fn() -> Store) {
+    let store = open();
+    for (key, length) in [(KeyType::Utf8, 700), (KeyType::UInt64, 300_000)] {
+        let schema = if length < 1000 { all_types(key) } else { plain() };
+        let place = store.locate(&name(&format!("some-{length}"))).unwrap();
+        let write = store.begin(&place, &schema, &Layout::Loose(2), WriteOptions::default()).await.unwrap();
+        let parts = write_parts(&store, &write, &[0..length, 0..0]).await.unwrap();
+        let table = store.commit(write, parts).await.unwrap();
+        let all = read_part(&store, &table, 0).await.unwrap();
+        let last = all.num_columns() - 1;
+        for columns in [None, Some(vec![0]), Some(vec![last]), Some((0..=last).step_by(2).collect())] {
+            for rows in [
+                None,
+                Some(0..0),
+                Some(0..1),
+                Some(length - 1..length),
+                Some(length / 3..length / 2),
+                Some(0..length),
+            ] {
+                let mut wanted = Wanted::default();
+                (wanted.columns, wanted.rows) = (columns.clone(), rows.clone());
+                let found: Vec<RecordBatch> =
+                    store.scan_some(&table, 0, &wanted).await.unwrap().try_collect().await.unwrap();
+                let rows = rows.unwrap_or(0..length);
+                let expected = all.slice(rows.start as usize, (rows.end - rows.start) as usize);
+                let expected =
+                    columns.as_ref().map_or(expected.clone(), |places| expected.project(places).unwrap());
+                let found = concat_batches(&expected.schema(), &found).unwrap();
+                assert_eq!(found, expected, "{wanted:?}");
+            }
+        }
+        let wrong = [
+            Wanted::default().with_columns([last + 1]),
+            Wanted::default().with_columns([0, 0]),
+            Wanted::default().with_rows(0..length + 1),
+        ];
+        for wanted in wrong {
+            assert_eq!(
+                kind(store.scan_some(&table, 0, &wanted).await),
+                ErrorKind::InvalidInput,
+                "{wanted:?}"
+            );
+        }
+        assert_eq!(kind(store.scan_some(&table, 2, &Wanted::default()).await), ErrorKind::InvalidInput);
+    }
 }
 
 pub async fn whole_tables_verify(open: impl Fn() -> Store) {

@@ -140,7 +140,7 @@ impl Store {
 #[async_trait]
 impl Storage for Store {
     fn info(&self) -> &StorageInfo {
-        self.info.get_or_init(|| StorageInfo::new("memory"))
+        self.info.get_or_init(|| StorageInfo::new("memory").replacing_snapshots())
     }
 
     fn locate(&self, name: &TableName) -> Result<TableUri> {

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
-use tributary_table::{ByteStore, Entry, UNFINISHED, Upload};
+use tributary_table::{ByteStore, Entry, Revision, UNFINISHED, Upload};
 
 const BASE: &str = "memory://tables";
 
@@ -30,21 +30,42 @@ pub struct Memory {
 /// The content of a store, and its clock: one lock, so that each operation of the contract is one step.
 #[derive(Debug, Clone)]
 struct State {
-    names: BTreeMap<String, (Bytes, SystemTime)>,
+    names: BTreeMap<String, Named>,
     now: SystemTime,
     uploads: u64,
+    changes: u64,
+}
+
+#[derive(Debug, Clone)]
+struct Named {
+    bytes: Bytes,
+    modified: SystemTime,
+    /// The number of the change that made it.
+    change: u64,
+}
+
+impl Named {
+    fn revision(&self) -> Revision {
+        Revision::new(self.change.to_string())
+    }
 }
 
 impl State {
     fn set(&mut self, path: &str, bytes: impl Into<Bytes>) {
-        self.names.insert(path.to_owned(), (bytes.into(), self.now));
+        self.changes += 1;
+        let named = Named { bytes: bytes.into(), modified: self.now, change: self.changes };
+        self.names.insert(path.to_owned(), named);
+    }
+
+    fn get(&self, path: &str) -> Result<&Named> {
+        self.names.get(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path))
     }
 }
 
 impl Memory {
     pub fn new() -> Self {
-        let state = State { names: BTreeMap::new(), now: hour(0), uploads: 0 };
-        Self { info: StorageInfo::new("memory"), state: Arc::new(Mutex::new(state)) }
+        let state = State { names: BTreeMap::new(), now: hour(0), uploads: 0, changes: 0 };
+        Self { info: StorageInfo::new("memory").replacing_snapshots(), state: Arc::new(Mutex::new(state)) }
     }
 
     /// A copy with the current content.
@@ -61,7 +82,7 @@ impl Memory {
     }
 
     pub fn bytes(&self, path: &str) -> Bytes {
-        self.state().names[path].0.clone()
+        self.state().names[path].bytes.clone()
     }
 
     pub fn set(&self, path: &str, bytes: impl Into<Bytes>) {
@@ -69,7 +90,7 @@ impl Memory {
     }
 
     pub fn remove(&self, path: &str) -> Option<Bytes> {
-        self.state().names.remove(path).map(|(bytes, _)| bytes)
+        self.state().names.remove(path).map(|named| named.bytes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -89,9 +110,16 @@ impl ByteStore for Memory {
 
     async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
         let state = self.state();
-        let (bytes, _) = state.names.get(path).ok_or_else(|| Error::new(ErrorKind::NotFound, path))?;
+        let bytes = &state.get(path)?.bytes;
         let end = range.end.min(bytes.len() as u64);
         Ok(bytes.slice(range.start.min(end) as usize..end as usize))
+    }
+
+    async fn get_with_revision(&self, path: &str, most: u64) -> Result<(Bytes, Revision)> {
+        let state = self.state();
+        let named = state.get(path)?;
+        let end = named.bytes.len().min(most as usize);
+        Ok((named.bytes.slice(..end), named.revision()))
     }
 
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
@@ -114,9 +142,9 @@ impl ByteStore for Memory {
         Ok(())
     }
 
-    async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
+    async fn put_if_unchanged(&self, path: &str, expected: &Revision, bytes: Bytes) -> Result<()> {
         let mut state = self.state();
-        if state.names.get(path).is_none_or(|(there, _)| *there != expected) {
+        if state.names.get(path).is_none_or(|there| there.revision() != *expected) {
             return Err(Error::new(ErrorKind::Conflict, path));
         }
         state.set(path, bytes);
@@ -126,10 +154,10 @@ impl ByteStore for Memory {
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let inside = |path: &str| folder.is_empty() || path.starts_with(&format!("{folder}/"));
         let state = self.state();
-        let entry = |(path, (bytes, modified)): (&String, &(Bytes, SystemTime))| Entry {
+        let entry = |(path, named): (&String, &Named)| Entry {
             path: path.clone(),
-            bytes: bytes.len() as u64,
-            modified: *modified,
+            bytes: named.bytes.len() as u64,
+            modified: named.modified,
         };
         Ok(state.names.iter().filter(|(path, _)| inside(path)).map(entry).collect())
     }
@@ -153,15 +181,15 @@ struct MemoryUpload {
 impl Upload for MemoryUpload {
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         let mut state = self.store.state();
-        let so_far = state.names[&self.unfinished].0.clone();
+        let so_far = state.names[&self.unfinished].bytes.clone();
         state.set(&self.unfinished, [so_far, bytes].concat());
         Ok(())
     }
 
     async fn finish(self: Box<Self>) -> Result<()> {
         let mut state = self.store.state();
-        let (bytes, _) = state.names.remove(&self.unfinished).unwrap();
-        state.set(&self.path, bytes);
+        let unfinished = state.names.remove(&self.unfinished).unwrap();
+        state.set(&self.path, unfinished.bytes);
         Ok(())
     }
 
@@ -260,6 +288,10 @@ impl ByteStore for Breaking {
         self.step(self.inner.get(path, range)).await
     }
 
+    async fn get_with_revision(&self, path: &str, most: u64) -> Result<(Bytes, Revision)> {
+        self.step(self.inner.get_with_revision(path, most)).await
+    }
+
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
         let inner = self.step(self.inner.put(path)).await?;
         Ok(Box::new(BreakingUpload { store: self.clone(), inner }))
@@ -272,9 +304,9 @@ impl ByteStore for Breaking {
         self.step(self.inner.put_if_absent(path, bytes)).await
     }
 
-    async fn put_if_unchanged(&self, path: &str, expected: Bytes, bytes: Bytes) -> Result<()> {
+    async fn put_if_unchanged(&self, path: &str, expected: &Revision, bytes: Bytes) -> Result<()> {
         if self.how == Break::AskedTwice {
-            self.inner.put_if_unchanged(path, expected.clone(), bytes.clone()).await?;
+            self.inner.put_if_unchanged(path, expected, bytes.clone()).await?;
         }
         self.step(self.inner.put_if_unchanged(path, expected, bytes)).await
     }

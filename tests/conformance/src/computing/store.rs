@@ -136,8 +136,8 @@ impl Storage for Shared {
         &INFO
     }
 
-    fn address(&self) -> Result<String> {
-        Ok(format!("{SCHEME}://{}", self.folder.display()))
+    fn addresses(&self) -> Vec<String> {
+        vec![format!("{SCHEME}://{}", self.folder.display())]
     }
 
     fn locate(&self, name: &TableName) -> Result<TableUri> {

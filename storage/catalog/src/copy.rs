@@ -1,0 +1,79 @@
+//! Copying a table to another store, name or party of the same site.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tributary_core::meta::{Expect, StorageMeta, TableRecord};
+use tributary_core::storage::{Storage, TableUri};
+use tributary_core::stores::{OnRows, copy_rows};
+use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
+use tributary_system::clock::now_ms;
+
+/// Some of a site's tables: a party's stores, and its records.
+#[derive(Debug, Clone, Copy)]
+pub struct Shelf<'a> {
+    /// The rows.
+    pub storage: &'a Arc<dyn Storage>,
+    /// The records.
+    pub meta: &'a Arc<dyn StorageMeta>,
+}
+
+/// Copies a table to an address of another shelf, or the same one, records it there under a name, and returns its record.
+///
+/// Partitions, order, columns and layout stay. Within one store that copies cheaply no rows are read; the rows of a bound table stay
+/// where they are then, and are copied otherwise. An interrupted call leaves no table, or one without a record, which a repeated call
+/// reports. Errors: `NotFound`; `AlreadyExists`; `Conflict` if the table is replaced meanwhile; `InvalidInput` if this site has not one
+/// of the stores.
+pub async fn copy(
+    from: Shelf<'_>,
+    table: &TableName,
+    into: Shelf<'_>,
+    to: (&TableName, &TableUri),
+    on_rows: OnRows,
+) -> Result<TableRecord> {
+    run(from, table, into, to, on_rows).await.at(|| format!("copy table {table} to {}", to.0))
+}
+
+async fn run(
+    from: Shelf<'_>,
+    table: &TableName,
+    into: Shelf<'_>,
+    (name, to): (&TableName, &TableUri),
+    on_rows: OnRows,
+) -> Result<TableRecord> {
+    let known = from.meta.get(table).await?;
+    let (_, record) = known.ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no such table"))?;
+    if into.meta.get(name).await?.is_some() {
+        let text = "a table of that name exists; take another name, or delete it";
+        return Err(Error::new(ErrorKind::AlreadyExists, text));
+    }
+    let stored = from.storage.open(&record.uri).await?;
+    let is_one_store =
+        from.storage.addresses() == into.storage.addresses() && record.uri.scheme() == to.scheme();
+    let copy = match is_one_store && from.storage.info_of(to)?.copies_cheaply {
+        true => from.storage.copy(&stored, to).await?,
+        false => copy_rows(&**from.storage, &stored, &**into.storage, to, on_rows).await?,
+    };
+    let now = now_ms();
+    let origin = [("made_by", "copy".to_owned()), ("copied_from", record.uri.to_string())];
+    let mut all: BTreeMap<String, String> = record.origin.clone();
+    all.extend(origin.map(|(key, value)| (key.to_owned(), value)));
+    let copied = TableRecord {
+        table: name.clone(),
+        engine: into.storage.info_of(to)?.name.to_owned(),
+        uri: to.clone(),
+        rows: copy.rows(),
+        bytes: copy.bytes(),
+        origin: all,
+        created_ms: now,
+        updated_ms: now,
+        ..record
+    };
+    match into.meta.set(&copied, Expect::Absent).await {
+        Ok(_) => Ok(copied),
+        Err(error) => {
+            let left = into.storage.delete(to).await.err();
+            Err(left.map_or(error, |left| left.at("the copy was not removed")))
+        }
+    }
+}
