@@ -98,6 +98,14 @@ impl<'a> Item<'a> {
         })
     }
 
+    /// The text, if it is text; anything else is no problem.
+    pub fn if_text(&self) -> Option<&'a str> {
+        match self.given()? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Any text.
     pub fn text(&self) -> Option<&'a str> {
         match self.given()? {

@@ -18,6 +18,7 @@ mod engines;
 mod read;
 mod routes;
 mod wired;
+mod refer;
 mod fate;
 mod home;
 #[cfg(feature = "ballista")]

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use tributary_core::settings::{Key, Kind, Origin, Place, Presence, Section, Value};
 use tributary_core::{Error, Result};
 use tributary_document::{Collector, Item, Limits, nearest, parse, quoted, suggestion};
+use zeroize::Zeroizing;
 
 use crate::choice::{CHOSEN, Contract, Declared, Known};
 use crate::fate::{self, Foreign};
+use crate::refer;
 
 /// A value that a file sets.
 pub(crate) struct Found {
@@ -149,6 +151,9 @@ impl Reader<'_> {
     }
 
     fn value(&self, item: &Item<'_>, key: &Key) -> Option<Value> {
+        if let Some(found) = item.if_text().and_then(|text| refer::follow(text, key.kind, self.file)) {
+            return self.referred(item, key, found);
+        }
         let shown = item.clone().shown();
         match key.kind {
             Kind::Map(keys) => item.is_given().then(|| Value::Map(self.entries(item, keys))),
@@ -160,6 +165,22 @@ impl Reader<'_> {
                 shown.choice(&words).and_then(|word| key.kind.parse(word))
             }
             Kind::Int { .. } | Kind::Bytes | Kind::Seconds | Kind::Bool => self.scalar(&shown, &key.kind),
+        }
+    }
+
+    /// A value that is somewhere else. It is not repeated in a problem, whatever its kind.
+    fn referred(
+        &self,
+        item: &Item<'_>,
+        key: &Key,
+        found: Result<Zeroizing<String>, String>,
+    ) -> Option<Value> {
+        match found {
+            Err(why) => Some(Value::Missing(why)),
+            Ok(text) => key.kind.parse(&text).or_else(|| {
+                item.problem(format!("expected {} where it refers to", key.kind));
+                None
+            }),
         }
     }
 

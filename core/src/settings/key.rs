@@ -81,6 +81,8 @@ pub enum Value {
     Secret(Secret),
     /// Of `Map`: a section for each entry.
     Map(BTreeMap<String, Section>),
+    /// Of any kind: what is given says where the value is, and there is none. This is why.
+    Missing(String),
 }
 
 impl Key {
@@ -154,6 +156,7 @@ impl fmt::Display for Value {
             Self::Duration(duration) => duration.as_secs().fmt(f),
             Self::Bool(value) => value.fmt(f),
             Self::Secret(secret) => secret.fmt(f),
+            Self::Missing(why) => write!(f, "(missing: {why})"),
             Self::Map(entries) if entries.len() == 1 => f.write_str("1 entry"),
             Self::Map(entries) => write!(f, "{} entries", entries.len()),
         }

@@ -105,7 +105,10 @@ impl Section {
         let declared = self.settings.get(name);
         let setting =
             declared.ok_or_else(|| Error::bug(format!("key {} is not declared", self.full_name(name))))?;
-        let typed = |value| {
+        let typed = |value: &'a Value| {
+            if let Value::Missing(why) = value {
+                return Err(self.problem(name, why));
+            }
             let wrong = || Error::bug(format!("key {} is not of this type", self.full_name(name)));
             T::from_value(value).ok_or_else(wrong)
         };
