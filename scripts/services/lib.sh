@@ -181,3 +181,28 @@ certificates() {
     touch done
   ) >"$1.log" 2>&1 || { tail -n 5 "$1.log" >&2; die 'openssl failed'; }
 }
+
+# go_program NAME MODULE VERSION PACKAGE: builds a program from Go's module proxy, once; sets PROGRAM. The modules and the build's cache are far
+# larger than the program, and are removed.
+go_program() {
+  local name=$1 module=$2 version=$3 package=$4 folder=$CACHE/$1-$3
+  PROGRAM=$folder/$name
+  [ ! -x "$PROGRAM" ] || return 0
+  command -v go >/dev/null || { [ ! -x /usr/local/go/bin/go ] || PATH="$PATH:/usr/local/go/bin"; }
+  command -v go >/dev/null || need_packages golang-go ca-certificates
+  say "building $name $version, some minutes"
+  mkdir -p "$folder"
+  (
+    flock -w 3600 8
+    [ ! -x "$PROGRAM" ] || exit 0
+    rm -rf "$folder/build"
+    mkdir -p "$folder/build/source"
+    cd "$folder/build/source"
+    # A toolchain as new as the module asks for comes through the same proxy.
+    export GOCACHE="$folder/build/cache" GOMODCACHE="$folder/build/modules" GOFLAGS='-mod=mod -modcacherw' GOWORK=off CGO_ENABLED=0 GOTOOLCHAIN=auto
+    { go mod init tributary.test/program && go get "$module@$version" && go build -trimpath -ldflags '-s -w' -o ../program "$package"; } \
+      >"$folder/build.log" 2>&1 </dev/null || { tail -n 20 "$folder/build.log" >&2; exit 1; }
+    mv "$folder/build/program" "$PROGRAM"
+    rm -rf "$folder/build"
+  ) 8>"$CACHE/$name.lock" || die "could not build $name"
+}
