@@ -86,6 +86,32 @@ pub static ENGINES: Known = Known {
             }),
         },
         Choice {
+            contract: Contract::Storage,
+            name: "s3",
+            aliases: &[],
+            description: "Parquet objects in a bucket of S3, or of a server that speaks its protocol",
+            engine: with_feature!(
+                "object",
+                Engine {
+                    keys: &[tributary_object::S3_KEYS],
+                    open: Open::Storage(Store { scheme: "s3", is_used: s3_is_used, open: s3 }),
+                }
+            ),
+        },
+        Choice {
+            contract: Contract::Storage,
+            name: "azure",
+            aliases: &[],
+            description: "Parquet objects in a container of Azure Blob Storage",
+            engine: with_feature!(
+                "object",
+                Engine {
+                    keys: &[tributary_object::AZURE_KEYS],
+                    open: Open::Storage(Store { scheme: "az", is_used: azure_is_used, open: azure }),
+                }
+            ),
+        },
+        Choice {
             contract: Contract::StorageMeta,
             name: "sqlite",
             aliases: &[],
@@ -225,6 +251,28 @@ fn file_is_used(section: &Section, owner: &Owner<'_>) -> Result<bool> {
 
 fn file(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
     Ok(tributary_file::storage(&tributary_file::Config::from_section(section, owner.home)?.path)?)
+}
+
+#[cfg(feature = "object")]
+fn s3_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
+    tributary_object::S3Config::is_given(section)
+}
+
+#[cfg(feature = "object")]
+fn s3(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    let config = tributary_object::S3Config::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(tributary_object::s3(&config)?)
+}
+
+#[cfg(feature = "object")]
+fn azure_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
+    tributary_object::AzureConfig::is_given(section)
+}
+
+#[cfg(feature = "object")]
+fn azure(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    let config = tributary_object::AzureConfig::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(tributary_object::azure(&config)?)
 }
 
 fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {
