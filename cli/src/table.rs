@@ -1,12 +1,15 @@
 //! `table`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::executor::block_on;
 use serde_json::json;
 use tributary_core::meta::TableRecord;
-use tributary_core::{JobId, Result, TableName};
+use tributary_core::{Error, JobId, Result, TableName};
+use tributary_ingest::{Pass, Progress};
 use tributary_runtime::Home;
 use tributary_service::{Tables, Wait};
 
@@ -46,6 +49,20 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
                 false => render::line(format!("renamed {name} of party {} to {to}", tables.party()))?,
             }
         }
+        TableCommand::Copy { party, from, to, to_party, store, quiet, json } => {
+            let parties = (party.party.as_deref(), to_party.as_deref().or(party.party.as_deref()));
+            let record = copy(home, parties, (from, to), store.as_deref(), *quiet || *json)?;
+            match json {
+                true => render::json(&record)?,
+                false => render::line(format!(
+                    "copied {from} to {}: {}, {} at {}",
+                    record.table,
+                    render::extent(record.rows, record.layout.partitions()),
+                    render::bytes(record.bytes),
+                    record.uri
+                ))?,
+            }
+        }
         TableCommand::Verify(arg) => verify(home, arg)?,
         TableCommand::Delete { table, wait } => {
             let (tables, name) = named(home, table)?;
@@ -62,6 +79,32 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
 fn named(home: &Home, arg: &TableArg) -> Result<(Tables, TableName)> {
     let id = tributary_service::known_party(home, arg.party.party.as_deref())?;
     Ok((Tables::of(home, &id)?, TableName::new(arg.namespace.as_str(), arg.name.as_str())?))
+}
+
+fn copy(
+    home: &Home,
+    (source, destination): (Option<&str>, Option<&str>),
+    (from, to): (&str, &str),
+    store: Option<&str>,
+    quiet: bool,
+) -> Result<TableRecord> {
+    let tables = |party| Tables::of(home, &tributary_service::known_party(home, party)?);
+    let (source, destination) = (tables(source)?, tables(destination)?);
+    let (from, to) = (full_name(from)?, full_name(to)?);
+    let (_, record) = block_on(source.find(&from))?;
+    let (show, rows) = (crate::upload::progress::show(!quiet, Pass::Copy), AtomicU64::new(0));
+    let on_rows = move |more| {
+        let rows = rows.fetch_add(more, Ordering::Relaxed) + more;
+        let part = rows as f64 / record.rows.max(1) as f64;
+        show(Progress::new(Pass::Copy, rows, (record.bytes as f64 * part) as u64, record.bytes));
+    };
+    block_on(source.copy(&from, &destination, &to, store, Arc::new(on_rows)))
+}
+
+fn full_name(text: &str) -> Result<TableName> {
+    let expected = || Error::invalid(format!("{text:?}, expected NAMESPACE/NAME"));
+    let (namespace, name) = text.split_once('/').ok_or_else(expected)?;
+    TableName::new(namespace, name)
 }
 
 fn waiting(seconds: u64) -> Wait<'static> {

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tributary_catalog::Verified;
+use tributary_catalog::{Shelf, Verified};
 use tributary_core::meta::{StorageMeta, TableRecord, Version};
 use tributary_core::storage::Storage;
+use tributary_core::stores::OnRows;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, ResultExt, TableName};
 use tributary_flow::ledger::Releases;
 use tributary_flow::record::Records;
@@ -137,6 +138,35 @@ impl Tables {
             self.releases.renamed(from, to, &stored)?;
         }
         tributary_catalog::rename(&self.storage, &self.meta, from, to).await
+    }
+
+    /// Copies a table, also to another party of this site or another of its stores. What partners got about it counts for the copy,
+    /// too.
+    pub async fn copy(
+        &self,
+        from: &TableName,
+        into: &Self,
+        to: &TableName,
+        store: Option<&str>,
+        on_rows: OnRows,
+    ) -> Result<TableRecord> {
+        let uri = match store {
+            Some(store) => into.storage.locate_in(store, to)?,
+            None => into.storage.locate(to)?,
+        };
+        if let (Some((_, record)), None) = (self.meta.get(from).await?, into.meta.get(to).await?) {
+            let stored = self.storage.open(&record.uri).await.at(|| format!("copy table {from} to {to}"))?;
+            if self.party == into.party {
+                self.releases.renamed(from, to, &stored)?;
+            }
+        }
+        let copied = tributary_catalog::copy(self.shelf(), from, into.shelf(), (to, &uri), on_rows).await?;
+        into.note_content(to).await?;
+        Ok(copied)
+    }
+
+    fn shelf(&self) -> Shelf<'_> {
+        Shelf { storage: &self.storage, meta: &self.meta }
     }
 
     /// Deletes a table.

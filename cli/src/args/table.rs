@@ -64,6 +64,29 @@ pub(crate) enum TableCommand {
         #[arg(long, value_name = "SECONDS", default_value_t = 0)]
         wait: u64,
     },
+    /// Copy a table to another name, another store of the party, or another party of this site; partitions, order, columns and types stay.
+    Copy {
+        #[command(flatten)]
+        party: PartyArg,
+        /// The table, as NAMESPACE/NAME.
+        #[arg(value_name = "SOURCE")]
+        from: String,
+        /// The name of the copy, as NAMESPACE/NAME.
+        #[arg(value_name = "DESTINATION")]
+        to: String,
+        /// The party that gets the copy [default: the same].
+        #[arg(long, value_name = "PARTY")]
+        to_party: Option<String>,
+        /// The store that gets the copy, such as file or s3 [default: the one of new tables].
+        #[arg(long, value_name = "STORE")]
+        store: Option<String>,
+        /// Show no progress.
+        #[arg(long, short)]
+        quiet: bool,
+        /// Show the record as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Compare a table's bytes, counts and columns with its manifest, and the site's record with both. Reads the whole table.
     Verify(TableArg),
     /// Delete a table; the files of a bound table stay. Refused while a job reads the table.
