@@ -11,13 +11,13 @@ use crate::apart::Pair;
 use crate::site::{Site, example};
 
 /// `cluster up`, until it is stopped.
-struct Up {
+pub struct Up {
     child: Child,
     address: String,
 }
 
 impl Up {
-    fn start(site: &Site) -> Self {
+    pub fn start(site: &Site) -> Self {
         let arguments = ["cluster", "up", "--executors", "2", "--cores", "1", "--port", "0"];
         let mut child =
             site.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -34,7 +34,7 @@ impl Up {
         Self { address: address.to_owned(), child }
     }
 
-    fn configuration(&self) -> String {
+    pub fn configuration(&self) -> String {
         format!(
             "default_engines: {{computing: spark}}\ncomputing: {{spark: {{cores: 2, nodes: 2}}}}\ncluster: {{scheduler: \"{}\"}}\n",
             self.address
@@ -42,7 +42,7 @@ impl Up {
     }
 
     /// As Ctrl-C does.
-    fn end(mut self) {
+    pub fn end(mut self) {
         kill(Pid::from_raw(self.child.id() as i32), Signal::SIGINT).unwrap();
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }

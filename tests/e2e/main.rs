@@ -33,6 +33,7 @@ mod pulsar;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 mod sites;
+mod stores;
 mod tables;
 mod tune;
 mod uploads;
