@@ -9,6 +9,7 @@ use tributary_component::Components;
 use tributary_core::computing::Engine;
 use tributary_core::federation::{Broker, Network};
 use tributary_core::meta::StorageMeta;
+use tributary_core::settings::Section;
 use tributary_core::storage::{Nowhere, Storage};
 use tributary_core::stores::Stores;
 use tributary_core::{Error, PartyId, Result, ResultExt, Site};
@@ -16,7 +17,7 @@ use tributary_grants::audit::Audit;
 use tributary_grants::{Grants, Known as KnownComponents};
 use tributary_trust::SiteFolder;
 
-use crate::choice::{Choice, Contract, Ground, Joining, Known, Open, Owner, Transport};
+use crate::choice::{Choice, Contract, Ground, Joining, Known, Open, Owner, Store, Transport};
 use crate::direct::Way;
 use crate::engines::{DIRECT, ENGINES, IN_PROCESS};
 use crate::settings::Settings;
@@ -237,38 +238,23 @@ impl Home {
         };
         let mut stores = Stores::new(store.scheme, (store.open)(section, owner)?);
         for choice in self.known.of(Contract::Storage).filter(|choice| choice.name != name) {
-            if let Some(store) = self.open_used(settings, choice, owner)? {
-                stores = stores.with(store.0, store.1)?;
+            if let Some((store, section)) = used(settings, choice, owner)? {
+                stores = stores.with(store.scheme, (store.open)(section, owner)?)?;
             }
         }
         Ok(stores)
-    }
-
-    /// A store with its scheme, if it is in this binary and the party has it.
-    fn open_used(
-        &self,
-        settings: &Settings,
-        choice: &Choice,
-        owner: &Owner<'_>,
-    ) -> Result<Option<(&'static str, Arc<dyn Storage>)>> {
-        let Some(Open::Storage(store)) = choice.engine.built_in().map(|engine| engine.open) else {
-            return Ok(None);
-        };
-        let section = settings.section(&choice.section())?;
-        match (store.is_used)(section, owner)? {
-            true => Ok(Some((store.scheme, (store.open)(section, owner)?))),
-            false => Ok(None),
-        }
     }
 
     /// The store of a party whose addresses have this scheme, if the party has one.
     #[cfg(feature = "ballista")]
     pub(crate) fn store(&self, party: &PartyId, scheme: &str) -> Result<Option<Arc<dyn Storage>>> {
         let (settings, home) = (self.party_settings(party)?, self.party(party));
+        let owner = Owner { party, home: &home };
         for choice in self.known.of(Contract::Storage) {
-            let opened = self.open_used(&settings, choice, &Owner { party, home: &home })?;
-            if let Some((_, store)) = opened.filter(|(found, _)| *found == scheme) {
-                return Ok(Some(store));
+            if let Some((store, section)) = used(&settings, choice, &owner)?
+                && store.scheme == scheme
+            {
+                return (store.open)(section, &owner).map(Some);
             }
         }
         Ok(None)
@@ -313,6 +299,19 @@ impl Home {
             None => Ok(BTreeMap::new()),
         }
     }
+}
+
+/// A store that is in this binary and that the party has: how it is opened, and its section.
+fn used<'a>(
+    settings: &'a Settings,
+    choice: &Choice,
+    owner: &Owner<'_>,
+) -> Result<Option<(Store, &'a Section)>> {
+    let Some(Open::Storage(store)) = choice.engine.built_in().map(|engine| engine.open) else {
+        return Ok(None);
+    };
+    let section = settings.section(&choice.section())?;
+    Ok((store.is_used)(section, owner)?.then_some((store, section)))
 }
 
 fn of_another_contract(name: &str) -> Error {
