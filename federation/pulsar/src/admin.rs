@@ -3,6 +3,8 @@
 //! Topics are made and removed here and nowhere else: in a namespace of ours the cluster makes none by itself, so that a late frame does not
 //! bring back what was removed.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tributary_broker::{Admin as Http, Endpoint, Route, segment};
 use tributary_core::{ErrorKind, Result};
@@ -13,6 +15,8 @@ use crate::config::Config;
 pub(crate) const SUBSCRIPTION: &str = "receiver";
 /// Bytes that may lie in a topic; beyond that the cluster takes no more. Far above what a sender of ours has on its way.
 const QUOTA_BYTES: u64 = 4 << 30;
+/// What the statistics of a subscription know of its use.
+const USES: [&str; 3] = ["lastAckedTimestamp", "lastConsumedTimestamp", "lastConsumedFlowTimestamp"];
 /// Pulsar's own ports.
 const PORT: u16 = 6650;
 const TLS_PORT: u16 = 6651;
@@ -48,6 +52,8 @@ pub(crate) struct Backlog {
     pub messages: u64,
     pub bytes: u64,
     pub readers: u64,
+    /// When something was last read or acknowledged, since 1970; none if never.
+    pub used: Option<Duration>,
     /// To the other cluster, if there is one.
     pub replication: Option<Replication>,
 }
@@ -126,6 +132,12 @@ impl Admin {
             messages: number(subscription, "msgBacklog"),
             bytes: number(&stats, "backlogSize"),
             readers: subscription["consumers"].as_array().map_or(0, Vec::len) as u64,
+            used: USES
+                .iter()
+                .map(|key| number(subscription, key))
+                .max()
+                .filter(|millis| *millis > 0)
+                .map(Duration::from_millis),
             replication: joined.map(|joined| Replication {
                 waiting: number(joined, "replicationBacklog"),
                 is_connected: joined["connected"].as_bool().unwrap_or_default(),

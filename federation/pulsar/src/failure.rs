@@ -13,6 +13,11 @@ impl Failure {
         Self { kind: error.kind(), text: error.chain() }
     }
 
+    /// The channel was removed here.
+    pub(crate) fn removed() -> Self {
+        Self { kind: ErrorKind::NotFound, text: "the channel was removed".into() }
+    }
+
     pub(crate) fn kind(&self) -> ErrorKind {
         self.kind
     }

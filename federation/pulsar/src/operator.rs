@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tributary_core::federation::{Broker, Direction, Held};
 use tributary_core::{Error, ErrorKind, PartyId, Result};
+use tributary_system::clock::since_1970;
 use tributary_wire::Readable;
 
 use crate::admin::Space;
@@ -43,7 +44,7 @@ impl Operator {
                 frames: backlog.messages.max(waits),
                 bytes: backlog.bytes,
                 readers: backlog.readers,
-                idle: None,
+                idle: backlog.used.map(|used| since_1970().saturating_sub(used)),
             });
         }
         Ok(all)

@@ -14,7 +14,7 @@ use pulsar::{Consumer, SubType, TokioExecutor};
 use tokio::sync::{Mutex as AsyncMutex, Notify, mpsc};
 use tokio::time::Instant;
 use tributary_broker::unpack;
-use tributary_core::{Error, ErrorKind, Result};
+use tributary_core::{ErrorKind, Result};
 use tributary_wire::{Delivery, MAX_FRAME_BYTES, Receipt};
 
 use crate::admin::SUBSCRIPTION;
@@ -78,8 +78,7 @@ impl Inlet {
         let next = self.frames.lock().await.recv().await;
         let mut state = self.lock();
         let Some((frame, message)) = next else {
-            let failure = state.ended.as_ref().map(Failure::error);
-            return Err(failure.unwrap_or_else(|| Error::new(ErrorKind::NotFound, "the channel was removed")));
+            return Err(state.ended.get_or_insert_with(Failure::removed).error());
         };
         let receipt = state.next;
         state.next += 1;

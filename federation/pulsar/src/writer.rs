@@ -137,9 +137,10 @@ impl Outlet {
         self.lock().ended.is_some()
     }
 
-    /// The task ends, whatever waits.
+    /// The task ends, whatever waits, and so do callers.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
+        self.end(Failure::removed());
         self.work.notify_one();
     }
 

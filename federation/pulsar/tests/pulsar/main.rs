@@ -12,4 +12,6 @@ mod setup;
 
 mod contract;
 mod faults;
+mod joined;
 mod suite;
+mod tls;
