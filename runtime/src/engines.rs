@@ -16,7 +16,8 @@ use tributary_core::storage::Storage;
 use tributary_core::{PartyId, Result, ResultExt};
 
 use crate::choice::{
-    CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Owner, Part, Store, Transport, with_feature,
+    CHOSEN, Choice, Comes, Contract, Engine, Joining, Known, Open, Owner, Part, Store, Transport,
+    with_feature,
 };
 
 /// Id of this site.
