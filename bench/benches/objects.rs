@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt, WriteMultipart};
+use object_store::{ClientOptions, ObjectStoreExt, WriteMultipart};
 
 use tributary_core::settings::Secret;
 use tributary_core::storage::{IfExists, Storage, StoredTable, WriteOptions};

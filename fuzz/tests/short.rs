@@ -70,6 +70,7 @@ short_runs!(
     rows,
     greeting,
     line,
+    bundle,
     held,
     certificate,
 );

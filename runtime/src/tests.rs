@@ -10,7 +10,7 @@ use tributary_core::federation::Network;
 use tributary_core::settings::{Key, Kind, Secret};
 use tributary_core::{ErrorKind, PartyId, Result};
 
-use crate::choice::{Choice, Comes, Contract, Engine, Joining, Known, Open};
+use crate::choice::{Choice, Comes, Contract, Engine, Joining, Known, Open, Transport};
 use crate::engines::{ENGINES, PARTS};
 use crate::settings::Settings;
 

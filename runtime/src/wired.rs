@@ -20,13 +20,13 @@ pub(crate) fn networks(
     home: &Path,
     queue: impl Fn(&PartyId, &Joining<'_>, &Trust) -> Result<(Arc<dyn Queue>, KeyRing)>,
 ) -> Result<Networks> {
-    let network = |(party, joining): (&PartyId, &Joining<'_>)| {
+    let network = |(party, joining): (&PartyId, &Joining<'_>)| -> Result<Arc<dyn Network>> {
         let folder = SiteFolder::of(joining.folder, party);
         let (attendance, trust) = (folder.attend()?, Trust::read(&folder)?);
         let options = options(joining, home)?;
         let (queue, keys) = queue(party, joining, &trust)?;
         let wire = Wire::new(queue, keys, options)?;
-        Ok(Arc::new(Attending { wire, _attendance: attendance }) as Arc<dyn Network>)
+        Ok(Arc::new(Attending { wire, _attendance: attendance }))
     };
     let named = |(party, joining)| {
         Ok((PartyId::clone(party), network((party, joining)).at(|| format!("party {party}"))?))

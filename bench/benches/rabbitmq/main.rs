@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tributary_broker::{Endpoint, Login, Routes};
-use tributary_core::Result;
 use tributary_core::settings::Secret;
+use tributary_core::{PartyId, Result};
 use tributary_rabbitmq::config::Notices;
 use tributary_rabbitmq::{Config, Mode, QueueType, Rabbit};
 use tributary_services::Service;
@@ -60,7 +60,7 @@ fn replication(partner: &str, letter: &str) -> Mode {
 }
 
 async fn pair(joined: bool) -> Result<Pair> {
-    let (guest, host) = ("9999".parse()?, "10000".parse()?);
+    let (guest, host): (PartyId, PartyId) = ("9999".parse()?, "10000".parse()?);
     let secrets = [SecretKey::generate()?, SecretKey::generate()?];
     let keys = |own: &SecretKey| {
         KeyRing::new(own.clone())

@@ -75,7 +75,7 @@ mod tests {
             out.extend(unpack(bundle.body, MOST));
         }
         assert_eq!(counts, [3, 1, 2]);
-        assert_eq!(out, frames(&lengths));
+        assert_eq!(out, Vec::from(frames(&lengths)));
     }
 
     #[test]

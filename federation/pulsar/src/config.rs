@@ -179,10 +179,10 @@ mod tests {
 
     use super::*;
 
-    fn section(values: &[(&str, Value)]) -> Section {
+    fn section(values: &[(&'static str, Value)]) -> Section {
         let mut section = Section::new("federation.pulsar", KEYS).unwrap();
         for (key, value) in values {
-            section.set((*key).to_owned(), value.clone(), Origin::Option("--test"));
+            section.set(key, value.clone(), Origin::Option("--test"));
         }
         section
     }

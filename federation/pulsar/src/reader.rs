@@ -184,7 +184,6 @@ impl Reader {
                 () = closing => return Stop::Closing,
                 done = acknowledged => match done {
                     Some(id) => {
-                        drop(message);
                         if consumer.ack_with_id(&self.topic, id).await.is_err() {
                             return Stop::Broken(came);
                         }

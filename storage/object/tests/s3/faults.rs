@@ -122,7 +122,7 @@ fn connections_that_are_reset_within_a_piece_are_made_again() {
     // 20 MB: three pieces
     survives(3_000_000, move |head| {
         let is_piece = head.starts_with("PUT") && head.contains("partNumber=");
-        match is_piece && pieces.fetch_add(1, Ordering::Relaxed) % 2 == 0 {
+        match is_piece && pieces.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
             true => Fault::Reset(1 << 20),
             false => Fault::Pass,
         }
