@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::future::join_all;
 use lapin::options::{QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use tokio::runtime::Handle;
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
 use tributary_core::federation::Purpose;
-use tributary_core::{Error, ErrorKind, Result};
+use tributary_core::{Error, ErrorKind, PartyId, Result};
 use tributary_wire::{Channel, Delivery, Queue, Readable, Receipt};
 
 use crate::admin::Links;
@@ -29,7 +31,7 @@ const MOST_LETTERS: i64 = 10_000;
 /// How long the end of a channel is waited for: then it goes on in the background.
 const FINISH: Duration = Duration::from_secs(2);
 /// Between two looks at that.
-const FINISHED: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// See the crate. Channels of one site only.
 pub struct Rabbit {
@@ -37,6 +39,8 @@ pub struct Rabbit {
     publishing: Arc<Line>,
     senders: Mutex<HashMap<String, Arc<Sender>>>,
     receivers: Mutex<HashMap<String, Arc<Receiver>>>,
+    /// Removals of this site's ends of channels to partners with a broker of their own.
+    endings: Mutex<HashMap<PartyId, Vec<JoinHandle<Result<()>>>>>,
     runtime: Handle,
 }
 
@@ -61,7 +65,8 @@ impl Rabbit {
         let consuming = Arc::new(Line::new(config.clone(), "receiving"));
         let publishing = Arc::new(Line::new(config.clone(), "sending"));
         let site = Arc::new(Site { config, consuming, links });
-        Ok(Self { site, publishing, senders: Mutex::default(), receivers: Mutex::default(), runtime })
+        let (senders, receivers, endings) = Default::default();
+        Ok(Self { site, publishing, senders, receivers, endings, runtime })
     }
 
     async fn on_runtime<T: Send + 'static>(
@@ -142,8 +147,16 @@ impl Queue for Rabbit {
         lock(&self.senders).remove(channel.as_str());
         // Whoever waits for a frame still has it, and is told once the queue is gone.
         lock(&self.receivers).remove(channel.as_str());
+        // The partner's broker lets go of this site's end of the other direction at the same time.
+        let endings = lock(&self.endings).remove(channel.from()).unwrap_or_default();
         let (site, name) = (self.site.clone(), channel.as_str().to_owned());
-        self.on_runtime(async move { site.remove(&name).await }).await
+        self.on_runtime(async move {
+            site.remove(&name).await?;
+            // One that takes longer is no failure: it goes on, and at the latest the broker removes the queue.
+            drop(timeout(FINISH, join_all(endings)).await);
+            Ok(())
+        })
+        .await
     }
 
     async fn finish(&self, channel: &Channel) -> Result<()> {
@@ -152,13 +165,15 @@ impl Queue for Rabbit {
             return Ok(());
         }
         let (site, name) = (self.site.clone(), channel.as_str().to_owned());
-        let work = self.runtime.spawn(async move { site.remove_when_empty(&name).await });
-        // A channel whose end takes longer is no failure: it goes on here, and at the latest the broker removes the queue.
         self.on_runtime(async move {
-            drop(timeout(FINISH, work).await);
+            drop(timeout(FINISH, site.empty(&name)).await);
             Ok(())
         })
-        .await
+        .await?;
+        let (site, name) = (self.site.clone(), channel.as_str().to_owned());
+        let ending = self.runtime.spawn(async move { site.end(&name).await });
+        lock(&self.endings).entry(channel.to().clone()).or_default().push(ending);
+        Ok(())
     }
 }
 
@@ -211,14 +226,38 @@ impl Site {
         self.consuming.patiently(|| remove(&self.consuming, name, QueueDeleteOptions::default())).await
     }
 
-    /// Once nothing is in it and no broker fetches from it any more: what a broker has fetched and lost comes back into it.
-    async fn remove_when_empty(&self, name: &str) -> Result<()> {
-        let options = QueueDeleteOptions { if_unused: true, if_empty: true, nowait: false };
+    /// Waits until everything was fetched.
+    async fn empty(&self, name: &str) -> Result<()> {
+        let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
+        let channel = self.consuming.channel().await?;
+        loop {
+            let seen = channel.queue_declare(name.into(), passive, FieldTable::default()).await;
+            if seen.map_err(|e| error::using(&self.config, name, &e))?.message_count() == 0 {
+                return Ok(());
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Removes a queue once nothing is in it and no broker fetches from it any more: what one has fetched and lost comes back into it. What nobody has
+    /// fetched from for as long as a broker may be away is of use to nobody.
+    async fn end(&self, name: &str) -> Result<()> {
+        let (mut options, mut unused) =
+            (QueueDeleteOptions { if_unused: true, if_empty: true, nowait: false }, None);
         loop {
             match self.consuming.patiently(|| remove(&self.consuming, name, options)).await {
-                Err(error) if error.kind() == ErrorKind::Conflict => sleep(FINISHED).await,
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    // Whether it is used is what the broker looks at first.
+                    unused = if error.to_string().contains("not empty") {
+                        unused.or(Some(Instant::now()))
+                    } else {
+                        None
+                    };
+                }
                 done => return done,
             }
+            options.if_empty = unused.is_none_or(|since: Instant| since.elapsed() < self.config.away);
+            sleep(LOOK).await;
         }
     }
 }

@@ -360,13 +360,13 @@ impl Link {
             Ok(()) if !gone && heard => self.outbox.flush().await,
             said => said,
         };
-        let removed = self.queue.remove(&self.inbound).await;
         let unread = gone || !heard || said.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound);
-        if unread {
-            self.queue.remove(self.outbox.channel()).await?;
-            return removed;
-        }
-        said.and(self.queue.finish(self.outbox.channel()).await).and(removed)
+        let outbound = self.outbox.channel();
+        // Before the other way: while what was sent is still on its way, so is what the peer sent.
+        let finished =
+            if unread { self.queue.remove(outbound).await } else { self.queue.finish(outbound).await };
+        let removed = self.queue.remove(&self.inbound).await;
+        if unread { finished.and(removed) } else { said.and(finished).and(removed) }
     }
 }
 

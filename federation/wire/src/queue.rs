@@ -210,8 +210,9 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     async fn acknowledge(&self, channel: &Channel, receipt: Receipt) -> Result<()>;
     /// Removes the channel with its frames. No error if there is none.
     async fn remove(&self, channel: &Channel) -> Result<()>;
-    /// Nothing more is sent on the channel from here, all of it is durable, and its receiver is there to take it. A queue that has an end of its own at
-    /// the sender's site sees to it that this end is removed once it is empty, and waits a moment for that at most.
+    /// Nothing more is sent on the channel from here, all of it is durable, and its receiver is there to take it. Called before the channel in the other
+    /// direction is removed. A queue that has an end of its own at the sender's site waits a moment for it to be empty, and then sees to it that it
+    /// is removed.
     async fn finish(&self, channel: &Channel) -> Result<()> {
         let _ = channel;
         Ok(())

@@ -12,7 +12,7 @@ use arrow_schema::DataType;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use tributary_broker::{Endpoint, Login, Routes};
+use tributary_broker::{Admin, Endpoint, Login, Routes};
 use tributary_core::computing::RowStream;
 use tributary_core::federation::*;
 use tributary_core::settings::Secret;
@@ -32,14 +32,15 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A new virtual host.
-    pub fn new(letter: &'static str, test: &str) -> Self {
-        let vhost = format!("{test}-{:x}", std::process::id());
-        let broker = Self { letter, vhost };
-        broker.ctl(&["add_vhost", &broker.vhost]);
-        let user = BROKERS.value("RABBITMQ_USER");
-        broker.ctl(&["set_permissions", "-p", &broker.vhost, &user, ".*", ".*", ".*"]);
+    /// A new virtual host, in which whoever made it may do everything.
+    pub async fn new(letter: &'static str, test: &str) -> Self {
+        let broker = Self { letter, vhost: format!("{test}-{:x}", std::process::id()) };
+        broker.admin().put(&format!("/api/vhosts/{}", broker.vhost), &()).await.unwrap();
         broker
+    }
+
+    pub fn admin(&self) -> Admin {
+        Admin::new(self.config("0").management).unwrap()
     }
 
     pub fn port(&self, which: &str) -> u16 {
@@ -89,11 +90,26 @@ impl Broker {
     }
 
     /// Names of its queues.
-    pub fn queues(&self) -> Vec<String> {
-        self.ctl(&["-q", "list_queues", "-p", &self.vhost, "--no-table-headers", "name"])
-            .lines()
-            .map(str::to_owned)
-            .collect()
+    pub async fn queues(&self) -> Vec<String> {
+        #[derive(serde::Deserialize)]
+        struct Listed {
+            name: String,
+        }
+        let listed: Vec<Listed> =
+            self.admin().get(&format!("/api/queues/{}?columns=name", self.vhost)).await.unwrap();
+        listed.into_iter().map(|listed| listed.name).collect()
+    }
+
+    /// Waits until it has none.
+    pub async fn is_empty(&self) {
+        let empty = async {
+            while !self.queues().await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        if tokio::time::timeout(Duration::from_secs(60), empty).await.is_err() {
+            panic!("{:?}", self.queues().await);
+        }
     }
 
     pub fn certificates() -> PathBuf {

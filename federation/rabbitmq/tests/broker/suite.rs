@@ -38,7 +38,7 @@ struct Shared(QueueType);
 #[async_trait]
 impl Factory for Shared {
     async fn networks(&self, ids: &[PartyId], forged: &[PartyId]) -> Networks {
-        let broker = Broker::new("a", &vhost());
+        let broker = Broker::new("a", &vhost()).await;
         networks(ids, forged, |own| Config { queue_type: self.0, ..broker.config(own) })
     }
     fn patience(&self) -> Duration {
@@ -56,11 +56,10 @@ struct Joined;
 impl Factory for Joined {
     async fn networks(&self, ids: &[PartyId], forged: &[PartyId]) -> Networks {
         let vhost = vhost();
-        let brokers: Vec<Broker> = ids
-            .iter()
-            .enumerate()
-            .map(|(i, id)| Broker::new(if i == 0 { "a" } else { "b" }, &format!("{vhost}-{id}")))
-            .collect();
+        let mut brokers = Vec::new();
+        for (i, id) in ids.iter().enumerate() {
+            brokers.push(Broker::new(if i == 0 { "a" } else { "b" }, &format!("{vhost}-{id}")).await);
+        }
         let all: Vec<(&str, &Broker)> = ids.iter().map(PartyId::as_str).zip(&brokers).collect();
         networks(ids, forged, |own| {
             let (_, broker) = all.iter().find(|(id, _)| *id == own).unwrap();

@@ -1,4 +1,4 @@
-//! A TCP proxy that does to a connection what networks do: it counts, cuts, delays, and falls silent.
+//! A TCP proxy that does to a connection what networks do: it cuts, delays, and falls silent, and keeps what was said.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,7 +28,6 @@ pub struct Cable {
 
 struct State {
     faults: Faults,
-    bytes: AtomicU64,
     connections: AtomicU64,
     silent: AtomicBool,
     said: Mutex<Vec<u8>>,
@@ -43,7 +42,6 @@ impl Cable {
         let own: SocketAddr = listener.local_addr().unwrap();
         let state = Arc::new(State {
             faults,
-            bytes: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             silent: AtomicBool::new(false),
             said: Mutex::default(),
@@ -51,11 +49,6 @@ impl Cable {
         let mut task = JoinSet::new();
         task.spawn(serve(listener, address.to_owned(), state.clone()));
         Self { address: own.to_string(), state, _task: task }
-    }
-
-    /// That went over it, in both directions.
-    pub fn bytes(&self) -> u64 {
-        self.state.bytes.load(Ordering::Relaxed)
     }
 
     pub fn connections(&self) -> u64 {
@@ -67,7 +60,7 @@ impl Cable {
         self.state.said.lock().unwrap().windows(text.len()).any(|window| window == text)
     }
 
-    /// Swallows everything, without a word to either side.
+    /// Holds everything back, without a word to either side: no byte within a connection is lost, as with a network that is away.
     pub fn set_silent(&self, silent: bool) {
         self.state.silent.store(silent, Ordering::Relaxed);
     }
@@ -96,8 +89,8 @@ async fn serve(listener: TcpListener, address: String, state: Arc<State>) {
 async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: Arc<State>, left: Arc<AtomicU64>) {
     let mut buffer = vec![0; 64 << 10];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
-        if state.silent.load(Ordering::Relaxed) {
-            continue;
+        while state.silent.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         if !state.faults.delay.is_zero() {
             tokio::time::sleep(state.faults.delay).await;
@@ -109,7 +102,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: Arc<State>
         }
         let allowed = left.load(Ordering::Relaxed).min(count as u64);
         left.fetch_sub(allowed, Ordering::Relaxed);
-        state.bytes.fetch_add(allowed, Ordering::Relaxed);
         if to.write_all(&buffer[..allowed as usize]).await.is_err() || allowed < count as u64 {
             return;
         }

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_leaves_is_seen_by_its_job_and_expires() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "crashed"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "crashed").await);
     let mut config = broker.config("1");
     config.expires = Duration::from_secs(6);
     let inspector = inspector(config.clone());
@@ -43,18 +43,13 @@ async fn what_a_crash_leaves_is_seen_by_its_job_and_expires() {
     assert!(held.iter().all(|held| held.purpose == purpose), "{held:?}");
     assert!(held.iter().any(|held| held.direction == Direction::Sent && held.peer == "host_2"), "{held:?}");
     inspector.remove(&held[0]).await.unwrap();
-    assert_eq!(broker.queues(), [held[1].name.as_str()]);
-    let expired = async {
-        while !broker.queues().is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), expired).await.unwrap();
+    assert_eq!(broker.queues().await, [held[1].name.as_str()]);
+    broker.is_empty().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_frame_makes_no_queue() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "late"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "late").await);
     let queue = rabbit(broker.config("1"));
     let channel = tributary_wire::Channel::named(
         "tributary.j.t.0.guest_1.host_2.0123456789abcdef0123456789abcdef",
@@ -66,7 +61,7 @@ async fn a_late_frame_makes_no_queue() {
     let error = sent.and(queue.flush(&channel).await).unwrap_err();
     assert_eq!(error.kind(), tributary_core::ErrorKind::NotFound);
     assert_eq!(queue.receive(&channel).await.unwrap_err().kind(), tributary_core::ErrorKind::NotFound);
-    assert_eq!(broker.queues(), Vec::<String>::new());
+    assert_eq!(broker.queues().await, Vec::<String>::new());
     queue.open(&channel).await.unwrap();
     queue.send(&channel, &[bytes::Bytes::from_static(b"in time")]).await.unwrap();
     assert_eq!(&queue.receive(&channel).await.unwrap().frame[..], b"in time");
@@ -76,7 +71,7 @@ async fn a_late_frame_makes_no_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_felt_by_the_sender() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "slow"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "slow").await);
     let (sender, reader) = (rabbit(broker.config("1")), rabbit(broker.config("2")));
     let channel = tributary_wire::Channel::named(
         "tributary.j.t.0.guest_1.host_2.0123456789abcdef0123456789abcdef",
@@ -108,7 +103,7 @@ async fn a_slow_reader_is_felt_by_the_sender() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_brokers_keep_nothing_of_a_job_that_ended() {
     let _turn = TURN.lock().await;
-    let (a, b) = (Broker::new("a", "ended"), Broker::new("b", "ended"));
+    let (a, b) = (Broker::new("a", "ended").await, Broker::new("b", "ended").await);
     let configs = [replicated(&a, "1", &[("2", &b)]), replicated(&b, "2", &[("1", &a)])];
     let [guest, host] = join(&Keys::of(&["1", "2"]), configs.clone().map(rabbit), PATIENCE).await;
     let push = async { guest.push(&Slot::new("t"), peer(&guest), table(8)).await.unwrap() };
@@ -118,10 +113,6 @@ async fn two_brokers_keep_nothing_of_a_job_that_ended() {
     let (one, other) = futures::future::join(guest.close(End::Done), host.close(End::Done)).await;
     one.unwrap();
     other.unwrap();
-    let empty = async {
-        while !a.queues().is_empty() || !b.queues().is_empty() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), empty).await.unwrap();
+    a.is_empty().await;
+    b.is_empty().await;
 }

@@ -37,7 +37,7 @@ async fn check(mut config: Config, kind: ErrorKind, expected: &[&str]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_refusal_says_what_to_change() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "refusing"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "refusing").await);
     let config = broker.config("1");
 
     let mut wrong = config.clone();
@@ -77,10 +77,10 @@ async fn each_refusal_says_what_to_change() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_are_checked() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "tls"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "tls").await);
     let config = with_tls(broker.config("1"), &broker);
     rabbit(config.clone()).open(&channel()).await.unwrap();
-    assert_eq!(broker.queues(), [channel().as_str()]);
+    assert_eq!(broker.queues().await, [channel().as_str()]);
 
     let mut unknown = config.clone();
     unknown.tls = Some(Tls::default());

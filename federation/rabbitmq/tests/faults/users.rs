@@ -15,12 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_another_user_puts_into_a_queue_is_noticed_by_no_job() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "filled"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "filled").await);
     let [guest, host] =
         &join(&Keys::of(&["1", "2"]), [rabbit(broker.config("1")), rabbit(broker.config("2"))], PATIENCE)
             .await;
     let stranger = rabbit(broker.config("1"));
-    for name in broker.queues() {
+    for name in broker.queues().await {
         let channel =
             tributary_wire::Channel::named(&name, "1".parse().unwrap(), "2".parse().unwrap()).unwrap();
         for frame in [vec![0; 60_000], vec![1; 1000], vec![2; 40]] {
@@ -36,7 +36,7 @@ async fn what_another_user_puts_into_a_queue_is_noticed_by_no_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_has_one_reader_and_another_one_is_named() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "read"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "read").await);
     let [guest, host] =
         &join(&Keys::of(&["1", "2"]), [rabbit(broker.config("1")), rabbit(broker.config("2"))], PATIENCE)
             .await;
@@ -45,7 +45,7 @@ async fn a_queue_has_one_reader_and_another_one_is_named() {
     let mut config = broker.config("1");
     config.away = Duration::from_secs(1);
     let stranger = rabbit(config);
-    for name in broker.queues() {
+    for name in broker.queues().await {
         let channel =
             tributary_wire::Channel::named(&name, "1".parse().unwrap(), "2".parse().unwrap()).unwrap();
         let error = tributary_wire::Queue::receive(&*stranger, &channel).await.unwrap_err();
@@ -57,7 +57,7 @@ async fn a_queue_has_one_reader_and_another_one_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_queue_that_is_removed_under_a_job_is_an_error_at_once() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "removed"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "removed").await);
     let [guest, host] = &join(
         &Keys::of(&["1", "2"]),
         [rabbit(broker.config("1")), rabbit(broker.config("2"))],
@@ -66,7 +66,7 @@ async fn a_queue_that_is_removed_under_a_job_is_an_error_at_once() {
     .await;
     guest.push(&Slot::new("s"), peer(guest), message("x")).await.unwrap();
     assert_eq!(text(host, "s").await.unwrap(), "x");
-    for name in broker.queues() {
+    for name in broker.queues().await {
         broker.ctl(&["delete_queue", "-p", &broker.vhost, &name]);
     }
     for pulled in [text(host, "later").await, text(guest, "later").await] {
@@ -74,12 +74,12 @@ async fn a_queue_that_is_removed_under_a_job_is_an_error_at_once() {
         assert_eq!(error.kind(), ErrorKind::Cancelled, "{error}");
     }
     drop((guest.close(End::Failed).await, host.close(End::Failed).await));
-    assert_eq!(broker.queues(), Vec::<String>::new(), "nothing brings them back");
+    assert_eq!(broker.queues().await, Vec::<String>::new(), "nothing brings them back");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn repeated_and_overtaking_frames_are_not_noticed() {
-    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "repeated"));
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "repeated").await);
     let keys = Keys::of(&["1", "2"]);
     let faults =
         Faults { duplicate: 0.3, delay: 0.1, delay_by: Duration::from_millis(200), ..Faults::default() };
