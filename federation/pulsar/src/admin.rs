@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::sleep;
 use tributary_broker::{Admin as Http, Endpoint, Route, segment};
-use tributary_core::{ErrorKind, Result};
+use tributary_core::{Error, ErrorKind, Result};
 
 use crate::config::Config;
 
@@ -15,6 +16,9 @@ use crate::config::Config;
 pub(crate) const SUBSCRIPTION: &str = "receiver";
 /// Bytes that may lie in a topic; beyond that the cluster takes no more. Far above what a sender of ours has on its way.
 const QUOTA_BYTES: u64 = 4 << 30;
+/// How long a namespace may be unknown after it was made.
+const NEW_NAMESPACE_TRIES: u32 = 30;
+const NEW_NAMESPACE_WAIT: Duration = Duration::from_millis(100);
 /// What the statistics of a subscription know of its use.
 const USES: [&str; 3] = ["lastAckedTimestamp", "lastConsumedTimestamp", "lastConsumedFlowTimestamp"];
 /// Pulsar's own ports.
@@ -54,7 +58,7 @@ pub(crate) struct Backlog {
     pub readers: u64,
     /// When something was last read or acknowledged, since 1970; none if never.
     pub used: Option<Duration>,
-    /// To the other cluster, if there is one.
+    /// To the other cluster, if there is one and this is where the topic is written.
     pub replication: Option<Replication>,
 }
 
@@ -105,8 +109,7 @@ impl Admin {
         match unless_there(self.http.put(&path, &json!({})).await) {
             // The namespace.
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                self.prepare(space).await?;
-                unless_there(self.http.put(&path, &json!({})).await)?;
+                self.make_with_namespace(space, &path).await?
             }
             made => made?,
         }
@@ -115,6 +118,23 @@ impl Admin {
             unless_there(self.http.put(&format!("{path}/subscription/{SUBSCRIPTION}"), &earliest).await)?;
         }
         Ok(())
+    }
+
+    /// Sites that begin together make the same namespace, and a broker that has heard of one may not know it for a moment.
+    async fn make_with_namespace(&self, space: &Space, path: &str) -> Result<()> {
+        let conflict = match self.prepare(space).await {
+            Err(error) if error.kind() == ErrorKind::Conflict => Some(error),
+            prepared => prepared.map(|()| None)?,
+        };
+        for _ in 0..NEW_NAMESPACE_TRIES {
+            match unless_there(self.http.put(path, &json!({})).await) {
+                Err(error) if error.kind() == ErrorKind::NotFound => sleep(NEW_NAMESPACE_WAIT).await,
+                made => return made,
+            }
+        }
+        // It is not there, and could not be made like this.
+        let missing = || Error::new(ErrorKind::NotFound, format!("no namespace {}", self.namespace(space)));
+        Err(conflict.unwrap_or_else(missing))
     }
 
     /// Removes a topic, whoever uses it. No error if there is none.
@@ -127,7 +147,8 @@ impl Admin {
         let stats: Value = self.http.get(&format!("{}/stats", self.path(space, name))).await?;
         let number = |value: &Value, key: &str| value[key].as_u64().unwrap_or_default();
         let subscription = &stats["subscriptions"][SUBSCRIPTION];
-        let joined = space.joined.as_ref().map(|joined| &stats["replication"][&joined.name]);
+        // To one other cluster at most.
+        let joined = stats["replication"].as_object().and_then(|joined| joined.values().next());
         Ok(Backlog {
             messages: number(subscription, "msgBacklog"),
             bytes: number(&stats, "backlogSize"),
@@ -172,7 +193,8 @@ impl Admin {
         unless_there(self.http.delete(&format!("/admin/v2/namespaces/{}", self.namespace(space))).await)
     }
 
-    /// Makes tenant and namespace, and joins the other cluster, as far as they are not there.
+    /// Makes tenant and namespace, and joins the other cluster, as far as they are not there. `Conflict` if the namespace is there, or cannot be
+    /// made like this.
     async fn prepare(&self, space: &Space) -> Result<()> {
         let mut clusters = vec![self.cluster.as_str()];
         if let Some(joined) = &space.joined {
@@ -195,13 +217,7 @@ impl Admin {
             },
         });
         let path = format!("/admin/v2/namespaces/{}", self.namespace(space));
-        match self.http.put(&path, &policies).await {
-            // It is there, or it cannot be made like this.
-            Err(error) if error.kind() == ErrorKind::Conflict => {
-                self.http.get::<Value>(&path).await.map(drop).map_err(|_| error)
-            }
-            made => made,
-        }
+        self.http.put(&path, &policies).await
     }
 
     /// Registers another site's cluster, or changes where it is.
