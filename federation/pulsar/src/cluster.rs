@@ -5,9 +5,10 @@ use std::{fmt, fs};
 
 use pulsar::authentication::basic::BasicAuthentication;
 use pulsar::{Authentication, ConnectionRetryOptions, OperationRetryOptions, TokioExecutor};
+use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
-use tributary_broker::Login;
+use tributary_broker::{Admin as Http, Endpoint, Login};
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt};
 use tributary_wire::Channel;
 
@@ -91,9 +92,32 @@ impl Cluster {
     /// The client, which connects again by itself once it has connected.
     pub(crate) async fn client(&self) -> Result<Client> {
         let mut client = self.client.lock().await;
-        match &*client {
-            Some(client) => Ok(client.clone()),
-            None => Ok(client.insert(self.connect().await?).clone()),
+        if let Some(client) = &*client {
+            return Ok(client.clone());
+        }
+        match self.connect().await {
+            Ok(connected) => Ok(client.insert(connected).clone()),
+            Err(error) => Err(self.certificate().await.err().unwrap_or(error)),
+        }
+    }
+
+    /// `Denied` if the cluster's certificate is not accepted. The client library does not say so: a request of another protocol finds it out.
+    async fn certificate(&self) -> Result<()> {
+        let Config { host, port, tls, ca, .. } = &self.config;
+        if !tls {
+            return Ok(());
+        }
+        let http = Http::new(Endpoint {
+            service: "the Pulsar cluster",
+            url: format!("https://{host}:{port}"),
+            login: Login::None,
+            ca: ca.clone(),
+            patience: Duration::ZERO,
+            settings: "federation.pulsar.ca and host".into(),
+        })?;
+        match http.get::<Value>("/").await {
+            Err(error) if error.kind() == ErrorKind::Denied => Err(error),
+            _ => Ok(()),
         }
     }
 

@@ -1,7 +1,5 @@
 //! What the client library reports, as this program's errors: which kind, and what to change.
 
-use std::io;
-
 use pulsar::Error as Failure;
 use pulsar::error::{
     AuthenticationError, ConnectionError, ConsumerError, ProducerError, ServiceDiscoveryError,
@@ -13,14 +11,6 @@ use tributary_core::{Error, ErrorKind, Shown};
 pub(crate) fn error(what: &str, place: &str, failure: &Failure) -> Error {
     let (kind, help) = match cause(failure) {
         Cause::Server(server) => of_server(server),
-        Cause::Certificate(text) => {
-            return Error::new(
-                ErrorKind::Denied,
-                format!(
-                    "{what} at {place}: its certificate is not accepted: {text}; see the keys ca and host"
-                ),
-            );
-        }
         Cause::Connection => {
             (ErrorKind::Unavailable, "see whether the cluster runs there, and the keys host, port and tls")
         }
@@ -33,7 +23,6 @@ pub(crate) fn error(what: &str, place: &str, failure: &Failure) -> Error {
 
 enum Cause {
     Server(ServerError),
-    Certificate(String),
     Connection,
     Login,
     Other,
@@ -54,10 +43,6 @@ fn cause(failure: &Failure) -> Cause {
 fn of_connection(error: &ConnectionError) -> Cause {
     match error {
         ConnectionError::PulsarError(Some(server), _) => Cause::Server(*server),
-        ConnectionError::Tls(e) => Cause::Certificate(e.to_string()),
-        ConnectionError::DnsName(e) => Cause::Certificate(e.to_string()),
-        // What TLS finds wrong comes as an error of the stream.
-        ConnectionError::Io(e) if e.kind() == io::ErrorKind::InvalidData => Cause::Certificate(e.to_string()),
         ConnectionError::Authentication(AuthenticationError::Retriable(_)) => Cause::Connection,
         ConnectionError::Authentication(_) => Cause::Login,
         ConnectionError::Io(_)
