@@ -7,7 +7,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 /// What happens to everything that goes over it.
@@ -30,34 +29,28 @@ pub struct Cable {
 #[derive(Default)]
 struct State {
     faults: Faults,
-    bytes: AtomicU64,
     connections: AtomicU64,
     silent: AtomicBool,
-    cut: Notify,
 }
 
 impl Cable {
     /// From one port to another.
     pub async fn between(near: u16, far: u16, faults: Faults) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", near)).await.unwrap();
+        // The cable before this one may take a moment to go.
+        let listener = loop {
+            match TcpListener::bind(("127.0.0.1", near)).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
         let state = Arc::new(State { faults, ..State::default() });
         let mut task = JoinSet::new();
         task.spawn(serve(listener, far, state.clone()));
         Self { state, _task: task }
     }
 
-    /// What went over it, in both directions.
-    pub fn bytes(&self) -> u64 {
-        self.state.bytes.load(Ordering::Relaxed)
-    }
-
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
-    }
-
-    /// Ends all connections.
-    pub fn cut(&self) {
-        self.state.cut.notify_waiters();
     }
 
     /// Swallows everything, without a word to either side.
@@ -78,7 +71,6 @@ async fn serve(listener: TcpListener, far: u16, state: Arc<State>) {
             tokio::select! {
                 () = pass(near_in, far_out, &state, &passed) => {}
                 () = pass(far_in, near_out, &state, &passed) => {}
-                () = state.cut.notified() => {}
             }
         });
     }
@@ -91,7 +83,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: &State, pa
         if state.faults.cut_after.is_some_and(|bytes| before + count as u64 > bytes) {
             return;
         }
-        state.bytes.fetch_add(count as u64, Ordering::Relaxed);
         let slow = state.faults.rate.map(|rate| Duration::from_secs_f64(count as f64 / rate as f64));
         tokio::time::sleep(state.faults.delay + slow.unwrap_or_default()).await;
         if !state.silent.load(Ordering::Relaxed) && to.write_all(&buffer[..count]).await.is_err() {

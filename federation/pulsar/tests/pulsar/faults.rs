@@ -90,7 +90,7 @@ async fn a_line_that_is_late_or_slow_loses_nothing() {
         let (cable, [a, b], channel) = over(faults, "late").await;
         let (sent, again) = tokio::join!(send(&a, &channel, 100), check(&b, &channel, 100));
         sent.unwrap();
-        assert_eq!((cable.connections(), again), (1, 0), "{faults:?}");
+        assert_eq!(again, 0, "{faults:?} with {} connections", cable.connections());
         b.remove(&channel).await.unwrap();
     }
 }
