@@ -58,7 +58,7 @@ fn fails(config: &AzureConfig, kind: ErrorKind, text: &str) {
 #[test]
 fn a_wrong_key_and_a_missing_container_are_named() {
     let wrong = Secret::new("aHVudGVyMg==".into());
-    fails(&AzureConfig { access_key: Some(wrong), ..fresh() }, ErrorKind::Denied, "refuses the credentials");
+    fails(&AzureConfig { access_key: Some(wrong), ..fresh() }, ErrorKind::Denied, "credentials");
     let none = AzureConfig { container: "no-such-container".into(), ..fresh() };
     fails(&none, ErrorKind::InvalidInput, "there is no such bucket");
     fails(&fresh(), ErrorKind::NotFound, "does not exist");
