@@ -100,8 +100,10 @@ impl Routes {
 
 fn route(keys: &mut Keys<'_>) -> Option<Route> {
     let text = |item: Item<'_>| item.shown().text().filter(|text| !text.is_empty()).map(str::to_owned);
-    Some(Route {
-        host: text(keys.required("host"))?,
+    // Every key is asked for before one that is missing ends this: else the others would count as unknown.
+    let host = text(keys.required("host"));
+    let route = Route {
+        host: String::new(),
         port: port(&keys.take("port")),
         tls_port: port(&keys.take("sslPort")),
         proxy: text(keys.take("proxy")),
@@ -110,7 +112,8 @@ fn route(keys: &mut Keys<'_>) -> Option<Route> {
         password: keys.take("password").text().map(|text| Secret::new(text.to_owned())),
         vhost: text(keys.take("vhost")),
         cluster: keys.take("cluster").shown().id(),
-    })
+    };
+    Some(Route { host: host?, ..route })
 }
 
 fn domain(keys: &mut Keys<'_>) -> Option<Domain> {
