@@ -25,12 +25,24 @@ pub(crate) type Sources = BTreeMap<String, Vec<Source>>;
 
 /// The tables of the site that a table was made of.
 pub(crate) async fn of(site: &Site, record: &TableRecord) -> Result<Vec<Source>> {
+    let made_of = made_of(record)?;
     // A table that a task made of nothing is its own source.
-    if let Some(text) = record.origin.get(SOURCES).filter(|text| !text.is_empty()) {
-        return read(text).at(|| format!("record of table {}", record.table));
+    if !made_of.is_empty() {
+        return Ok(made_of);
     }
     let stored = site.storage.open(&record.uri).await.at(|| format!("open table {}", record.table))?;
-    Ok(vec![Source { table: record.table.to_string(), content: content(&stored) }])
+    Ok(vec![itself(record, &stored)])
+}
+
+/// A table as a source.
+pub(crate) fn itself(record: &TableRecord, stored: &StoredTable) -> Source {
+    Source { table: record.table.to_string(), content: content(stored) }
+}
+
+/// What the record of a table says that it was made of; nothing if it is its own source.
+pub(crate) fn made_of(record: &TableRecord) -> Result<Vec<Source>> {
+    let text = record.origin.get(SOURCES).map_or("", String::as_str);
+    read(text).at(|| format!("record of table {}", record.table))
 }
 
 /// All sources of a task's inputs, as the origin of its outputs says them.

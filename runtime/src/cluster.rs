@@ -14,7 +14,7 @@ use tributary_ballista::{
 use tributary_core::bytestore::ByteStore;
 use tributary_core::settings::Section;
 use tributary_core::storage::{Storage, Sweep};
-use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt};
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_file::FileStore;
 
 use crate::choice::Ground;
@@ -153,10 +153,10 @@ pub struct ExecutorSettings {
 /// credentials that it finds here: none are sent.
 fn open_store(home: &Home, address: &str) -> Result<Arc<dyn Storage>> {
     let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme);
-    // A party needs no folder on this machine: where its tables are in a distant store may end with its id.
-    let named = address.rsplit('/').next().and_then(|id| PartyId::new(id).ok());
+    // The site's own party needs no folder on this machine.
+    let own = home.settings()?.party_id()?;
     let mut failed = None;
-    for party in home.parties()?.into_iter().chain(named) {
+    for party in home.parties()?.into_iter().chain([own]) {
         match home.store(&party, scheme) {
             Ok(Some(store)) if store.addresses().iter().any(|own| own == address) => return Ok(store),
             Ok(_) => {}

@@ -154,13 +154,19 @@ impl Tables {
             Some(store) => into.storage.locate_in(store, to)?,
             None => into.storage.locate(to)?,
         };
+        let mut origin = None;
         if let (Some((_, record)), None) = (self.meta.get(from).await?, into.meta.get(to).await?) {
             let stored = self.storage.open(&record.uri).await.at(|| format!("copy table {from} to {to}"))?;
             if self.party == into.party {
                 self.releases.renamed(from, to, &stored)?;
+                origin = Some(Releases::origin_of_copy(&record, &stored)?);
+            } else {
+                into.releases.copied(&self.releases, &record, to, &stored)?;
             }
         }
-        let copied = tributary_catalog::copy(self.shelf(), from, into.shelf(), (to, &uri), on_rows).await?;
+        let to_there = (to, &uri);
+        let copied =
+            tributary_catalog::copy(self.shelf(), from, into.shelf(), to_there, origin, on_rows).await?;
         into.note_content(to).await?;
         Ok(copied)
     }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tributary_component::release::{Charge, Item, Ledger, Over, Source};
+use tributary_core::meta::TableRecord;
 use tributary_core::storage::StoredTable;
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, TableName};
 
@@ -86,17 +87,42 @@ impl Releases {
     pub fn renamed(&self, from: &TableName, to: &TableName, stored: &StoredTable) -> Result<()> {
         let (from, to) = (from.to_string(), to.to_string());
         let content = sources::content(stored);
-        self.note(|known| {
-            let mut added: BTreeMap<&PartyId, Released> = BTreeMap::new();
-            let same = |entry: &&Released| entry.table == from || entry.contents.contains(&content);
-            for entry in known.entries().filter(same) {
-                let own = known.entry(&to, &entry.partner);
-                let new =
-                    || Released { contents: vec![content.clone()], ..Released::new(&to, &entry.partner) };
-                added.entry(&entry.partner).or_insert_with(new).make_up(own, entry);
-            }
-            added.into_values().collect()
-        })
+        let from = Source { table: from, content };
+        self.note(|known| under(known, known.entries(), &from, &to))
+    }
+
+    /// A table of another party of this site is copied to this one: what that party released about its rows counts here, too. Call it before
+    /// the copy can be read. `record`: of the table that is copied.
+    pub fn copied(
+        &self,
+        from: &Self,
+        record: &TableRecord,
+        to: &TableName,
+        stored: &StoredTable,
+    ) -> Result<()> {
+        let itself = (sources::itself(record, stored), to.to_string());
+        let made_of = sources::made_of(record)?.into_iter().map(|source| (source.clone(), source.table));
+        let all: Vec<(Source, String)> = std::iter::once(itself).chain(made_of).collect();
+        let booked = from.list()?;
+        if !booked.iter().any(|entry| all.iter().any(|(source, _)| is_about(entry, source))) {
+            return Ok(());
+        }
+        private_folder(&self.folder).at(|| format!("create {}", self.folder.display()))?;
+        let _turn = Claim::take(&self.folder)?;
+        let mut known = self.known()?;
+        let more = all.iter().flat_map(|(source, to)| under(&known, booked.iter(), source, to)).collect();
+        known.append(&self.folder, more)
+    }
+
+    /// What the record of a copy within one party says of its origin: what is released about it is booked against what it was copied
+    /// from.
+    pub fn origin_of_copy(record: &TableRecord, stored: &StoredTable) -> Result<(&'static str, String)> {
+        let mut made_of = sources::made_of(record)?;
+        if made_of.is_empty() {
+            made_of.push(sources::itself(record, stored));
+        }
+        let all = sources::Sources::from([(String::new(), made_of)]);
+        Ok((sources::SOURCES, sources::text(&all)))
     }
 
     /// A name got other rows: they are known by their content from now on.
@@ -144,6 +170,26 @@ fn shared(folder: &Path) -> Arc<Mutex<file::Ledger>> {
     static KNOWN: Mutex<BTreeMap<PathBuf, Arc<Mutex<file::Ledger>>>> = Mutex::new(BTreeMap::new());
     let mut known = KNOWN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     known.entry(folder.to_owned()).or_default().clone()
+}
+
+fn is_about(entry: &Released, source: &Source) -> bool {
+    entry.table == source.table || entry.contents.contains(&source.content)
+}
+
+/// What the entries of a name lack beside those that were booked about some rows.
+fn under<'a>(
+    known: &file::Ledger,
+    booked: impl Iterator<Item = &'a Released>,
+    rows: &Source,
+    to: &str,
+) -> Vec<Released> {
+    let mut added: BTreeMap<&PartyId, Released> = BTreeMap::new();
+    for entry in booked.filter(|entry| is_about(entry, rows)) {
+        let own = known.entry(to, &entry.partner);
+        let new = || Released { contents: vec![rows.content.clone()], ..Released::new(to, &entry.partner) };
+        added.entry(&entry.partner).or_insert_with(new).make_up(own, entry);
+    }
+    added.into_values().collect()
 }
 
 /// What the entry of a table's name lacks beside those of its content, and that its content is known.
@@ -392,6 +438,47 @@ mod tests {
         assert!(book("n/v", "4", 9));
         releases.renamed(&name("t"), &name("v"), &stored("5")).unwrap();
         assert!(!book("n/v", "5", 2) && book("n/v", "5", 1));
+    }
+
+    fn record(table: &str) -> TableRecord {
+        let (namespace, name) = table.split_once('/').unwrap();
+        let stored = stored("");
+        TableRecord {
+            table: TableName::new(namespace, name).unwrap(),
+            engine: "file".into(),
+            uri: stored.uri,
+            schema: stored.schema,
+            layout: stored.layout,
+            rows: 1,
+            bytes: 1,
+            preview: Vec::new(),
+            origin: BTreeMap::new(),
+            created_ms: 0,
+            updated_ms: 0,
+        }
+    }
+
+    #[test]
+    fn a_copy_to_another_party_takes_the_bookings_of_its_rows_along() {
+        let homes = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [from, into] = homes.each_ref().map(|home| Releases::new(home.path()));
+        let (guest, name) = (party("9"), TableName::new("n", "copy").unwrap());
+        let content = sources::content(&stored("1"));
+        let book = |of: &Releases, table: &str, amount: u64| {
+            of.book(&[source(table, &content)], &guest, &[numbers("a", amount, 10)]).unwrap().is_none()
+        };
+        let mut record = record("n/t");
+        into.copied(&from, &record, &name, &stored("1")).unwrap();
+        assert!(!homes[1].path().join("releases").exists(), "nothing was booked");
+        assert!(book(&from, "n/t", 8));
+        into.copied(&from, &record, &name, &stored("1")).unwrap();
+        assert!(!book(&into, "n/copy", 3) && book(&into, "n/copy", 2));
+        // The output of a job is booked against what it was made of, also there.
+        record.origin.insert(sources::SOURCES.to_owned(), format!("n/t@{content}"));
+        into.copied(&from, &record, &name, &stored("2")).unwrap();
+        assert!(!book(&into, "n/t", 3));
+        let (key, made_of) = Releases::origin_of_copy(&record, &stored("2")).unwrap();
+        assert_eq!((key, made_of), (sources::SOURCES, format!("n/t@{content}")));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tributary_core::meta::{Expect, StorageMeta, TableRecord};
-use tributary_core::storage::{Storage, TableUri};
+use tributary_core::storage::{Storage, StoredTable, TableUri};
 use tributary_core::stores::{OnRows, copy_rows};
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 use tributary_system::clock::now_ms;
@@ -23,15 +23,26 @@ pub struct Shelf<'a> {
 /// Partitions, order, columns and layout stay. Within one store that copies cheaply no rows are read; the rows of a bound table stay
 /// where they are then, and are copied otherwise. An interrupted call leaves no table, or one without a record, which a repeated call
 /// reports. Errors: `NotFound`; `AlreadyExists`; `Conflict` if the table is replaced meanwhile; `InvalidInput` if this site has not one
-/// of the stores.
+/// of the stores. `origin`: what the copy's record says besides about where its rows are from.
 pub async fn copy(
     from: Shelf<'_>,
     table: &TableName,
     into: Shelf<'_>,
     to: (&TableName, &TableUri),
+    origin: Option<(&'static str, String)>,
     on_rows: OnRows,
 ) -> Result<TableRecord> {
-    run(from, table, into, to, on_rows).await.at(|| format!("copy table {table} to {}", to.0))
+    run(from, table, into, to, origin, on_rows).await.at(|| format!("copy table {table} to {}", to.0))
+}
+
+/// Removes a copy that could not be recorded, unless another process has put a table of its own there since.
+pub(crate) async fn delete_copy(storage: &Arc<dyn Storage>, copy: &StoredTable) -> Result<()> {
+    match storage.open(&copy.uri).await {
+        Ok(there) if there.snapshot == copy.snapshot => storage.delete(&copy.uri).await,
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 async fn run(
@@ -39,6 +50,7 @@ async fn run(
     table: &TableName,
     into: Shelf<'_>,
     (name, to): (&TableName, &TableUri),
+    more_origin: Option<(&'static str, String)>,
     on_rows: OnRows,
 ) -> Result<TableRecord> {
     let known = from.meta.get(table).await?;
@@ -57,7 +69,7 @@ async fn run(
     let now = now_ms();
     let origin = [("made_by", "copy".to_owned()), ("copied_from", record.uri.to_string())];
     let mut all: BTreeMap<String, String> = record.origin.clone();
-    all.extend(origin.map(|(key, value)| (key.to_owned(), value)));
+    all.extend(origin.into_iter().chain(more_origin).map(|(key, value)| (key.to_owned(), value)));
     let copied = TableRecord {
         table: name.clone(),
         engine: into.storage.info_of(to)?.name.to_owned(),
@@ -72,7 +84,7 @@ async fn run(
     match into.meta.set(&copied, Expect::Absent).await {
         Ok(_) => Ok(copied),
         Err(error) => {
-            let left = into.storage.delete(to).await.err();
+            let left = delete_copy(into.storage, &copy).await.err();
             Err(left.map_or(error, |left| left.at("the copy was not removed")))
         }
     }

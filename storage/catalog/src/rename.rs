@@ -7,6 +7,8 @@ use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, Result, ResultExt, TableName};
 use tributary_system::clock::now_ms;
 
+use crate::copy::delete_copy;
+
 /// Renames a table and returns its record.
 ///
 /// The table is created under its new name in the same store (cheaply where the store can), then recorded, and only then the
@@ -48,7 +50,7 @@ async fn run(
     let recorded = match meta.set(&renamed, Expect::Absent).await {
         Ok(recorded) => recorded,
         Err(error) => {
-            let left = storage.delete(&copy.uri).await.err();
+            let left = delete_copy(storage, &copy).await.err();
             return Err(left.map_or(error, |left| left.at("the copy was not removed")));
         }
     };

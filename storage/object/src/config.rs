@@ -17,7 +17,7 @@ const RETRIES: usize = 1000;
 const PAUSE: Duration = Duration::from_secs(5);
 /// A server that accepts no connection for so long is tried again.
 const CONNECT: Duration = Duration::from_secs(10);
-/// A request, with its answer, that takes longer is tried again: 8 MiB at 100 KiB a second.
+/// A request, with its answer, that takes longer, or half the patience, is tried again: 8 MiB at 100 KiB a second.
 const REQUEST: Duration = Duration::from_secs(90);
 
 pub(crate) const PREFIX: Key = Key::new(
@@ -76,8 +76,10 @@ impl Way {
 
     pub(crate) fn options(&self) -> Result<ClientOptions> {
         let http = self.endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        // There is time for a second try within the patience.
+        let request = REQUEST.min(self.patience / 2);
         let mut options =
-            ClientOptions::new().with_allow_http(http).with_connect_timeout(CONNECT).with_timeout(REQUEST);
+            ClientOptions::new().with_allow_http(http).with_connect_timeout(CONNECT).with_timeout(request);
         if let Some(file) = &self.ca_file {
             let at = || format!("ca_file: read certificates of {}", file.display());
             let pem = fs::read(file).at(at)?;

@@ -86,9 +86,20 @@ pub(crate) fn failed(operation: &str, address: &str, error: object_store::Error)
             ErrorKind::Unavailable,
             "the server cannot be reached or does not answer; check its address in service_conf.yaml, and the network",
         )
-        .because(Shown::new(&root(other)).to_string()),
+        .because(without_body(&root(other))),
     };
     error.at(at)
+}
+
+/// Whether it is not known if the server did what it was asked: no answer came, or none that says so.
+pub(crate) fn is_undecided(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::Generic { .. })
+        && between(&error.to_string(), "<Code>", "</Code>").is_none()
+}
+
+/// Of an answer without a code its first line.
+fn without_body(text: &str) -> String {
+    Shown::new(text.lines().next().unwrap_or_default()).to_string()
 }
 
 /// Whether the server says that a range begins behind the end.

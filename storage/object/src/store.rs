@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -19,7 +19,8 @@ use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Revision, Upload};
 
 use crate::azure::AzureConfig;
-use crate::error::{failed, is_behind_the_end};
+use crate::config::Way;
+use crate::error::{failed, is_behind_the_end, is_undecided};
 use crate::notes;
 use crate::s3::S3Config;
 use crate::threads::Threads;
@@ -40,21 +41,25 @@ pub(crate) struct Server {
     base: String,
     /// What names of objects begin with, with a `/` at its end if there is one.
     prefix: String,
+    patience: Duration,
 }
+
+/// Between two tries of a conditional request.
+const AGAIN: Duration = Duration::from_millis(500);
 
 impl ObjectBytes {
     /// A bucket of S3, or of a server that speaks its protocol. Asks the server nothing.
     pub fn s3(config: &S3Config) -> Result<Self> {
         let client = Arc::new(config.client()?);
         let info = StorageInfo::new("s3").replacing_snapshots().copying_cheaply();
-        Self::new(info, client.clone(), client, config.base(), &config.way.prefix)
+        Self::new(info, client.clone(), client, config.base(), &config.way)
     }
 
     /// A container of Azure. Asks the service nothing.
     pub fn azure(config: &AzureConfig) -> Result<Self> {
         let client = Arc::new(config.client()?);
         let info = StorageInfo::new("azure").replacing_snapshots().copying_cheaply();
-        Self::new(info, client.clone(), client, config.base(), &config.way.prefix)
+        Self::new(info, client.clone(), client, config.base(), &config.way)
     }
 
     fn new(
@@ -62,10 +67,11 @@ impl ObjectBytes {
         client: Arc<dyn ObjectStore>,
         multipart: Arc<dyn MultipartStore>,
         base: String,
-        prefix: &str,
+        way: &Way,
     ) -> Result<Self> {
-        let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-        let server = Server { client, multipart, threads: Threads::start()?, base, prefix };
+        let prefix = if way.prefix.is_empty() { String::new() } else { format!("{}/", way.prefix) };
+        let (threads, patience) = (Threads::start()?, way.patience);
+        let server = Server { client, multipart, threads, base, prefix, patience };
         Ok(Self { info, server: Arc::new(server) })
     }
 
@@ -146,21 +152,28 @@ impl Server {
     }
 
     /// A small object on a condition. The answer to an earlier try may have been lost, so that what is in the way may be this
-    /// very object: then it is done.
+    /// very object: then it is done. While it is not known whether it was written, the same condition decides it: the client itself repeats
+    /// no request that has one.
     async fn put_if(&self, name: &Path, bytes: Bytes, mode: PutMode) -> Result<()> {
-        let put = self.client.put_opts(name, bytes.clone().into(), mode.into()).await;
-        let Err(why) = put else { return Ok(()) };
-        let refused = matches!(
-            why,
-            object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }
-        );
-        if refused
-            && let Ok((there, _)) = self.get_small(name, bytes.len() as u64 + 1).await
-            && there == bytes
-        {
-            return Ok(());
+        let began = Instant::now();
+        loop {
+            let put = self.client.put_opts(name, bytes.clone().into(), mode.clone().into()).await;
+            let Err(why) = put else { return Ok(()) };
+            let refused = matches!(
+                why,
+                object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }
+            );
+            if refused
+                && let Ok((there, _)) = self.get_small(name, bytes.len() as u64 + 1).await
+                && there == bytes
+            {
+                return Ok(());
+            }
+            if !is_undecided(&why) || began.elapsed() >= self.patience {
+                return Err(self.failed("write", name, why));
+            }
+            tokio::time::sleep(AGAIN).await;
         }
-        Err(self.failed("write", name, why))
     }
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {

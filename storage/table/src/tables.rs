@@ -176,6 +176,10 @@ impl Tables {
 
     async fn bound(&self, file: &PartFile, schema: &TableSchema) -> Result<Bound> {
         let at = || format!("bound part {}/{}", self.store.base(), file.path);
+        if !self.store.info().binds {
+            // What it names would be files of this machine, and whoever can write to a distant store would choose them.
+            return Err(Error::new(ErrorKind::Corrupt, "a store that binds no files has one").at(at()));
+        }
         let text = self.store.get(&file.path, 0..bound::MAX_BYTES).await?;
         let digest = digest_of(&text);
         if digest != file.part.digest {

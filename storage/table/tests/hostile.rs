@@ -166,3 +166,16 @@ fn tables_from_callers_cannot_name_other_files() {
     escaping.snapshot = "../_snapshots".into();
     assert_eq!(block_on(scan(&tables, &escaping)).unwrap_err().kind(), ErrorKind::InvalidInput);
 }
+
+/// What a bound part names are files of this machine: whoever can write to a distant store must not choose them.
+#[test]
+fn a_store_that_binds_no_files_reads_none_that_a_manifest_names() {
+    let tables = tables(&SAMPLE.memory);
+    let mut bound = SAMPLE.table.clone();
+    bound.parts[1].file = bound.parts[1].file.replace(".parquet", ".bound");
+    assert_ne!(bound.parts[1].file, SAMPLE.table.parts[1].file);
+    for error in [block_on(scan(&tables, &bound)).unwrap_err(), block_on(tables.verify(&bound)).unwrap_err()]
+    {
+        assert!(error.chain().contains("binds no files"), "{}", error.chain());
+    }
+}
