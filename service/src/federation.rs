@@ -1,8 +1,8 @@
 //! What lies in the broker that a site's transport uses, for which job, and whether it is still wanted.
 //!
 //! Running jobs and letters are never touched. Of a job that ended here, what this site would receive is of no use to anyone, and what it sent only to
-//! a partner that still reads it. A job that is unknown here may just be beginning at a partner: what belongs to it counts as left behind once
-//! nobody reads it and nothing has happened to it for a while.
+//! a partner that still reads it, or has not fetched all of it: the job may still run there. A job that is unknown here may just be beginning at a
+//! partner. In both cases a channel counts as left behind once nobody reads it and nothing has happened to it for a while.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,8 @@ impl Channels {
         Ok(home.broker(party)?.map(|broker| Self { broker, records }))
     }
 
-    /// All that lies there. `idle`: how long nothing must have happened to what belongs to an unknown job before it is not wanted.
+    /// All that lies there. `idle`: how long nothing must have happened to what belongs to an unknown job, or was sent and not fetched, before it is
+    /// not wanted.
     pub async fn list(&self, idle: Duration) -> Result<Vec<Channel>> {
         let held = self.broker.held().await.at(|| "list what lies in the broker")?;
         held.into_iter().map(|held| self.judge(held, idle)).collect()
@@ -84,7 +85,9 @@ impl Channels {
         let is_left = held.readers == 0 && held.idle.is_some_and(|since| since >= idle);
         let wanted = match job {
             Some(Status::Running | Status::Waiting) => true,
-            Some(_) => held.direction == Direction::Sent && held.readers > 0,
+            Some(_) => {
+                held.direction == Direction::Sent && (held.readers > 0 || (held.frames > 0 && !is_left))
+            }
             None => !is_left,
         };
         Ok(Channel { held, job, wanted })
@@ -96,6 +99,8 @@ mod tests {
     use std::sync::Mutex;
 
     use async_trait::async_trait;
+    use tributary_flow::record::JobRecord;
+    use tributary_flow::spec::ModelRef;
 
     use super::*;
 
@@ -155,5 +160,54 @@ mod tests {
         assert_eq!((counted.removed.len(), broker.held().await.unwrap().len()), (1, 5));
         assert_eq!(channels.sweep(hour, SweepMode::Remove).await.unwrap().removed[0].held, lying[1]);
         assert_eq!(broker.held().await.unwrap().len(), 4);
+    }
+
+    fn record(job: &str, status: Status) -> JobRecord {
+        JobRecord {
+            job: job.parse().unwrap(),
+            model: ModelRef::new(job, "1"),
+            status,
+            started_ms: 1,
+            ended_ms: Some(2),
+            error: None,
+            tables: Vec::new(),
+            hash: None,
+            spec: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn what_a_partner_has_not_fetched_is_wanted_for_a_while_after_the_job_ended_here() {
+        use Direction::{Received, Sent};
+        let home = tempfile::tempdir().unwrap();
+        let records = Records::new(home.path());
+        for (job, status) in [("open", Status::Waiting), ("done", Status::Success), ("bad", Status::Failed)] {
+            records.write_job(&record(job, status)).unwrap();
+        }
+        let channels = Channels { broker: Arc::new(Lying(Mutex::default())), records };
+        // Job, direction, frames, readers, seconds since something happened.
+        let cases = [
+            ("open", Sent, 0, 0, Some(500), true),
+            ("open", Received, 0, 0, Some(500), true),
+            ("done", Sent, 1, 0, Some(5), true),
+            ("done", Sent, 1, 0, None, true),
+            ("done", Sent, 1, 0, Some(500), false),
+            ("done", Sent, 1, 1, Some(500), true),
+            ("done", Sent, 0, 1, Some(5), true),
+            ("done", Sent, 0, 0, Some(5), false),
+            ("done", Received, 1, 0, Some(5), false),
+            ("done", Received, 1, 1, Some(5), false),
+            ("bad", Sent, 1, 0, Some(5), true),
+            ("bad", Received, 1, 0, Some(5), false),
+            ("unknown", Sent, 0, 0, Some(5), true),
+            ("unknown", Received, 1, 0, Some(5), true),
+            ("unknown", Sent, 1, 0, Some(500), false),
+            ("unknown", Received, 1, 0, Some(500), false),
+        ];
+        for (job, direction, frames, readers, idle, wanted) in cases {
+            let held = Held { direction, frames, ..held(job, readers, idle) };
+            let judged = channels.judge(held.clone(), Duration::from_secs(60)).unwrap();
+            assert_eq!(judged.wanted, wanted, "{held:?}");
+        }
     }
 }

@@ -64,6 +64,8 @@ pub struct Admin {
     endpoint: Endpoint,
     client: Client,
     runtime: Handle,
+    /// Whether errors repeat what was answered.
+    shows_answers: bool,
 }
 
 impl Admin {
@@ -84,7 +86,7 @@ impl Admin {
             }
         }
         let client = client.build().map_err(|e| Error::invalid("the HTTP client cannot be made").because(e));
-        Ok(Self { client: client.at(|| endpoint.service)?, endpoint, runtime })
+        Ok(Self { client: client.at(|| endpoint.service)?, endpoint, runtime, shows_answers: true })
     }
 
     /// What lies at a path, which begins with `/`. `NotFound`, `Denied`, `Unavailable`; `Corrupt` for what is not of this type or too long.
@@ -99,6 +101,11 @@ impl Admin {
     /// Puts it there. `Conflict` if something else is there.
     pub async fn put(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<()> {
         self.request(Method::PUT, path, Some(encode(body)?)).await.map(drop)
+    }
+
+    /// As [`Admin::put`], for a body with a secret in it: a broker may repeat in an error what it was sent, so no text of it is shown.
+    pub async fn put_secret(&self, path: &str, body: &(impl Serialize + Sync)) -> Result<()> {
+        Self { shows_answers: false, ..self.clone() }.put(path, body).await
     }
 
     /// Changes what lies there.
@@ -144,7 +151,7 @@ impl Admin {
             request = request.header("content-type", "application/json").body(body);
         }
         let response = request.send().await.map_err(|e| answer::unreachable(&self.endpoint, e))?;
-        answer::read(&self.endpoint, response).await
+        answer::read(&self.endpoint, response, self.shows_answers).await
     }
 
     fn named(&self, path: &str) -> String {
@@ -244,6 +251,16 @@ mod tests {
                 error.chain()
             );
             assert!(!format!("{admin:?}").contains("hunter"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_broker_says_of_a_secret_is_not_shown() {
+        let uri = "amqp://u:hunter2@h h";
+        for status in ["400 Bad Request", "403 Forbidden", "404 Not Found", "409 Conflict", "500 Oops"] {
+            let (admin, _served) = client(vec![answer(status, uri)], Duration::ZERO).await;
+            let error = admin.put_secret("/x", &uri).await.unwrap_err().chain();
+            assert!(error.contains("is not shown") && !error.contains("hunter"), "{status}: {error}");
         }
     }
 

@@ -9,6 +9,8 @@ use crate::admin::{Endpoint, Login};
 pub(crate) const MOST_BYTES: usize = 32 << 20;
 /// Most of an error's text.
 const MOST_SHOWN: usize = 300;
+/// In place of it.
+const HIDDEN: &str = "its text may hold a password and is not shown";
 
 /// Nobody answered, or not in time, or not over TLS as expected.
 pub(crate) fn unreachable(endpoint: &Endpoint, error: reqwest::Error) -> Error {
@@ -32,8 +34,8 @@ pub(crate) fn unreachable(endpoint: &Endpoint, error: reqwest::Error) -> Error {
     )
 }
 
-/// The body of a good answer.
-pub(crate) async fn read(endpoint: &Endpoint, mut response: Response) -> Result<Vec<u8>> {
+/// The body of a good answer. `is_shown`: whether an error may repeat that of a bad one.
+pub(crate) async fn read(endpoint: &Endpoint, mut response: Response, is_shown: bool) -> Result<Vec<u8>> {
     let status = response.status();
     let most = if status.is_success() { MOST_BYTES } else { MOST_SHOWN };
     let mut body = Vec::new();
@@ -45,18 +47,21 @@ pub(crate) async fn read(endpoint: &Endpoint, mut response: Response) -> Result<
         }
         body.extend_from_slice(&chunk[..chunk.len().min(left)]);
     }
-    if status.is_success() { Ok(body) } else { Err(refused(endpoint, status, &body)) }
+    if status.is_success() {
+        return Ok(body);
+    }
+    let body = String::from_utf8_lossy(&body);
+    let said = if is_shown { Shown::new(&body).to_string() } else { HIDDEN.into() };
+    Err(refused(endpoint, status, &said))
 }
 
-fn refused(endpoint: &Endpoint, status: StatusCode, body: &[u8]) -> Error {
+fn refused(endpoint: &Endpoint, status: StatusCode, said: &str) -> Error {
     let Endpoint { service, url, login, settings, .. } = endpoint;
     let who = match login {
         Login::None => "nobody (no login is configured)".to_owned(),
         Login::Password { user, .. } => format!("user {}", Shown::new(user)),
         Login::Token(_) => "the holder of the configured token".to_owned(),
     };
-    let body = String::from_utf8_lossy(body);
-    let said = Shown::new(&body);
     let (kind, text) = match status {
         StatusCode::UNAUTHORIZED => (
             ErrorKind::Denied,

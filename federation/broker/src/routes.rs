@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 
 use tributary_core::settings::Secret;
@@ -16,7 +17,7 @@ const DEFAULT: &str = "default";
 /// The broker of a partner. What is not given is left to the engine.
 #[derive(Debug, Clone, Default)]
 pub struct Route {
-    /// Where it is, as this site's broker reaches it.
+    /// Where it is, as this site's broker reaches it; as it stands in a URI, so an IPv6 address is in brackets.
     pub host: String,
     /// Its port without TLS.
     pub port: Option<u16>,
@@ -86,7 +87,9 @@ impl Routes {
     pub fn of(&self, party: &PartyId) -> Result<Route> {
         let by_domain = || {
             let Domain { domain, port, tls_port, proxy } = self.default.clone()?;
-            Some(Route { host: format!("{party}.{domain}"), port, tls_port, proxy, ..Route::default() })
+            // An id may hold what no host does.
+            let host = in_uri(&format!("{party}.{domain}"))?;
+            Some(Route { host, port, tls_port, proxy, ..Route::default() })
         };
         self.parties.get(party).cloned().or_else(by_domain).ok_or_else(|| {
             let text = format!(
@@ -101,7 +104,7 @@ impl Routes {
 fn route(keys: &mut Keys<'_>) -> Option<Route> {
     let text = |item: Item<'_>| item.shown().text().filter(|text| !text.is_empty()).map(str::to_owned);
     // Every key is asked for before one that is missing ends this: else the others would count as unknown.
-    let host = text(keys.required("host"));
+    let host = host(&keys.required("host"));
     let route = Route {
         host: String::new(),
         port: port(&keys.take("port")),
@@ -119,9 +122,28 @@ fn route(keys: &mut Keys<'_>) -> Option<Route> {
 fn domain(keys: &mut Keys<'_>) -> Option<Domain> {
     let text = |item: Item<'_>| item.shown().text().filter(|text| !text.is_empty()).map(str::to_owned);
     let (port, tls_port) = (port(&keys.take("brokerPort")), port(&keys.take("brokerSslPort")));
-    let (proxy, domain) = (text(keys.take("proxy")), text(keys.take("domain")));
+    let (proxy, item) = (text(keys.take("proxy")), keys.take("domain"));
     // FATE's own example has the entry without a domain.
-    Some(Domain { domain: domain?, port, tls_port, proxy })
+    text(item.clone())?;
+    Some(Domain { domain: host(&item)?, port, tls_port, proxy })
+}
+
+/// A host that can stand in a URI. A problem does not repeat it: somebody may have written a login before it.
+fn host(item: &Item<'_>) -> Option<String> {
+    let host = in_uri(item.clone().shown().text()?);
+    if host.is_none() {
+        item.problem("expected a host: letters, digits and any of . - _, or an IPv6 address");
+    }
+    host
+}
+
+fn in_uri(host: &str) -> Option<String> {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    if bare.parse::<Ipv6Addr>().is_ok() {
+        return Some(format!("[{bare}]"));
+    }
+    let is_fine = |c: u8| c.is_ascii_alphanumeric() || b".-_".contains(&c);
+    (!host.is_empty() && host.bytes().all(is_fine)).then(|| host.to_owned())
 }
 
 fn port(item: &Item<'_>) -> Option<u16> {
@@ -157,6 +179,21 @@ mod tests {
         assert_eq!((known.tls_port, known.proxy), (Some(6651), None));
         assert_eq!((other.host.as_str(), other.tls_port), ("7.fate.org", Some(6651)));
         assert_eq!(other.proxy.as_deref(), Some("proxy.fate.org:443"));
+    }
+
+    #[test]
+    fn a_host_can_stand_in_a_uri() {
+        let routes = read("1: {host: '::1'}\n2: {host: '[fe80::1]'}\n3: {host: a_b-c.example}\n").unwrap();
+        let hosts = ["1", "2", "3"].map(|party| routes.of(&id(party)).unwrap().host);
+        assert_eq!(hosts, ["[::1]", "[fe80::1]", "a_b-c.example"]);
+        for host in ["u:hunter2@h", "h/hunter2", "h:5672", "h hunter2", "[h]", "::1%eth0", ""] {
+            let error = read(&format!("9:\n  host: '{host}'\n")).unwrap_err().chain();
+            assert!(error.contains("routes.yaml:2:"), "{host}: {error}");
+            assert!(error.contains("9.host: expected a host"), "{host}: {error}");
+            assert!(!error.contains("hunter"), "{error}");
+        }
+        let error = read("default: {domain: 'fate.org/x'}").unwrap_err().chain();
+        assert!(error.contains("default.domain: expected a host"), "{error}");
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub(crate) struct Admin {
     http: Http,
     tenant: String,
     cluster: String,
+    /// Whether this site calls its own cluster with TLS: so do brokers each other, unless the route says otherwise.
+    tls: bool,
     ttl_seconds: u64,
 }
 
@@ -86,6 +88,7 @@ impl Admin {
             http: Http::new(endpoint)?,
             tenant: config.tenant.clone(),
             cluster: config.cluster.clone(),
+            tls: config.tls,
             ttl_seconds: config.topic_ttl.as_secs(),
         })
     }
@@ -220,14 +223,14 @@ impl Admin {
         self.http.put(&path, &policies).await
     }
 
-    /// Registers another site's cluster, or changes where it is.
+    /// Registers another site's cluster, or changes where it is. What an operator has set besides stays: how brokers log in there, for example.
     async fn join(&self, joined: &Joined) -> Result<()> {
         let path = format!("/admin/v2/clusters/{}", segment(&joined.name));
         let Route { host, port, tls_port, proxy, tls, .. } = &joined.route;
         let mut entry = json!({
             "brokerServiceUrl": format!("pulsar://{host}:{}", port.unwrap_or(PORT)),
             "brokerServiceUrlTls": format!("pulsar+ssl://{host}:{}", tls_port.unwrap_or(TLS_PORT)),
-            "brokerClientTlsEnabled": tls.unwrap_or(proxy.is_some()),
+            "brokerClientTlsEnabled": tls.unwrap_or(self.tls || proxy.is_some()),
         });
         if let Some(proxy) = proxy {
             entry["proxyServiceUrl"] = json!(format!("pulsar+ssl://{proxy}"));
@@ -235,7 +238,7 @@ impl Admin {
         }
         match self.http.get::<Value>(&path).await {
             Ok(there) if has(&there, &entry) => Ok(()),
-            Ok(_) => self.http.post(&path, &entry).await,
+            Ok(there) => self.http.post(&path, &with(there, entry)).await,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 unless_there(self.http.put(&path, &entry).await)
             }
@@ -285,9 +288,35 @@ fn or_nothing<T: Default>(got: Result<T>) -> Result<T> {
     }
 }
 
+/// An object with the members of another, in place of its own of the same names.
+fn with(object: Value, members: Value) -> Value {
+    match (object, members) {
+        (Value::Object(mut object), Value::Object(members)) => {
+            object.extend(members);
+            Value::Object(object)
+        }
+        (_, members) => members,
+    }
+}
+
 /// Whether an object has all members of another.
 fn has(object: &Value, members: &Value) -> bool {
     members
         .as_object()
         .is_some_and(|members| members.iter().all(|(key, value)| object.get(key) == Some(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_operator_has_set_of_a_cluster_stays() {
+        let there =
+            json!({ "brokerServiceUrl": "pulsar://old:6650", "brokerClientAuthenticationPlugin": "token" });
+        let ours = json!({ "brokerServiceUrl": "pulsar://new:6650", "brokerClientTlsEnabled": true });
+        let merged = with(there, ours.clone());
+        assert!(has(&merged, &ours) && merged["brokerClientAuthenticationPlugin"] == "token", "{merged}");
+        assert_eq!(with(Value::Null, ours.clone()), ours);
+    }
 }

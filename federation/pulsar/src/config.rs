@@ -30,9 +30,10 @@ pub const KEYS: &[Key] = &[
     Key::new(
         "topic_ttl",
         Kind::Int { least: 1, most: 525_600 },
-        "30",
+        "120",
         "Minutes after which the cluster removes what a crash left: messages that nobody takes, then topics that nobody uses. Also how long \
-         letters wait for a site that is away. Set in a namespace when it is made.",
+         letters wait for a site that is away. Longer than federation.patience: else a message may go while a task still waits for it. Set in a \
+         namespace when it is made.",
     ),
     Key::new(
         "mode",
@@ -212,6 +213,6 @@ mod tests {
         let values = [client, ("token", secret("t")), ("user", text("u")), ("password", secret("p"))];
         let config = Config::from_section(&section(&values), Path::new("/home")).unwrap();
         assert!(matches!(config.login, Login::Token(_)), "a token counts more");
-        assert_eq!((config.topic_ttl, config.tenant.as_str()), (Duration::from_secs(1800), "fl-tenant"));
+        assert_eq!((config.topic_ttl, config.tenant.as_str()), (Duration::from_secs(7200), "fl-tenant"));
     }
 }

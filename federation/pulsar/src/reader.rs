@@ -62,6 +62,7 @@ impl Inlet {
             topic,
             cluster: cluster.clone(),
             sender,
+            waiting: VecDeque::new(),
             acknowledged,
             closing: inlet.closing.clone(),
         };
@@ -110,6 +111,9 @@ struct Reader {
     cluster: Arc<Cluster>,
     topic: String,
     sender: mpsc::Sender<Frame>,
+    /// Of the message that came last, and not handed out yet. They outlive a connection: without them the message would be acknowledged once those
+    /// frames of it were that had been handed out.
+    waiting: VecDeque<Frame>,
     acknowledged: mpsc::UnboundedReceiver<MessageIdData>,
     closing: Arc<Notify>,
 }
@@ -170,12 +174,12 @@ impl Reader {
     }
 
     async fn drive(&mut self, mut consumer: Consumer<Vec<u8>, TokioExecutor>) -> Stop {
-        let (mut waiting, mut came) = (VecDeque::<Frame>::new(), false);
+        let mut came = false;
         let closing = self.closing.clone();
         let mut closing = pin!(closing.notified().fuse());
         loop {
             let sender = &self.sender;
-            let (is_full, is_idle) = (!waiting.is_empty(), waiting.is_empty());
+            let (is_full, is_idle) = (!self.waiting.is_empty(), self.waiting.is_empty());
             let room = async { if is_full { sender.reserve().await.ok() } else { pending().await } };
             let message = async { if is_idle { consumer.next().await } else { pending().await } };
             let (mut room, mut message) = (pin!(room.fuse()), pin!(message.fuse()));
@@ -190,7 +194,7 @@ impl Reader {
                     }
                     None => return Stop::Closing,
                 },
-                permit = room => match (permit, waiting.pop_front()) {
+                permit = room => match (permit, self.waiting.pop_front()) {
                     (Some(permit), Some(frame)) => permit.send(frame),
                     _ => return Stop::Closing,
                 },
@@ -199,7 +203,7 @@ impl Reader {
                         came = true;
                         let id = Arc::new(message.message_id().clone());
                         let frames = unpack(message.payload.data.into(), MAX_FRAME_BYTES);
-                        waiting.extend(frames.into_iter().map(|frame| (frame, id.clone())));
+                        self.waiting.extend(frames.into_iter().map(|frame| (frame, id.clone())));
                     }
                     Some(Err(_)) | None => return Stop::Broken(came),
                 },

@@ -63,7 +63,8 @@ impl Links {
         }});
         let segment = segment(&name);
         self.admin
-            .put(&format!("/api/parameters/federation-upstream/{vhost}/{segment}"), &upstream)
+            // RabbitMQ repeats a URI that it does not take, with the password in it.
+            .put_secret(&format!("/api/parameters/federation-upstream/{vhost}/{segment}"), &upstream)
             .await
             .at(at)?;
         let policy = json!({

@@ -28,6 +28,8 @@ use crate::sender::Sender;
 const MOST_BYTES: i64 = 256 << 20;
 /// Most letters for a site that is away. The oldest make room: they are asked again, or of no interest any more.
 const MOST_LETTERS: i64 = 10_000;
+/// Most bytes of them, likewise: many of the longest letters.
+const MOST_LETTER_BYTES: i64 = 64 << 20;
 /// How long the end of a channel is waited for: then it goes on in the background.
 const FINISH: Duration = Duration::from_secs(2);
 /// Between two looks at that.
@@ -213,7 +215,10 @@ impl Site {
         set("x-expires", AMQPValue::LongLongInt(expires));
         set("x-queue-type", AMQPValue::LongString(self.config.queue_type.as_str().into()));
         match Readable::of(channel.as_str()).map(|name| name.purpose) {
-            Some(Purpose::Letters) => set("x-max-length", AMQPValue::LongLongInt(MOST_LETTERS)),
+            Some(Purpose::Letters) => {
+                set("x-max-length", AMQPValue::LongLongInt(MOST_LETTERS));
+                set("x-max-length-bytes", AMQPValue::LongLongInt(MOST_LETTER_BYTES));
+            }
             _ => {
                 set("x-max-length-bytes", AMQPValue::LongLongInt(MOST_BYTES));
                 set("x-overflow", AMQPValue::LongString("reject-publish".into()));
@@ -239,11 +244,11 @@ impl Site {
         }
     }
 
-    /// Removes a queue once nothing is in it and no broker fetches from it any more: what one has fetched and lost comes back into it. What nobody has
-    /// fetched from for as long as a broker may be away is of use to nobody.
+    /// Removes a queue once nothing is in it and no broker fetches from it any more: what one has fetched and lost comes back into it. If nobody has
+    /// fetched what is in it for as long as a broker may be away, it is left to the partner, which may come later, and to `x-expires`.
     async fn end(&self, name: &str) -> Result<()> {
-        let (mut options, mut unused) =
-            (QueueDeleteOptions { if_unused: true, if_empty: true, nowait: false }, None);
+        let options = QueueDeleteOptions { if_unused: true, if_empty: true, nowait: false };
+        let mut unused: Option<Instant> = None;
         loop {
             match self.consuming.patiently(|| remove(&self.consuming, name, options)).await {
                 Err(error) if error.kind() == ErrorKind::Conflict => {
@@ -256,7 +261,9 @@ impl Site {
                 }
                 done => return done,
             }
-            options.if_empty = unused.is_none_or(|since: Instant| since.elapsed() < self.config.away);
+            if unused.is_some_and(|since| since.elapsed() >= self.config.away) {
+                return Ok(());
+            }
             sleep(LOOK).await;
         }
     }

@@ -112,8 +112,9 @@ impl Reader {
         while !self.to.is_closed() {
             if let Err(error) = self.take(&mut incoming).await {
                 clock.sleep_until(clock.now() + PAUSE).await;
-                // If one of these fails, so does the next receive. What cannot be reached keeps its letters.
-                if error.kind() != ErrorKind::Unavailable {
+                // If one of these fails, so does the next receive. Only what is gone, or ended with the partner's last process, is made anew: after any
+                // other error letters may lie there.
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Cancelled) {
                     drop(self.queue.remove(&self.channel).await);
                 }
                 drop(self.queue.open(&self.channel).await);
