@@ -72,6 +72,17 @@ impl Pair {
         Self::with(more).and_breast_tables()
     }
 
+    /// Both send slowly, so that a job lasts for seconds on any machine.
+    pub fn slow(self) -> Self {
+        for site in [&self.guest, &self.host] {
+            let conf = std::fs::read_to_string(site.home().join("service_conf.yaml")).unwrap();
+            let slow = conf.replace("federation: {patience", "federation: {most_rate: 20000, patience");
+            assert_ne!(slow, conf);
+            site.write("service_conf.yaml", &slow);
+        }
+        self
+    }
+
     /// Both upload their table of the example.
     pub fn and_breast_tables(self) -> Self {
         self.guest.upload(GUEST, "breast_guest", &["--label", "y"]);

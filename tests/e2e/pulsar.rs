@@ -75,7 +75,7 @@ fn two_sites_with_a_cluster_each_learn_what_they_learn_in_one_process() {
 
 #[test]
 fn what_two_killed_sites_leave_goes_with_time() {
-    let pair = shared("e2e-killed", "topic_ttl: 1");
+    let pair = shared("e2e-killed", "topic_ttl: 1").slow();
     let left = || topics("A", "e2e-killed/tributary");
     let mut parts = [HOST, GUEST].map(|party| pair.part(party, &[&job()]).spawn().unwrap());
     wait_until("a task has begun", || !left().is_empty());

@@ -105,6 +105,7 @@ fn two_sites_with_a_broker_each_learn_what_they_learn_in_one_process() {
 #[test]
 fn what_two_killed_sites_leave_is_seen_by_its_job_and_goes_with_time() {
     let (broker, pair) = shared("e2e-killed", "expires: 30");
+    let pair = pair.slow();
     let mut parts = [HOST, GUEST].map(|party| pair.part(party, &[&job()]).spawn().unwrap());
     wait_until("a task has begun", || !broker.queues().is_empty());
     for part in &mut parts {
