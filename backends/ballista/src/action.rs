@@ -72,12 +72,13 @@ impl<'a> Action<'a> {
         let mut action = Self { state, root: root.clone(), nodes, encoded, given: HashMap::new() };
         action.look_up()?;
         for node in action.nodes.clone() {
-            if action.must_be_kept(&node) {
-                action.keep(&node).await?;
-            }
-            if let (Op::Exchange(input, _), Layout::Loose(n)) = (node.op(), node.layout()) {
-                action.keep(input).await?;
-                action.cut(&node, &input.clone(), *n)?;
+            match (node.op(), node.layout()) {
+                (Op::Exchange(input, _), Layout::Loose(n)) => {
+                    action.keep(input).await?;
+                    action.cut(&node, input, *n)?;
+                }
+                _ if action.must_be_kept(&node) => action.keep(&node).await?,
+                _ => {}
             }
         }
         Ok(action)

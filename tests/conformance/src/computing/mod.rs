@@ -330,6 +330,7 @@ macro_rules! computing_suite {
             $crate::computing::plans,
             [
                 chains_of_operations_give_what_the_model_gives,
+                each_operation_follows_each_layout,
                 nothing_runs_until_an_action,
                 a_node_that_occurs_twice_runs_once_an_action,
                 a_kept_table_is_not_computed_again,

@@ -170,6 +170,31 @@ pub async fn chains_of_operations_give_what_the_model_gives(fixture: Fixture) {
     fixture.property(64, input, async |session, chain: Chain| check_chain(session, chain, &uri).await).await;
 }
 
+/// Random chains meet some neighbours seldom.
+pub async fn each_operation_follows_each_layout(fixture: Fixture) {
+    let uri = fixture.store.uri("pair");
+    let before =
+        [Step::Repartition(2), Step::Repartition(7), Step::Keyed(2), Step::Keep, Step::Range(50, 200)];
+    let after = [
+        Step::Concat,
+        Step::Union(Merge::Left),
+        Step::Semi,
+        Step::ReduceByKey,
+        Step::Repartition(3),
+        Step::Store,
+    ];
+    let row = |id: u64| Row { id, x: id as i64, y: None };
+    let (rows, other): (Vec<Row>, Vec<Row>) = ((0..20).map(row).collect(), (15..30).map(row).collect());
+    let session = fixture.some_cores().await;
+    for first in &before {
+        for second in &after {
+            let steps = vec![first.clone(), second.clone(), Step::Keep];
+            let chain = (rows.clone(), other.clone(), KeyType::Utf8, 2, steps);
+            check_chain(session.clone(), chain, &uri).await;
+        }
+    }
+}
+
 pub async fn nothing_runs_until_an_action(fixture: Fixture) {
     let session = fixture.some_cores().await;
     let watch = fixture.watch();
