@@ -49,6 +49,8 @@ async fn a_broker_that_is_killed_keeps_everything() {
     let (_turn, broker) = (TURN.lock().await, Broker::new("a", "killed").await);
     let sites = shared(&broker).await;
     transfer(&sites, 40, async || {
+        // The broker itself writes down which queues there are a few seconds after they are made.
+        tokio::time::sleep(Duration::from_secs(5)).await;
         let done = std::process::Command::new("kill").args(["-9", &broker.pid()]).status().unwrap();
         assert!(done.success());
         tokio::task::spawn_blocking(|| BROKERS.start_again()).await.unwrap();
