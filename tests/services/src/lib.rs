@@ -31,10 +31,19 @@ pub struct Service {
     _end: ChildStdin,
 }
 
+/// The folder of the scripts, above the package whose tests run: what was compiled may have outlived the clone that it was compiled in.
+fn scripts() -> PathBuf {
+    let here = || std::env::current_dir().unwrap();
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(here, PathBuf::from);
+    let scripts =
+        package.ancestors().map(|above| above.join("scripts/services")).find(|folder| folder.is_dir());
+    scripts.unwrap_or_else(|| panic!("there is no scripts/services above {}", package.display()))
+}
+
 impl Service {
     /// Starts `scripts/services/NAME.sh` in a new folder, with these variables. Panics with what the script said if it cannot.
     pub fn start(name: &str, settings: &[(&str, &str)]) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../scripts/services/{name}.sh"));
+        let script = scripts().join(format!("{name}.sh"));
         let folder = tempfile::Builder::new().prefix("tributary-").tempdir().unwrap().keep();
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let service = Self { _end: stop_at_the_end(&script, &folder), script, folder, settings };
