@@ -534,6 +534,10 @@ impl Queue for Node {
             Either::Right(_) => Ok(()),
         }
     }
+
+    async fn finish(&self, _: &Channel) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Node {

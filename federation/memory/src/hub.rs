@@ -81,6 +81,10 @@ impl Queue for Hub {
         self.lock().remove(channel);
         Ok(())
     }
+
+    async fn finish(&self, _: &Channel) -> Result<()> {
+        Ok(())
+    }
 }
 
 impl fmt::Debug for Hub {

@@ -146,6 +146,10 @@ impl Queue for Tapped {
     async fn remove(&self, channel: &Channel) -> Result<()> {
         self.hub.remove(channel).await
     }
+
+    async fn finish(&self, channel: &Channel) -> Result<()> {
+        self.hub.finish(channel).await
+    }
 }
 
 fn channels() -> [Channel; 2] {

@@ -128,6 +128,10 @@ pub(crate) mod tests {
         async fn remove(&self, _: &Channel) -> Result<()> {
             Ok(())
         }
+
+        async fn finish(&self, _: &Channel) -> Result<()> {
+            Ok(())
+        }
     }
 
     #[test]

@@ -213,10 +213,7 @@ pub trait Queue: fmt::Debug + Send + Sync + 'static {
     /// Nothing more is sent on the channel from here, all of it is durable, and its receiver is there to take it. Called before the channel in the other
     /// direction is removed. A queue that has an end of its own at the sender's site waits a moment for it to be empty, and then sees to it that it
     /// is removed.
-    async fn finish(&self, channel: &Channel) -> Result<()> {
-        let _ = channel;
-        Ok(())
-    }
+    async fn finish(&self, channel: &Channel) -> Result<()>;
 }
 
 #[cfg(test)]

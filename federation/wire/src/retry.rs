@@ -180,6 +180,10 @@ mod tests {
         async fn remove(&self, _: &Channel) -> Result<()> {
             self.call()
         }
+
+        async fn finish(&self, _: &Channel) -> Result<()> {
+            self.call()
+        }
     }
 
     fn failing(times: u64, kind: ErrorKind) -> (Retrying, Channel) {
