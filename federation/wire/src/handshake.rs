@@ -72,14 +72,6 @@ pub(crate) fn answer(terms: &Terms, keys: &KeyRing, first: &[u8]) -> Result<Opti
     Ok(Some((Transport::new(state)?, message)))
 }
 
-/// The initiator's end. `None` if the second message was not made by the holder of the peer's key for these terms.
-pub(crate) fn conclude(mut state: HandshakeState, second: &[u8]) -> Result<Option<Transport>> {
-    if !read(&mut state, second) {
-        return Ok(None);
-    }
-    Transport::new(state).map(Some)
-}
-
 fn write(state: &mut HandshakeState) -> Result<Bytes> {
     let mut message = vec![0; MESSAGE_BYTES];
     let length = state.write_message(&[], &mut message).map_err(failed)?;
@@ -87,7 +79,8 @@ fn write(state: &mut HandshakeState) -> Result<Bytes> {
     Ok(message.into())
 }
 
-fn read(state: &mut HandshakeState, message: &[u8]) -> bool {
+/// Whether the message was made by the holder of the peer's key for the same terms; if so, the handshake has gone on.
+pub(crate) fn read(state: &mut HandshakeState, message: &[u8]) -> bool {
     message.len() <= MESSAGE_BYTES && state.read_message(message, &mut [0; MESSAGE_BYTES]) == Ok(0)
 }
 
@@ -129,9 +122,9 @@ pub(crate) mod tests {
     /// A handshake between `guest_1` and `host_2`, each with its own terms.
     pub(crate) fn meet(guest: &Terms, host: &Terms) -> Option<(Transport, Transport)> {
         let (a, b) = rings();
-        let (state, first) = begin(guest, &a).unwrap();
+        let (mut state, first) = begin(guest, &a).unwrap();
         let (host, second) = answer(host, &b, &first).unwrap()?;
-        Some((conclude(state, &second).unwrap()?, host))
+        read(&mut state, &second).then(|| (Transport::new(state).unwrap(), host))
     }
 
     #[test]
@@ -158,9 +151,25 @@ pub(crate) mod tests {
     #[test]
     fn one_site_meets_itself_in_two_roles() {
         let (ring, _) = rings();
-        let (state, first) = begin(&terms("arbiter_1", "guest_1", 0), &ring).unwrap();
+        let (mut state, first) = begin(&terms("arbiter_1", "guest_1", 0), &ring).unwrap();
         let (_, second) = answer(&terms("guest_1", "arbiter_1", 0), &ring, &first).unwrap().unwrap();
-        assert!(conclude(state, &second).unwrap().is_some());
+        assert!(read(&mut state, &second));
+    }
+
+    #[test]
+    fn what_does_not_prove_the_key_changes_nothing() {
+        let ((a, b), (_, stranger)) = (rings(), rings());
+        let (guest, host) = (terms("guest_1", "host_2", 7), terms("host_2", "guest_1", 7));
+        let (mut state, first) = begin(&guest, &a).unwrap();
+        let (_, old) = answer(&host, &b, &begin(&guest, &a).unwrap().1).unwrap().unwrap();
+        for wrong in [&old[..], &first, &[0; 48], &[], &stranger.own_public().as_bytes()[..]] {
+            assert!(!read(&mut state, wrong));
+        }
+        let (host, second) = answer(&host, &b, &first).unwrap().unwrap();
+        assert!(read(&mut state, &second));
+        let mut plain = crate::seal::Plain::with_capacity(1);
+        plain.extend(b"x");
+        assert!(host.open(&Transport::new(state).unwrap().seal(0, plain).unwrap()).is_some());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use crate::frame::Frame;
 use crate::link::{Link, Phase, State};
 use crate::order::Turn;
 use crate::queue::Delivery;
+use crate::seal::Transport;
 use crate::{hello, seal};
 
 /// Most frames that are taken before waiters are woken: a MiB, about.
@@ -75,15 +76,13 @@ impl Link {
     }
 
     fn unseal(&self, sealed: &Bytes) -> Result<()> {
-        let transport = self.lock().transport.clone();
-        let opened = transport.as_ref().and_then(|t| t.open(sealed));
-        let (Some(transport), Some((number, plain))) = (transport, opened) else {
+        let Some((transport, (number, plain))) = self.open_frame(sealed) else {
             self.lock().unauthentic += 1;
             return Ok(());
         };
         let mut state = self.lock();
         if matches!(state.phase, Phase::Answered(_)) {
-            state.phase = Phase::Open;
+            (state.phase, state.transport) = (Phase::Open, Some(transport.clone()));
             state.progress = state.progress.saturating_add(self.renewal_bytes());
         }
         match state.order.admit(number, sealed) {
@@ -101,6 +100,18 @@ impl Link {
             self.take_frame(&mut state, number, &plain, &sealed)?;
         }
         Ok(())
+    }
+
+    fn open_frame(&self, sealed: &Bytes) -> Option<(Arc<Transport>, (u64, Bytes))> {
+        let (known, meetings) = {
+            let state = self.lock();
+            match &state.phase {
+                Phase::Answered(meetings) => (None, meetings.clone()),
+                _ => (state.transport.clone(), Vec::new()),
+            }
+        };
+        let transports = known.into_iter().chain(meetings.into_iter().map(|meeting| meeting.transport));
+        transports.into_iter().find_map(|transport| Some((transport.clone(), transport.open(sealed)?)))
     }
 
     /// A frame whose turn it is.

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tributary_core::computing::End;
 use tributary_core::federation::{Direction, Slot};
-use tributary_core::{Error, ErrorKind, Party, Result};
+use tributary_core::{Error, ErrorKind, Party, Result, ResultExt};
 
 use crate::clock::{Clock, after};
 use crate::frame::{Ending, Frame, Last};
@@ -30,6 +30,9 @@ use crate::queue::{Channel, Queue};
 use crate::seal::Transport;
 use crate::store::{Budget, Store};
 use crate::traffic::Ledger;
+
+/// How long a session that failed tries to say so.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
@@ -52,7 +55,7 @@ pub(crate) struct Link {
 #[derive(Debug)]
 pub(crate) struct State {
     pub phase: Phase,
-    /// From `Answered` on.
+    /// From `Answered` on; until the link is open, of the newest meeting.
     pub transport: Option<Arc<Transport>>,
     /// Whether anything sensible ever came: the peer's session exists, or existed.
     pub heard: bool,
@@ -75,11 +78,18 @@ pub(crate) enum Phase {
     Fresh,
     /// The responder asked for the handshake.
     Knocked,
-    /// The initiator sent the first message.
-    Greeted(Box<HandshakeState>),
-    /// The responder answered that first message; the keys are not proven yet.
-    Answered(Bytes),
+    /// The initiator sent the first message, which it has kept: what waits for long at a broker expires. Sent again once, it is taken out.
+    Greeted(Box<HandshakeState>, Option<Bytes>),
+    /// The responder answered these first messages; which one is no replay shows with the first sealed frame.
+    Answered(Vec<Meeting>),
     Open,
+}
+
+/// A first message, and the keys that come of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Meeting {
+    pub first: Bytes,
+    pub transport: Arc<Transport>,
 }
 
 /// An error that can be returned more than once.
@@ -285,7 +295,9 @@ impl Link {
                 let next = state.order.next();
                 format!("frame {next} from {peer} is missing for {patience:?}; {held} later ones came")
             }
-            _ if state.heard => format!("{peer} did not finish the handshake within {patience:?}"),
+            _ if state.heard => {
+                format!("{peer} did not finish the handshake within {patience:?}; {}", self.compare_keys())
+            }
             // With other keys than the peer's, this site waits at another channel.
             _ => format!(
                 "{peer} did not join the session within {patience:?}; see whether its task runs, and {}",
@@ -319,18 +331,28 @@ impl Link {
             };
             pieces.iter().enumerate().map(frame).collect()
         };
-        match self.outbox.send(&transport, frames).await {
+        // A queue whose reader is gone may stay full.
+        let sent = match select(pin!(self.outbox.send(&transport, frames)), pin!(self.done())).await {
+            Either::Left((sent, _)) => sent,
+            Either::Right((done, _)) => {
+                return done.at(|| format!("{} takes nothing of {slot}", self.peer()));
+            }
+        };
+        match sent {
             Ok(sent) => {
                 self.ledger.count(slot, self.peer(), Direction::Sent, sent.bytes, sent.frames);
                 Ok(())
             }
             // The peer removed its channel. It said why before, so that is on its way.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                let mut patience = self.patience();
-                self.wait(&mut patience, |state| (state.gone == Some(Ending::Done)).then_some(Ok(()))).await
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => self.done().await,
             Err(error) => Err(error),
         }
+    }
+
+    /// Waits until the peer has left because it needs nothing more, as long as patience lasts.
+    async fn done(&self) -> Result<()> {
+        let mut patience = self.patience();
+        self.wait(&mut patience, |state| (state.gone == Some(Ending::Done)).then_some(Ok(()))).await
     }
 
     /// Sends the end of the session and removes the channels that will not be read. Waits for what was sent to be durable, and for no
@@ -347,18 +369,17 @@ impl Link {
             (state.transport.clone(), state.heard, state.gone.is_some())
         };
         self.notify();
-        let said = match transport {
-            _ if gone => Ok(()),
-            Some(transport) => {
-                let ended = |_| Ok(vec![Frame::Ended(end.into()).alone()?]);
-                self.outbox.send(&transport, ended).await.map(drop)
-            }
-            None if heard => self.say(Step::Left).await,
-            None => Ok(()),
-        };
-        let said = match said {
-            Ok(()) if !gone && heard => self.outbox.flush().await,
-            said => said,
+        let most = if end == End::Failed { self.patience.min(LAST_WORDS) } else { self.patience };
+        let late = self.clock.sleep_until(after(self.clock.now(), most));
+        let said = match select(pin!(self.say_end(end, transport, heard, gone)), pin!(late)).await {
+            Either::Left((said, _)) => said,
+            Either::Right(_) => Err(Error::new(
+                ErrorKind::Timeout,
+                format!(
+                    "{} took nothing of what was sent last for {most:?}; see whether its process runs",
+                    self.peer()
+                ),
+            )),
         };
         let unread = gone || !heard || said.as_ref().is_err_and(|e| e.kind() == ErrorKind::NotFound);
         let outbound = self.outbox.channel();
@@ -367,6 +388,25 @@ impl Link {
             if unread { self.queue.remove(outbound).await } else { self.queue.finish(outbound).await };
         let removed = self.queue.remove(&self.inbound).await;
         if unread { finished.and(removed) } else { said.and(finished).and(removed) }
+    }
+
+    async fn say_end(
+        &self,
+        end: End,
+        transport: Option<Arc<Transport>>,
+        heard: bool,
+        gone: bool,
+    ) -> Result<()> {
+        match transport {
+            _ if gone => return Ok(()),
+            Some(transport) => {
+                let ended = |_| Ok(vec![Frame::Ended(end.into()).alone()?]);
+                self.outbox.send(&transport, ended).await?;
+            }
+            None if heard => self.say(Step::Left).await?,
+            None => {}
+        }
+        if heard { self.outbox.flush().await } else { Ok(()) }
     }
 }
 
@@ -399,16 +439,20 @@ pub(crate) mod tests {
     use tributary_core::federation::Slot;
 
     use super::*;
-    use crate::handshake::tests::{rings, terms};
+    use crate::handshake::tests::{meet, rings, terms};
     use crate::outbox::tests::Slow;
 
     /// `guest_1`'s link to `host_2`, on a queue that brings nothing.
     pub(crate) fn alone() -> Arc<Link> {
+        on(Arc::default())
+    }
+
+    pub(crate) fn on(queue: Arc<Slow>) -> Arc<Link> {
         let memory_used = AtomicU64::new(0);
         let budget = Budget { memory_bytes: 1 << 20, memory_used, peer_disk_bytes: 0, folder: None };
         let setting = Setting {
             keys: Arc::new(rings().0),
-            queue: Arc::new(Slow::default()),
+            queue,
             clock: Clock::current().unwrap(),
             patience: Duration::MAX,
             ledger: Arc::new(Ledger::default()),
@@ -421,7 +465,11 @@ pub(crate) mod tests {
 
     /// `alone`, with a patience of 10 s, that 1000 bytes restart.
     fn waiting() -> Arc<Link> {
-        let mut link = alone();
+        impatient(Arc::default())
+    }
+
+    fn impatient(queue: Arc<Slow>) -> Arc<Link> {
+        let mut link = on(queue);
         let inner = Arc::get_mut(&mut link).unwrap();
         (inner.patience, inner.limits) = (Duration::from_secs(10), Limits::default().with_least_rate(100));
         link
@@ -450,6 +498,43 @@ pub(crate) mod tests {
         assert_eq!(waited(1000).await.0, Duration::from_secs(55));
         assert_eq!(waited(500).await.0, Duration::from_secs(10));
         assert_eq!(waited(0).await.0, Duration::from_secs(10));
+    }
+
+    /// A link whose keys are agreed on, and whose queue takes nothing.
+    fn stuck() -> Arc<Link> {
+        let queue = Arc::<Slow>::default();
+        queue.stick(true);
+        let link = impatient(queue);
+        let (guest, _) = meet(&terms("guest_1", "host_2", 7), &terms("host_2", "guest_1", 7)).unwrap();
+        let mut state = link.lock();
+        (state.phase, state.transport, state.heard) = (Phase::Open, Some(Arc::new(guest)), true);
+        drop(state);
+        link
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_stays_full_is_waited_for_as_long_as_patience_lasts() {
+        let (link, start, piece) = (stuck(), tokio::time::Instant::now(), [Piece::new()]);
+        let error = link.send(&Slot::new("x"), &mut None, &piece, None).await.unwrap_err();
+        assert_eq!((error.kind(), start.elapsed()), (ErrorKind::Timeout, Duration::from_secs(10)));
+        assert!(error.chain().contains("host_2 takes nothing of x"), "{}", error.chain());
+        let error = link.leave(End::Done).await.unwrap_err();
+        assert_eq!((error.kind(), start.elapsed()), (ErrorKind::Timeout, Duration::from_secs(20)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_is_left_when_its_reader_leaves() {
+        for (ending, is_fine) in [(Ending::Done, true), (Ending::Failed, false)] {
+            let (link, start, piece) = (stuck(), tokio::time::Instant::now(), [Piece::new()]);
+            let leaves = async {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                link.lock().gone = Some(ending);
+                link.notify();
+            };
+            let (slot, mut value) = (Slot::new("x"), None);
+            let (sent, ()) = futures::future::join(link.send(&slot, &mut value, &piece, None), leaves).await;
+            assert_eq!((sent.is_ok(), start.elapsed()), (is_fine, Duration::from_secs(3)));
+        }
     }
 
     /// Each piece comes in time, and all of them together do not.

@@ -99,6 +99,22 @@ pub(crate) mod tests {
     pub(crate) struct Slow {
         taken: StdMutex<Vec<Bytes>>,
         stuck: AtomicBool,
+        /// A site to which there is no way.
+        without: Option<&'static str>,
+    }
+
+    impl Slow {
+        pub(crate) fn stick(&self, stuck: bool) {
+            self.stuck.store(stuck, Ordering::Relaxed);
+        }
+
+        pub(crate) fn without(site: &'static str) -> Arc<Self> {
+            Arc::new(Self { without: Some(site), ..Self::default() })
+        }
+
+        pub(crate) fn taken(&self) -> Vec<Bytes> {
+            self.taken.lock().unwrap().clone()
+        }
     }
 
     #[async_trait]
@@ -106,8 +122,12 @@ pub(crate) mod tests {
         fn name(&self) -> &'static str {
             "slow"
         }
-        async fn open(&self, _: &Channel) -> Result<()> {
-            Ok(())
+        async fn open(&self, channel: &Channel) -> Result<()> {
+            let ends = [channel.from().as_str(), channel.to().as_str()];
+            match self.without.filter(|site| ends.contains(site)) {
+                Some(site) => Err(Error::new(ErrorKind::NotFound, format!("no way to {site}"))),
+                None => Ok(()),
+            }
         }
         async fn send(&self, _: &Channel, frames: &[Bytes]) -> Result<()> {
             self.taken.lock().unwrap().extend_from_slice(frames);
@@ -150,12 +170,12 @@ pub(crate) mod tests {
             }
         };
 
-        queue.stuck.store(true, Ordering::Relaxed);
+        queue.stick(true);
         assert!(outbox.send(&guest, one(b"first")).now_or_never().is_none(), "the caller goes away");
-        queue.stuck.store(false, Ordering::Relaxed);
+        queue.stick(false);
         assert_eq!(block_on(outbox.send(&guest, one(b"second"))).unwrap().frames, 1);
 
-        let taken = queue.taken.lock().unwrap().clone();
+        let taken = queue.taken();
         let opened: Vec<_> = taken.iter().map(|f| host.open(f).unwrap()).collect();
         let text = |t: &'static [u8]| Bytes::from_static(t);
         assert_eq!(opened, [(0, text(b"first")), (0, text(b"first")), (1, text(b"second"))]);

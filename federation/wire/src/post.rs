@@ -33,14 +33,18 @@ pub(crate) struct Letters {
 }
 
 impl Letters {
-    /// Makes the channels and begins to take what comes.
+    /// Makes the channels and begins to take what comes. A partner to whom there is no way keeps nobody from the others: who writes to it gets the
+    /// error. Errors: the first, if there is a way to none.
     pub(crate) async fn open(own: PartyId, keys: Arc<KeyRing>, queue: Arc<dyn Queue>) -> Result<Self> {
         let (clock, (sender, arrived)) = (Clock::current()?, mpsc::channel(WAITING));
-        let mut readers = Vec::new();
+        let (mut readers, mut failed) = (Vec::new(), None);
         for peer in keys.sites().filter(|peer| **peer != own) {
             let key = keys.channel_key(peer)?;
             let channel = Channel::of_letters(&key, peer, &own)?;
-            queue.open(&channel).await?;
+            if let Err(error) = queue.open(&channel).await {
+                failed.get_or_insert(error);
+                continue;
+            }
             let reader = Reader {
                 own: own.clone(),
                 peer: peer.clone(),
@@ -50,6 +54,9 @@ impl Letters {
                 to: sender.clone(),
             };
             readers.push(clock.spawn(reader.run(clock.clone())));
+        }
+        if let Some(error) = failed.filter(|_| readers.is_empty()) {
+            return Err(error);
         }
         Ok(Self { own, keys, queue, arrived: Mutex::new(arrived), readers })
     }
@@ -132,5 +139,28 @@ impl Reader {
             drop(self.to.send((self.peer.clone(), text)).await);
         }
         self.queue.acknowledge(&self.channel, delivery.receipt).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::SecretKey;
+    use crate::outbox::tests::Slow;
+
+    fn id(text: &str) -> PartyId {
+        text.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_partner_without_a_way_keeps_nobody_from_the_others() {
+        let secret = || SecretKey::generate().unwrap();
+        let ring = KeyRing::new(secret()).with(id("2"), secret().public()).unwrap();
+        let to_none = Letters::open(id("1"), Arc::new(ring.clone()), Slow::without("2")).await;
+        assert_eq!(to_none.unwrap_err().kind(), ErrorKind::NotFound);
+        let ring = Arc::new(ring.with(id("3"), secret().public()).unwrap());
+        let letters = Letters::open(id("1"), ring, Slow::without("2")).await.unwrap();
+        assert!(letters.send(&id("3"), b"x").await.is_ok());
+        assert_eq!(letters.send(&id("2"), b"x").await.unwrap_err().kind(), ErrorKind::NotFound);
     }
 }
