@@ -7,7 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, Method, redirect};
+use reqwest::header::LOCATION;
+use reqwest::{Certificate, Client, Method, Response, Url, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -74,8 +75,8 @@ impl Admin {
         let runtime = Handle::try_current()
             .map_err(|e| Error::bug("a client of a broker is made outside of a tokio runtime").because(e))?;
         // A proxy of the environment is for the world outside; the broker is the site's own.
-        let mut client =
-            Client::builder().no_proxy().timeout(TRY).redirect(redirect::Policy::limited(REDIRECTS));
+        // The client would follow a redirect without the login.
+        let mut client = Client::builder().no_proxy().timeout(TRY).redirect(redirect::Policy::none());
         if let Some(path) = &endpoint.ca {
             let at = || format!("read the certificates in {}", path.display());
             let pem = std::fs::read(path).at(at)?;
@@ -141,7 +142,32 @@ impl Admin {
     }
 
     async fn try_once(&self, method: &Method, path: &str, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
-        let mut request = self.client.request(method.clone(), format!("{}{path}", self.endpoint.url));
+        let named = format!("{}{path}", self.endpoint.url);
+        let mut url =
+            Url::parse(&named).map_err(|e| Error::invalid(format!("the address {named}")).because(e))?;
+        for _ in 0..=REDIRECTS {
+            let response = self.send(method, url.clone(), body.clone()).await?;
+            let Some(next) = redirected(&response) else {
+                return answer::read(&self.endpoint, response, self.shows_answers).await;
+            };
+            // The login goes along: to another machine of the broker, and never in clear where it was not.
+            if next.scheme() != url.scheme() {
+                let text = format!(
+                    "{} sends a request from {} to {}",
+                    self.named(path),
+                    url.scheme(),
+                    next.scheme()
+                );
+                return Err(Error::new(ErrorKind::Denied, text));
+            }
+            url = next;
+        }
+        let text = format!("{} sends a request on more than {REDIRECTS} times", self.named(path));
+        Err(Error::new(ErrorKind::Unavailable, text))
+    }
+
+    async fn send(&self, method: &Method, url: Url, body: Option<Vec<u8>>) -> Result<Response> {
+        let mut request = self.client.request(method.clone(), url);
         request = match &self.endpoint.login {
             Login::None => request,
             Login::Password { user, password } => request.basic_auth(user, Some(password.expose())),
@@ -150,8 +176,7 @@ impl Admin {
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let response = request.send().await.map_err(|e| answer::unreachable(&self.endpoint, e))?;
-        answer::read(&self.endpoint, response, self.shows_answers).await
+        request.send().await.map_err(|e| answer::unreachable(&self.endpoint, e))
     }
 
     fn named(&self, path: &str) -> String {
@@ -163,6 +188,12 @@ impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "client of {} at {}", self.endpoint.service, self.endpoint.url)
     }
+}
+
+/// Where an answer sends the request.
+fn redirected(response: &Response) -> Option<Url> {
+    let location = response.headers().get(LOCATION).filter(|_| response.status().is_redirection())?;
+    response.url().join(location.to_str().ok()?).ok()
 }
 
 fn encode(body: &impl Serialize) -> Result<Vec<u8>> {
@@ -229,6 +260,30 @@ mod tests {
             heard.starts_with("GET /api/x HTTP/1.1") && heard.contains("authorization: Basic "),
             "{heard}"
         );
+    }
+
+    fn sent_to(url: &str) -> String {
+        format!(
+            "HTTP/1.1 307 Temporary Redirect\r\nlocation: {url}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+        )
+    }
+
+    #[tokio::test]
+    async fn a_request_goes_on_to_another_machine_of_the_broker_with_its_login() {
+        let (second, heard) = client(vec![answer("200 OK", "7")], Duration::ZERO).await;
+        let there = format!("{}/x?a=b", second.endpoint.url);
+        let (first, _served) = client(vec![sent_to(&there)], Duration::ZERO).await;
+        assert_eq!(first.get::<u8>("/x").await.unwrap(), 7);
+        let heard = heard.await.unwrap().remove(0);
+        assert!(heard.starts_with("GET /x?a=b ") && heard.contains("authorization: Basic "), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_request_is_not_sent_on_for_ever_nor_to_another_protocol() {
+        let (admin, _served) = client(vec![sent_to("/x"); 4], Duration::ZERO).await;
+        assert_eq!(admin.get::<u8>("/x").await.unwrap_err().kind(), ErrorKind::Unavailable);
+        let (admin, _served) = client(vec![sent_to("https://127.0.0.1/x")], Duration::ZERO).await;
+        assert_eq!(admin.get::<u8>("/x").await.unwrap_err().kind(), ErrorKind::Denied);
     }
 
     #[tokio::test]
