@@ -151,6 +151,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "object",
             "hdfs",
             "sql",
+            "services",
         ],
     ),
     ("datafusion", &["ballista", "bench"]),

@@ -18,6 +18,10 @@
     reason = "test code: a server that is missing fails the test, with the reason"
 )]
 
+mod cable;
+
+pub use cable::{Cable, Faults};
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};

@@ -10,9 +10,9 @@ use tributary_core::ErrorKind;
 use tributary_core::computing::End;
 use tributary_core::federation::*;
 use tributary_direct::Node;
+use tributary_services::{Cable, Faults};
 use tributary_wire::Queue;
 
-use crate::cable::{Cable, Faults};
 use crate::setup::*;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const MIB: u64 = 24;
 async fn over(cable: &Cable, sites: &mut [Site], tls: Tls) -> [Arc<Node>; 2] {
     let mut guest = config(sites, 0, tls, hasty());
     guest.listener = None;
-    guest.peers.get_mut(&sites[1].id).unwrap().address = Some(cable.address.clone());
+    guest.peers.get_mut(&sites[1].id).unwrap().address = Some(cable.address.to_string());
     let mut host = config(sites, 1, tls, hasty());
     host.peers.values_mut().for_each(|peer| peer.address = None);
     [start(guest), start(host)]

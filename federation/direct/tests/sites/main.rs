@@ -7,7 +7,6 @@
     reason = "test code: a failed expectation panics"
 )]
 
-mod cable;
 mod setup;
 
 mod breaks;

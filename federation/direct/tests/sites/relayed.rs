@@ -9,10 +9,10 @@ use tokio::time::{sleep, timeout};
 use tributary_core::federation::*;
 use tributary_core::{ErrorKind, PartyId};
 use tributary_direct::Exchange;
+use tributary_services::{Cable, Faults};
 use tributary_wire::Queue;
 
 use crate::breaks::check_flow;
-use crate::cable::{Cable, Faults};
 use crate::setup::*;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -70,7 +70,7 @@ async fn lines_to_the_exchange_that_are_cut_lose_nothing() {
         let mut nodes = Vec::new();
         for (i, cable) in cables.iter().enumerate() {
             let mut config = behind(&mut sites, i, hasty());
-            config.exchange.as_mut().unwrap().1.address = Some(cable.address.clone());
+            config.exchange.as_mut().unwrap().1.address = Some(cable.address.to_string());
             nodes.push(start(config));
         }
         let joined = join(&sites, nodes.try_into().unwrap(), PATIENCE).await;

@@ -11,9 +11,9 @@ use tributary_broker::Login;
 use tributary_core::settings::Secret;
 use tributary_core::{ErrorKind, Result};
 use tributary_pulsar::{Config, Pulsar};
+use tributary_services::{Cable, Faults};
 use tributary_wire::{Channel, Queue};
 
-use crate::cable::{Cable, Faults};
 use crate::setup::{CLUSTERS, channel, config, fresh, queue};
 
 /// Tests that kill cluster B, or that are at its cable, one at a time.
@@ -58,7 +58,7 @@ pub async fn check(queue: &Pulsar, channel: &Channel, count: u32) -> u32 {
 /// Two sites at cluster B, one of them behind a cable; a channel between them.
 async fn over(faults: Faults, name: &str) -> (Cable, [Arc<Pulsar>; 2], Channel) {
     let (near, far) = (CLUSTERS.port("PULSAR_B_CABLE_PORT"), CLUSTERS.port("PULSAR_B_BEHIND_PORT"));
-    let cable = Cable::between(near, far, faults).await;
+    let cable = Cable::between(near, &format!("127.0.0.1:{far}"), faults).await;
     let (a, b) = (queue("1", Config { port: near, ..patient("B") }), queue("2", patient("B")));
     let channel = channel(&fresh(name));
     both_open(&a, &b, &channel).await;

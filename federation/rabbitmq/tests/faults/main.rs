@@ -11,8 +11,6 @@
 #[path = "../broker/setup.rs"]
 mod setup;
 
-mod cable;
-
 mod breaks;
 mod ends;
 mod refusals;
