@@ -3,7 +3,7 @@
 //!
 //! Two bounds hold. What waits and what is on its way is bounded, so that this process does not grow. And what the cluster holds for the
 //! receiver is bounded, so that a slow receiver is felt here: the cluster itself only looks at its quotas once a minute, so the sender asks how
-//! much lies there whenever it has sent as much as may lie there.
+//! much lies there, early enough that it need not stop for the answer of a cluster whose receiver keeps up.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::future::{BoxFuture, pending};
 use futures::stream::{FuturesOrdered, StreamExt};
+use futures::{FutureExt, select_biased};
 use pulsar::producer::{Message, SendFuture};
 use pulsar::{Producer, ProducerOptions, TokioExecutor};
 use tokio::sync::Notify;
@@ -72,7 +73,6 @@ impl Outlet {
             name,
             stored: 0,
             taken: 0,
-            asked: false,
         };
         cluster.runtime.spawn(writer.run());
         outlet
@@ -189,10 +189,15 @@ struct Writer {
     /// Bytes that the cluster confirmed, and those of them of which it is known that they do not lie there any more.
     stored: u64,
     taken: u64,
-    /// Whether that was asked since it last grew.
-    asked: bool,
     /// Bytes that may lie there.
     held_bytes: u64,
+}
+
+impl Drop for Writer {
+    /// However the task ends, nobody waits for it any more.
+    fn drop(&mut self) {
+        self.outlet.end(Failure::removed());
+    }
 }
 
 /// Letters wait for sites that are away, perhaps for long: the namespace's quota is enough for them.
@@ -203,11 +208,14 @@ fn most_held(name: &str) -> u64 {
     }
 }
 
+/// Answered with how much of what the cluster had confirmed does not lie there any more.
+type Question = BoxFuture<'static, Result<u64>>;
+
 /// What the task does next.
 enum Next {
     Confirmed(Result<(), pulsar::Error>),
     Work,
-    Held(Result<u64>),
+    Taken(Result<u64>),
 }
 
 impl Writer {
@@ -236,7 +244,7 @@ impl Writer {
     /// Sends until the channel is closed, or something breaks.
     async fn drive(&mut self) -> Result<()> {
         let mut producer = self.produce().await?;
-        let mut receipts = FuturesOrdered::new();
+        let (mut receipts, mut question) = (FuturesOrdered::new(), None);
         for bundle in &self.on_way {
             receipts.push_back(self.put(&mut producer, bundle).await?);
         }
@@ -256,50 +264,53 @@ impl Writer {
                     continue;
                 }
             }
-            match self.next(&mut receipts).await {
+            match self.next(&mut receipts, &mut question).await {
                 Next::Confirmed(Ok(())) => self.confirmed(),
                 Next::Confirmed(Err(failure)) => return Err(self.error(&failure)),
-                Next::Held(held) => {
-                    self.taken = self.stored.saturating_sub(held?);
-                    self.asked = true;
+                Next::Taken(taken) => {
+                    question = None;
+                    self.taken = taken?;
                 }
                 Next::Work => {}
             }
         }
     }
 
-    async fn next(&self, receipts: &mut FuturesOrdered<SendFuture>) -> Next {
-        let work = pin!(self.outlet.work.notified());
-        if !receipts.is_empty() {
-            return match select(receipts.next(), work).await {
-                Either::Left((receipt, _)) => Next::Confirmed(receipt.transpose().map(drop)),
-                Either::Right(_) => Next::Work,
-            };
+    async fn next(&self, receipts: &mut FuturesOrdered<SendFuture>, question: &mut Option<Question>) -> Next {
+        if question.is_none() && self.stored - self.taken >= self.held_bytes / 2 {
+            *question = Some(self.ask());
         }
-        if self.stored - self.taken < self.held_bytes {
-            work.await;
-            return Next::Work;
-        }
-        let asks = pin!(self.held());
-        match select(asks, work).await {
-            Either::Left((held, _)) => Next::Held(held),
-            Either::Right(_) => Next::Work,
+        let receipt = async { if receipts.is_empty() { pending().await } else { receipts.next().await } };
+        let taken = async { if let Some(question) = question { question.await } else { pending().await } };
+        let (mut receipt, mut taken) = (pin!(receipt.fuse()), pin!(taken.fuse()));
+        let mut work = pin!(self.outlet.work.notified().fuse());
+        select_biased! {
+            receipt = receipt => Next::Confirmed(receipt.transpose().map(drop)),
+            taken = taken => Next::Taken(taken),
+            () = work => Next::Work,
         }
     }
 
-    /// Bytes that lie at the cluster, not asked too often.
-    async fn held(&self) -> Result<u64> {
-        if self.asked {
-            tokio::time::sleep(ASK_AGAIN).await;
-        }
-        Ok(self.cluster.admin.backlog(&self.space, &self.name).await?.bytes)
+    /// Asks until the cluster holds less than it did, not too often.
+    fn ask(&self) -> Question {
+        let (cluster, space, name) = (self.cluster.clone(), self.space.clone(), self.name.clone());
+        let (stored, before) = (self.stored, self.taken);
+        let asks = async move {
+            loop {
+                let taken = stored.saturating_sub(cluster.admin.backlog(&space, &name).await?.bytes);
+                if taken > before {
+                    return Ok(taken);
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        };
+        asks.boxed()
     }
 
     fn confirmed(&mut self) {
         if let Some(Bundle { frames, bytes, .. }) = self.on_way.pop_front() {
             self.on_way_bytes -= bytes;
             self.stored += bytes as u64;
-            self.asked = false;
             self.room = (self.room + bytes).min(ON_WAY_BYTES);
             self.outlet.confirm(frames);
         }
