@@ -56,7 +56,7 @@ fn replication(partner: &str, letter: &str) -> Mode {
     let port = BROKERS.port(&format!("RABBITMQ_{letter}_PORT"));
     std::fs::write(file.path(), format!("{partner}: {{host: 127.0.0.1, port: {port}}}\n"))
         .expect("it is written");
-    Mode::Replication { routes: Routes::read(file.path()).expect("a route table"), writes: true }
+    Mode::Replication { routes: Routes::read(file.path()).expect("a route table"), writes: true, ca: None }
 }
 
 async fn pair(joined: bool) -> Result<Pair> {

@@ -15,7 +15,7 @@ use lapin::types::FieldTable;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::Mutex;
-use tributary_broker::{Admin, Routes, segment};
+use tributary_broker::{Admin, Route, segment};
 use tributary_core::federation::{Broker, Held};
 use tributary_core::{Error, ErrorKind, PartyId, Result, ResultExt, Shown};
 use tributary_system::clock::{from_utc, since_1970};
@@ -36,27 +36,26 @@ const PRIORITY: u32 = 10;
 pub(crate) struct Links {
     config: Arc<Config>,
     admin: Admin,
-    routes: Routes,
-    writes: bool,
     written: Mutex<BTreeSet<PartyId>>,
 }
 
 impl Links {
-    pub(crate) fn new(config: &Arc<Config>, routes: Routes, writes: bool) -> Result<Self> {
+    pub(crate) fn new(config: &Arc<Config>) -> Result<Self> {
         let (config, admin) = (config.clone(), Admin::new(config.management.clone())?);
-        Ok(Self { config, admin, routes, writes, written: Mutex::default() })
+        Ok(Self { config, admin, written: Mutex::default() })
     }
 
     /// Makes this site's broker fetch what a partner sends.
     pub(crate) async fn ensure(&self, partner: &PartyId) -> Result<()> {
+        let Mode::Replication { routes, writes: true, ca } = &self.config.mode else { return Ok(()) };
         let mut written = self.written.lock().await;
-        if !self.writes || written.contains(partner) {
+        if written.contains(partner) {
             return Ok(());
         }
         let at = || format!("link this site's broker to that of party {partner}");
         let (name, vhost) = (name(&self.config.own, partner), segment(&self.config.vhost));
         let upstream = json!({"value": {
-            "uri": self.uri(partner)?,
+            "uri": uri(&self.config, &routes.of(partner)?, ca.as_deref()),
             "ack-mode": "on-confirm",
             "prefetch-count": PREFETCH,
             "reconnect-delay": 1,
@@ -77,25 +76,24 @@ impl Links {
         written.insert(partner.clone());
         Ok(())
     }
+}
 
-    /// How this site's broker calls that of a partner. It holds a password and is never shown.
-    fn uri(&self, partner: &PartyId) -> Result<String> {
-        let (route, config) = (self.routes.of(partner)?, &self.config);
-        let is_tls = route.tls.unwrap_or(config.tls.is_some());
-        let (scheme, port) =
-            if is_tls { ("amqps", route.tls_port.or(route.port)) } else { ("amqp", route.port) };
-        let port = port.unwrap_or(if is_tls { 5671 } else { 5672 });
-        let (user, password) = (
-            route.user.as_ref().unwrap_or(&config.user),
-            route.password.as_ref().unwrap_or(&config.password),
-        );
-        let vhost = route.vhost.as_ref().unwrap_or(&config.vhost);
-        let (user, password, vhost) = (segment(user), segment(password.expose()), segment(vhost));
-        Ok(format!(
-            "{scheme}://{user}:{password}@{}:{port}/{vhost}?heartbeat=10&connection_timeout=10000",
-            route.host
-        ))
+/// How this site's broker calls that of a partner. It holds a password and is never shown.
+fn uri(config: &Config, route: &Route, ca: Option<&str>) -> String {
+    let is_tls = route.tls.unwrap_or(config.tls.is_some());
+    let (scheme, port) = if is_tls { ("amqps", route.tls_port.or(route.port)) } else { ("amqp", route.port) };
+    let port = port.unwrap_or(if is_tls { 5671 } else { 5672 });
+    let (user, password) =
+        (route.user.as_ref().unwrap_or(&config.user), route.password.as_ref().unwrap_or(&config.password));
+    let vhost = route.vhost.as_ref().unwrap_or(&config.vhost);
+    let (user, password, vhost) = (segment(user), segment(password.expose()), segment(vhost));
+    let host = &route.host;
+    let mut uri =
+        format!("{scheme}://{user}:{password}@{host}:{port}/{vhost}?heartbeat=10&connection_timeout=10000");
+    if let Some(ca) = ca.filter(|_| is_tls) {
+        uri.push_str(&format!("&verify=verify_peer&cacertfile={}", segment(ca)));
     }
+    uri
 }
 
 fn name(own: &PartyId, partner: &PartyId) -> String {

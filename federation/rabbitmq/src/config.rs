@@ -98,6 +98,13 @@ pub const KEYS: &[Key] = &[
         "Whether this site writes upstreams and policies itself, with `mode: replication`. With `false` the broker's operator has done so; docs/rabbitmq.md \
          says how.",
     ),
+    Key::new(
+        "link_ca",
+        Kind::Text,
+        "/etc/ssl/certs/ca-certificates.crt",
+        "PEM file of the authorities that may have signed the certificates of partners' brokers, with `mode: replication` where the link has TLS. This site's \
+         *broker* reads it: it is a path on the broker's machine. Empty: the certificates are not checked.",
+    ),
 ];
 
 /// A piece of a value has this many bytes at most, and is not cut.
@@ -178,6 +185,9 @@ pub enum Mode {
         routes: Routes,
         /// Whether upstreams and policies are written here.
         writes: bool,
+        /// PEM file, on the machine of this site's broker, of the authorities that sign certificates of partners' brokers. `None`: they are not
+        /// checked.
+        ca: Option<String>,
     },
 }
 
@@ -231,7 +241,8 @@ impl Config {
             _ => {
                 let path = section.path_under("route_table", home)?;
                 let routes = Routes::read(&path).at(|| section.place("route_table"))?;
-                Mode::Replication { routes, writes: section.get("write_policies")? }
+                let ca = Some(section.get::<&str>("link_ca")?.to_owned()).filter(|ca| !ca.is_empty());
+                Mode::Replication { routes, writes: section.get("write_policies")?, ca }
             }
         };
         Ok(Self {

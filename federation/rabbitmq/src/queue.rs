@@ -62,7 +62,7 @@ impl Rabbit {
         let config = Arc::new(config);
         let links = match &config.mode {
             Mode::Client => None,
-            Mode::Replication { routes, writes } => Some(Links::new(&config, routes.clone(), *writes)?),
+            Mode::Replication { .. } => Some(Links::new(&config)?),
         };
         let consuming = Arc::new(Line::new(config.clone(), "receiving"));
         let publishing = Arc::new(Line::new(config.clone(), "sending"));

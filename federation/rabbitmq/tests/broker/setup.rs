@@ -127,19 +127,20 @@ pub fn with_tls(mut config: Config, broker: &Broker) -> Config {
 
 /// A site with a broker of its own; the partners' brokers are these.
 pub fn replicated(broker: &Broker, own: &str, partners: &[(&str, &Broker)]) -> Config {
+    let route = |(party, broker): &(&str, &Broker)| {
+        format!("'{party}': {{host: 127.0.0.1, port: {}, vhost: {}}}\n", broker.port(""), broker.vhost)
+    };
     let mut config = broker.config(own);
-    let mut text = String::new();
-    for (party, broker) in partners {
-        text.push_str(&format!(
-            "'{party}': {{host: 127.0.0.1, port: {}, vhost: {}}}\n",
-            broker.port(""),
-            broker.vhost
-        ));
-    }
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
-    config.mode = Mode::Replication { routes: Routes::read(file.path()).unwrap(), writes: true };
+    config.mode = replication(&partners.iter().map(route).collect::<String>());
     config
+}
+
+/// With a route table; certificates are checked by the authority of the tests.
+pub fn replication(routes: &str) -> Mode {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), routes).unwrap();
+    let ca = Some(Broker::certificates().join("ca.pem").display().to_string());
+    Mode::Replication { routes: Routes::read(file.path()).unwrap(), writes: true, ca }
 }
 
 /// What is said to an operator.

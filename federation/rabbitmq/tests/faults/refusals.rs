@@ -12,13 +12,11 @@ use tributary_wire::{Channel, Queue};
 use crate::TURN;
 use crate::setup::*;
 
+/// What comes to 2 from 1.
+const INBOUND: &str = "tributary.j.t.0.guest_1.host_2.0123456789abcdef0123456789abcdef";
+
 fn channel() -> Channel {
-    Channel::named(
-        "tributary.j.t.0.guest_1.host_2.0123456789abcdef0123456789abcdef",
-        "1".parse().unwrap(),
-        "2".parse().unwrap(),
-    )
-    .unwrap()
+    Channel::named(INBOUND, "1".parse().unwrap(), "2".parse().unwrap()).unwrap()
 }
 
 /// The error of a site on this broker, and of its operator's look at it.
@@ -100,6 +98,35 @@ async fn certificates_are_checked() {
         let mut wrong = config.clone();
         wrong.port = port;
         check(wrong, ErrorKind::Denied, &["certificate that is not accepted here"]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_certificate_of_a_partners_broker_is_checked() {
+    let _turn = TURN.lock().await;
+    let (a, b) = (Broker::new("a", "checks").await, Broker::new("b", "checks").await);
+    let (_server, wrong) = serve("selfsigned", "selfsigned");
+    for (port, is_right) in [(a.port("TLS_"), true), (wrong, false)] {
+        let mut config = b.config("2");
+        let route = format!("1: {{host: localhost, port: {port}, tls: true, vhost: {}}}\n", a.vhost);
+        config.mode = replication(&route);
+        let (own, partner) = ("2".parse().unwrap(), "1".parse().unwrap());
+        rabbit(config.clone()).open(&Channel::named(INBOUND, partner, own).unwrap()).await.unwrap();
+        let says = |text: &str| text.contains(if is_right { "fetches from" } else { "does not reach" });
+        let link = async {
+            let partner = "1".parse().unwrap();
+            loop {
+                let said = match inspector(config.clone()).link(&partner).await {
+                    Ok(said) => said.unwrap_or_default(),
+                    Err(error) => error.chain(),
+                };
+                if says(&said) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), link).await.unwrap();
     }
 }
 
