@@ -50,8 +50,9 @@ pub fn measure(command: &[String]) -> Result<(), String> {
         Command::new(program).args(arguments).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     let wall = began.elapsed().as_secs_f64();
     if !output.status.success() {
-        let error = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{}: {}: {error}", command.join(" "), output.status));
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        return Err(format!("{}: {}: {said}", command.join(" "), output.status));
     }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|e| e.to_string())?;
     let seconds = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;

@@ -86,6 +86,8 @@ managedLedgerDefaultEnsembleSize=1
 managedLedgerDefaultWriteQuorum=1
 managedLedgerDefaultAckQuorum=1
 journalSyncData=false
+# Room for whole groups of entries: an entry that is written in pieces and cut off by a SIGKILL makes its ledger unreadable, and there is one copy
+journalWriteBufferSizeKB=4096
 allowLoopback=true
 listeningInterface=lo
 allowEphemeralPorts=true

@@ -80,6 +80,8 @@ fn tables(c: &mut Criterion) {
     let mut group = c.benchmark_group("pulsar/table_1m_260b");
     group.sample_size(10).throughput(Throughput::Bytes((ROWS * ROW_BYTES) as u64));
     let (schema, runtime) = (schema(), runtime());
+    // The bare client's ends say farewell when they are dropped, and need it.
+    let _inside = runtime.enter();
     let batch = batch(&schema);
     let piece = Bytes::from(vec![7; 256 << 10]);
     for joined in [false, true] {
@@ -98,6 +100,7 @@ fn tables(c: &mut Criterion) {
 fn round_trips(c: &mut Criterion) {
     let mut group = c.benchmark_group("pulsar/round_trip");
     let runtime = runtime();
+    let _inside = runtime.enter();
     for joined in [false, true] {
         let mut bare = runtime.block_on(bare::Pair::new(&CLUSTERS, joined));
         group.bench_function(BenchmarkId::new("pulsar", name(joined)), |b| {

@@ -139,8 +139,17 @@ fn demo(bench: &Bench, arithmetic: &str) -> Result<Cost, String> {
     median(9, || cost(&command))
 }
 
-/// Guest and host with so many ids, half of the fewer in common, and one column.
+/// Guest and host with so many ids, half of the fewer in common, and one column. An engine keeps rows in memory while there is room: here a task of a
+/// party has 256 MiB of it.
 fn psi(bench: &Bench, ids: [u64; 2], protocol: &str) -> Result<Cost, String> {
+    let home = bench.scratch.path().join("home");
+    // What was given to the partner of a table of this name counts for the next one.
+    if home.exists() {
+        fs::remove_dir_all(&home).map_err(|e| e.to_string())?;
+    }
+    let conf = "computing: {standalone: {memory: 256MiB}}\n";
+    let write = || fs::create_dir_all(&home).and_then(|()| fs::write(home.join("service_conf.yaml"), conf));
+    write().map_err(|e| e.to_string())?;
     let half = ids[0].min(ids[1]) / 2;
     for (party, first, rows) in [("9999", 0, ids[0]), ("10000", ids[0] - half, ids[1])] {
         let mut csv = String::from("id,x0\n");
