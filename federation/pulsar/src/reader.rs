@@ -22,9 +22,9 @@ use crate::cluster::{Cluster, FIRST_WAIT, LONGEST_WAIT};
 use crate::error::error;
 use crate::failure::Failure;
 
-/// Messages that the cluster may send before any is acknowledged, and as many again wait in the client library. Of the longest ones by default:
-/// 16 MiB.
-const AHEAD: u32 = 8;
+/// Messages that the cluster may send before it is asked for more: 16 MiB, if they are full. The library asks once half of them have come, in packets
+/// that the operating system holds back for 40 ms; meanwhile the other half comes.
+const AHEAD: u32 = 64;
 /// Frames that wait to be received.
 const WAITING: usize = 32;
 

@@ -32,6 +32,8 @@ use crate::failure::Failure;
 const WAITING_BYTES: usize = 4 << 20;
 /// Bytes that may be on their way at most; after each break half of it, so that a slow line is not broken for ever.
 const ON_WAY_BYTES: usize = 8 << 20;
+/// Most bytes of a message, whatever the configuration allows: several are on their way, so that everybody on it has something to do.
+const MOST_PACKED_BYTES: usize = 256 << 10;
 /// Bytes that may lie at the cluster.
 const HELD_BYTES: u64 = 64 << 20;
 /// How soon to ask again whether the receiver has taken some.
@@ -256,7 +258,7 @@ impl Writer {
             if self.on_way_bytes < self.room
                 && self.stored + self.on_way_bytes as u64 - self.taken < self.held_bytes
             {
-                let most = self.cluster.config.message_bytes.min(self.room);
+                let most = self.cluster.config.message_bytes.min(MOST_PACKED_BYTES).min(self.room);
                 if let Some(bundle) = self.outlet.take(most) {
                     self.on_way_bytes += bundle.bytes;
                     self.on_way.push_back(bundle.clone());
