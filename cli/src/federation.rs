@@ -97,7 +97,9 @@ async fn sweep(channels: &Channels, idle: Duration, dry_run: bool, json: bool) -
     match json {
         true => {
             let failed: Vec<String> = swept.failed.iter().map(tributary_core::Error::chain).collect();
-            render::json(&json!({"dry_run": dry_run, "removed": swept.removed, "failed": failed}))?;
+            render::json(&json!({
+                "dry_run": dry_run, "removed": swept.removed, "unlinked": swept.unlinked, "failed": failed,
+            }))?;
         }
         false => {
             let count = render::counted(swept.removed.len() as u64, "channel");
@@ -105,6 +107,10 @@ async fn sweep(channels: &Channels, idle: Duration, dry_run: bool, json: bool) -
                 "{} {count} of ended or unknown jobs",
                 if dry_run { "would remove" } else { "removed" }
             ))?;
+            if swept.unlinked > 0 {
+                let count = render::counted(swept.unlinked, "link");
+                render::line(format!("removed {count} to partners with whom no channel is left"))?;
+            }
         }
     }
     Ok(if swept.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

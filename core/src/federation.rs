@@ -201,6 +201,8 @@ pub trait Broker: fmt::Debug + Send + Sync + 'static {
     async fn held(&self) -> Result<Vec<Held>>;
     /// Removes one of these, with all that belongs to it. No error if there is none.
     async fn remove(&self, held: &Held) -> Result<()>;
+    /// Removes what this site made at its broker for partners with whom no channel is left: links to their brokers, namespaces. Their number.
+    async fn unlink(&self) -> Result<u64>;
 }
 
 /// A channel that lies at a broker.

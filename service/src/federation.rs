@@ -32,6 +32,8 @@ pub struct Channel {
 pub struct Swept {
     /// What was removed, or would be.
     pub removed: Vec<Channel>,
+    /// Links to partners' brokers, and namespaces, that no channel needs any more, and that were removed.
+    pub unlinked: u64,
     /// What could not be removed.
     pub failed: Vec<Error>,
 }
@@ -60,7 +62,7 @@ impl Channels {
 
     /// Removes, or counts, what is not wanted. What cannot be removed is reported, and the rest is done.
     pub async fn sweep(&self, idle: Duration, mode: SweepMode) -> Result<Swept> {
-        let mut swept = Swept { removed: Vec::new(), failed: Vec::new() };
+        let mut swept = Swept { removed: Vec::new(), unlinked: 0, failed: Vec::new() };
         for channel in self.list(idle).await?.into_iter().filter(|channel| !channel.wanted) {
             let removed = match mode {
                 SweepMode::Count => Ok(()),
@@ -68,6 +70,12 @@ impl Channels {
             };
             match removed {
                 Ok(()) => swept.removed.push(channel),
+                Err(error) => swept.failed.push(error),
+            }
+        }
+        if mode == SweepMode::Remove {
+            match self.broker.unlink().await {
+                Ok(unlinked) => swept.unlinked = unlinked,
                 Err(error) => swept.failed.push(error),
             }
         }
@@ -122,6 +130,9 @@ mod tests {
         async fn remove(&self, held: &Held) -> Result<()> {
             self.0.lock().unwrap().retain(|other| other != held);
             Ok(())
+        }
+        async fn unlink(&self) -> Result<u64> {
+            Ok(0)
         }
     }
 

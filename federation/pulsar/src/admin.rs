@@ -188,12 +188,22 @@ impl Admin {
         self.http.get("/admin/v2/clusters").await
     }
 
-    /// Removes a namespace in which there is no topic.
-    pub(crate) async fn remove_if_empty(&self, space: &Space) -> Result<()> {
+    /// Removes a namespace in which there is no topic; whether it did.
+    pub(crate) async fn remove_if_empty(&self, space: &Space) -> Result<bool> {
         if !self.topics(&space.name).await?.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
-        unless_there(self.http.delete(&format!("/admin/v2/namespaces/{}", self.namespace(space))).await)
+        let path = format!("/admin/v2/namespaces/{}", self.namespace(space));
+        let removed = async {
+            // A namespace that is replicated is not removed.
+            self.http.post(&format!("{path}/replication"), &[&self.cluster]).await?;
+            self.http.delete(&path).await
+        };
+        match removed.await {
+            // A topic has been made in it meanwhile; or it is an operator's, who made it for sites that may not.
+            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::Denied) => Ok(false),
+            removed => removed.map(|()| true),
+        }
     }
 
     /// Makes tenant and namespace, and joins the other cluster, as far as they are not there. `Conflict` if the namespace is there, or cannot be

@@ -109,8 +109,15 @@ impl Broker for Operator {
             .split_once('/')
             .ok_or_else(|| Error::invalid(format!("{} is no namespace and topic", held.name)))?;
         let space = Space { name: space.to_owned(), joined: None };
-        self.cluster.admin.remove(&space, topic).await?;
-        self.cluster.admin.remove_if_empty(&space).await
+        self.cluster.admin.remove(&space, topic).await
+    }
+
+    async fn unlink(&self) -> Result<u64> {
+        let mut removed = 0;
+        for space in self.cluster.spaces().await? {
+            removed += u64::from(self.cluster.admin.remove_if_empty(&space).await?);
+        }
+        Ok(removed)
     }
 }
 

@@ -53,7 +53,7 @@ impl Links {
             return Ok(());
         }
         let at = || format!("link this site's broker to that of party {partner}");
-        let (name, vhost) = (name(&self.config.own, partner), segment(&self.config.vhost));
+        let (name, vhost) = (name(&self.config.own, partner.as_str()), segment(&self.config.vhost));
         let upstream = json!({"value": {
             "uri": uri(&self.config, &routes.of(partner)?, ca.as_deref()),
             "ack-mode": "on-confirm",
@@ -96,7 +96,7 @@ fn uri(config: &Config, route: &Route, ca: Option<&str>) -> String {
     uri
 }
 
-fn name(own: &PartyId, partner: &PartyId) -> String {
+fn name(own: &PartyId, partner: &str) -> String {
     format!("tributary.{own}.{partner}")
 }
 
@@ -119,6 +119,12 @@ struct Listed {
     #[serde(default)]
     consumers: u64,
     idle_since: Option<String>,
+}
+
+/// What stands for a partner's broker.
+#[derive(Debug, Deserialize)]
+struct Upstream {
+    name: String,
 }
 
 /// A link of a queue to another broker.
@@ -200,7 +206,7 @@ impl Broker for Inspector {
         let vhost = segment(&self.config.vhost);
         let links = self.admin.get::<Vec<Link>>(&format!("/api/federation-links/{vhost}")).await;
         let links = links.at(|| "list the links of the plugin rabbitmq_federation; see whether it and rabbitmq_federation_management are enabled")?;
-        let name = name(&self.config.own, partner);
+        let name = name(&self.config.own, partner.as_str());
         let mut links = links.iter().filter(|link| link.upstream == name).peekable();
         let place = format!("the broker of party {partner} at {}", Shown::new(&route.host));
         if links.peek().is_none() {
@@ -244,5 +250,32 @@ impl Broker for Inspector {
 
     async fn remove(&self, held: &Held) -> Result<()> {
         remove(&self.line, &held.name, QueueDeleteOptions::default()).await
+    }
+
+    async fn unlink(&self) -> Result<u64> {
+        let Mode::Replication { writes: true, .. } = self.config.mode else { return Ok(0) };
+        let (vhost, prefix) = (segment(&self.config.vhost), name(&self.config.own, ""));
+        let upstreams: Vec<Upstream> =
+            self.admin.get(&format!("/api/parameters/federation-upstream/{vhost}")).await?;
+        // Asked after the upstreams: a channel that is made now has its link made again.
+        let queues = self.listed().await?;
+        let is_used = |partner: &PartyId| {
+            queues
+                .iter()
+                .any(|queue| Readable::of(&queue.name).is_some_and(|name| name.seen_from(partner).is_some()))
+        };
+        let mut removed = 0;
+        for Upstream { name } in upstreams {
+            let Some(partner) = name.strip_prefix(&prefix).and_then(|partner| partner.parse().ok()) else {
+                continue;
+            };
+            if !is_used(&partner) {
+                for what in ["policies", "parameters/federation-upstream"] {
+                    self.admin.delete(&format!("/api/{what}/{vhost}/{}", segment(&name))).await?;
+                }
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 }

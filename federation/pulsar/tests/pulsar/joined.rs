@@ -56,7 +56,8 @@ async fn link_is(operator: &Operator, up: bool) -> String {
 async fn a_link_that_is_down_for_a_minute_loses_nothing_and_is_reported() {
     let _alone = ALONE.lock().await;
     let line = cable().await;
-    let [at_a, at_b] = configs("link");
+    // The second site is away from its own cluster too, and its topic must not go meanwhile.
+    let [at_a, at_b] = configs("link").map(|config| Config { topic_ttl: Duration::from_secs(600), ..config });
     let operator = Operator::new(id("1"), at_a.clone()).unwrap();
     let (a, b): (Arc<Pulsar>, Arc<Pulsar>) = (queue("1", at_a), queue("2", at_b));
     let channel = channel();
@@ -80,4 +81,6 @@ async fn a_link_that_is_down_for_a_minute_loses_nothing_and_is_reported() {
     a.finish(&channel).await.unwrap();
     b.remove(&channel).await.unwrap();
     assert_eq!(operator.held().await.unwrap(), []);
+    assert_eq!(operator.unlink().await.unwrap(), 1, "the namespace of both sites");
+    assert_eq!(operator.unlink().await.unwrap(), 0);
 }

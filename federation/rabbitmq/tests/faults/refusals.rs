@@ -127,6 +127,18 @@ async fn the_certificate_of_a_partners_broker_is_checked() {
             }
         };
         tokio::time::timeout(Duration::from_secs(60), link).await.unwrap();
+
+        let operator = inspector(config);
+        assert_eq!(operator.unlink().await.unwrap(), 0, "it is used");
+        for held in operator.held().await.unwrap() {
+            operator.remove(&held).await.unwrap();
+        }
+        assert_eq!(operator.unlink().await.unwrap(), 1);
+        for what in ["policies", "parameters/federation-upstream"] {
+            let left: Vec<serde::de::IgnoredAny> =
+                b.admin().get(&format!("/api/{what}/{}", b.vhost)).await.unwrap();
+            assert!(left.is_empty(), "{what}: {}", left.len());
+        }
     }
 }
 
