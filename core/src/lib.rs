@@ -53,6 +53,7 @@ pub mod shown;
 pub mod ids;
 pub mod schema;
 pub mod layout;
+pub mod numbers;
 pub mod rows;
 pub mod handle;
 pub mod blob;

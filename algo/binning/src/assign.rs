@@ -7,10 +7,10 @@ use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
 use tributary_core::kernel::{Keeps, MapKernel};
+use tributary_core::numbers::{number_column, numbers, optional};
 use tributary_core::{Error, Result, TableSchema};
 
 use crate::cuts::Cuts;
-use crate::features::{number_column, numbers, optional};
 
 /// A column and where its bins end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,10 +9,10 @@ use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
 use tributary_core::kernel::{Emit, FoldKernel, PartContext};
+use tributary_core::numbers::{number_column, numbers, optional};
 use tributary_core::{Error, ErrorKind, Field, Result, TableSchema};
 
 use crate::cells::{BinColumn, Cells, cell_of, cell_schema, total_cells};
-use crate::features::{number_column, numbers, optional};
 
 /// What is known of one bin.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -62,7 +62,7 @@ pub use cuts::Cuts;
 pub use merge::{MergeParams, MergeSketches};
 pub use metrics::FeatureMetrics;
 pub use model::Model;
-pub use quantiles::Quantiles;
+pub use quantiles::{Quantiles, quantiles};
 pub use range::{FindRanges, Range, RangeParams};
 pub use sketch::{Focus, Sketch, SketchFeatures, SketchParams};
 pub use summary::{Bracket, Summary};

@@ -8,10 +8,10 @@ use arrow_array::{RecordBatch, UInt64Array};
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
 use tributary_core::kernel::{Emit, FoldKernel, Keeps, PartContext};
+use tributary_core::numbers::list_of_one;
 use tributary_core::{Error, Result, TableSchema};
 
 use crate::cuts::Cuts;
-use crate::features::list_of_one;
 use crate::quantiles::quantile_schema;
 use crate::sketch::sketch_schema;
 use crate::summary::Summary;

@@ -4,10 +4,32 @@ use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, UInt64Type};
 use arrow_schema::DataType;
-use tributary_core::{Error, Field, Result, TableSchema};
+use tributary_core::kernel::KernelCall;
+use tributary_core::numbers::list_field;
+use tributary_core::{Error, Field, Result, Table, TableSchema};
 
-use crate::features::{feature_schema, list_field};
+use crate::features::feature_schema;
+use crate::merge::{MergeParams, MergeSketches};
+use crate::sketch::{Focus, SketchFeatures, SketchParams};
 use crate::summary::Bracket;
+
+/// The exact quantiles of columns: of each the number of rank ⌈k·count/parts⌉ for k from 1 to `parts`, none without values.
+///
+/// Cost: one pass over the rows, and a second where one did not bring them all.
+pub async fn quantiles(table: &Table, features: &[String], parts: u32) -> Result<Vec<Quantiles>> {
+    let merge = KernelCall::fold::<MergeSketches>(&MergeParams { parts })?;
+    let mut focus = None;
+    loop {
+        let params = SketchParams { features: features.to_vec(), focus };
+        let sketches = table.map(KernelCall::fold::<SketchFeatures>(&params)?)?;
+        let merged = sketches.gather_by_key(table.partitions())?.map(merge.clone())?;
+        let quantiles = Quantiles::read(&merged.collect().await?, features.len())?;
+        focus = Focus::on(&quantiles);
+        if focus.is_none() {
+            return Ok(quantiles);
+        }
+    }
+}
 
 /// The rows that quantiles are read from: a feature's brackets are the lists `lo` and `hi`.
 pub(crate) fn quantile_schema() -> Result<TableSchema> {

@@ -9,9 +9,10 @@ use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
 use tributary_core::kernel::{Emit, FoldKernel, PartContext};
+use tributary_core::numbers::present;
 use tributary_core::{Error, Field, Result, TableSchema};
 
-use crate::features::{Features, feature_schema, present};
+use crate::features::{Features, feature_schema};
 
 /// The range of one feature. Without values, it is from infinity down to minus infinity.
 #[derive(Debug, Clone, Copy, PartialEq)]

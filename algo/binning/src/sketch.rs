@@ -20,9 +20,10 @@ use arrow_schema::DataType;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
 use tributary_core::kernel::{Emit, FoldKernel, PartContext};
+use tributary_core::numbers::{list_field, list_of_one, present};
 use tributary_core::{Error, Field, Result, TableSchema};
 
-use crate::features::{Features, feature_schema, list_field, list_of_one, present};
+use crate::features::{Features, feature_schema};
 use crate::quantiles::Quantiles;
 use crate::summary::{Bracket, Summary};
 

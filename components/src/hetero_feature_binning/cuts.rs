@@ -1,9 +1,6 @@
 //! Finding cut points of one party's own columns.
 
-use tributary_binning::{
-    CutColumn, Cuts, FindRanges, Focus, MergeParams, MergeSketches, Quantiles, Range, RangeParams,
-    SketchFeatures, SketchParams,
-};
+use tributary_binning::{CutColumn, Cuts, FindRanges, Range, RangeParams, SketchFeatures, SketchParams};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Result, ResultExt, Table};
 
@@ -61,23 +58,8 @@ pub(super) async fn by_itself(
     Ok(all)
 }
 
-async fn sketch(table: &Table, features: &[String], focus: Option<Focus>) -> Result<Table> {
-    let params = SketchParams { features: features.to_vec(), focus };
-    table.map(KernelCall::fold::<SketchFeatures>(&params)?)
-}
-
 async fn quantiles(table: &Table, features: &[String], bins: u32) -> Result<Vec<Cuts>> {
-    let merge = KernelCall::fold::<MergeSketches>(&MergeParams { parts: bins })?;
-    let mut focus = None;
-    loop {
-        let merged =
-            sketch(table, features, focus).await?.gather_by_key(table.partitions())?.map(merge.clone())?;
-        let quantiles = Quantiles::read(&merged.collect().await?, features.len())?;
-        focus = Focus::on(&quantiles);
-        if focus.is_none() {
-            return quantiles.iter().map(Cuts::of_quantiles).collect();
-        }
-    }
+    tributary_binning::quantiles(table, features, bins).await?.iter().map(Cuts::of_quantiles).collect()
 }
 
 async fn equal_widths(table: &Table, features: &[String], bins: u32) -> Result<Vec<Cuts>> {
@@ -91,5 +73,7 @@ async fn categories(table: &Table, features: &[String]) -> Result<Vec<Cuts>> {
     if features.is_empty() {
         return Ok(Vec::new());
     }
-    Cuts::of_categories(&sketch(table, features, None).await?.collect().await?, features)
+    let params = SketchParams { features: features.to_vec(), focus: None };
+    let sketches = table.map(KernelCall::fold::<SketchFeatures>(&params)?)?;
+    Cuts::of_categories(&sketches.collect().await?, features)
 }

@@ -8,6 +8,7 @@ use arrow_buffer::Buffer;
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
 use tributary_core::kernel::{Keeps, MapKernel, Repeats};
+use tributary_core::numbers::number_column;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 use tributary_paillier::{Additive, Decrypt, Encrypt, Integer, Packing, SecretKey};
 
@@ -15,7 +16,6 @@ use super::pack::contents;
 use super::{corrupt, label_schema, packed_schema, public_key};
 use crate::cells::cell_of;
 use crate::count::{count_schema, events};
-use crate::features::number_column;
 
 fn secret_key(blobs: &[Blob], public: &[u8]) -> Result<SecretKey> {
     let [secret @ Blob::Secret(_)] = blobs else {
