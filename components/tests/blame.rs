@@ -97,6 +97,7 @@ async fn run(name: &str, input: &str, federation: Arc<dyn Federation>) -> Option
         parties: parties().to_vec(),
         parameters,
         inputs: BTreeMap::from([(input.to_string(), vec![Input::Table(table)])]),
+        producers: BTreeMap::new(),
         computing,
         federation: federation.clone(),
         releases: Releases {

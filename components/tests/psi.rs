@@ -3,10 +3,11 @@
 
 #![allow(clippy::panic, clippy::unwrap_used)] // helpers of tests
 
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray, UInt64Array};
@@ -18,22 +19,14 @@ use tributary_component::output::{DataOutput, Metric, Outputs};
 use tributary_component::release::{Charge, Ledger, Over, Source};
 use tributary_component::task::{Level, Progress};
 use tributary_component::{Input, Releases, Stage, Task};
-use tributary_core::computing::{Computing, End, Engine, SessionSpec};
-use tributary_core::federation::{Direction, Federation, FederationExt, FederationSpec, Slot};
+use tributary_core::computing::{Computing, End};
+use tributary_core::federation::{Direction, Federation, FederationExt, Slot};
 use tributary_core::limits::Intersections;
-use tributary_core::storage::Nowhere;
 use tributary_core::{
-    Error, ErrorKind, Field, JobHash, KeyType, Layout, Limits, Party, PartyId, Purpose, Result, Role,
-    SessionId, Table, TableSchema,
+    Error, ErrorKind, Field, KeyType, Layout, Limits, Party, PartyId, Purpose, Result, Table, TableSchema,
 };
-use tributary_standalone::Standalone;
 
-/// A guest and so many hosts.
-fn parties(hosts: usize) -> Vec<Party> {
-    let host = |i: usize| Party { role: Role::host(), id: PartyId::new(format!("{}", 10_000 + i)).unwrap() };
-    let guest = Party { role: Role::guest(), id: PartyId::new("9999").unwrap() };
-    std::iter::once(guest).chain((0..hosts).map(host)).collect()
-}
+use support::{meet, parties, session};
 
 /// Keeps the lines that users see, and the last checkpoint.
 #[derive(Default)]
@@ -50,29 +43,6 @@ impl Progress for Lines {
         *self.1.lock().unwrap() = Some(Bytes::copy_from_slice(state));
         Ok(())
     }
-}
-
-async fn session(partitions: u32) -> Arc<dyn Computing> {
-    let engine = Standalone::new(tributary_components::all().kernels(), Arc::new(Nowhere));
-    let mut placement = engine.place(&Default::default()).unwrap();
-    placement.partitions = partitions;
-    let spec =
-        SessionSpec { id: "psi.psi_0.0".parse::<SessionId>().unwrap(), placement, memory_bytes: 1 << 28 };
-    engine.open(spec).await.unwrap()
-}
-
-async fn meet(parties: &[Party]) -> Vec<Arc<dyn Federation>> {
-    let sites: Vec<PartyId> = parties.iter().map(|party| party.id.clone()).collect();
-    let networks = tributary_memory::networks(&sites).unwrap();
-    let mut sessions = Vec::new();
-    for own in parties {
-        let peers = parties.iter().filter(|peer| *peer != own).cloned().collect();
-        let (session, patience) = ("psi.psi_0.0".parse::<SessionId>().unwrap(), Duration::from_secs(60));
-        let (own, job_hash) = (own.clone(), JobHash::new([7; 32]));
-        let spec = FederationSpec { session, own: own.clone(), peers, job_hash, patience };
-        sessions.push(networks[&own.id].join(spec).await.unwrap());
-    }
-    sessions
 }
 
 /// One row an id, with its number and a key of its own.
@@ -153,6 +123,7 @@ async fn run(federation: Arc<dyn Federation>, parties: &[Party], ids: &[u32], ho
         parties: parties.to_vec(),
         parameters,
         inputs: BTreeMap::from([("input_data".to_string(), vec![Input::Table(table)])]),
+        producers: BTreeMap::new(),
         computing,
         federation: federation.clone(),
         releases: Releases {

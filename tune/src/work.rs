@@ -146,6 +146,7 @@ fn component(components: &Components, session: &Arc<dyn Computing>, table: Table
         parties: vec![own.clone()],
         parameters: parameters.values,
         inputs: BTreeMap::from([("train_data".to_string(), vec![Input::Table(table)])]),
+        producers: BTreeMap::new(),
         computing: session.clone(),
         federation: Alone::new(own.clone(), session.spec().id.clone()),
         releases: Releases::alone(),

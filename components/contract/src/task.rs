@@ -82,6 +82,8 @@ pub struct Task {
     pub parameters: Map<String, Value>,
     /// By input key; several where the definition allows it.
     pub inputs: BTreeMap<String, Vec<Input>>,
+    /// By input key, in the same order: the task that made each, or the name of a table that the job names itself.
+    pub producers: BTreeMap<String, Vec<String>>,
     /// The session on the site's computing engine, with the cores of the task's placement.
     pub computing: Arc<dyn Computing>,
     /// Values to and from the other parties.
@@ -113,6 +115,17 @@ impl Task {
             Some([Input::Table(table)]) => Ok(table),
             _ => Err(Error::invalid(format!("input {key} is not one table"))),
         }
+    }
+
+    /// All tables under an input key, each with its producer; none if the input is absent.
+    pub fn tables<'a>(&'a self, key: &'a str) -> Result<Vec<(&'a str, &'a Table)>> {
+        let inputs = self.inputs.get(key).into_iter().flatten();
+        let producers = self.producers.get(key).into_iter().flatten().map(String::as_str);
+        let table = |(input, producer): (&'a Input, &'a str)| match input {
+            Input::Table(table) => Ok((producer, table)),
+            _ => Err(Error::invalid(format!("input {key} is not tables"))),
+        };
+        inputs.zip(producers.chain(std::iter::repeat(key))).map(table).collect()
     }
 
     /// The one model under an input key, as JSON.

@@ -34,6 +34,12 @@ impl PartyAttempt {
         Ok(inputs)
     }
 
+    /// What made each input, by key.
+    pub(super) fn producers(&self) -> BTreeMap<String, Vec<String>> {
+        let inputs = self.task.inputs.data.iter().chain(&self.task.inputs.model);
+        inputs.map(|(key, refs)| (key.clone(), refs.iter().map(producer).collect())).collect()
+    }
+
     /// The tables of the site that each input was made of, and its columns that no longer have their values.
     pub(super) async fn sources(&self) -> Result<(Sources, Recoded)> {
         let (mut all, mut recoded) = (Sources::new(), Recoded::new());
@@ -95,5 +101,14 @@ impl PartyAttempt {
             }
             _ => Err(Error::bug("a table where a model is expected")),
         }
+    }
+}
+
+fn producer(input_ref: &ArtifactRef) -> String {
+    match input_ref {
+        ArtifactRef::TaskOutput { producer_task, .. }
+        | ArtifactRef::JobOutput { producer_task, .. }
+        | ArtifactRef::ModelWarehouse { producer_task, .. } => producer_task.clone(),
+        ArtifactRef::Table(name) => name.to_string(),
     }
 }

@@ -135,6 +135,7 @@ impl PartyAttempt {
             parties: self.shared.parties.clone(),
             parameters: (*self.task.parameters).clone(),
             inputs: self.inputs(&computing).await?,
+            producers: self.producers(),
             checkpoint: Records::new(&self.site.home).checkpoint(
                 &self.shared.job,
                 &self.task.party.role,
