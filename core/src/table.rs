@@ -22,7 +22,7 @@ use crate::ids::Party;
 use crate::kernel::{Keeps, KernelCall, Kernels};
 use crate::layout::Layout;
 use crate::ops::aggregate::{Aggregate, AggregateParams, Combine, Grouping, Measure};
-use crate::ops::columns::{DropKey, NumberRows, Rekey, RekeyParams, Select, SelectParams};
+use crate::ops::columns::{Conform, DropKey, NumberRows, Rekey, RekeyParams, Select, SelectParams};
 use crate::ops::first::First;
 use crate::ops::merge::{Merge, MergeParams, MergeSides};
 use crate::ops::rows::{Count, Filter, HashHistogram, Predicate, SampleBelow, Take};
@@ -179,6 +179,11 @@ impl Table {
         self.map(KernelCall::map::<Rekey>(&params)?)
     }
 
+    /// The same columns in the order and types of another schema; see [`widened`](crate::ops::columns::widened).
+    pub fn conform(&self, schema: &TableSchema) -> Result<Self> {
+        self.map(KernelCall::map::<Conform>(schema)?)
+    }
+
     /// The columns without ids.
     pub fn drop_key(&self) -> Result<Self> {
         self.map(KernelCall::map::<DropKey>(&DropKey)?)
@@ -204,7 +209,7 @@ impl Table {
                 return Err(Error::invalid(format!("a sample of fraction {f}, expected 0 to 1")));
             }
             SampleSize::Rows(0) => None,
-            SampleSize::Rows(n) => Some(self.nth_hash(n, seed).await?),
+            SampleSize::Rows(n) => Some(self.sample_hash(n, seed).await?),
         };
         match last {
             Some(last) => self.map(KernelCall::map::<SampleBelow>(&SampleBelow { seed, last })?),
@@ -212,8 +217,9 @@ impl Table {
         }
     }
 
-    /// The n-th smallest sample hash, n from 1: four rounds of counting by 16 bits each.
-    async fn nth_hash(&self, n: u64, seed: u64) -> Result<u64> {
+    /// The n-th smallest sample hash, n from 1: four rounds of counting by 16 bits each. `InvalidInput` for fewer rows, or keys
+    /// that occur twice just there.
+    pub async fn sample_hash(&self, n: u64, seed: u64) -> Result<u64> {
         let (mut prefix, mut wanted) = (0u64, n);
         for prefix_bits in (0..64).step_by(HashHistogram::BITS as usize) {
             let call = KernelCall::fold::<HashHistogram>(&HashHistogram { seed, prefix, prefix_bits })?;

@@ -1,5 +1,6 @@
 //! Kernels that change columns and leave rows alone.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::{ArrayRef, RecordBatch, UInt64Array};
@@ -178,5 +179,79 @@ impl MapKernel for NumberRows {
         let mut fields = rows.schema().fields().to_vec();
         fields.push(Arc::new(arrow_schema::Field::new(&self.column, DataType::UInt64, false)));
         Ok(RecordBatch::try_new(Arc::new(arrow_schema::Schema::new(fields)), columns)?)
+    }
+}
+
+/// The columns that rows of both tables can have, in the order of the first: a column is of both's type, or of the wider one of two
+/// types of numbers. `InvalidInput` for other columns, keys or purposes on one side.
+pub fn widened(first: &TableSchema, other: &TableSchema) -> Result<TableSchema> {
+    if first.key() != other.key() {
+        return Err(Error::invalid(format!("ids of {first:?} and {other:?}, expected the same")));
+    }
+    let names =
+        |schema: &TableSchema| schema.fields().iter().map(|f| f.name.clone()).collect::<BTreeSet<_>>();
+    let one_sided: Vec<String> = names(first).symmetric_difference(&names(other)).take(20).cloned().collect();
+    if !one_sided.is_empty() {
+        let shown = crate::shown::Shown::new(&one_sided.join(", ")).to_string();
+        return Err(Error::invalid(format!("columns that only one has: {shown}")));
+    }
+    let wide = |field: &Field| {
+        let found = other.fields().iter().find(|f| f.name == field.name);
+        let found = found.ok_or_else(|| Error::bug("a column that both have"))?;
+        let wrong =
+            |what: &str| Error::invalid(format!("column {:?} has another {what} in one of them", field.name));
+        if found.purpose != field.purpose {
+            return Err(wrong("purpose"));
+        }
+        let data_type = wider(&field.data_type, &found.data_type).ok_or_else(|| wrong("type"))?;
+        Ok(Field { data_type, nullable: field.nullable || found.nullable, ..field.clone() })
+    };
+    first.with_fields(first.fields().iter().map(wide).collect::<Result<_>>()?)
+}
+
+fn wider(a: &DataType, b: &DataType) -> Option<DataType> {
+    use DataType as T;
+    let is_number = |t: &T| t.is_integer() || matches!(t, T::Float32 | T::Float64);
+    match (a, b) {
+        (a, b) if a == b => Some(a.clone()),
+        (
+            T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32,
+            T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32,
+        ) => Some(T::Int64),
+        (a, b) if is_number(a) && is_number(b) => Some(T::Float64),
+        _ => None,
+    }
+}
+
+/// Kernel `table.conform`: the columns of a table in another order, types and nullability.
+#[derive(Debug)]
+pub struct Conform {
+    indices: Vec<usize>,
+    output: TableSchema,
+}
+
+impl MapKernel for Conform {
+    type Params = TableSchema;
+    const NAME: &'static str = "table.conform";
+    const KEEPS: Keeps = Keeps::Both;
+
+    fn output(params: &TableSchema, input: &TableSchema) -> Result<TableSchema> {
+        match widened(params, input)? == *params {
+            true => Ok(params.clone()),
+            false => Err(Error::invalid(format!("{input:?} does not fit into {params:?}"))),
+        }
+    }
+
+    fn open(params: TableSchema, input: &TableSchema, _: &[Blob]) -> Result<Self> {
+        let key = input.key().map(|_| Ok(0));
+        let columns = params.fields().iter().map(|field| input.column_index(&field.name));
+        Ok(Self { indices: key.into_iter().chain(columns).collect::<Result<_>>()?, output: params })
+    }
+
+    fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
+        let types = self.output.arrow().fields().iter().map(|field| field.data_type());
+        let columns =
+            self.indices.iter().zip(types).map(|(at, to)| Ok(arrow_cast::cast(rows.column(*at), to)?));
+        self.output.batch(columns.collect::<Result<_>>()?)
     }
 }

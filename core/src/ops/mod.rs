@@ -17,6 +17,7 @@ pub fn kernels() -> Kernels {
         .map::<columns::Rekey>()
         .map::<columns::DropKey>()
         .map::<columns::NumberRows>()
+        .map::<columns::Conform>()
         .map::<rows::Filter>()
         .map::<rows::SampleBelow>()
         .fold::<rows::Take>()

@@ -112,8 +112,8 @@ impl MapKernel for Filter {
     }
 }
 
-/// The hash that orders rows for sampling.
-fn sample_hashes(seed: u64, rows: &RecordBatch) -> Result<Vec<u64>> {
+/// The hash that orders rows for sampling: of seed and key.
+pub fn sample_hashes(seed: u64, rows: &RecordBatch) -> Result<Vec<u64>> {
     let keys = Keys::of(rows.column(0))?;
     Ok(match keys {
         Keys::UInt64(keys) => keys.iter().map(|k| xxh3_64_with_seed(&k.to_le_bytes(), seed)).collect(),
