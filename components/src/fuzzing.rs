@@ -12,12 +12,13 @@ use tributary_core::{Party, Result};
 use tributary_paillier::{KeyBits, ProvenKey, SecretKey};
 
 use crate::hetero_feature_binning::{Measure, check_features};
+use crate::hetero_feature_selection::{Selected, check_selected};
 use crate::psi::choice::{Decided, Told};
 use crate::psi::rr22::{Offered, Seeds};
 use crate::toy_example::ShareSum;
 
 /// Their names. Every type that is a message of a component or an algorithm is here.
-pub const MESSAGES: [&str; 7] = [
+pub const MESSAGES: [&str; 8] = [
     ShareSum::NAME,
     Measure::NAME,
     HostFeatures::NAME,
@@ -25,6 +26,7 @@ pub const MESSAGES: [&str; 7] = [
     Decided::NAME,
     Offered::NAME,
     Seeds::NAME,
+    Selected::NAME,
 ];
 
 const CONTEXT: &[u8] = b"a session";
@@ -41,7 +43,16 @@ pub fn messages() -> Vec<Vec<u8>> {
     let sums = [0, 7, u64::MAX].map(|sum| encoded(0, &ShareSum { sum }));
     let measures = [None, proven].map(|key| encoded(1, &Measure { key }));
     let hosts = [features(&[]), features(&[column(0, 11), column(3, 2)])].map(|host| encoded(2, &host));
-    sums.into_iter().chain(measures).chain(hosts).chain(crate::psi::fuzzing::messages()).flatten().collect()
+    let kept = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let selections = [None, kept(&[]), kept(&["host_10000_x0", "host_10000_x7"])];
+    let selections = selections.map(|kept| encoded(7, &Selected { kept }));
+    sums.into_iter()
+        .chain(measures)
+        .chain(hosts)
+        .chain(selections)
+        .chain(crate::psi::fuzzing::messages())
+        .flatten()
+        .collect()
 }
 
 pub(crate) fn encoded<M: Message>(which: u8, message: &M) -> Option<Vec<u8>> {
@@ -73,6 +84,11 @@ pub fn message(bytes: &[u8]) {
             // As a list of chosen rows, too.
             drop(decoded::<Seeds>(bytes));
             drop(crate::psi::fuzzing::chosen(bytes));
+        }
+        7 => {
+            if let (Some(Selected { kept: Some(kept) }), Ok(guest)) = (decoded::<Selected>(bytes), &*HOST) {
+                drop(check_selected(guest, &kept, |name| name.starts_with("host_10000_x")));
+            }
         }
         _ => {
             if let (Some(features), Ok(host)) = (decoded::<HostFeatures>(bytes), &*HOST) {

@@ -3,12 +3,21 @@
 //! A component is a folder here and one line in [`all`]. It takes immutable inputs and returns outputs; it never writes a
 //! status, a table name or a file. It knows contracts and algorithms, and no engine.
 
+mod columns;
+mod data_split;
+mod evaluation;
+mod feature_scale;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hetero_feature_binning;
+mod hetero_feature_selection;
+mod marks;
 mod psi;
 mod reader;
+mod sample;
+mod statistics;
 mod toy_example;
+mod union;
 
 use std::sync::Arc;
 
@@ -16,10 +25,17 @@ use tributary_component::{Component, Components};
 
 /// Every component of the product. A new one is a line here.
 pub fn all() -> Components {
-    let all: [Arc<dyn Component>; 4] = [
+    let all: [Arc<dyn Component>; 11] = [
         Arc::new(reader::Reader::default()),
         Arc::new(psi::Psi::default()),
+        Arc::new(data_split::DataSplit::default()),
+        Arc::new(sample::Sample::default()),
+        Arc::new(union::Union::default()),
+        Arc::new(statistics::Statistics::default()),
+        Arc::new(feature_scale::FeatureScale::default()),
         Arc::new(hetero_feature_binning::HeteroFeatureBinning::default()),
+        Arc::new(hetero_feature_selection::HeteroFeatureSelection::default()),
+        Arc::new(evaluation::Evaluation::default()),
         Arc::new(toy_example::ToyExample::default()),
     ];
     all.into_iter().collect()

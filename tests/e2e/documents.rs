@@ -20,7 +20,7 @@ struct Block {
 
 fn documents() -> Vec<String> {
     let mut found = vec!["README.md".to_owned()];
-    for folder in ["docs", "examples/breast"] {
+    for folder in ["docs", "examples/breast", "examples/scores"] {
         let names = std::fs::read_dir(top().join(folder)).unwrap().map(|e| e.unwrap().file_name());
         let pages = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md"));
         found.extend(pages.map(|name| format!("{folder}/{name}")));

@@ -35,5 +35,6 @@ mod rabbitmq;
 mod sites;
 mod stores;
 mod tables;
+mod tabular;
 mod tune;
 mod uploads;

@@ -9,7 +9,8 @@ use tributary_binning::Cuts;
 use tributary_core::{Result, Role};
 
 use super::Measuring;
-use super::parameters::{Method, TrainParameters, Transform, repeated};
+use super::parameters::{Method, TrainParameters, Transform};
+use crate::columns::repeated;
 use tributary_component::definition::{ParameterProblem as Problem, Stage};
 use tributary_component::{Ask, Asked, Assignment};
 

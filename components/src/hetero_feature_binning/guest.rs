@@ -15,8 +15,8 @@ use tributary_core::ops::rows::{Comparison, Predicate, Value};
 use tributary_core::{Error, ErrorKind, Layout, Party, Result, ResultExt, Role, Table};
 use tributary_paillier::{Encrypt, ProvenKey, SecretKey};
 
-use super::parameters::anonymous;
 use super::{Binning, Measure, Measuring};
+use crate::columns::anonymous;
 use tributary_component::Stage;
 use tributary_component::output::Metric;
 use tributary_component::task::Task;

@@ -9,8 +9,8 @@ use tributary_core::federation::{FederationExt, Slot};
 use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Layout, Result};
 
-use super::parameters::features;
 use super::{Binning, Measure, anonymous_name, release};
+use crate::columns::features;
 use tributary_component::task::Task;
 
 /// Sends the guest what it needs to measure this host's columns, if it wants to, and returns them with the bins that were

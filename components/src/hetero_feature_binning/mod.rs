@@ -32,6 +32,7 @@ use self::guest::Measured;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::guest::check as check_features;
 use self::parameters::{Columns, Method, PredictParameters, TrainParameters, Transform};
+use crate::columns::{anonymous, features};
 use tributary_component::definition::{Definition, Stage};
 use tributary_component::output::Outputs;
 use tributary_component::task::Task;
@@ -262,12 +263,11 @@ fn points_of_others(
     let others = parameters.points_of_others(&task.own, table.schema());
     let Some(first) = others.first() else { return Ok(()) };
     if task.parties.len() == 1 {
-        return parameters.column(&task.own, table.schema(), "split_pt_dict", first).map(drop);
+        return parameters.naming(&task.own, table.schema()).column("split_pt_dict", first).map(drop);
     }
     task.note(format!("no column here is called {}: cut points of other parties", others.join(", ")));
     if columns.binned.is_empty() {
-        let known: Vec<&str> =
-            parameters::features(table.schema()).map(|field| field.name.as_str()).collect();
+        let known: Vec<&str> = features(table.schema()).map(|field| field.name.as_str()).collect();
         let known = known.join(", ");
         task.warn(format!(
             "split_pt_dict names none of the columns here, so none is binned (they are {known})"
@@ -312,8 +312,8 @@ async fn predict(task: &Task) -> Result<Outputs> {
 
 /// What others call a column of this party.
 fn anonymous_name(task: &Task, table: &Table, column: &str) -> String {
-    let position = parameters::features(table.schema()).position(|f| f.name == column);
-    parameters::anonymous(&task.own, position.unwrap_or_default())
+    let position = features(table.schema()).position(|f| f.name == column);
+    anonymous(&task.own, position.unwrap_or_default())
 }
 
 fn learned(binning: &Binning<'_>, parameters: &TrainParameters, measured: &Measured) -> Result<Model> {

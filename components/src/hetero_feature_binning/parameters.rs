@@ -1,13 +1,13 @@
 //! What a user may say about a binning, and what it selects in one table.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use arrow_schema::DataType;
 use serde::Deserialize;
-use tributary_core::schema::Purpose;
-use tributary_core::{Error, Field, Party, Result, TableSchema};
+use tributary_core::{Error, Party, Result, TableSchema};
 use tributary_paillier::KeyBits;
 
+use crate::columns::{Naming, anonymous, features, repeated};
 use tributary_component::definition::{Artifact, Definition, Kind, Parameter, Stage, above};
 
 /// The published description.
@@ -156,22 +156,6 @@ pub(super) struct Columns {
     pub categories: Vec<String>,
 }
 
-/// Features of a table in order: what positions and anonymous names count.
-pub(super) fn features(schema: &TableSchema) -> impl Iterator<Item = &Field> {
-    schema.fields().iter().filter(|field| matches!(field.purpose, Purpose::Value | Purpose::Category))
-}
-
-/// A column's name for other parties: role, party and position.
-pub(super) fn anonymous(party: &Party, position: usize) -> String {
-    format!("{party}_x{position}")
-}
-
-/// The place of the first item that occurs earlier in the list.
-pub(super) fn repeated<T: Ord>(items: impl IntoIterator<Item = T>) -> Option<usize> {
-    let mut seen = BTreeSet::new();
-    items.into_iter().position(|item| !seen.insert(item))
-}
-
 impl HeParam {
     /// The size of the key.
     pub(super) fn bits(&self) -> Result<KeyBits, tributary_paillier::Error> {
@@ -182,30 +166,13 @@ impl HeParam {
 impl TrainParameters {
     /// Which columns to bin, and which to measure by value. `InvalidInput` names what the table does not have.
     pub(super) fn columns(&self, own: &Party, schema: &TableSchema) -> Result<Columns> {
-        let name = |key: &str, given: &str| self.column(own, schema, key, given);
-        let position = |key: &str, at: usize| {
-            let found = features(schema).nth(at).map(|f| f.name.clone());
-            found.ok_or_else(|| {
-                Error::invalid(format!("{key} {at}: the table has {} features", features(schema).count()))
-            })
-        };
-        let pick = |names: &Option<Vec<String>>,
-                    key: &str,
-                    positions: &Option<Vec<usize>>,
-                    positions_key: &str| {
-            match (names, positions) {
-                (Some(names), _) => names.iter().map(|n| name(key, n)).collect::<Result<Vec<_>>>().map(Some),
-                (None, Some(at)) => {
-                    at.iter().map(|at| position(positions_key, *at)).collect::<Result<_>>().map(Some)
-                }
-                (None, None) => Ok(None),
-            }
-        };
-        let categories =
-            pick(&self.category_col, "category_col", &self.category_idx, "category_idx")?.unwrap_or_default();
+        let naming = self.naming(own, schema);
+        let categories = naming
+            .chosen(("category_col", &self.category_col), ("category_idx", &self.category_idx))?
+            .unwrap_or_default();
         let chosen = match self.method {
             Method::Manual => Some(self.manual_columns(own, schema)),
-            _ => pick(&self.bin_col, "bin_col", &self.bin_idx, "bin_idx")?,
+            _ => naming.chosen(("bin_col", &self.bin_col), ("bin_idx", &self.bin_idx))?,
         };
         let of_text = |name: &&String| schema.field(name).is_some_and(|f| f.data_type == DataType::Utf8);
         if let Some(text) = chosen.iter().flatten().find(of_text) {
@@ -227,23 +194,9 @@ impl TrainParameters {
         }
     }
 
-    /// The column that a name stands for: its own, or the anonymous one of this party.
-    fn find(&self, own: &Party, schema: &TableSchema, given: &str) -> Option<String> {
-        let mut known = features(schema).enumerate();
-        let matches = |at: usize, field: &Field| {
-            if self.use_anonymous { anonymous(own, at) == given } else { field.name == given }
-        };
-        known.find(|(at, field)| matches(*at, field)).map(|(_, field)| field.name.clone())
-    }
-
-    /// As [`Self::find`]; the error names what the table has.
-    pub(super) fn column(&self, own: &Party, schema: &TableSchema, key: &str, given: &str) -> Result<String> {
-        self.find(own, schema, given).ok_or_else(|| {
-            let known: Vec<&str> = features(schema).map(|f| f.name.as_str()).collect();
-            let help =
-                tributary_document::suggestion(given, known).map_or(String::new(), |h| format!(" ({h})"));
-            Error::invalid(format!("{key}: no feature {given:?}{help}"))
-        })
+    /// How names of columns are to be read.
+    pub(super) fn naming<'a>(&self, own: &'a Party, schema: &'a TableSchema) -> Naming<'a> {
+        Naming { own, schema, use_anonymous: self.use_anonymous }
     }
 
     /// Names in `split_pt_dict` that are to be binned.
@@ -259,13 +212,13 @@ impl TrainParameters {
 
     /// The columns here that have cut points.
     fn manual_columns(&self, own: &Party, schema: &TableSchema) -> Vec<String> {
-        self.names_with_points().filter_map(|given| self.find(own, schema, given)).collect()
+        self.names_with_points().filter_map(|given| self.naming(own, schema).find(given)).collect()
     }
 
     /// Names with cut points, for method manual, that are of no column here.
     pub(super) fn points_of_others(&self, own: &Party, schema: &TableSchema) -> Vec<&str> {
         let manual = self.method == Method::Manual;
-        let others = self.names_with_points().filter(|given| self.find(own, schema, given).is_none());
+        let others = self.names_with_points().filter(|given| self.naming(own, schema).find(given).is_none());
         others.filter(|_| manual).map(String::as_str).collect()
     }
 
