@@ -229,6 +229,20 @@ pub(crate) enum JobCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Write a job as one HTML page: its graph, times, traffic, metrics with pictures, and models.
+    Report {
+        /// Id of the job; `latest` is the party's latest.
+        #[arg(default_value = "latest")]
+        job: String,
+        #[command(flatten)]
+        party: PartyArg,
+        /// File to write [default: the job's id and .html].
+        #[arg(long, short, value_name = "FILE")]
+        output: Option<PathBuf>,
+        /// Replace an existing file.
+        #[arg(long)]
+        overwrite: bool,
+    },
     /// Show the status of a job and its tasks, and why it failed.
     Show {
         /// Id of the job; `latest` is the party's latest.

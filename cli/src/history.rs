@@ -1,8 +1,13 @@
 //! `job`: past and running jobs, and how they ended.
 
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
+use tributary_core::ResultExt;
 use tributary_flow::record::{JobRecord, Standing, TaskRecord};
 use tributary_runtime::Home;
 use tributary_service::Jobs;
@@ -24,6 +29,14 @@ pub(crate) fn run(home: &Home, command: &JobCommand) -> Result<ExitCode, Failure
                 false => list(&jobs, &all)?,
             }
         }
+        JobCommand::Report { job, party, output, overwrite } => {
+            let jobs = jobs(home, party)?;
+            let job = jobs.find(job)?;
+            let page = tributary_service::report::html(&jobs, &job)?;
+            let path = output.clone().unwrap_or_else(|| format!("{}.html", job.job).into());
+            write(&path, &page, *overwrite).at(|| format!("write {}", path.display()))?;
+            render::line(path.display().to_string())?;
+        }
         JobCommand::Show { job_id, party, json } => {
             let jobs = jobs(home, party)?;
             let job = jobs.find(job_id)?;
@@ -35,6 +48,17 @@ pub(crate) fn run(home: &Home, command: &JobCommand) -> Result<ExitCode, Failure
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes a page, for its owner alone: metrics and models are in it.
+fn write(path: &Path, page: &str, overwrite: bool) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    match overwrite {
+        true => options.create(true).truncate(true),
+        false => options.create_new(true),
+    };
+    options.open(path)?.write_all(page.as_bytes())
 }
 
 /// The jobs of the party that the arguments mean.

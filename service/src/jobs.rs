@@ -24,6 +24,11 @@ impl Jobs {
         Self { party: party.clone(), records: Records::new(home.party(party)) }
     }
 
+    /// Whose jobs they are.
+    pub fn party(&self) -> &PartyId {
+        &self.party
+    }
+
     /// All jobs, latest first.
     pub fn list(&self) -> Result<Vec<JobRecord>> {
         self.records.jobs()

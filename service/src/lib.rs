@@ -9,6 +9,7 @@ pub mod federation;
 pub mod jobs;
 pub mod part;
 pub mod peer;
+pub mod report;
 pub mod results;
 pub mod site;
 pub mod submit;

@@ -157,6 +157,24 @@ fn scores_are_measured_as_scikit_learn_measures_them() {
         assert_eq!(count, 6, "{numbers:?}");
         assert_eq!(numbers.iter().any(|entry| entry["metric"] == "total_psi"), set == "test_set");
     }
+    let page = site.home().join("page.html").display().to_string();
+    let report = ["job", "report", "latest", "-p", "9999", "-o", &page];
+    site.ok(&report);
+    let shown = std::fs::read_to_string(&page).unwrap();
+    for part in [
+        "<svg",
+        "ROC",
+        "Lift",
+        "Gain",
+        "Precision and recall",
+        "Stability",
+        "eval_0",
+        "train_set of reader_0",
+    ] {
+        assert!(shown.contains(part), "{part}");
+    }
+    assert!(site.fails(4, &report).contains("page.html"), "a file is replaced only if asked");
+    site.ok(&[&report[..], &["--overwrite"]].concat());
     let text = std::fs::read_to_string(example("scores/job.yaml")).unwrap();
     let message =
         site.fails(2, &["run", "--quiet", &site.write("job.yaml", &text.replace("[auc,", "[aud,"))]);
