@@ -77,7 +77,7 @@ proptest! {
 
 fn drawn(rows: u32, shift: u32) -> Vec<(f64, bool)> {
     let score = |row: u32| f64::from((row * 7919 + shift) % 1000) / 1000.0;
-    (0..rows).map(|row| (score(row), (row * 31 + shift) % 3 == 0)).collect()
+    (0..rows).map(|row| (score(row), (row * 31 + shift).is_multiple_of(3))).collect()
 }
 
 #[test]
