@@ -157,14 +157,14 @@ impl Outgoing {
     }
 
     /// What is to be said next on the line.
-    pub(crate) fn say(&mut self, id: u64) -> Option<(Message, Bytes)> {
+    pub(crate) fn say(&mut self, id: u64, process: u64) -> Option<(Message, Bytes)> {
         if self.gone.is_some() {
             return None;
         }
         if !self.announced {
             self.announced = true;
             return Some((
-                Message::Open { id, name: self.name.clone(), first: self.next.number },
+                Message::Open { id, name: self.name.clone(), first: self.next.number, process },
                 Bytes::new(),
             ));
         }
@@ -340,7 +340,7 @@ mod tests {
         let (mut pushed, mut came) = (0, 0);
         for round in 0..1000 {
             pushed += from.push(std::slice::from_ref(&big)) as u64;
-            while let Some((message, frame)) = from.say(ID) {
+            while let Some((message, frame)) = from.say(ID, 0) {
                 if let Message::Frame { number, .. } = message {
                     assert_ne!(to.accept(number, frame), Came::Beyond);
                     came += 1;
@@ -383,7 +383,7 @@ mod tests {
             for step in all {
                 match step {
                     0 => pushed += from.push(&[frame(pushed)]) as u64,
-                    1 => forth.extend(from.say(ID)),
+                    1 => forth.extend(from.say(ID, 0)),
                     2 => match forth.pop_front() {
                         Some((Message::Open { id, .. }, _)) => { to.id = Some(id); to.make_local() }
                         Some((Message::Frame { number, .. }, frame)) => prop_assert!(to.accept(number, frame) != Came::Beyond),

@@ -49,7 +49,7 @@ pub fn messages(bytes: &[u8]) {
         cutter.add(Bytes::copy_from_slice(piece));
         while let Ok(Some(message)) = cutter.next() {
             if let Some(packet) = Packet::decode(&message)
-                && state.hear(packet, 0).is_err()
+                && state.hear(packet).is_err()
             {
                 return;
             }
@@ -78,7 +78,7 @@ fn packets() -> Vec<Packet> {
         Message::Again,
         Message::Remove { id },
     ];
-    let open = Packet::new(None, Message::Open { id, name: "in".into(), first: 0 });
+    let open = Packet::new(None, Message::Open { id, name: "in".into(), first: 0, process: 0 });
     [open, frame(0), frame(1)].into_iter().chain(said.map(|message| Packet::new(None, message))).collect()
 }
 

@@ -17,7 +17,7 @@ use tributary_system::random;
 use tributary_wire::{KeyRing, LineKey};
 
 /// Raised with every change of what goes over a line.
-pub(crate) const VERSION: u16 = 1;
+pub(crate) const VERSION: u16 = 2;
 
 const MARK: &[u8; 14] = b"tributary-line";
 

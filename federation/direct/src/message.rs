@@ -21,8 +21,8 @@ pub(crate) const MAX_MESSAGE_BYTES: usize = MAX_HEAD_BYTES + MAX_FRAME_BYTES;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Message {
     /// From a channel's sender: make it, unless it exists. From now on it has this number. The next frame is that of number `first`; if it is
-    /// not 0, the channel was there before.
-    Open { id: u64, name: String, first: u64 },
+    /// not 0, the channel was there before. `process` is that of the sender: behind an exchange nothing else tells of a new one in time.
+    Open { id: u64, name: String, first: u64, process: u64 },
     /// The frame that follows is that of this number; they begin at 0.
     Frame { id: u64, number: u64 },
     /// From its receiver: frames below `have` are in its process; frames may be sent while all from the first on cost no more than `room`.
@@ -130,7 +130,11 @@ mod tests {
     fn every_message_survives_its_encoding() {
         let (id, long) = (u64::MAX, "x".repeat(128));
         for way in [None, Some("10000"), Some(long.as_str())] {
-            round_trip(Message::Open { id, name: "n".repeat(Channel::MAX_BYTES), first: id }, way, b"");
+            round_trip(
+                Message::Open { id, name: "n".repeat(Channel::MAX_BYTES), first: id, process: id },
+                way,
+                b"",
+            );
             round_trip(Message::Frame { id, number: id }, way, b"sealed");
             round_trip(Message::Taken { id, have: id, room: id }, way, b"");
             round_trip(Message::Absent { id, why: Why::Full }, way, b"");
@@ -163,7 +167,7 @@ mod tests {
         );
         assert_eq!(Packet::decode(&bytes(Message::Ask, b"x")), None);
         assert_eq!(
-            Packet::decode(&bytes(Message::Open { id: 1, name: "x".repeat(201), first: 0 }, b"")),
+            Packet::decode(&bytes(Message::Open { id: 1, name: "x".repeat(201), first: 0, process: 0 }, b"")),
             None
         );
     }

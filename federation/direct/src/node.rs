@@ -354,7 +354,7 @@ impl Handler for Inner {
             }
         };
         let Some((peer, _)) = self.peers.get(site) else { return Ok(Pace::Never) };
-        let pace = match peer.lock().hear(packet, self.process) {
+        let pace = match peer.lock().hear(packet) {
             // No fault of the exchange.
             Err(error) if way.is_some() => {
                 self.refused(&error.at(format!("hear site {site} through the exchange")));

@@ -32,7 +32,6 @@ const MAX_ANSWERS: usize = 1 << 14;
 pub(crate) struct Peer {
     pub id: PartyId,
     own: PartyId,
-    own_process: u64,
     /// Notified when there is no line any more.
     pub lost: Notify,
     state: Mutex<State>,
@@ -40,6 +39,7 @@ pub(crate) struct Peer {
 
 #[derive(Debug)]
 pub(crate) struct State {
+    own_process: u64,
     line: Option<Arc<Line>>,
     /// Since when there is no line, and why.
     away: Instant,
@@ -107,6 +107,7 @@ pub(crate) enum Pace {
 impl Peer {
     pub(crate) fn new(id: PartyId, own: PartyId, own_process: u64, now: Instant) -> Result<Self> {
         let state = State {
+            own_process,
             line: None,
             away: now,
             why_away: None,
@@ -127,7 +128,7 @@ impl Peer {
             listed: false,
             others: Vec::new(),
         };
-        Ok(Self { id, own, own_process, lost: Notify::new(), state: Mutex::new(state) })
+        Ok(Self { id, own, lost: Notify::new(), state: Mutex::new(state) })
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
@@ -160,7 +161,7 @@ impl Peer {
         }
         state.listed = false;
         state.why_away = None;
-        state.again(self.own_process);
+        state.again();
         self.wake(state);
     }
 
@@ -229,10 +230,10 @@ impl State {
     }
 
     /// All that the other site may not have heard is said again.
-    fn again(&mut self, process: u64) {
+    fn again(&mut self) {
         self.due = !self.is_idle() || !self.removing.is_empty();
         if self.due {
-            self.answers.push_front(Message::Alive { process });
+            self.answers.push_front(Message::Alive { process: self.own_process });
         }
         self.ready.clear();
         for (id, out) in &mut self.outgoing {
@@ -373,12 +374,15 @@ impl State {
     }
 
     /// Takes a message. `Corrupt` if it breaks the rules.
-    pub(crate) fn hear(&mut self, packet: Packet, own_process: u64) -> Result<Pace> {
+    pub(crate) fn hear(&mut self, packet: Packet) -> Result<Pace> {
         if self.answers.len() > MAX_ANSWERS {
             return Err(corrupt("it asks for more answers than it reads"));
         }
         match packet.message {
-            Message::Open { id, name, first } => self.hear_open(id, &name, first),
+            Message::Open { id, name, first, process } => {
+                self.hear_process(process);
+                self.hear_open(id, &name, first)
+            }
             Message::Frame { id, number } => self.hear_frame(id, number, packet.frame),
             Message::Taken { id, have, room } => self.hear_taken(id, have, room),
             Message::Absent { id, why } => {
@@ -406,7 +410,7 @@ impl State {
                 Ok(Pace::Never)
             }
             Message::Again => {
-                self.again(own_process);
+                self.again();
                 Ok(Pace::Now)
             }
         }
@@ -428,7 +432,8 @@ impl State {
                 self.list(name);
             }
             Some(inbox) => {
-                if inbox.id.is_some_and(|known| known != id) {
+                // What came before was taken by an earlier process of this site.
+                if inbox.id.map_or(first > 0, |known| known != id) {
                     self.answer(absent(Why::Removed));
                     return Ok(Pace::Now);
                 }
@@ -497,7 +502,7 @@ impl State {
         {
             let Some(out) = self.outgoing.get_mut(&id) else { continue };
             out.listed = false;
-            if let Some((message, frame)) = out.say(id) {
+            if let Some((message, frame)) = out.say(id, self.own_process) {
                 batch.add(&packet(message, frame))?;
                 self.ready(id);
             }

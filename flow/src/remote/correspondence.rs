@@ -15,6 +15,8 @@ use tributary_system::random;
 use super::letter::{Content, Letter, Reply, Request, Unread, other_version};
 use super::outward::outward_event;
 use crate::event::{Event, Watcher};
+/// How long letters of two sites may take to notice that one of them was started again.
+const RENEWAL: Duration = Duration::from_secs(5);
 
 /// A request without an answer is sent again after this, then after twice as long each time, up to the second.
 const AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -168,19 +170,30 @@ impl Correspondence {
 }
 
 impl Correspondence {
-    /// Asks a site once, and waits for the answer once the request is there. Errors of the transport say why it is not.
+    /// Asks a site, and waits for the answer for as long as `patience`. Errors of the transport say why the request is not there.
     pub(super) async fn ask_once(&self, to: &PartyId, request: Request, patience: Duration) -> Result<Reply> {
         let number = random_number()?;
         let letter = Letter::encode(Content::Request { number, request })?;
         let (sender, mut replies) = mpsc::unbounded_channel();
         let _waits = Waits::new(&self.waiting, (to.clone(), number), sender);
-        self.post.send(to, &letter).await?;
-        match tokio::time::timeout(patience, replies.recv()).await {
-            Ok(Some(reply)) => Ok(reply),
-            _ => {
+        let (began, mut pause) = (Instant::now(), AGAIN.0);
+        loop {
+            match self.post.send(to, &letter).await {
+                // Its end is of an earlier process, of that site or of this one, and is just being made anew.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Cancelled)
+                        && began.elapsed() < RENEWAL => {}
+                sent => sent?,
+            }
+            // The answer may have been lost with such an end too.
+            match tokio::time::timeout(pause, replies.recv()).await {
+                Ok(Some(reply)) => return Ok(reply),
+                Ok(None) | Err(_) => pause = (pause * 2).min(AGAIN.1),
+            }
+            if began.elapsed() >= patience {
                 let text =
                     format!("party {to} took a request and did not answer within {} s", patience.as_secs());
-                Err(Error::new(ErrorKind::Timeout, text))
+                return Err(Error::new(ErrorKind::Timeout, text));
             }
         }
     }

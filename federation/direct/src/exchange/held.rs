@@ -239,7 +239,7 @@ mod tests {
     }
 
     fn open(first: u64) -> Packet {
-        Packet::new(Some(way()), Message::Open { id: 7, name: "c".into(), first })
+        Packet::new(Some(way()), Message::Open { id: 7, name: "c".into(), first, process: 0 })
     }
 
     fn frame(number: u64) -> Packet {

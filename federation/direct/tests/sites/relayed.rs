@@ -10,7 +10,7 @@ use tributary_core::federation::*;
 use tributary_core::{ErrorKind, PartyId};
 use tributary_direct::Exchange;
 use tributary_services::{Cable, Faults};
-use tributary_wire::Queue;
+use tributary_wire::{Queue, Wire};
 
 use crate::breaks::check_flow;
 use crate::setup::*;
@@ -204,4 +204,41 @@ async fn exchanges_hand_on_to_each_other() {
     assert_eq!(timeout(PATIENCE, host.receive(&out)).await.unwrap().unwrap().frame, frame(1));
     host.send(&back, &[frame(2)]).await.unwrap();
     assert_eq!(timeout(PATIENCE, guest.receive(&back)).await.unwrap().unwrap().frame, frame(2));
+}
+
+/// Letters as job control uses them: repeated until they are answered. Nothing but what they say tells the other site of a new process in time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_whose_process_is_started_again_is_heard_at_once_by_one_that_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut sites = sites();
+    let options = hasty().with_quiet(PATIENCE * 10);
+    let _exchange = start_exchange(&mut sites, Some(folder.path()), options);
+    let letters = async |sites: &mut [Site], at: usize| {
+        let node = start(behind(sites, at, options));
+        let wire = Wire::new(node, ring(sites[at].secret.clone(), sites), Default::default()).unwrap();
+        wire.post(&sites[at].id).await.unwrap()
+    };
+    let host = letters(&mut sites, 1).await;
+    let answers = tokio::spawn(async move {
+        loop {
+            let (from, letter) = host.receive().await.unwrap();
+            drop(host.send(&from, &letter).await);
+        }
+    });
+    let host = sites[1].id.clone();
+    for process in 0..6u8 {
+        let guest = letters(&mut sites, 0).await;
+        let asks = async {
+            loop {
+                drop(guest.send(&host, &[process]).await);
+                if let Ok(answer) = timeout(Duration::from_millis(300), guest.receive()).await {
+                    if answer.unwrap().1[..] == [process] {
+                        return;
+                    }
+                }
+            }
+        };
+        timeout(PATIENCE / 2, asks).await.unwrap_or_else(|_| panic!("process {process} was not heard"));
+    }
+    answers.abort();
 }

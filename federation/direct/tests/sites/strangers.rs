@@ -202,7 +202,7 @@ async fn another_version_is_refused_by_name_on_both_sides() {
     let message = [&[0][..], &(greeting.len() as u32).to_be_bytes(), &greeting].concat();
     send.send_data(message.into(), false).unwrap();
     let said = String::from_utf8_lossy(&answer(response).await).into_owned();
-    check(&said, &["version 9", "here is version 1", "upgrade"]);
+    check(&said, &["version 9", "here is version 2", "upgrade"]);
     check(&refused(&node, "version 9").await, &["upgrade"]);
 }
 
