@@ -63,6 +63,7 @@ struct Inner {
     operations: Vec<String>,
     message: String,
     retry: Retry,
+    private: Option<String>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -73,7 +74,8 @@ impl Error {
             ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Conflict => Retry::Useful,
             _ => Retry::Useless,
         };
-        Self(Box::new(Inner { kind, operations: Vec::new(), message: message.into(), retry, source: None }))
+        let (message, operations) = (message.into(), Vec::new());
+        Self(Box::new(Inner { kind, operations, message, retry, private: None, source: None }))
     }
 
     /// Shorthand for [`ErrorKind::InvalidInput`].
@@ -100,6 +102,19 @@ impl Error {
         self
     }
 
+    /// Adds what only this site's people may read beside the message, which is written for other sites too: a column's name, a number of rows.
+    #[must_use]
+    pub fn with_private(mut self, detail: impl Into<String>) -> Self {
+        self.0.private = Some(detail.into());
+        self
+    }
+
+    /// The same for another site: without private detail, and without reasons below.
+    #[must_use]
+    pub fn told(&self) -> Self {
+        Self::new(self.kind(), self.to_string()).retry(self.0.retry)
+    }
+
     /// Overrides whether another try is useful.
     #[must_use]
     pub fn retry(mut self, retry: Retry) -> Self {
@@ -117,9 +132,13 @@ impl Error {
         self.0.retry == Retry::Useful
     }
 
-    /// The message and every reason below it on one line, for logs and command lines.
+    /// The message, private detail and every reason below it on one line, for logs and command lines.
     pub fn chain(&self) -> String {
-        with_reasons(self.to_string(), self.source())
+        let mut text = self.to_string();
+        if let Some(detail) = &self.0.private {
+            text.push_str(&format!(" [known here only: {detail}]"));
+        }
+        with_reasons(text, self.source())
     }
 }
 
@@ -144,22 +163,30 @@ struct Portable {
     operations: Vec<String>,
     message: String,
     retry: Retry,
+    private: Option<String>,
     reason: Option<String>,
 }
 
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, to: S) -> std::result::Result<S::Ok, S::Error> {
-        let Inner { kind, operations, message, retry, source } = &*self.0;
+        let Inner { kind, operations, message, retry, private, source } = &*self.0;
         let reason = source.as_ref().map(|source| with_reasons(source.to_string(), source.source()));
-        let (operations, message) = (operations.clone(), message.clone());
-        Portable { kind: *kind, operations, message, retry: *retry, reason }.serialize(to)
+        let (operations, message, private) = (operations.clone(), message.clone(), private.clone());
+        Portable { kind: *kind, operations, message, retry: *retry, private, reason }.serialize(to)
     }
 }
 
 impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
-        let Portable { kind, operations, message, retry, reason } = Deserialize::deserialize(from)?;
-        Ok(Self(Box::new(Inner { kind, operations, message, retry, source: reason.map(Into::into) })))
+        let Portable { kind, operations, message, retry, private, reason } = Deserialize::deserialize(from)?;
+        Ok(Self(Box::new(Inner {
+            kind,
+            operations,
+            message,
+            retry,
+            private,
+            source: reason.map(Into::into),
+        })))
     }
 }
 
@@ -232,6 +259,19 @@ mod tests {
             "task psi_0: read table psi/ids: partition 7 has 3 columns, expected 2"
         );
         assert!(error.chain().ends_with("expected 2: short read"));
+    }
+
+    #[test]
+    fn private_detail_is_for_this_site_only() {
+        let error =
+            Error::new(ErrorKind::Denied, "too few rows").at("bin").with_private("43 of column \"salary\"");
+        let same: Error = postcard::from_bytes(&postcard::to_stdvec(&error).unwrap()).unwrap();
+        assert!(error.chain().contains("salary") && same.chain() == error.chain());
+        assert!(!error.to_string().contains("salary") && !error.told().chain().contains("salary"));
+        assert_eq!(
+            (error.told().kind(), error.told().to_string()),
+            (ErrorKind::Denied, "bin: too few rows".into())
+        );
     }
 
     #[test]

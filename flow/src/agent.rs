@@ -168,8 +168,8 @@ impl PartEnd {
             ErrorKind::Cancelled => Status::Canceled,
             _ => Status::Failed,
         };
-        let public = is_public(&error);
-        let report = TaskReport { status, error: Some(error.chain()), models: Vec::new(), public, ..report };
+        let told = is_public(&error).then(|| error.told().chain());
+        let report = TaskReport { status, error: Some(error.chain()), models: Vec::new(), told, ..report };
         Self { report, failure: Some(PartFailure { error, log, lost: false }) }
     }
 }

@@ -129,9 +129,9 @@ pub struct TaskReport {
     pub models: Vec<String>,
     /// Why it failed.
     pub error: Option<String>,
-    /// Whether other sites may learn why.
+    /// What other sites may learn of that.
     #[serde(skip)]
-    pub public: bool,
+    pub told: Option<String>,
 }
 
 impl TaskReport {
@@ -151,7 +151,7 @@ impl TaskReport {
             rounds: 0,
             models: Vec::new(),
             error: None,
-            public: false,
+            told: None,
         }
     }
 }
@@ -234,7 +234,7 @@ mod tests {
             rounds: 4,
             models: vec!["output_model".into()],
             error: error.map(Into::into),
-            public: false,
+            told: None,
         }
     }
 

@@ -202,12 +202,12 @@ impl Release<'_> {
             return Ok(());
         }
         let message = format!(
-            "{} releases no numbers about column {column:?} once a task has put others in place of its values, since what they \
-             show together with earlier ones is not known",
+            "{} releases no numbers about a column once a task has put others in place of its values, since what they show \
+             together with earlier ones is not known",
             self.own
         );
         let help = "measure the column before it is transformed".to_string();
-        Err(denied(&Refusal { message, help }))
+        Err(denied(&Refusal { message, help }).with_private(format!("column {column:?}")))
     }
 
     /// `Denied` if the rows of an intersection, or the ids of the partner who asks for it, are too few.
@@ -216,18 +216,20 @@ impl Release<'_> {
         if rows >= least {
             return Ok(());
         }
-        let message = format!("{} needs at least {least} {what}, got {rows}", self.own);
-        Err(denied(&Refusal { message, help: operator(self.own, "lower limits.min_common_rows") }))
+        let message = format!("{} needs at least {least} {what}, and there are fewer", self.own);
+        let refusal = Refusal { message, help: operator(self.own, "lower limits.min_common_rows") };
+        Err(denied(&refusal).with_private(rows.to_string()))
     }
 
     /// The refusal of a column with a bin of too few rows.
     pub fn small_bin(&self, column: &str, rows: u64) -> Error {
         let least = self.limits.min_rows;
         let message = format!(
-            "{} releases no number with fewer than {least} rows behind it, and a bin of column {column:?} has {rows}",
+            "{} releases no number with fewer than {least} rows behind it, and a bin of a column has fewer",
             self.own
         );
-        denied(&Refusal { message, help: operator(self.own, "set limits.small_bins to merge") })
+        let refusal = Refusal { message, help: operator(self.own, "set limits.small_bins to merge") };
+        denied(&refusal).with_private(format!("column {column:?} has a bin of {rows}"))
     }
 
     /// Where columns were cut in earlier releases to this partner, ascending, by column.
@@ -273,11 +275,15 @@ impl Release<'_> {
             return Ok(());
         };
         let Over { table, item, used, amount, limit } = over;
-        let (what, key) = match item {
-            Item::Ids => (format!("answers for {limit} ids in table {table}"), "ids_per_row"),
-            Item::Column(name) => {
-                (format!("{limit} numbers about column {name:?} of table {table}"), "numbers")
+        let (what, about, key) = match item {
+            Item::Ids => {
+                (format!("answers for {limit} ids in a table"), format!("table {table}"), "ids_per_row")
             }
+            Item::Column(name) => (
+                format!("{limit} numbers about a column of a table"),
+                format!("column {name:?} of table {table}"),
+                "numbers",
+            ),
         };
         let message = format!(
             "{} gives partner {} no more than {what}: {used} are given, {amount} more were asked for",
@@ -287,7 +293,7 @@ impl Release<'_> {
             self.own,
             &format!("raise limits.{key}, or forget what was given with `tributary limits reset`"),
         );
-        Err(denied(&Refusal { message, help }))
+        Err(denied(&Refusal { message, help }).with_private(about))
     }
 
     fn is_own(&self) -> bool {

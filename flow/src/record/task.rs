@@ -88,7 +88,7 @@ impl TaskRecord {
             rounds: self.traffic.rounds,
             models: Vec::new(),
             error: self.error,
-            public: false,
+            told: None,
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::event::{Event, Failure, JobReport, TaskReport};
 /// An error, as others learn it.
 pub(super) fn outward_error(own: &PartyId, error: Error) -> Error {
     if is_public(&error) {
-        return error;
+        return error.told();
     }
     let retry = if error.is_retryable() { Retry::Useful } else { Retry::Useless };
     Error::new(error.kind(), private(own, error.kind())).retry(retry)
@@ -29,8 +29,8 @@ fn log(own: &PartyId, task: &str) -> String {
 /// A report on a part of this site.
 fn outward_report(own: &PartyId, report: TaskReport) -> TaskReport {
     let error = match &report.error {
-        Some(_) if !report.public && report.party.id == *own => {
-            Some(format!("failed at party {own}; its own log says why"))
+        Some(_) if report.party.id == *own => {
+            report.told.clone().or_else(|| Some(format!("failed at party {own}; its own log says why")))
         }
         error => error.clone(),
     };
@@ -73,8 +73,8 @@ fn outward_failure(own: &PartyId, report: &JobReport, failure: Failure) -> Failu
         return failure;
     }
     let same = |task: &&TaskReport| task.task == failure.task && Some(&task.party) == failure.party.as_ref();
-    if report.tasks.iter().rev().find(same).is_some_and(|task| task.public) {
-        return Failure { log: log(own, &failure.task), ..failure };
+    if let Some(cause) = report.tasks.iter().rev().find(same).and_then(|task| task.told.clone()) {
+        return Failure { cause, log: log(own, &failure.task), ..failure };
     }
     let log = if failure.task.is_empty() { String::new() } else { log(own, &failure.task) };
     Failure { cause: private(own, failure.kind), log, ..failure }
@@ -116,6 +116,9 @@ mod tests {
     fn others_learn_of_limits_and_nothing_of_tables_and_files() {
         let limits = told(Error::new(ErrorKind::Denied, "no more than 200 numbers"));
         assert!(limits.contains("200 numbers") && !limits.contains("/home"), "{limits}");
+        let detail = Error::new(ErrorKind::Denied, "too few rows").with_private("43 of salary");
+        let text = told(detail);
+        assert!(text.contains("too few rows") && !text.contains("salary"), "{text}");
         let io = std::io::Error::from(std::io::ErrorKind::StorageFull);
         for error in [
             Error::invalid("no feature \"salary\""),

@@ -231,10 +231,10 @@ async fn a_site_whose_process_is_started_again_is_heard_at_once_by_one_that_goes
         let asks = async {
             loop {
                 drop(guest.send(&host, &[process]).await);
-                if let Ok(answer) = timeout(Duration::from_millis(300), guest.receive()).await {
-                    if answer.unwrap().1[..] == [process] {
-                        return;
-                    }
+                if let Ok(answer) = timeout(Duration::from_millis(300), guest.receive()).await
+                    && answer.unwrap().1[..] == [process]
+                {
+                    return;
                 }
             }
         };
