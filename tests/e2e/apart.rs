@@ -393,6 +393,25 @@ fn what_a_party_keeps_to_itself_works_and_never_leaves_its_site() {
 }
 
 #[test]
+fn why_a_part_failed_is_known_at_its_own_site_and_not_at_the_other() {
+    let pair = Pair::with_breast_tables();
+    let own = "tasks:\n  binning_0:\n    parameters: {bin_col: [radius_eror]}\n";
+    let own = pair.host.write("own.yaml", own);
+    let host = pair.part(HOST, &[&job(), "--own", &own]).spawn().unwrap();
+    let guest = pair.part(GUEST, &[&job()]).output().unwrap();
+    let host = host.wait_with_output().unwrap();
+    for (end, is_own) in [(&guest, false), (&host, true)] {
+        let said = format!("{}{}", text(&end.stderr), text(&end.stdout));
+        assert_eq!(end.status.code(), Some(2), "{said}");
+        let causes: Vec<&str> = said.lines().filter(|line| line.trim_start().starts_with("cause")).collect();
+        assert_eq!(causes.len(), 1, "{said}");
+        assert_eq!(causes[0].contains("radius_eror"), is_own, "{}", causes[0]);
+    }
+    let shown = pair.host.ok(&["job", "show", "-p", HOST, "-j", pair.jobs(HOST)[0]["job"].as_str().unwrap()]);
+    assert!(shown.contains("radius_eror"), "{shown}");
+}
+
+#[test]
 fn a_full_disk_at_one_site_leaves_outputs_at_neither() {
     let pair = Pair::with_breast_tables();
     let text_of_job = std::fs::read_to_string(job()).unwrap();

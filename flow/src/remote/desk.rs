@@ -319,6 +319,7 @@ impl Desk {
                 Reply::Settled(Box::new(outward_settled(&self.own, settled)))
             }
             Request::End(report) => {
+                let report = Box::new(self.agent.in_own_words(*report));
                 let ended = self.agent.end(&report).await;
                 self.jobs().remove(&report.job);
                 let failed = |error| Reply::Failed(outward_error(&self.own, error));

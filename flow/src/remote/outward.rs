@@ -4,7 +4,7 @@
 //! this site, and stays in its own log.
 
 use tributary_core::error::Retry;
-use tributary_core::{Error, ErrorKind, PartyId};
+use tributary_core::{Error, PartyId};
 
 use crate::agent::{Booked, PartEnd, PartFailure, Settled, is_public};
 use crate::event::{Event, Failure, JobReport, TaskReport};
@@ -15,11 +15,11 @@ pub(super) fn outward_error(own: &PartyId, error: Error) -> Error {
         return error.told();
     }
     let retry = if error.is_retryable() { Retry::Useful } else { Retry::Useless };
-    Error::new(error.kind(), private(own, error.kind())).retry(retry)
+    Error::new(error.kind(), private(own)).retry(retry)
 }
 
-fn private(own: &PartyId, kind: ErrorKind) -> String {
-    format!("failed at party {own} ({kind:?}); its own log says why")
+fn private(own: &PartyId) -> String {
+    format!("failed at party {own}; its own log says why")
 }
 
 fn log(own: &PartyId, task: &str) -> String {
@@ -29,9 +29,7 @@ fn log(own: &PartyId, task: &str) -> String {
 /// A report on a part of this site.
 fn outward_report(own: &PartyId, report: TaskReport) -> TaskReport {
     let error = match &report.error {
-        Some(_) if report.party.id == *own => {
-            report.told.clone().or_else(|| Some(format!("failed at party {own}; its own log says why")))
-        }
+        Some(_) if report.party.id == *own => report.told.clone().or_else(|| Some(private(own))),
         error => error.clone(),
     };
     TaskReport { error, ..report }
@@ -77,7 +75,7 @@ fn outward_failure(own: &PartyId, report: &JobReport, failure: Failure) -> Failu
         return Failure { cause, log: log(own, &failure.task), ..failure };
     }
     let log = if failure.task.is_empty() { String::new() } else { log(own, &failure.task) };
-    Failure { cause: private(own, failure.kind), log, ..failure }
+    Failure { cause: private(own), log, ..failure }
 }
 
 /// An event of a job that is coordinated here; none if it does not concern others.
@@ -96,7 +94,7 @@ pub(super) fn outward_event(own: &PartyId, event: &Event) -> Option<Event> {
 
 #[cfg(test)]
 mod tests {
-    use tributary_core::{JobId, Party};
+    use tributary_core::{ErrorKind, JobId, Party};
 
     use super::*;
     use crate::agent::Part;

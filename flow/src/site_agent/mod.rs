@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 use tributary_component::Components;
-use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, PartyId, Result, Site};
+use tributary_core::{Error, ErrorKind, JobHash, JobId, Limits, Party, PartyId, Result, Site};
 use tributary_document::Problem;
 use tributary_system::clock::now_ms;
 
@@ -197,6 +197,27 @@ impl SiteAgent {
         self.jobs().get_mut(job).map(take).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("job {job} was not offered to party {}", self.site.id))
         })
+    }
+
+    /// What a coordinator at another site reports, which was told little of why something failed here, with all that is known here.
+    pub(crate) fn in_own_words(&self, mut report: JobReport) -> JobReport {
+        let own = |party: &Party| party.id == self.site.id;
+        let job = report.job.clone();
+        let known = |party: &Party, task: &str| self.records.task(&job, &party.role, task).ok()?.error;
+        for task in report.tasks.iter_mut().filter(|task| own(&task.party) && task.error.is_some()) {
+            task.error = known(&task.party, &task.task).or(task.error.take());
+        }
+        if let Some(failure) = &mut report.failure
+            && let Some(party) = failure.party.as_ref().filter(|party| own(party))
+        {
+            if let Some(cause) = known(party, &failure.task) {
+                failure.cause = cause;
+            }
+            if let Ok(log) = self.records.log(&job, &party.role, &failure.task) {
+                failure.log = log.display().to_string();
+            }
+        }
+        report
     }
 
     /// The sites that have a part in a job of this site's records.
