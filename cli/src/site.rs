@@ -27,6 +27,7 @@ pub(crate) fn run(home: &Home, command: &SiteCommand) -> Result<ExitCode, Failur
             let (keys, partner) = (keys(&party.party)?, PartyId::new(partner.as_str())?);
             keys.revoke(&partner)?;
             render::line(format!("party {} no longer trusts party {partner}", keys.party()))?;
+            still_runs(&keys)?;
         }
         SiteCommand::Rotate { party, yes } => rotate(&keys(&party.party)?, *yes)?,
         SiteCommand::Grants { party, json } => grants::run(home, &keys(&party.party)?, *json)?,
@@ -97,7 +98,19 @@ fn trust(keys: &Keys, trust: &SiteTrust) -> Result<()> {
     }
     confirm_card(&card, &standing, trust)?;
     keys.trust(&card, existing)?;
-    render::line(format!("party {} trusts this card of party {} now", keys.party(), card.party()))
+    render::line(format!("party {} trusts this card of party {} now", keys.party(), card.party()))?;
+    still_runs(keys)
+}
+
+/// A process that runs has read keys and cards before.
+fn still_runs(keys: &Keys) -> Result<()> {
+    if keys.in_use()? {
+        render::note(format!(
+            "an agent or a job of party {} runs and goes on with what it read when it began: stop it and start it again",
+            keys.party()
+        ));
+    }
+    Ok(())
 }
 
 fn read_card(path: &Path) -> Result<Card> {
@@ -186,7 +199,8 @@ fn rotate(keys: &Keys, yes: bool) -> Result<()> {
             keys.party(),
             ids.join(", ")
         ),
-    })
+    })?;
+    still_runs(keys)
 }
 
 fn list(keys: &Keys, json: bool) -> Result<()> {

@@ -82,6 +82,11 @@ impl Keys {
         self.folder.revoke(partner)
     }
 
+    /// Whether an agent or a job of the party runs, which goes on with the keys and cards that it read when it began.
+    pub fn in_use(&self) -> Result<bool> {
+        self.folder.is_attended()
+    }
+
     /// A note for each partner in grants whose card is not trusted, so that no job of it can come.
     pub fn untrusted(&self, grants: &Grants) -> Result<Vec<String>> {
         let trusted = self.partners()?;

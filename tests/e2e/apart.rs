@@ -359,6 +359,9 @@ fn an_agent_takes_what_its_grants_allow_and_writes_every_offer_down() {
         let end = pair.part(GUEST, &[&job()]).output().unwrap();
         assert_eq!(end.status.code(), Some(0), "{}", text(&end.stderr));
     }
+    let revoked = pair.host.command(&["site", "revoke", GUEST, "--party", HOST]).output().unwrap();
+    let said = text(&revoked.stderr);
+    assert!(revoked.status.success() && said.contains("stop it and start it again"), "{said}");
     let said = agent.stop();
     assert!(said.contains("refused") && said.contains("accepted") && said.contains("success"), "{said}");
     assert_eq!(pair.jobs(HOST).len(), 2);

@@ -36,7 +36,8 @@ pub(crate) enum SiteCommand {
         #[arg(long)]
         json: bool,
     },
-    /// End the trust in a partner. Its offers and connections are refused from now on; its card can be trusted again later.
+    /// End the trust in a partner. Its offers are refused from now on, and its connections by every process that starts from now on: start an agent
+    /// that runs again. Its card can be trusted again later.
     Revoke {
         /// Id of the partner.
         #[arg(value_name = "PARTNER")]

@@ -142,6 +142,11 @@ impl SiteFolder {
         })
     }
 
+    /// Whether a process has the party's place among its partners. It goes on with the keys and cards that it read when it began.
+    pub fn is_attended(&self) -> Result<bool> {
+        Ok(Attendance::take(&self.folder.join("attending"))?.is_none())
+    }
+
     /// All trusted partners, in order of their ids.
     pub fn partners(&self) -> Result<Vec<Card>> {
         let folder = self.partners_path();
