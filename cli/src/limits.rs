@@ -64,6 +64,7 @@ fn show_released(released: &[Released]) -> Result<()> {
     let row = |r: &Released| {
         let most = r.columns.iter().max_by_key(|(_, column)| column.numbers);
         let total = r.columns.values().fold(0u64, |sum, column| sum.saturating_add(column.numbers));
+        let sums = r.columns.values().fold(0u64, |sum, column| sum.saturating_add(column.sums));
         vec![
             r.table.clone(),
             r.partner.to_string(),
@@ -71,10 +72,18 @@ fn show_released(released: &[Released]) -> Result<()> {
             render::count(total),
             most.map_or(String::new(), |(_, column)| render::count(column.numbers)),
             most.map_or(String::new(), |(name, _)| name.clone()),
+            render::count(sums),
         ]
     };
-    let header =
-        ["table", "partner", "ids looked up", "numbers about all columns", "most about one column", "column"];
+    let header = [
+        "table",
+        "partner",
+        "ids looked up",
+        "numbers about all columns",
+        "most about one column",
+        "column",
+        "sums of gradients",
+    ];
     render::table(&header, &released.iter().map(row).collect::<Vec<_>>())
 }
 

@@ -54,6 +54,13 @@ pub const KEYS: &[Key] = &[
          home; see `tributary limits`.",
     ),
     Key::new(
+        "gradient_sums",
+        BUDGET,
+        "500000",
+        "Most sums of encrypted gradients (one for each bin in each node of a tree) about one column of one table that one partner ever \
+         gets, over all jobs. They say more than counts do: see \"What boosting shows\" in SECURITY.md. 0: the party trains no trees with others.",
+    ),
+    Key::new(
         "ids_per_row",
         BUDGET,
         "1000",
@@ -84,6 +91,8 @@ pub struct Limits {
     pub min_common_rows: u64,
     /// Most numbers about one column that one partner ever gets.
     pub numbers: u64,
+    /// Most sums of gradients about one column that one partner ever gets.
+    pub gradient_sums: u64,
     /// Most ids that one partner may ever ask for, for each row of the table that they are looked up in.
     pub ids_per_row: u64,
     /// Which protocols of an intersection the party takes part in.
@@ -140,6 +149,7 @@ impl Limits {
             },
             min_common_rows: section.get("min_common_rows")?,
             numbers: section.get("numbers")?,
+            gradient_sums: section.get("gradient_sums")?,
             ids_per_row: section.get("ids_per_row")?,
             intersection: match section.get::<&str>("intersection")? {
                 "any" => Intersections::Any,
@@ -157,6 +167,7 @@ impl Limits {
         cuts_from_job: JobCuts::Use,
         min_common_rows: 0,
         numbers: u64::MAX,
+        gradient_sums: u64::MAX,
         ids_per_row: u64::MAX,
         intersection: Intersections::Any,
     };
@@ -171,6 +182,7 @@ impl Default for Limits {
             cuts_from_job: JobCuts::Replace,
             min_common_rows: 2,
             numbers: 200,
+            gradient_sums: 500_000,
             ids_per_row: 1_000,
             intersection: Intersections::Any,
         }

@@ -25,6 +25,8 @@ pub enum Ask {
     Bins(u64),
     /// Numbers about bins that the job cuts: of those of these columns that are its own.
     Cuts(Vec<String>),
+    /// This many sums of gradients about a column.
+    Sums(u64),
 }
 
 /// What a parameter asks a party to release.
@@ -62,6 +64,8 @@ pub enum Item {
     Ids,
     /// Numbers about a column.
     Column(String),
+    /// Sums of gradients about a column.
+    Sums(String),
 }
 
 /// Something to be booked.
@@ -256,6 +260,22 @@ impl Release<'_> {
         self.book(&numbers.into_iter().map(charge).collect::<Vec<_>>())
     }
 
+    /// Books sums of gradients, the same number about each of these columns, all or none; and where the columns are cut for them, as
+    /// [`Release::cuts`] gave the earlier cuts. Call it before the first one leaves. `Denied`, `Conflict` as for
+    /// [`Release::book_numbers`].
+    pub fn book_sums(&self, cuts: impl IntoIterator<Item = Numbers>) -> Result<()> {
+        let cuts: Vec<Numbers> = cuts.into_iter().collect();
+        cuts.iter().try_for_each(|of| self.expect_own_values(&of.column))?;
+        let charges = |of: Numbers| {
+            let (amount, limit) = (of.count, self.limits.gradient_sums);
+            let (cuts, after) = (Vec::new(), Vec::new());
+            let sums = Charge { item: Item::Sums(of.column.clone()), amount, limit, cuts, after };
+            let (cuts, after, limit) = (of.cuts, of.after, u64::MAX);
+            [sums, Charge { item: Item::Column(of.column), amount: 0, limit, cuts, after }]
+        };
+        self.book(&cuts.into_iter().flat_map(charges).collect::<Vec<_>>())
+    }
+
     /// Books ids that the partner looks up in a table with this many rows. Call it before any answer leaves.
     pub fn book_ids(&self, ids: u64, rows: u64) -> Result<()> {
         let limit = self.limits.ids_per_row.saturating_mul(rows.max(LEAST_ROWS));
@@ -284,6 +304,11 @@ impl Release<'_> {
                 format!("column {name:?} of table {table}"),
                 "numbers",
             ),
+            Item::Sums(name) => (
+                format!("{limit} sums of gradients about a column of a table"),
+                format!("column {name:?} of table {table}"),
+                "gradient_sums",
+            ),
         };
         let message = format!(
             "{} gives partner {} no more than {what}: {used} are given, {amount} more were asked for",
@@ -307,6 +332,16 @@ pub fn refused(limits: &Limits, own: &Party, ask: &Ask) -> Option<Refusal> {
         Ask::Bins(bins) if *bins > limits.max_bins => Some(Refusal {
             message: format!("{own} releases at most {} bins of a column, got {bins}", limits.max_bins),
             help: format!("ask for fewer, or {}", operator(own, "raise limits.max_bins")),
+        }),
+        Ask::Sums(sums) if *sums > limits.gradient_sums => Some(Refusal {
+            message: format!(
+                "{own} gives a partner at most {} sums of gradients about a column, this job asks for {sums}",
+                limits.gradient_sums
+            ),
+            help: format!(
+                "ask for fewer trees, levels or bins, or {}",
+                operator(own, "raise limits.gradient_sums")
+            ),
         }),
         Ask::Cuts(columns) if !columns.is_empty() && limits.cuts_from_job == JobCuts::Refuse => {
             Some(Refusal {
@@ -420,6 +455,10 @@ mod tests {
             release.expect_common_rows("common rows", 1).is_err()
                 && release.expect_common_rows("x", 2).is_ok()
         );
+        let cut = |column: &str, count| Numbers { cuts: vec![1.0], ..numbers(column, count) };
+        release.book_sums([cut("a", 400_000), cut("c", 500_000)]).unwrap();
+        let error = release.book_sums([cut("a", 200_000)]).unwrap_err().to_string();
+        assert!(error.contains("limits.gradient_sums") && error.contains("400000 are given"), "{error}");
         release.book_ids(1_000_000, 3).unwrap();
         assert!(release.book_ids(1, 3).unwrap_err().to_string().contains("limits.ids_per_row"));
     }

@@ -29,7 +29,10 @@ pub struct Released {
 pub struct OfColumn {
     /// How many numbers.
     pub numbers: u64,
-    /// Where the column was cut for them, ascending.
+    /// How many sums of gradients.
+    #[serde(default)]
+    pub sums: u64,
+    /// Where the column was cut for both, ascending.
     #[serde(default)]
     pub cuts: Vec<f64>,
 }
@@ -44,6 +47,7 @@ impl Released {
         match item {
             Item::Ids => self.ids,
             Item::Column(name) => self.columns.get(name).map_or(0, |column| column.numbers),
+            Item::Sums(name) => self.columns.get(name).map_or(0, |column| column.sums),
         }
     }
 
@@ -59,6 +63,10 @@ impl Released {
                 column.numbers = column.numbers.saturating_add(charge.amount);
                 add_cuts(&mut column.cuts, &charge.cuts);
             }
+            Item::Sums(name) => {
+                let column = self.columns.entry(name.clone()).or_default();
+                column.sums = column.sums.saturating_add(charge.amount);
+            }
         }
     }
 
@@ -67,6 +75,7 @@ impl Released {
         for (name, more) in more.columns {
             let column = self.columns.entry(name).or_default();
             column.numbers = column.numbers.saturating_add(more.numbers);
+            column.sums = column.sums.saturating_add(more.sums);
             add_cuts(&mut column.cuts, &more.cuts);
         }
         let unknown = more.contents.into_iter().filter(|content| !self.contents.contains(content));
@@ -82,12 +91,13 @@ impl Released {
         self.ids = lacks(other.ids, own.map(|own| own.ids), self.ids);
         for (name, other) in &other.columns {
             let own = own.and_then(|own| own.columns.get(name));
-            let is_less = own.is_none_or(|own| own.numbers < other.numbers);
+            let is_less = own.is_none_or(|own| own.numbers < other.numbers || own.sums < other.sums);
             let is_cut = |cut: &&f64| own.is_none_or(|own| !has_cut(&own.cuts, **cut));
             let cuts: Vec<f64> = other.cuts.iter().filter(is_cut).copied().collect();
             if is_less || !cuts.is_empty() {
                 let column = self.columns.entry(name.clone()).or_default();
                 column.numbers = lacks(other.numbers, own.map(|own| own.numbers), column.numbers);
+                column.sums = lacks(other.sums, own.map(|own| own.sums), column.sums);
                 add_cuts(&mut column.cuts, &cuts);
             }
         }

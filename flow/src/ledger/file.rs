@@ -47,6 +47,8 @@ struct Stored {
 #[derive(Serialize, Deserialize)]
 struct StoredColumn {
     numbers: u64,
+    #[serde(default)]
+    sums: u64,
     /// Sixteen hexadecimal digits for each.
     cuts: String,
 }
@@ -54,7 +56,10 @@ struct StoredColumn {
 impl Stored {
     fn of(released: &Released) -> Self {
         let column = |(name, column): (&String, &OfColumn)| {
-            (name.clone(), StoredColumn { numbers: column.numbers, cuts: written(&column.cuts) })
+            (
+                name.clone(),
+                StoredColumn { numbers: column.numbers, sums: column.sums, cuts: written(&column.cuts) },
+            )
         };
         Self {
             table: released.table.clone(),
@@ -66,8 +71,8 @@ impl Stored {
     }
 
     fn released(self) -> Option<Released> {
-        let column = |(name, StoredColumn { numbers, cuts }): (String, StoredColumn)| {
-            Some((name, OfColumn { numbers, cuts: numbers_of(&cuts)? }))
+        let column = |(name, StoredColumn { numbers, sums, cuts }): (String, StoredColumn)| {
+            Some((name, OfColumn { numbers, sums, cuts: numbers_of(&cuts)? }))
         };
         Some(Released {
             table: self.table,
