@@ -8,20 +8,20 @@ use tributary_core::kernel::KernelCall;
 use tributary_core::{Result, Table};
 
 /// A table whose chosen columns all hold numbers.
-pub(super) struct Coded {
+pub(crate) struct Coded {
     pub table: Table,
     /// Names of categories by column of text.
-    texts: BTreeMap<String, Vec<String>>,
+    pub texts: BTreeMap<String, Vec<String>>,
 }
 
 impl Coded {
     /// A table without columns of text to measure.
-    pub(super) fn as_is(table: &Table) -> Self {
+    pub(crate) fn as_is(table: &Table) -> Self {
         Self { table: table.clone(), texts: BTreeMap::new() }
     }
 
     /// With numbers in place of the texts of those columns that hold any.
-    pub(super) async fn of(table: &Table, columns: &[String]) -> Result<Self> {
+    pub(crate) async fn of(table: &Table, columns: &[String]) -> Result<Self> {
         let is_text = |name: &&String| {
             table.schema().field(name).is_some_and(|field| field.data_type == DataType::Utf8)
         };
@@ -37,7 +37,7 @@ impl Coded {
     }
 
     /// Names of the categories of a column with these cut points.
-    pub(super) fn names(&self, column: &str, cuts: &Cuts) -> Vec<String> {
+    pub(crate) fn names(&self, column: &str, cuts: &Cuts) -> Vec<String> {
         let numbers = || cuts.points().iter().map(f64::to_string).collect();
         self.texts.get(column).cloned().unwrap_or_else(numbers)
     }

@@ -58,7 +58,8 @@ pub(super) async fn by_itself(
     Ok(all)
 }
 
-async fn quantiles(table: &Table, features: &[String], bins: u32) -> Result<Vec<Cuts>> {
+/// Cut points of bins of nearly equal numbers of rows.
+pub(crate) async fn quantiles(table: &Table, features: &[String], bins: u32) -> Result<Vec<Cuts>> {
     tributary_binning::quantiles(table, features, bins).await?.iter().map(Cuts::of_quantiles).collect()
 }
 
@@ -69,7 +70,8 @@ async fn equal_widths(table: &Table, features: &[String], bins: u32) -> Result<V
     ranges.iter().map(|range| Cuts::equal_width(range, bins as usize)).collect()
 }
 
-async fn categories(table: &Table, features: &[String]) -> Result<Vec<Cuts>> {
+/// Cut points of a bin for each category.
+pub(crate) async fn categories(table: &Table, features: &[String]) -> Result<Vec<Cuts>> {
     if features.is_empty() {
         return Ok(Vec::new());
     }

@@ -6,13 +6,13 @@
 //! name. A host learns nothing but that there are labels. Parameters, defaults and definitions follow FATE's component,
 //! except where its published definitions are right and its code is not: rates of empty bins, and the sum over all bins.
 
-mod parameters;
+pub(crate) mod parameters;
 mod check;
-mod categories;
-mod cuts;
+pub(crate) mod categories;
+pub(crate) mod cuts;
 mod guest;
 mod host;
-mod release;
+pub(crate) mod release;
 
 use std::collections::BTreeMap;
 

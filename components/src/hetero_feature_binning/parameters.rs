@@ -120,7 +120,7 @@ pub(super) enum Transform {
 
 /// How labels are encrypted.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct HeParam {
+pub(crate) struct HeParam {
     pub key_length: u32,
 }
 
@@ -151,14 +151,14 @@ pub(super) struct PredictParameters {
 
 /// The columns that a training works on, by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Columns {
+pub(crate) struct Columns {
     pub binned: Vec<String>,
     pub categories: Vec<String>,
 }
 
 impl HeParam {
     /// The size of the key.
-    pub(super) fn bits(&self) -> Result<KeyBits, tributary_paillier::Error> {
+    pub(crate) fn bits(&self) -> Result<KeyBits, tributary_paillier::Error> {
         KeyBits::try_from(self.key_length)
     }
 }

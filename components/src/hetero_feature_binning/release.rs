@@ -57,7 +57,7 @@ pub(super) fn is_shared(task: &Task, local_only: bool) -> bool {
 
 /// What cut points are found in, and bins are counted in, where they are shared: one row of each id. A guest that has an id
 /// several times repeats this party's row, which is still one row behind a number, and no reason to cut at it.
-pub(super) async fn one_row_an_id(table: &Table, columns: &Columns) -> Result<Table> {
+pub(crate) async fn one_row_an_id(table: &Table, columns: &Columns) -> Result<Table> {
     let ids = table.select::<&str>([])?.first_by_key()?.count().await?;
     if ids == table.count().await? {
         return Ok(table.clone());
@@ -93,16 +93,17 @@ pub(super) async fn unmeasured(
 }
 
 /// A host's columns with the bins that are shown to the guest.
-pub(super) struct Released {
-    /// In the order of [`Binning::cuts`].
+pub(crate) struct Released {
+    /// In the order of the columns that were given.
     pub cuts: Vec<CutColumn>,
     /// Columns whose missing values are counted in another bin.
-    joined: Vec<JoinedBin>,
-    numbers: Vec<Numbers>,
+    pub joined: Vec<JoinedBin>,
+    /// What the guest gets about each of them.
+    pub numbers: Vec<Numbers>,
 }
 
 /// How often bins are merged again because another task has booked cuts of the same column in between.
-const TRIES: usize = 16;
+pub(crate) const TRIES: usize = 16;
 
 /// The bins that are shown to the guest, booked.
 pub(super) async fn book(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Released> {
@@ -117,22 +118,35 @@ pub(super) async fn book(task: &Task, binning: &Binning<'_>, guest: &Party) -> R
     }
 }
 
-/// Merges bins until all may be released, by rows that are counted here in the clear.
+/// Merges bins until all may be released.
 async fn prepare(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Released> {
-    let release = task.release(binning.input, guest);
-    let names: Vec<&str> = binning.cuts.iter().map(|c| c.column.as_str()).collect();
-    let shown = release.cuts(&names)?;
-    let pieces = binning.cuts.iter().zip(&shown).map(|(c, shown)| Pieces::new(&c.cuts, shown));
-    let pieces = pieces.collect::<Result<Vec<_>>>()?;
-    let counted = count(&binning.distinct, &binning.cuts, &pieces).await?;
-
     let weight = weight(binning.table.count().await?, binning.distinct.count().await?);
     if weight > 1 {
         task.note(format!("the guest repeats rows: a number about a bin counts as {weight}"));
     }
+    let mut released = merged(task, binning.input, guest, &binning.distinct, &binning.cuts).await?;
+    released.numbers.iter_mut().for_each(|numbers| numbers.count *= weight);
+    Ok(released)
+}
+
+/// Columns of an input with their bins merged until all may be released, by rows that are counted here in the clear. `distinct`: one row of
+/// each id. Nothing is booked: [`Released::numbers`] are what is to be.
+pub(crate) async fn merged(
+    task: &Task,
+    input: &str,
+    guest: &Party,
+    distinct: &Table,
+    columns: &[CutColumn],
+) -> Result<Released> {
+    let release = task.release(input, guest);
+    let names: Vec<&str> = columns.iter().map(|c| c.column.as_str()).collect();
+    let shown = release.cuts(&names)?;
+    let pieces = columns.iter().zip(&shown).map(|(c, shown)| Pieces::new(&c.cuts, shown));
+    let pieces = pieces.collect::<Result<Vec<_>>>()?;
+    let counted = count(distinct, columns, &pieces).await?;
 
     let mut released = Released { cuts: Vec::new(), joined: Vec::new(), numbers: Vec::new() };
-    for (((column, pieces), rows), after) in binning.cuts.iter().zip(&pieces).zip(counted).zip(shown) {
+    for (((column, pieces), rows), after) in columns.iter().zip(&pieces).zip(counted).zip(shown) {
         let coarse = coarsened(task, &release, column, pieces, &rows)?;
         release.expect_bins(&column.column, coarse.cuts.bins() as u64)?;
         let has_missing = rows.last().is_some_and(|rows| *rows > 0) && coarse.missing_in.is_none();
@@ -142,7 +156,7 @@ async fn prepare(task: &Task, binning: &Binning<'_>, guest: &Party) -> Result<Re
         }
         released.numbers.push(Numbers {
             column: column.column.clone(),
-            count: weight * (coarse.cuts.bins() as u64 + u64::from(has_missing)),
+            count: coarse.cuts.bins() as u64 + u64::from(has_missing),
             cuts: Pieces::inner(&coarse.cuts).to_vec(),
             after,
         });
@@ -177,7 +191,7 @@ fn coarsened(
 
 /// How many numbers one about a bin counts as. A guest that repeats rows makes sums larger, and so reads more from one: how often
 /// each of its rows is in it, from the count of rows and from that of events. It counts by the digits that both can have.
-fn weight(rows: u64, distinct: u64) -> u64 {
+pub(crate) fn weight(rows: u64, distinct: u64) -> u64 {
     let digits = |number: u64| u64::from(u64::BITS - number.leading_zeros()).max(1);
     match rows > distinct {
         true => (2 * digits(rows)).div_ceil(digits(distinct)),
@@ -207,12 +221,12 @@ fn bin_columns(cuts: &[CutColumn]) -> Vec<BinColumn> {
 
 impl Released {
     /// Columns of bin numbers as [`Released::assigned`] has them.
-    pub(super) fn bin_columns(&self) -> Vec<BinColumn> {
+    pub(crate) fn bin_columns(&self) -> Vec<BinColumn> {
         bin_columns(&self.cuts)
     }
 
     /// The table with bin numbers in place of values.
-    pub(super) fn assigned(&self, table: &Table) -> Result<Table> {
+    pub(crate) fn assigned(&self, table: &Table) -> Result<Table> {
         let assigned =
             table.map(KernelCall::map::<AssignBins>(&AssignParams { columns: self.cuts.clone() })?)?;
         match self.joined.is_empty() {
