@@ -37,6 +37,11 @@ impl<K: Additive> Sums<K> {
         }
     }
 
+    /// The sums as [`into_inner`](Self::into_inner), none where nothing was added.
+    pub fn into_parts(self) -> Vec<Option<K::Ciphertext>> {
+        self.sums
+    }
+
     /// The sums as they are, for more computing at this party. Not for another party to see: the blinding of
     /// each is the product of its rows', and a sum of nothing shows as such.
     pub fn into_inner(self) -> Vec<K::Ciphertext> {
