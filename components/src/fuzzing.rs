@@ -13,12 +13,15 @@ use tributary_paillier::{KeyBits, ProvenKey, SecretKey};
 
 use crate::hetero_feature_binning::{Measure, check_features};
 use crate::hetero_feature_selection::{Selected, check_selected};
+use crate::hetero_secureboost::messages::{
+    Begins, Chosen, Grouped, Level, Told as BoostTold, Walks, Written, samples,
+};
 use crate::psi::choice::{Decided, Told};
 use crate::psi::rr22::{Offered, Seeds};
 use crate::toy_example::ShareSum;
 
 /// Their names. Every type that is a message of a component or an algorithm is here.
-pub const MESSAGES: [&str; 8] = [
+pub const MESSAGES: [&str; 15] = [
     ShareSum::NAME,
     Measure::NAME,
     HostFeatures::NAME,
@@ -27,6 +30,13 @@ pub const MESSAGES: [&str; 8] = [
     Offered::NAME,
     Seeds::NAME,
     Selected::NAME,
+    BoostTold::NAME,
+    Begins::NAME,
+    Level::NAME,
+    Grouped::NAME,
+    Chosen::NAME,
+    Walks::NAME,
+    Written::NAME,
 ];
 
 const CONTEXT: &[u8] = b"a session";
@@ -46,7 +56,17 @@ pub fn messages() -> Vec<Vec<u8>> {
     let kept = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
     let selections = [None, kept(&[]), kept(&["host_10000_x0", "host_10000_x7"])];
     let selections = selections.map(|kept| encoded(7, &Selected { kept }));
+    let boost = [
+        encoded(8, &samples::told()),
+        encoded(9, &samples::begins()),
+        encoded(10, &samples::level()),
+        encoded(11, &samples::grouped()),
+        encoded(12, &samples::chosen()),
+        encoded(13, &samples::walks()),
+        encoded(14, &Written { trees: 3 }),
+    ];
     sums.into_iter()
+        .chain(boost)
         .chain(measures)
         .chain(hosts)
         .chain(selections)
@@ -90,6 +110,24 @@ pub fn message(bytes: &[u8]) {
                 drop(check_selected(guest, &kept, |name| name.starts_with("host_10000_x")));
             }
         }
+        8 => {
+            if let (Some(told), Ok(host)) = (decoded::<BoostTold>(bytes), &*HOST) {
+                drop(told.check(host, 100));
+            }
+        }
+        9 => {
+            let key = decoded::<Begins>(bytes).and_then(|begins| begins.key);
+            drop(key.map(|key| key.open(CONTEXT)));
+        }
+        10 => {
+            if let (Some(level), Ok(guest)) = (decoded::<Level>(bytes), &*HOST) {
+                drop((level.check(guest, None), level.check(guest, Some(1))));
+            }
+        }
+        11 => drop(decoded::<Grouped>(bytes)),
+        12 => drop(decoded::<Chosen>(bytes)),
+        13 => drop(decoded::<Walks>(bytes)),
+        14 => drop(decoded::<Written>(bytes)),
         _ => {
             if let (Some(features), Ok(host)) = (decoded::<HostFeatures>(bytes), &*HOST) {
                 drop(check_features(host, &features));

@@ -11,6 +11,7 @@ mod feature_scale;
 pub mod fuzzing;
 mod hetero_feature_binning;
 mod hetero_feature_selection;
+mod hetero_secureboost;
 mod marks;
 mod psi;
 mod reader;
@@ -25,7 +26,7 @@ use tributary_component::{Component, Components};
 
 /// Every component of the product. A new one is a line here.
 pub fn all() -> Components {
-    let all: [Arc<dyn Component>; 11] = [
+    let all: [Arc<dyn Component>; 12] = [
         Arc::new(reader::Reader::default()),
         Arc::new(psi::Psi::default()),
         Arc::new(data_split::DataSplit::default()),
@@ -35,6 +36,7 @@ pub fn all() -> Components {
         Arc::new(feature_scale::FeatureScale::default()),
         Arc::new(hetero_feature_binning::HeteroFeatureBinning::default()),
         Arc::new(hetero_feature_selection::HeteroFeatureSelection::default()),
+        Arc::new(hetero_secureboost::HeteroSecureBoost::default()),
         Arc::new(evaluation::Evaluation::default()),
         Arc::new(toy_example::ToyExample::default()),
     ];
