@@ -72,14 +72,24 @@ fn run(site: &Site, job: &str) -> Vec<Value> {
     learned(site)
 }
 
+/// The trees of both parties, less the name of the model, and how well they predict.
+fn boosted(site: &Site, job: &str) -> Vec<Value> {
+    let path = example("breast/boost.yaml").display().to_string();
+    site.ok(&["run", "--quiet", "--job-id", &format!("boost-{job}"), &path]);
+    let mut all = vec![site.model("9999", "guest", "sbt_0"), site.model("10000", "host", "sbt_0")];
+    all.iter_mut().for_each(|model| model["parts"]["id"] = Value::Null);
+    all
+}
+
 #[test]
 fn a_job_gives_the_same_on_a_cluster_and_where_parties_differ() {
     let site = Site::with_breast_tables();
-    let alone = run(&site, "alone");
+    let (alone, trees) = (run(&site, "alone"), boosted(&site, "alone"));
     let up = Up::start(&site);
 
     site.write("service_conf.yaml", &up.configuration());
     assert_eq!(run(&site, "together"), alone);
+    assert_eq!(boosted(&site, "together"), trees);
     let status = site.json(&["cluster", "status", "--json"]);
     assert_eq!(status["executors"].as_array().unwrap().len(), 2, "{status}");
     assert_eq!(status["jobs"].as_array().unwrap().len(), 0, "{status}");

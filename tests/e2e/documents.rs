@@ -207,7 +207,9 @@ fn every_job_among_the_examples_is_sound_on_one_core() {
     site.write("service_conf.yaml", "computing: {standalone: {cores: 1}}\n");
     site.upload("10000", "breast_host_a", &[]);
     site.upload("10001", "breast_host_b", &[]);
-    site.ok(&["run", "--quiet", "--job-id", "t", &example("breast/job.yaml").display().to_string()]);
+    for (id, trains) in [("t", "breast/job.yaml"), ("b", "breast/boost.yaml")] {
+        site.ok(&["run", "--quiet", "--job-id", id, &example(trains).display().to_string()]);
+    }
     let mut jobs = 0;
     for folder in ["breast", "toy"] {
         for entry in std::fs::read_dir(example(folder)).unwrap() {
@@ -216,7 +218,8 @@ fn every_job_among_the_examples_is_sound_on_one_core() {
                 continue;
             }
             let job = std::fs::read_to_string(&path).unwrap();
-            let job = job.replace("${model_id}", "t").replace("${model_version}", "0");
+            let trained = if job.contains("hetero_secureboost") { "b" } else { "t" };
+            let job = job.replace("${model_id}", trained).replace("${model_version}", "0");
             let job = site.write(Path::new(path.file_name().unwrap()).to_str().unwrap(), &job);
             site.ok(&["run", "--quiet", &job]);
             jobs += 1;

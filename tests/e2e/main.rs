@@ -12,6 +12,7 @@ mod site;
 mod apart;
 mod bind;
 mod binning_jobs;
+mod boosting;
 mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;

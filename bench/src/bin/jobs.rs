@@ -59,6 +59,12 @@ const JOBS: &[Job] = &[
         beside: Some(("psi-5m", 1.0 / 3.0)),
         ..job("psi-10k-5m", NO_LIMIT, |bench| psi(bench, [10_000, 5_000_000], "auto"))
     },
+    job("boost-breast", Cost { wall: 1.2, peak_mib: 150.0, ..NO_LIMIT }, |bench| boost_breast(bench)),
+    // As many rows and columns as the credit cards of FATE's examples.
+    job("boost-30k", Cost { wall: 8.0, peak_mib: 400.0, ..NO_LIMIT }, |bench| {
+        boost(bench, 30_000, [13, 10], 3, 3)
+    }),
+    job("boost-100k", Cost { wall: 45.0, ..NO_LIMIT }, |bench| boost(bench, 100_000, [30, 300], 1, 4)),
     job("psi-1m-curves", Cost { wall: 100.0, peak_mib: 1024.0, ..NO_LIMIT }, |bench| {
         psi(bench, [1_000_000; 2], "ecdh_psi")
     }),
@@ -138,6 +144,54 @@ fn demo(bench: &Bench, arithmetic: &str) -> Result<Cost, String> {
     let command = [vec!["env".into(), format!("TRIBUTARY_ARITHMETIC={arithmetic}")], run].concat();
     median(9, || cost(&command))
 }
+
+fn boost_breast(bench: &Bench) -> Result<Cost, String> {
+    bench.upload("9999", "breast_guest", &bench.examples.join("breast/guest.csv"), Some("y"))?;
+    bench.upload("10000", "breast_host", &bench.examples.join("breast/host.csv"), None)?;
+    median(5, || cost(&bench.command(&["run", "--quiet", &bench.example("breast/boost.yaml")])))
+}
+
+/// Trees of made rows, so many columns at guest and host, under a key of 2048 bits.
+fn boost(bench: &Bench, rows: u64, columns: [u64; 2], trees: u32, depth: u32) -> Result<Cost, String> {
+    for (party, columns) in [("9999", columns[0]), ("10000", columns[1])] {
+        let label = if party == "9999" { ",y" } else { "" };
+        let mut csv = format!("id{label}");
+        (0..columns).try_for_each(|i| write!(csv, ",x{i}")).map_err(|e| e.to_string())?;
+        for row in 0..rows {
+            let number = |column: u64| (row ^ column << 40).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            let of_label =
+                if label.is_empty() { String::new() } else { format!(",{}", (number(1) + number(2)) >> 24) };
+            write!(csv, "\nu{row:07}{of_label}").map_err(|e| e.to_string())?;
+            (0..columns).try_for_each(|i| write!(csv, ",{}", number(i))).map_err(|e| e.to_string())?;
+        }
+        let file = bench.scratch.path().join("rows.csv");
+        fs::write(&file, csv).map_err(|e| e.to_string())?;
+        bench.upload(party, "rows", &file, (party == "9999").then_some("y"))?;
+    }
+    let job = bench.scratch.path().join("boost.yaml");
+    let text = BOOST_JOB.replace("TREES", &trees.to_string()).replace("DEPTH", &depth.to_string());
+    fs::write(&job, text).map_err(|e| e.to_string())?;
+    cost(&bench.command(&["run", "--quiet", &job.display().to_string()]))
+}
+
+const BOOST_JOB: &str = "\
+dag:
+  parties:
+  - {role: guest, party_id: ['9999']}
+  - {role: host, party_id: ['10000']}
+  stage: train
+  tasks:
+    reader_0: {component_ref: reader, stage: default, parameters: {namespace: experiment, name: rows}}
+    psi_0:
+      component_ref: psi
+      stage: default
+      inputs: {data: {input_data: {task_output_artifact: {producer_task: reader_0, output_artifact_key: output_data}}}}
+    sbt_0:
+      component_ref: hetero_secureboost
+      parameters: {num_trees: TREES, max_depth: DEPTH}
+      inputs: {data: {train_data: {task_output_artifact: {producer_task: psi_0, output_artifact_key: output_data}}}}
+schema_version: 2.2.0
+";
 
 /// Guest and host with so many ids, half of the fewer in common, and one column. An engine keeps rows in memory while there is room: here a task of a
 /// party has 256 MiB of it.
