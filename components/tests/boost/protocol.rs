@@ -1,12 +1,20 @@
 //! What happens around trees: sampling, validation, warm start, attempts that go on, folds, limits, and peers that send what no honest
 //! party sends.
 
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, FixedSizeBinaryArray, UInt16Array};
 use serde_json::{Value, json};
+use tributary_boost::columns::node_schema;
+use tributary_boost::encrypted::{Sharing, gradient_schema};
+use tributary_boost::quantise::packing;
 use tributary_component::Stage;
-use tributary_core::{ErrorKind, Limits};
+use tributary_core::federation::{FederationExt, Slot};
+use tributary_core::{ErrorKind, Layout, Limits, Party, Table, TableSchema};
+use tributary_paillier::{Additive, Encrypt, KeyBits, ProvenKey, SecretKey};
 
 use super::exact::{models, numbers, of_goal, parts, quick};
-use super::parties::{Ended, Part, all_well, together};
+use super::parties::{Ended, Part, all_well, meet, parties, run, session, together};
 use super::tables::{Goal, Rows, made};
 
 fn trees(ended: &[Ended]) -> Vec<Value> {
@@ -212,4 +220,150 @@ async fn a_model_is_of_no_use_without_its_other_part() {
     // What a model says at the guest names none of a host's columns, and no cut of theirs.
     let said = one[0].model().to_string();
     assert!(!said.contains("p1_") && said.contains("p0_"), "{said}");
+}
+
+/// As the component's own messages, which no other crate sees.
+mod said {
+    use serde::{Deserialize, Serialize};
+    use tributary_core::federation::Message;
+    use tributary_paillier::ProvenKey;
+
+    #[derive(Serialize, Deserialize)]
+    pub struct Told {
+        pub rows: u64,
+        pub columns: Vec<(u32, u16, bool)>,
+        pub kept: Option<([u8; 16], u32)>,
+        pub warm: Option<([u8; 16], u32)>,
+        pub validated: Option<u64>,
+    }
+
+    #[derive(Serialize, Deserialize)]
+    pub struct Begins {
+        pub model: [u8; 16],
+        pub key: Option<ProvenKey>,
+        pub trees: u32,
+        pub own: u32,
+        pub from: u32,
+        pub sampled_from: Option<u32>,
+        pub pairs: bool,
+        pub packs: bool,
+    }
+
+    /// Nodes as (node, parent, sibling), and how many there are.
+    #[derive(Serialize, Deserialize)]
+    pub struct Level(pub Vec<(u16, Option<u16>, Option<u16>)>, pub u16);
+
+    /// For each node and column: groups as (of, rows), whether missing values are apart, and the rest.
+    #[derive(Serialize, Deserialize)]
+    pub struct Grouped(pub Vec<Vec<(Vec<(u16, u32)>, bool, u16)>>);
+
+    impl Message for Told {
+        const NAME: &'static str = "boost.told";
+        const MAX_BYTES: usize = 1 << 20;
+    }
+    impl Message for Begins {
+        const NAME: &'static str = "boost.begins";
+    }
+    impl Message for Level {
+        const NAME: &'static str = "boost.level";
+        const MAX_BYTES: usize = 1 << 20;
+    }
+    impl Message for Grouped {
+        const NAME: &'static str = "boost.grouped";
+        const MAX_BYTES: usize = 128 << 20;
+    }
+}
+
+fn blames(ended: &Ended, culprit: &Party, what: &str) {
+    let error = ended.outputs.as_ref().unwrap_err();
+    let text = error.chain();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{text}");
+    assert!(text.contains(&culprit.to_string()) && text.contains(what), "{text}");
+}
+
+/// A table without a key, held by a session of its own.
+async fn held(schema: &TableSchema, columns: Vec<ArrayRef>) -> Table {
+    let rows = schema.batch(columns).unwrap();
+    let table = Table::parallelize(&session(1).await, schema, vec![rows], Layout::Loose(1)).await.unwrap();
+    table.keep_rows().await.unwrap()
+}
+
+/// Two hosts, one of which says what no honest host says: the guest names it.
+#[tokio::test]
+async fn a_host_that_sends_what_no_honest_host_sends_is_named() {
+    let rows = made(40, 2, Goal::Binary);
+    let who = parties(2);
+    let honest = (40, vec![(0, 1, false)]);
+    let grouped =
+        |groups: &[(u16, u32)], rest: u16| said::Grouped(vec![vec![(groups.to_vec(), false, rest)]]);
+    let cases = [
+        ((39, honest.1.clone()), grouped(&[], 0), "39 rows"),
+        ((40, vec![(3, 1, false), (2, 1, false)]), grouped(&[], 0), "out of order"),
+        (honest.clone(), grouped(&[(1, 39)], 0), "groups that do not belong"),
+        (honest.clone(), grouped(&[(2, 40)], 0), "groups that do not belong"),
+        (honest.clone(), grouped(&[(1, 40)], 1), "groups that do not belong"),
+        (honest.clone(), said::Grouped(Vec::new()), "other nodes or columns"),
+    ];
+    for ((told_rows, columns), grouped, what) in cases {
+        let [guest, good, evil]: [_; 3] = meet(&who).await.try_into().ok().unwrap();
+        let parameters = of_goal(Goal::Binary, json!({}));
+        let parts = parts("train_data", &rows, &parameters, &[1]);
+        let lies = async {
+            let to = [who[0].clone()];
+            let told = said::Told { rows: told_rows, columns, kept: None, warm: None, validated: None };
+            evil.push_message(&Slot::new("told").tagged("begin"), &to, &told).await.unwrap();
+            let slot = Slot::new("grouped").tagged("tree.0.level.0");
+            drop(evil.push_message(&slot, &to, &grouped).await);
+        };
+        let (ended, _, ()) = futures::join!(
+            run(Stage::Train, guest, &who, parts[0].clone()),
+            run(Stage::Train, good, &who, parts[1].clone()),
+            lies
+        );
+        blames(&ended, &who[2], what);
+    }
+}
+
+/// A guest that says what no honest guest says: each host names it.
+#[tokio::test]
+async fn a_guest_that_sends_what_no_honest_guest_sends_is_named() {
+    let rows = made(40, 1, Goal::Binary);
+    let who = parties(1);
+    let root = || said::Level(vec![(0, None, None)], 1);
+    let cases = [
+        (3, root(), 0u8, "other trees than the job says"),
+        (2, said::Level(vec![(0, Some(0), None)], 1), 0, "with a parent that is not there"),
+        (2, said::Level(vec![(0, None, None), (0, None, None)], 1), 0, "not there, or twice"),
+        (2, said::Level(vec![(0, None, None)], 2), 0, "more nodes than the job says"),
+        (2, root(), 0, "encrypted gradients are not usable"),
+    ];
+    for (trees, level, byte, what) in cases {
+        let [evil, host]: [_; 2] = meet(&who).await.try_into().ok().unwrap();
+        let parts = parts("train_data", &rows, &of_goal(Goal::Binary, json!({})), &[1]);
+        let lies = async {
+            let to = [who[1].clone()];
+            let context = format!("{}\n{}", evil.spec().session, who[0]);
+            let owner = SecretKey::generate(KeyBits::Bits1024, &mut rand::rng()).unwrap();
+            let key = Some(ProvenKey::new(&owner, context.as_bytes()).unwrap());
+            let (model, own, from, sampled_from) = ([1; 16], 0, 0, None);
+            let begins =
+                said::Begins { model, key, trees, own, from, sampled_from, pairs: true, packs: true };
+            evil.push_message(&Slot::new("begins").tagged("begin"), &to, &begins).await.unwrap();
+            let sharing = Sharing {
+                packing: packing(40, owner.public().plaintext_bits()).unwrap(),
+                pairs: true,
+                packs: true,
+            };
+            let row = vec![byte; owner.public().row_bytes()];
+            let zeros = FixedSizeBinaryArray::try_from_iter((0..40).map(|_| &row)).unwrap();
+            let gradients =
+                held(&gradient_schema(owner.public(), sharing).unwrap(), vec![Arc::new(zeros)]).await;
+            drop(evil.push_table(&Slot::new("gradients").tagged("tree.0"), &to, &gradients).await);
+            drop(evil.push_message(&Slot::new("level").tagged("tree.0.level.0"), &to, &level).await);
+            let nodes = held(&node_schema().unwrap(), vec![Arc::new(UInt16Array::from(vec![0; 40]))]).await;
+            drop(evil.push_table(&Slot::new("nodes").tagged("tree.0.level.0"), &to, &nodes).await);
+        };
+        let (ended, ()) = futures::join!(run(Stage::Train, host, &who, parts[1].clone()), lies);
+        blames(&ended, &who[0], what);
+    }
 }
