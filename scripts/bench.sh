@@ -12,6 +12,7 @@ cargo run --release --quiet --package tributary-bench --bin uploads -- "$1" "$py
 python3 bench/sites.py "$1" || failed=1
 for arithmetic in portable adx avx512; do # falls back to the next best where the processor lacks one
   TRIBUTARY_ARITHMETIC=$arithmetic cargo bench --package tributary-paillier --bench paillier || failed=1
+  TRIBUTARY_ARITHMETIC=$arithmetic cargo bench --package tributary-boost --bench sums || failed=1
 done
 TRIBUTARY_PYTHON=$python cargo bench --package tributary-evaluation --bench evaluation || failed=1
 cargo bench --package tributary-bench --features rivals,cluster || failed=1

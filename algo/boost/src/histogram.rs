@@ -15,7 +15,7 @@ use crate::columns::{Binned, integers, nodes};
 use crate::split::Sum;
 
 /// Most cells of a level: nodes times bins.
-pub const MAX_CELLS: u64 = 1 << 26;
+pub const MAX_CELLS: u64 = 1 << 24;
 
 /// Parameters of [`AddUp`].
 #[derive(Debug, Clone, Serialize, Deserialize)]

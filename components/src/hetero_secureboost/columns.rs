@@ -23,6 +23,9 @@ use crate::hetero_feature_binning::cuts::{categories, quantiles};
 use crate::hetero_feature_binning::parameters::{Columns, features};
 use crate::hetero_feature_binning::release::{self, TRIES};
 
+/// Additions that a sum of one more part costs, doubled.
+const SUMS_COST: u64 = 20;
+
 /// One column of a party.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct OwnColumn {
@@ -55,6 +58,17 @@ impl BinnedRows {
     /// Number of rows.
     pub(super) fn count(&self) -> u64 {
         self.ranges.all().end - self.ranges.all().start
+    }
+
+    /// The rows of a table as `columns` of a host have them, in as many parts as cores, and fewer where they are few: each part makes sums of
+    /// its own, and putting one together with another's costs as much as adding ten rows.
+    pub(super) async fn keep_for_sums(task: &Task, columns: &OwnColumns, table: &Table) -> Result<Self> {
+        let (rows, binned) = (table.count().await?, columns.binned());
+        let additions = rows.saturating_mul(binned.bins.len() as u64);
+        let parts = additions / (SUMS_COST * binned.total().max(1) as u64);
+        let most = task.partitions().min(task.computing.spec().placement.cores).max(1);
+        let parts = u32::try_from(parts).unwrap_or(most).clamp(1, most);
+        Self::keep(&columns.assign(table)?.repartition(parts)?).await
     }
 
     /// A table of columns without a key, held.
@@ -128,13 +142,13 @@ impl OwnColumns {
         }
     }
 
-    /// Books more sums about bins that were merged before.
+    /// Books more sums about bins that were merged before, so many about each column.
     pub(super) async fn release_again(
         &self,
         task: &Task,
         input: &str,
         table: &Table,
-        sums: &(dyn Fn(u64) -> u64 + Sync),
+        sums: &(dyn Fn(&OwnColumn) -> u64 + Sync),
     ) -> Result<()> {
         let guest = task.guest()?;
         let release = task.release(input, &guest);
@@ -145,7 +159,7 @@ impl OwnColumns {
             let shown = release.cuts(&names)?;
             let numbers = self.0.iter().zip(shown).map(|(column, after)| Numbers {
                 column: column.name.clone(),
-                count: weight.saturating_mul(sums(column.cuts.bins() as u64)),
+                count: weight.saturating_mul(sums(column)),
                 cuts: Pieces::inner(&column.cuts).to_vec(),
                 after,
             });
@@ -164,6 +178,11 @@ impl OwnColumns {
             Some(OwnColumn { name: field.name.clone(), position, cuts, categories, missing_in: None })
         });
         Ok(Self(own.collect()))
+    }
+
+    /// Bins of a column, that of missing values not counted.
+    pub(super) fn bins_of(column: &OwnColumn) -> u64 {
+        column.cuts.bins() as u64
     }
 
     /// For kernels.

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tributary_boost::{Bins, Fate, Objective, Split, Tree, TreeNode};
-use tributary_core::{Error, ErrorKind, Party, Result};
+use tributary_component::task::Task;
+use tributary_core::{Error, ErrorKind, Party, Result, Table};
 
 use super::columns::{OwnColumn, OwnColumns};
 use super::messages::ModelId;
@@ -204,6 +205,16 @@ impl HostModel {
     /// One without trees.
     pub(super) fn new(id: ModelId, columns: OwnColumns) -> Self {
         Self { version: VERSION, id, columns, trees: Vec::new() }
+    }
+
+    /// Books what a prediction tells the guest of a table's rows: for each division which of the rows that come there go to the left.
+    pub(super) async fn release_answers(&self, task: &Task, input: &str, table: &Table) -> Result<()> {
+        let mut divisions = vec![0u64; self.columns.0.len()];
+        self.trees.iter().flatten().for_each(|(_, split)| divisions[split.column as usize] += 1);
+        let of: BTreeMap<&str, u64> =
+            self.columns.0.iter().map(|column| column.name.as_str()).zip(divisions).collect();
+        let sums = |column: &OwnColumn| of.get(column.name.as_str()).copied().unwrap_or_default();
+        self.columns.release_again(task, input, table, &sums).await
     }
 
     /// As it is registered.

@@ -293,12 +293,14 @@ async fn a_guest_may_train_alone() {
     check(&made(150, 0, Goal::Binary), Goal::Binary, of_goal(Goal::Binary, json!({})), &[2]).await;
 }
 
-/// A guest without columns of its own, and one whose host's columns say nothing.
+/// A party without columns of its own, and a host whose columns say nothing.
 #[tokio::test]
 async fn a_party_may_have_no_columns() {
-    let mut rows = made(150, 1, Goal::Binary);
-    (rows[0].names, rows[0].columns) = (Vec::new(), Vec::new());
-    check(&rows, Goal::Binary, of_goal(Goal::Binary, json!({})), &[2]).await;
+    for party in [0, 1] {
+        let mut rows = made(150, 2, Goal::Binary);
+        (rows[party].names, rows[party].columns) = (Vec::new(), Vec::new());
+        check(&rows, Goal::Binary, of_goal(Goal::Binary, json!({})), &[2]).await;
+    }
     let mut rows = made(150, 1, Goal::Binary);
     rows[1].columns = vec![Values::Numbers(vec![None; 150]), Values::Numbers(vec![Some(1.0); 150])];
     rows[1].names.truncate(2);

@@ -168,6 +168,18 @@ async fn limits_of_a_host_bound_what_it_releases() {
     // Two trees of at most seven divided nodes, of at most eight bins and missing values.
     let booked = ended[1].booked.0.lock().unwrap().clone();
     assert!(!booked.is_empty() && booked.values().all(|sums| *sums <= 2 * 7 * 9), "{booked:?}");
+    // A prediction counts, too: an answer for each division.
+    let models = models(&ended);
+    let mut predicting = parts("test_data", &rows, &json!({}), &[1]);
+    for (part, model) in predicting.iter_mut().zip(models) {
+        part.models.insert("input_model".into(), model);
+    }
+    let predicted = all_well(Stage::Predict, predicting.clone()).await;
+    assert!(predicted[1].booked.0.lock().unwrap().values().sum::<u64>() > 0);
+    predicting[1].limits = Limits { gradient_sums: 0, ..Limits::default() };
+    let refused = together(Stage::Predict, predicting).await;
+    assert_eq!(refused[1].outputs.as_ref().unwrap_err().kind(), ErrorKind::Denied);
+
     given[1].limits = Limits { gradient_sums: 20, ..Limits::default() };
     let ended = together(Stage::Train, given.clone()).await;
     let error = ended[1].outputs.as_ref().unwrap_err();

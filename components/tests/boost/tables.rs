@@ -71,9 +71,12 @@ impl Rows {
                 }
             }
         }
-        // A column of the party that is no feature for another party: whole numbers.
-        fields.push(Field::new("whole", DataType::Int64));
-        columns.push(Arc::new(Int64Array::from_iter_values((0..self.ids.len()).map(|row| row as i64 % 3))));
+        // Whole numbers, which look like another type.
+        if !self.names.is_empty() {
+            fields.push(Field::new("whole", DataType::Int64));
+            columns
+                .push(Arc::new(Int64Array::from_iter_values((0..self.ids.len()).map(|row| row as i64 % 3))));
+        }
         let schema = TableSchema::keyed("id", KeyType::Utf8, fields).unwrap();
         let rows: RecordBatch = schema.batch(columns).unwrap();
         let table = Table::parallelize(session, &schema, vec![rows], layout).await.unwrap();

@@ -6,7 +6,7 @@ use tributary_core::federation::FederationExt;
 use tributary_core::{Error, ErrorKind, Party, Result, Table};
 use tributary_paillier::PublicKey;
 
-use super::super::columns::{BinnedRows, OwnColumns, least_rows};
+use super::super::columns::{BinnedRows, OwnColumn, OwnColumns, least_rows};
 use super::super::guest::{sampled, sharing};
 use super::super::messages::{Begins, Told, ToldColumn, Written};
 use super::super::model::HostModel;
@@ -38,12 +38,16 @@ pub(in crate::hetero_secureboost) async fn fit(
     let task = scope.task;
     let parameters: Parameters = task.parameters()?;
     let (mut training, key) = begin(scope, table, validate, warm, &parameters).await?;
-    let all = BinnedRows::keep(&training.model.columns.assign(table)?).await?;
+    let all = BinnedRows::keep_for_sums(task, &training.model.columns, table).await?;
     if !training.model.trees.is_empty() {
         walk::answer(scope, "train", &all, &training.model).await?;
     }
     let validated = match validate {
         Some(table) => {
+            // An answer for each row that comes to a division: no more than divisions there can be.
+            let divisions =
+                (training.before as u64 + parameters.trees()).saturating_mul((1 << parameters.max_depth) - 1);
+            training.model.columns.release_again(task, "validate_data", table, &|_| divisions).await?;
             let rows = BinnedRows::keep(&training.model.columns.assign(table)?).await?;
             if !training.model.trees.is_empty() {
                 walk::answer(scope, "validate", &rows, &training.model).await?;
@@ -80,7 +84,9 @@ async fn begin<'a>(
     let sums = |bins: u64| parameters.sums(with_hosts(has), bins);
     let columns = match (&known, &warm) {
         (Some(HostModel { columns, .. }), _) | (None, Some(HostModel { columns, .. })) => {
-            columns.release_again(task, scope.input, table, &sums).await?;
+            columns
+                .release_again(task, scope.input, table, &|column| sums(OwnColumns::bins_of(column)))
+                .await?;
             columns.clone()
         }
         (None, None) => OwnColumns::release(task, scope.input, table, parameters.max_bin, &sums).await?,
@@ -111,14 +117,15 @@ async fn begin<'a>(
     }
     model.trees.truncate(before + from);
     if (from as u64) < has {
-        let more = |bins: u64| parameters.sums(with_hosts(from as u64) - with_hosts(has), bins);
+        let trees = with_hosts(from as u64) - with_hosts(has);
+        let more = |column: &OwnColumn| parameters.sums(trees, OwnColumns::bins_of(column));
         model.columns.release_again(task, scope.input, table, &more).await?;
     }
     let least = least_rows(task, scope.input, &guest, table).await?;
     Ok((Training { scope, guest, begins, least, max_depth: parameters.max_depth, before, model }, key))
 }
 
-fn told(column: &super::super::columns::OwnColumn) -> ToldColumn {
+fn told(column: &OwnColumn) -> ToldColumn {
     let bins = column.cuts.bins() as u16;
     ToldColumn { position: column.position, bins, is_category: column.categories.is_some() }
 }
