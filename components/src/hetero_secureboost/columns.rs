@@ -18,9 +18,10 @@ use tributary_core::ops::aggregate::{Function, Measure};
 use tributary_core::schema::Purpose;
 use tributary_core::{Error, ErrorKind, Layout, Party, Result, Table};
 
+use crate::columns::features;
 use crate::hetero_feature_binning::categories::Coded;
 use crate::hetero_feature_binning::cuts::{categories, quantiles};
-use crate::hetero_feature_binning::parameters::{Columns, features};
+use crate::hetero_feature_binning::parameters::Columns;
 use crate::hetero_feature_binning::release::{self, TRIES};
 
 /// Additions that a sum of one more part costs, doubled.

@@ -13,7 +13,7 @@ use tributary_core::{Error, ErrorKind, Party, Result, Table};
 
 use super::columns::{OwnColumn, OwnColumns};
 use super::messages::ModelId;
-use crate::hetero_feature_binning::parameters::anonymous;
+use crate::columns::anonymous;
 
 /// Raised with every change of what `parts` mean.
 const VERSION: u32 = 1;

@@ -170,6 +170,7 @@ pub async fn run(stage: Stage, federation: Arc<dyn Federation>, parties: &[Party
         parties: parties.to_vec(),
         parameters,
         inputs,
+        producers: BTreeMap::new(),
         computing,
         federation: federation.clone(),
         releases: Releases { limits: part.limits, ledger: booked.clone(), sources, recoded: BTreeMap::new() },
