@@ -126,12 +126,12 @@ impl AddUp {
             cell_schema()?.check(batch)?;
             let [cells, counts] = [0, 1].map(|i| batch.column(i).as_primitive::<UInt64Type>().values());
             let [g, h] = [2, 3].map(|i| batch.column(i).as_primitive::<Int64Type>().values());
-            for row in 0..batch.num_rows() {
-                let cell = cells[row] as usize;
+            for (((cell, rows), g), h) in cells.iter().zip(counts).zip(g).zip(h) {
+                let cell = *cell as usize;
                 let node = cell.checked_div(total).and_then(|node| sums.get_mut(node));
                 let sum = node.and_then(|node| node.get_mut(cell % total));
                 let sum = sum.ok_or_else(|| Error::bug("sums of a cell that is not there"))?;
-                *sum += Sum { g: g[row], h: h[row], rows: counts[row] };
+                *sum += Sum { g: *g, h: *h, rows: *rows };
             }
         }
         Ok(sums)
