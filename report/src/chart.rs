@@ -130,10 +130,10 @@ fn frame(canvas: &Canvas<'_, '_>, title: &str, axes: (&str, &str)) -> Result<()>
     canvas.upward_text(axes.1, LABEL, PALE, (9.0, middle.1))
 }
 
-/// Names of lines or bars with their colours, in the line below the title.
+/// Names of lines or bars with their colours, in the line below the title; a line that is alone needs none.
 fn legend<'a>(canvas: &Canvas<'_, '_>, names: impl Iterator<Item = &'a str>) -> Result<()> {
     let mut left = LEFT_TOP.0 - 36.0;
-    for (name, colour) in names.zip(SERIES) {
+    for (name, colour) in names.zip(SERIES).filter(|(name, _)| !name.is_empty()) {
         canvas.fill((left, 26.0), (10.0, 4.0), colour)?;
         canvas.text(name, LABEL, PALE, Place::Left, (left + 14.0, 28.0))?;
         // Wide enough for any font: names are ours and short.
