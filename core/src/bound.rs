@@ -6,10 +6,13 @@
 //! descriptions of its older versions, and checks each like anything else that is not trusted.
 
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::media::Media;
 use crate::rows::{PartSize, RowStream};
 use crate::schema::{KeyType, TableSchema};
 
@@ -20,9 +23,34 @@ pub trait FileFormat: fmt::Debug + Send + Sync {
     /// Opens nothing. `InvalidInput` unless this format wrote the description, for a table with these columns as far as that can be
     /// seen from it.
     fn check(&self, description: &str, schema: &TableSchema) -> Result<()>;
+    /// The files that it describes, by their addresses.
+    fn files(&self, description: &str) -> Result<Vec<PathBuf>>;
     /// The rows that it describes, in order. A file that is gone, or has changed, is reported before the first of its rows: `NotFound`,
-    /// `Corrupt`. So is, with its place, a value that `schema` cannot hold.
-    fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream>;
+    /// `Corrupt`. So is, with its place, a value that the schema cannot hold.
+    fn rows(&self, description: &str, wanted: &InFiles) -> Result<RowStream>;
+}
+
+/// What is read of files.
+#[derive(Debug, Clone)]
+pub struct InFiles {
+    /// The columns that the description is for.
+    pub schema: TableSchema,
+    /// Places of the wanted ones among them, in ascending order; all if there are none.
+    pub columns: Option<Vec<usize>>,
+    /// What opens the files.
+    pub media: Arc<dyn Media>,
+}
+
+impl InFiles {
+    /// The schema of the wanted columns; its key if that is wanted.
+    pub fn wanted(&self) -> Result<TableSchema> {
+        let Some(columns) = &self.columns else { return Ok(self.schema.clone()) };
+        let before = usize::from(self.schema.key().is_some());
+        let field = |place: &usize| self.schema.fields().get(place.checked_sub(before)?).cloned();
+        let fields = columns.iter().filter_map(field).collect();
+        let key = self.schema.key().filter(|_| columns.first() == Some(&0)).cloned();
+        TableSchema::new(key, fields)
+    }
 }
 
 /// One part of a table that is bound.

@@ -16,7 +16,8 @@ use std::time::SystemTime;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::error::{Error, Result};
+use crate::check::Finding;
+use crate::error::{Error, ErrorKind, Result};
 use crate::storage::StorageInfo;
 
 /// Start of the file names that a store may use for uploads that are not finished; `list` may show what a crash left.
@@ -37,6 +38,21 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes>;
     /// At most so many bytes from the beginning, and the revision that they are of. `NotFound`.
     async fn get_with_revision(&self, path: &str, most: u64) -> Result<(Bytes, Revision)>;
+    /// What the medium says of a name now. `NotFound`. By a list of its folder, unless the medium knows better.
+    async fn stat(&self, path: &str) -> Result<FileState> {
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let found = self.list(folder).await?.into_iter().find(|entry| entry.path == path);
+        let found = found.ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, "it does not exist").at(format!("read {}/{path}", self.base()))
+        })?;
+        Ok(FileState { bytes: found.bytes, modified: found.modified, tag: None })
+    }
+    /// As [`ByteStore::get`], with the state that the bytes are of; a later one if the name changes meanwhile. Unless the medium says both in one
+    /// answer, the name is looked at afterwards.
+    async fn get_with_state(&self, path: &str, range: Range<u64>) -> Result<(Bytes, FileState)> {
+        let bytes = self.get(path, range).await?;
+        Ok((bytes, self.stat(path).await?))
+    }
     /// Begins an upload.
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>>;
     /// A small upload that fails with `AlreadyExists`, and changes nothing, when the name is taken.
@@ -70,6 +86,10 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     /// Makes `link` lead to `folder`, where the medium has links. For people and their tools: we never read it, so that
     /// failing is no error. `delete` removes it.
     async fn link(&self, _link: &str, _folder: &str) {}
+    /// What an operator should know of the medium beside what a probe of this contract finds: room, rights.
+    async fn examine(&self) -> Vec<Finding> {
+        Vec::new()
+    }
 }
 
 /// One state of a named value, as its medium tells states apart: an entity tag, a generation, or the bytes themselves where
@@ -94,6 +114,17 @@ impl fmt::Debug for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "a revision ({} bytes)", self.0.len())
     }
+}
+
+/// What tells one state of a file from another where its bytes are not read: what its medium says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileState {
+    /// Its size.
+    pub bytes: u64,
+    /// When it was last written, as exactly as the medium says.
+    pub modified: SystemTime,
+    /// An entity tag, a generation: what changes with every write. None where the medium has neither.
+    pub tag: Option<String>,
 }
 
 /// An upload in progress. Dropped or aborted, it leaves nothing, or what clean-up finds.

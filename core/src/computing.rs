@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use crate::blob::{Blob, BlobKind, BlobRef, SecretBytes};
+use crate::check::{self, Finding};
 use crate::error::Result;
 pub use crate::handle::{Handle, Release};
 use crate::ids::SessionId;
@@ -105,6 +106,10 @@ pub trait Engine: fmt::Debug + Send + Sync + 'static {
     fn place(&self, request: &CoreRequest) -> Result<Placement>;
     /// Opens a session bound to exactly the placed cores. It may outlive the engine.
     async fn open(&self, spec: SessionSpec) -> Result<Arc<dyn Computing>>;
+    /// Looks whether sessions can compute.
+    async fn examine(&self) -> Vec<Finding> {
+        check::computing(self).await
+    }
 }
 
 /// Whether rows of these columns can be laid out so; what every [`Computing::put`] asks first. `InvalidInput`.

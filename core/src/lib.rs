@@ -49,6 +49,7 @@
 #![warn(missing_docs)]
 
 pub mod error;
+pub mod check;
 pub mod shown;
 pub mod ids;
 pub mod schema;
@@ -64,6 +65,7 @@ pub mod ops;
 pub mod placement;
 pub mod computing;
 pub mod bytestore;
+pub mod media;
 pub mod bound;
 pub mod storage;
 pub mod stores;

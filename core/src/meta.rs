@@ -9,6 +9,7 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use crate::check::{self, Finding};
 use crate::error::Result;
 use crate::ids::TableName;
 use crate::layout::Layout;
@@ -71,4 +72,8 @@ pub trait StorageMeta: fmt::Debug + Send + Sync + 'static {
     async fn set(&self, record: &TableRecord, expect: Expect) -> Result<Version>;
     /// Removes a record. `NotFound` if there is none, `Conflict` if it is at another version.
     async fn remove(&self, table: &TableName, expect: Version) -> Result<()>;
+    /// Looks whether records are written, read, changed on conditions, and removed.
+    async fn examine(&self) -> Vec<Finding> {
+        check::storage_meta(self).await
+    }
 }

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::BoundPart;
+use crate::check::Finding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableName;
 use crate::layout::Layout;
@@ -139,7 +140,8 @@ pub enum IfExists {
     /// Refuse with `AlreadyExists`; the table stays as it is.
     #[default]
     Fail,
-    /// The new table takes its place at the commit.
+    /// The new table takes its place at the commit. Where the medium compares and replaces in one step, of two at once one comes after the other, and
+    /// takes the place of the first.
     Replace,
     /// The new table takes the place of this snapshot ([`StoredTable::snapshot`]) and of no other: for a table made of the rows
     /// that it has. `Conflict` if the table was replaced or deleted since it was opened, decided at the commit in one step with
@@ -327,7 +329,7 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// Makes the table exist with these parts, one for each partition in order. Atomic. Asked again, because the answer was
     /// lost, it answers as the first time.
     async fn commit(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable>;
-    /// Removes what a write left. No error if nothing is there.
+    /// Removes what a write left. No error if nothing is there. What a commit may have published, although no answer said so, stays for clean-up.
     async fn abort(&self, write: Write) -> Result<()>;
     /// Makes a table of rows that are stored elsewhere, without copying: one partition for each part, in order, read there by every
     /// scan. A file that changes later makes scans fail with `Corrupt`. For stores with [`StorageInfo::binds`]; `Unsupported` for
@@ -363,6 +365,10 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     /// their age. A store whose writes leave nothing has nothing to do.
     async fn sweep(&self, _what: &Sweep, _in_use: &InUse<'_>) -> Result<Swept> {
         Ok(Swept::default())
+    }
+    /// Looks whether tables can be written, read and removed there.
+    async fn examine(&self) -> Vec<Finding> {
+        Vec::new()
     }
 }
 

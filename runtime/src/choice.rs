@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use tributary_core::bytestore::ByteStore;
 use tributary_core::federation::{Broker, Network};
 use tributary_core::kernel::Kernels;
+use tributary_core::media::Media;
 use tributary_core::meta::StorageMeta;
 use tributary_core::settings::{Key, Section};
 use tributary_core::storage::Storage;
@@ -128,7 +130,12 @@ pub struct Store {
     pub is_used: fn(&Section, &Owner<'_>) -> Result<bool>,
     /// Opens it.
     pub open: fn(&Section, &Owner<'_>) -> Result<Arc<dyn Storage>>,
+    /// Opens a place of the same medium, such as a bucket, with all that is in it: files of others. None if it has no files.
+    pub files: Option<OpenFiles>,
 }
+
+/// Opens a place of a medium by its name.
+pub type OpenFiles = fn(&Section, &Owner<'_>, &str) -> Result<Arc<dyn ByteStore>>;
 
 /// Whose store it is.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +144,8 @@ pub struct Owner<'a> {
     pub party: &'a PartyId,
     /// Its folder.
     pub home: &'a Path,
+    /// What opens files of others for it.
+    pub media: &'a Arc<dyn Media>,
 }
 
 /// What a party's network is made from.
@@ -229,6 +238,14 @@ macro_rules! with_feature {
 pub(crate) use with_feature;
 
 impl Choice {
+    /// How it is made, if it is a store that is in this binary.
+    pub(crate) fn store(&self) -> Option<Store> {
+        match self.engine.built_in().map(|engine| engine.open) {
+            Some(Open::Storage(store)) => Some(store),
+            _ => None,
+        }
+    }
+
     /// The full name of its section.
     pub fn section(&self) -> String {
         format!("{}.{}", self.contract.name(), self.name)

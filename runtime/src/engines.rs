@@ -9,6 +9,8 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "object")]
+use tributary_core::bytestore::ByteStore;
 use tributary_core::federation::Network;
 use tributary_core::meta::StorageMeta;
 use tributary_core::settings::{Key, Kind, Section};
@@ -83,7 +85,7 @@ pub static ENGINES: Known = Known {
             description: "Parquet files in a local folder",
             engine: Comes::Always(Engine {
                 keys: &[tributary_file::config::KEYS],
-                open: Open::Storage(Store { scheme: "file", is_used: file_is_used, open: file }),
+                open: Open::Storage(Store { scheme: "file", is_used: file_is_used, open: file, files: None }),
             }),
         },
         Choice {
@@ -95,7 +97,12 @@ pub static ENGINES: Known = Known {
                 "object",
                 Engine {
                     keys: &[tributary_object::S3_KEYS],
-                    open: Open::Storage(Store { scheme: "s3", is_used: s3_is_used, open: s3 }),
+                    open: Open::Storage(Store {
+                        scheme: "s3",
+                        is_used: s3_is_used,
+                        open: s3,
+                        files: Some(s3_files)
+                    }),
                 }
             ),
         },
@@ -108,7 +115,30 @@ pub static ENGINES: Known = Known {
                 "object",
                 Engine {
                     keys: &[tributary_object::AZURE_KEYS],
-                    open: Open::Storage(Store { scheme: "az", is_used: azure_is_used, open: azure }),
+                    open: Open::Storage(Store {
+                        scheme: "az",
+                        is_used: azure_is_used,
+                        open: azure,
+                        files: Some(azure_files)
+                    }),
+                }
+            ),
+        },
+        Choice {
+            contract: Contract::Storage,
+            name: "gcs",
+            aliases: &[],
+            description: "Parquet objects in a bucket of Google Cloud Storage",
+            engine: with_feature!(
+                "object",
+                Engine {
+                    keys: &[tributary_object::GCS_KEYS],
+                    open: Open::Storage(Store {
+                        scheme: "gs",
+                        is_used: gcs_is_used,
+                        open: gcs,
+                        files: Some(gcs_files)
+                    }),
                 }
             ),
         },
@@ -251,7 +281,8 @@ fn file_is_used(section: &Section, owner: &Owner<'_>) -> Result<bool> {
 }
 
 fn file(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
-    Ok(tributary_file::storage(&tributary_file::Config::from_section(section, owner.home)?.path)?)
+    let tables = tributary_file::storage(&tributary_file::Config::from_section(section, owner.home)?.path)?;
+    Ok(Arc::new(tables.with_media(owner.media.clone())))
 }
 
 #[cfg(feature = "object")]
@@ -262,7 +293,13 @@ fn s3_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
 #[cfg(feature = "object")]
 fn s3(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
     let config = tributary_object::S3Config::from_section(section, owner.party.as_str(), owner.home)?;
-    Ok(tributary_object::s3(&config)?)
+    Ok(Arc::new(tributary_object::s3(&config)?.with_media(owner.media.clone())))
+}
+
+#[cfg(feature = "object")]
+fn s3_files(section: &Section, owner: &Owner<'_>, place: &str) -> Result<Arc<dyn ByteStore>> {
+    let config = tributary_object::S3Config::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(Arc::new(tributary_object::ObjectBytes::s3(&config.elsewhere(place))?))
 }
 
 #[cfg(feature = "object")]
@@ -273,7 +310,30 @@ fn azure_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
 #[cfg(feature = "object")]
 fn azure(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
     let config = tributary_object::AzureConfig::from_section(section, owner.party.as_str(), owner.home)?;
-    Ok(tributary_object::azure(&config)?)
+    Ok(Arc::new(tributary_object::azure(&config)?.with_media(owner.media.clone())))
+}
+
+#[cfg(feature = "object")]
+fn azure_files(section: &Section, owner: &Owner<'_>, place: &str) -> Result<Arc<dyn ByteStore>> {
+    let config = tributary_object::AzureConfig::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(Arc::new(tributary_object::ObjectBytes::azure(&config.elsewhere(place))?))
+}
+
+#[cfg(feature = "object")]
+fn gcs_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
+    tributary_object::GcsConfig::is_given(section)
+}
+
+#[cfg(feature = "object")]
+fn gcs(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    let config = tributary_object::GcsConfig::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(Arc::new(tributary_object::gcs(&config)?.with_media(owner.media.clone())))
+}
+
+#[cfg(feature = "object")]
+fn gcs_files(section: &Section, owner: &Owner<'_>, place: &str) -> Result<Arc<dyn ByteStore>> {
+    let config = tributary_object::GcsConfig::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(Arc::new(tributary_object::ObjectBytes::gcs(&config.elsewhere(place))?))
 }
 
 fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tributary_component::Components;
 use tributary_core::computing::Engine;
 use tributary_core::federation::{Broker, Network};
+use tributary_core::media::Media;
 use tributary_core::meta::StorageMeta;
 use tributary_core::settings::Section;
 use tributary_core::storage::{Nowhere, Storage};
@@ -20,6 +21,7 @@ use tributary_trust::SiteFolder;
 use crate::choice::{Choice, Contract, Ground, Joining, Known, Open, Owner, Store, Transport};
 use crate::direct::Way;
 use crate::engines::{DIRECT, ENGINES, IN_PROCESS};
+use crate::media::PartyMedia;
 use crate::settings::Settings;
 
 /// `TRIBUTARY_HOME`: configuration, and a folder for each party; and the components that jobs here may name.
@@ -114,6 +116,15 @@ impl Home {
     pub fn tables(&self, party: &PartyId) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
         tributary_file::check_case(&self.folder.join("parties"), party.as_str())?;
         self.open_tables(&self.party_settings(party)?, party)
+    }
+
+    /// Where files of others may lie that a party reads and writes.
+    pub fn party_media(&self, party: &PartyId) -> Result<Arc<dyn Media>> {
+        Ok(self.media(&self.party_settings(party)?, party))
+    }
+
+    pub(crate) fn media(&self, settings: &Settings, party: &PartyId) -> Arc<dyn Media> {
+        Arc::new(PartyMedia::new(self.known, settings, party, &self.party(party)))
     }
 
     /// Where a party's configuration says that a partner is.
@@ -222,8 +233,8 @@ impl Home {
         settings: &Settings,
         party: &PartyId,
     ) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
-        let home = self.party(party);
-        let storage = Arc::new(self.open_stores(settings, &Owner { party, home: &home })?);
+        let (home, media) = (self.party(party), self.media(settings, party));
+        let storage = Arc::new(self.open_stores(settings, &Owner { party, home: &home, media: &media })?);
         match settings.chosen(Contract::StorageMeta)? {
             (_, Open::StorageMeta(open), section) => Ok((storage, open(section, &home)?)),
             (name, ..) => Err(of_another_contract(name)),
@@ -249,7 +260,8 @@ impl Home {
     #[cfg(feature = "ballista")]
     pub(crate) fn store(&self, party: &PartyId, scheme: &str) -> Result<Option<Arc<dyn Storage>>> {
         let (settings, home) = (self.party_settings(party)?, self.party(party));
-        let owner = Owner { party, home: &home };
+        let media = self.media(&settings, party);
+        let owner = Owner { party, home: &home, media: &media };
         for choice in self.known.of(Contract::Storage) {
             if let Some((store, section)) = used(&settings, choice, &owner)?
                 && store.scheme == scheme
@@ -260,7 +272,7 @@ impl Home {
         Ok(None)
     }
 
-    fn open_computing(
+    pub(crate) fn open_computing(
         &self,
         settings: &Settings,
         storage: Arc<dyn Storage>,
@@ -302,14 +314,12 @@ impl Home {
 }
 
 /// A store that is in this binary and that the party has: how it is opened, and its section.
-fn used<'a>(
+pub(crate) fn used<'a>(
     settings: &'a Settings,
     choice: &Choice,
     owner: &Owner<'_>,
 ) -> Result<Option<(Store, &'a Section)>> {
-    let Some(Open::Storage(store)) = choice.engine.built_in().map(|engine| engine.open) else {
-        return Ok(None);
-    };
+    let Some(store) = choice.store() else { return Ok(None) };
     let section = settings.section(&choice.section())?;
     Ok((store.is_used)(section, owner)?.then_some((store, section)))
 }

@@ -15,12 +15,14 @@ mod pulsar;
 mod rabbitmq;
 mod exchange;
 mod engines;
+mod examine;
 mod read;
 mod routes;
 mod wired;
 mod refer;
 mod fate;
 mod home;
+mod media;
 #[cfg(feature = "ballista")]
 mod cluster;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod tests;
 pub use cluster::{ClusterStatus, ExecutorSettings, ExecutorStatus, JobStatus, keep_freed_memory};
 pub use direct::Way;
 pub use engines::ENGINES;
+pub use examine::{Examined, Opened};
 pub use home::{Compute, Home};
 pub use settings::Settings;
 pub use tributary_direct::Exchange;

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tributary_catalog::{Shelf, Verified};
+use tributary_core::media::Media;
 use tributary_core::meta::{StorageMeta, TableRecord, Version};
 use tributary_core::storage::Storage;
 use tributary_core::stores::OnRows;
@@ -26,6 +27,7 @@ pub struct Tables {
     releases: Releases,
     /// Folder of temporary files.
     scratch: PathBuf,
+    media: Arc<dyn Media>,
     storage: Arc<dyn Storage>,
     meta: Arc<dyn StorageMeta>,
 }
@@ -41,10 +43,18 @@ pub struct Wait<'a> {
 impl Tables {
     /// The tables of a party.
     pub fn of(home: &Home, party: &PartyId) -> Result<Self> {
-        let (storage, meta) = home.tables(party)?;
+        let ((storage, meta), media) = (home.tables(party)?, home.party_media(party)?);
         let folder = home.party(party);
         let (records, releases) = (Records::new(&folder), Releases::new(&folder));
-        Ok(Self { party: party.clone(), records, releases, scratch: folder.join("tmp"), storage, meta })
+        Ok(Self {
+            party: party.clone(),
+            records,
+            releases,
+            scratch: folder.join("tmp"),
+            media,
+            storage,
+            meta,
+        })
     }
 
     /// The party.
@@ -87,7 +97,7 @@ impl Tables {
         options: UploadOptions,
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Summary> {
-        let options = self.with_scratch(options);
+        let options = self.with_ground(options);
         let summary = tributary_ingest::upload(&self.storage, &self.meta, options, progress).await?;
         self.note_content(&summary.table).await?;
         Ok(summary)
@@ -99,7 +109,7 @@ impl Tables {
         options: UploadOptions,
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<DryRun> {
-        tributary_ingest::dry_run(&self.storage, &self.meta, self.with_scratch(options), progress).await
+        tributary_ingest::dry_run(&self.storage, &self.meta, self.with_ground(options), progress).await
     }
 
     /// Makes a table of files that stay where they are; see [`tributary_ingest::bind`].
@@ -108,15 +118,16 @@ impl Tables {
         options: UploadOptions,
         progress: impl Fn(Progress) + Send + Sync + 'static,
     ) -> Result<Binding> {
-        let options = self.with_scratch(options);
+        let options = self.with_ground(options);
         let bound = tributary_ingest::bind(&self.storage, &self.meta, options, progress).await?;
         self.note_content(&bound.record.table).await?;
         Ok(bound)
     }
 
-    fn with_scratch(&self, options: UploadOptions) -> UploadOptions {
+    fn with_ground(&self, options: UploadOptions) -> UploadOptions {
         let mut options = options;
         options.scratch.clone_from(&self.scratch);
+        options.media = self.media.clone();
         options
     }
 

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("meta", &["core"]),
     ("catalog", &["core", "system"]),
     ("text", &["core"]),
-    ("export", &["core", "parquet", "system", "text"]),
+    ("export", &["core", "parquet", "suggest", "system", "text"]),
     ("ingest", &["core", "document", "csv", "parquet", "text", "catalog", "system"]),
     ("wire", &["core", "system"]),
     ("memory", &["core", "wire"]),

@@ -10,9 +10,9 @@ use std::ops::Range;
 use std::sync::{Condvar, Mutex};
 
 use memchr::{memchr_iter, memchr2_iter};
+use tributary_core::media::Source;
 use tributary_core::{Error, ErrorKind, Result};
 
-use crate::local::Local;
 use crate::records::Quoting;
 
 /// Records of up to this many bytes are accepted; longer ones are refused, so that a wrong quote cannot fill memory.
@@ -140,7 +140,7 @@ impl Turns {
 /// The records that begin in a chunk (after its first byte, unless it is a file's first chunk, and up to the first byte of
 /// the next chunk), if there are any. Their line is not known yet.
 pub fn block(
-    file: &Local,
+    file: &dyn Source,
     chunk: &Chunk,
     index: usize,
     turns: &Turns,
@@ -149,7 +149,7 @@ pub fn block(
     let quoting = turns.quoting;
     bytes.clear();
     bytes.resize((chunk.to - chunk.from) as usize, 0);
-    file.read_exact(chunk.from, &mut bytes).inspect_err(|_| turns.pass(index, chunk))?;
+    file.read_at(chunk.from, &mut bytes).inspect_err(|_| turns.pass(index, chunk))?;
     let (mut quoted, mut quoted_after) = (false, false);
     if quoting == Quoting::Rfc4180 {
         let odd = memchr_iter(b'"', &bytes).count() % 2 == 1;
@@ -173,7 +173,7 @@ pub fn block(
 
 /// Reads on to the end of the record at the end of `bytes`; false if that is too far away.
 fn append_tail(
-    file: &Local,
+    file: &dyn Source,
     mut from: u64,
     bytes: &mut Vec<u8>,
     mut quoted: bool,
@@ -184,7 +184,7 @@ fn append_tail(
         let old = bytes.len();
         let wanted = (file.bytes() - from).min(TAIL_BYTES as u64) as usize;
         bytes.resize(old + wanted, 0);
-        file.read_exact(from, &mut bytes[old..])?;
+        file.read_at(from, &mut bytes[old..])?;
         if let Some(end) = border(&bytes[old..], &mut quoted, quoting) {
             bytes.truncate(old + end);
             return Ok(true);
@@ -211,35 +211,34 @@ fn border(bytes: &[u8], quoted: &mut bool, quoting: Quoting) -> Option<usize> {
 }
 
 /// A block whose place is known.
-pub fn known(file: &Local, range: Range<u64>, line: u64, mut bytes: Vec<u8>) -> Result<Block> {
+pub fn known(file: &dyn Source, range: Range<u64>, line: u64, mut bytes: Vec<u8>) -> Result<Block> {
     bytes.clear();
     bytes.resize((range.end - range.start) as usize, 0);
-    file.read_exact(range.start, &mut bytes)?;
+    file.read_at(range.start, &mut bytes)?;
     Ok(Block { bytes, byte: range.start, line, whole: true })
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tributary_system::LocalFile;
 
     use super::*;
     use crate::records::{Dialect, Records};
 
-    fn open(text: &[u8]) -> (tempfile::TempDir, Local) {
+    fn open(text: &[u8]) -> (tempfile::TempDir, LocalFile) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("rows.csv");
         std::fs::write(&path, text).unwrap();
         (folder, reopen(&path))
     }
 
-    fn reopen(path: &std::path::Path) -> Local {
-        let file = std::fs::File::open(path).unwrap();
-        let bytes = file.metadata().unwrap().len();
-        Local::new(file.into(), "rows.csv", bytes)
+    fn reopen(path: &std::path::Path) -> LocalFile {
+        LocalFile::new(std::fs::File::open(path).unwrap(), "rows.csv").unwrap()
     }
 
     /// Values of all records with the bytes that they take, up to the first fault.
-    fn read(file: &Local, chunk_bytes: u64, quoting: Quoting) -> (Vec<(Range<u64>, String)>, bool) {
+    fn read(file: &dyn Source, chunk_bytes: u64, quoting: Quoting) -> (Vec<(Range<u64>, String)>, bool) {
         let chunks = Chunks::new([(0, file.bytes())].into_iter(), chunk_bytes);
         let (turns, mut found) = (Turns::new(quoting), Vec::new());
         let mut records = Records::new(Dialect::new(b',', quoting).unwrap());

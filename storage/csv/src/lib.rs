@@ -4,8 +4,9 @@
 //! threads can read one file; [`Records`] are the records of a block; a [`BatchBuilder`] makes columns of a [`ValueType`]
 //! each of their cells. Columns, bad rows and the origin of the files are the caller's business.
 //!
-//! A [`Part`] is a set of checked rows that stay in their files: a part of a bound table. Its files are recognised by size,
-//! modification time, and digest of their first and last 64 KiB; a changed file is an error and never gives other rows.
+//! A [`Part`] is a set of checked rows that stay in their files, wherever those are: a part of a bound table. Files are recognised by size,
+//! modification time, and their medium's entity tag, else the digest of their first and last 64 KiB; a changed file is an error and never gives
+//! other rows.
 //!
 //! A violation of RFC 4180 is an error with its line, and so is a value that is not of its column's type. Nothing is
 //! guessed, and only a requested float type rounds. Messages never show a value.
@@ -13,7 +14,7 @@
 #![warn(missing_docs)]
 
 pub mod block;
-mod local;
+mod file;
 mod records;
 mod value_type;
 mod value;
@@ -24,8 +25,8 @@ mod part;
 mod rows;
 
 pub use batch::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Column, Misfit};
+pub use file::stamp;
 pub use kind::{Kind, is_nan, kind_of};
-pub use local::Local;
 pub use part::{Csv, Part, Span};
 pub use records::{Dialect, Fault, Quoting, Records};
 pub use value::float64;

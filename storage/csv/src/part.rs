@@ -1,15 +1,16 @@
 //! Rows of CSV files as a part of a bound table: its description, and the format by name.
 //!
 //! A part is a byte range of each of its files that begins at a row, on a known line. Nothing else is kept: every reading
-//! finds the rows in between again, in order, which costs a hundredth of parsing them.
+//! finds the rows in between again, in order, which costs a hundredth of parsing them. Columns beyond a record's width are keys of folders
+//! ([`keys_below`](tributary_core::media::keys_below)).
 
 use std::path::PathBuf;
 
-use futures::{StreamExt, stream};
 use serde::{Deserialize, Serialize};
 
-use tributary_core::bound::{BoundPart, FileFormat};
+use tributary_core::bound::{BoundPart, FileFormat, InFiles};
 use tributary_core::computing::{PartSize, RowStream};
+use tributary_core::media::{is_lasting, rows_of, value_of};
 use tributary_core::{Error, Result, TableSchema};
 use tributary_system::Stamp;
 
@@ -29,6 +30,8 @@ pub struct Part {
     pub(crate) dialect: Dialect,
     /// Values of each record.
     pub(crate) width: usize,
+    /// Keys of folders, whose values come after those of each record.
+    pub(crate) keys: Vec<String>,
     pub(crate) columns: Vec<Column>,
     pub(crate) spans: Vec<Span>,
 }
@@ -37,7 +40,7 @@ pub struct Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Span {
-    /// The file: absolute, and UTF-8.
+    /// The file's address: lasting.
     pub path: PathBuf,
     /// Its stamp.
     pub stamp: Stamp,
@@ -56,28 +59,38 @@ struct Written {
     delimiter: char,
     quoting: Quoting,
     width: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    keys: Vec<String>,
     columns: Vec<Column>,
     spans: Vec<Span>,
 }
 
 impl Part {
-    /// Rows of some files, in order, of records with `width` values. `columns` are those of the table, key first.
+    /// Rows of some files, in order, of records with `width` values, and after them those of `keys`, which are names of folders. `columns` are
+    /// those of the table, key first.
     ///
-    /// `InvalidInput` for an impossible part: a column beyond the width, a path that is not absolute, more rows than bytes.
-    pub fn new(dialect: Dialect, width: usize, columns: Vec<Column>, spans: Vec<Span>) -> Result<Self> {
-        if let Some(column) = columns.iter().find(|column| column.position >= width) {
+    /// `InvalidInput` for an impossible part: a column beyond the width, an address that does not last, more rows than bytes.
+    pub fn new(
+        dialect: Dialect,
+        width: usize,
+        keys: Vec<String>,
+        columns: Vec<Column>,
+        spans: Vec<Span>,
+    ) -> Result<Self> {
+        let all = width.saturating_add(keys.len());
+        if let Some(column) = columns.iter().find(|column| column.position >= all) {
             return Err(Error::invalid(format!(
-                "column {} of {width} in a file",
+                "column {} of {all} in a file",
                 column.position.saturating_add(1)
             )));
         }
-        if width > TableSchema::MAX_FIELDS + 1 {
+        if all > TableSchema::MAX_FIELDS + 1 {
             return Err(Error::invalid(format!("records of {width} values")));
         }
-        spans.iter().try_for_each(Span::check)?;
+        spans.iter().try_for_each(|span| span.check(&keys))?;
         let rows = spans.iter().try_fold(0u64, |sum, span| sum.checked_add(span.rows));
         rows.ok_or_else(|| Error::invalid("impossible counts of rows"))?;
-        Ok(Self { dialect, width, columns, spans })
+        Ok(Self { dialect, width, keys, columns, spans })
     }
 
     /// The text that a store keeps.
@@ -94,24 +107,31 @@ impl Part {
 
     /// `InvalidInput` for anything but what [`Part::describe`] made, for these columns.
     fn of(description: &str, schema: &TableSchema) -> Result<Self> {
-        let part: Self = serde_json::from_str(description)
-            .map_err(|e| Error::invalid("it does not describe rows of CSV files").because(e))?;
+        let part = Self::read(description)?;
         BatchBuilder::new(&part.columns, schema)?;
         if schema.key().is_some() && part.columns.first().is_some_and(|id| id.value_type != ValueType::Text) {
             return Err(Error::invalid("ids that are no text"));
         }
         Ok(part)
     }
+
+    fn read(description: &str) -> Result<Self> {
+        let part = serde_json::from_str(description);
+        part.map_err(|e| Error::invalid("it does not describe rows of CSV files").because(e))
+    }
 }
 
 impl Span {
-    fn check(&self) -> Result<()> {
+    fn check(&self, keys: &[String]) -> Result<()> {
         let (from, to) = self.bytes;
         let path = self.path.display();
-        if !self.path.is_absolute() || self.path.to_str().is_none() {
+        if !is_lasting(&self.path) {
             return Err(Error::invalid(format!(
                 "file {path}: expected an absolute path in UTF-8; rename it"
             )));
+        }
+        if let Some(key) = keys.iter().find(|key| value_of(&self.path, key).is_none()) {
+            return Err(Error::invalid(format!("file {path}: it is in no folder {key}=…")));
         }
         // a row has at least one byte
         let fits = from <= to && to <= self.stamp.bytes() && self.rows <= to - from;
@@ -126,16 +146,29 @@ impl TryFrom<Written> for Part {
     type Error = Error;
 
     fn try_from(written: Written) -> Result<Self> {
-        let Written { delimiter, quoting, width, columns, spans } = written;
+        let Written { delimiter, quoting, width, keys, columns, spans } = written;
         let wrong = |_| Error::invalid(format!("delimiter {delimiter:?}"));
-        Self::new(Dialect::new(u8::try_from(delimiter).map_err(wrong)?, quoting)?, width, columns, spans)
+        Self::new(
+            Dialect::new(u8::try_from(delimiter).map_err(wrong)?, quoting)?,
+            width,
+            keys,
+            columns,
+            spans,
+        )
     }
 }
 
 impl From<Part> for Written {
     fn from(part: Part) -> Self {
-        let Part { dialect, width, columns, spans } = part;
-        Self { delimiter: dialect.delimiter().into(), quoting: dialect.quoting(), width, columns, spans }
+        let Part { dialect, width, keys, columns, spans } = part;
+        Self {
+            delimiter: dialect.delimiter().into(),
+            quoting: dialect.quoting(),
+            width,
+            keys,
+            columns,
+            spans,
+        }
     }
 }
 
@@ -148,9 +181,18 @@ impl FileFormat for Csv {
         Part::of(description, schema).map(drop)
     }
 
-    fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream> {
-        let rows = Rows::open(Part::of(description, schema)?, schema)?;
-        Ok(stream::iter(rows).boxed())
+    fn files(&self, description: &str) -> Result<Vec<PathBuf>> {
+        Ok(Part::read(description)?.spans.into_iter().map(|span| span.path).collect())
+    }
+
+    fn rows(&self, description: &str, wanted: &InFiles) -> Result<RowStream> {
+        let mut part = Part::of(description, &wanted.schema)?;
+        if let Some(places) = &wanted.columns {
+            part.columns = places.iter().filter_map(|place| part.columns.get(*place).cloned()).collect();
+        }
+        let (schema, media) = (wanted.wanted()?, wanted.media.clone());
+        let files: Vec<PathBuf> = part.spans.iter().map(|span| span.path.clone()).collect();
+        rows_of(files.iter().map(PathBuf::as_path), move || Rows::open(part, &schema, media))
     }
 }
 
@@ -187,7 +229,7 @@ mod tests {
         let path = "/srv/in/rows.csv".into();
         let span = Span { path, stamp: stamp.parse().unwrap(), bytes: (12, 900), line: 2, rows: 30 };
         let columns = vec![column(0, "text", &[""]), column(2, "decimal(10,2)", &["", "NA"])];
-        Part::new(Dialect::new(b';', Quoting::Rfc4180).unwrap(), 3, columns, vec![span]).unwrap()
+        Part::new(Dialect::new(b';', Quoting::Rfc4180).unwrap(), 3, vec![], columns, vec![span]).unwrap()
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub struct Records {
     line: u64,
     /// Its values, in `text`; within u32 because blocks are bounded.
     fields: Vec<Range<u32>>,
+    /// Values that every record has after its own, and how many it has of its own.
+    appended: (usize, Vec<String>),
 }
 
 impl Records {
@@ -105,7 +107,13 @@ impl Records {
             begin: 0,
             line: 0,
             fields: Vec::new(),
+            appended: (0, Vec::new()),
         }
+    }
+
+    /// Every record has these values after the `width` of its own, until others are appended: those of the folders that the file is in.
+    pub fn append(&mut self, width: usize, values: Vec<String>) {
+        self.appended = (width, values);
     }
 
     /// Returns the memory of the last block for reuse.
@@ -144,11 +152,17 @@ impl Records {
         self.fields.len()
     }
 
-    /// A value of the current record, without quotes; empty if the record has no such value.
+    /// A value of the current record, without quotes; after its own those that were appended; empty if the record has no such value.
     #[inline]
     pub fn get(&self, field: usize) -> &str {
-        let span = self.fields.get(field);
-        span.and_then(|span| self.text.get(span.start as usize..span.end as usize)).unwrap_or("")
+        let Some(span) = self.fields.get(field) else { return self.appended(field) };
+        self.text.get(span.start as usize..span.end as usize).unwrap_or("")
+    }
+
+    #[cold]
+    fn appended(&self, field: usize) -> &str {
+        let (width, values) = &self.appended;
+        field.checked_sub(*width).and_then(|i| values.get(i)).map_or("", String::as_str)
     }
 
     /// Line on which the current record begins.

@@ -5,14 +5,17 @@
 //! A bad row is reported with file and line; since all rows were good when the file was bound, it means that the file
 //! changed.
 
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
+use tributary_core::media::{Media, Source, value_of};
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 use tributary_suggest::quoted;
 
 use crate::NOT_TEXT;
 use crate::batch::{BATCH_BYTES, BATCH_ROWS, BatchBuilder, Misfit};
 use crate::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
-use crate::local::Local;
+use crate::file::{self, as_bound};
 use crate::part::{Part, Span};
 use crate::records::Records;
 
@@ -21,6 +24,7 @@ use crate::records::Records;
 pub(crate) struct Rows {
     part: Part,
     schema: TableSchema,
+    media: Arc<dyn Media>,
     chunk_bytes: u64,
     reading: Option<Reading>,
     /// Number of the span to read next.
@@ -33,7 +37,7 @@ pub(crate) struct Rows {
 /// A span that is being read.
 #[derive(Debug)]
 struct Reading {
-    file: Local,
+    file: Arc<dyn Source>,
     span: Span,
     chunks: Chunks,
     turns: Turns,
@@ -45,22 +49,30 @@ struct Reading {
 
 impl Rows {
     /// Opens the first file.
-    pub(crate) fn open(part: Part, schema: &TableSchema) -> Result<Self> {
-        Self::with_chunks(part, schema, CHUNK_BYTES)
+    pub(crate) fn open(part: Part, schema: &TableSchema, media: Arc<dyn Media>) -> Result<Self> {
+        Self::with_chunks(part, schema, media, CHUNK_BYTES)
     }
 
-    fn with_chunks(part: Part, schema: &TableSchema, chunk_bytes: u64) -> Result<Self> {
+    fn with_chunks(
+        part: Part,
+        schema: &TableSchema,
+        media: Arc<dyn Media>,
+        chunk_bytes: u64,
+    ) -> Result<Self> {
         let (records, batch) = (Records::new(part.dialect), BatchBuilder::new(&part.columns, schema)?);
         let schema = schema.clone();
         let mut rows =
-            Self { part, schema, chunk_bytes, reading: None, next: 0, records, batch, over: false };
+            Self { part, schema, media, chunk_bytes, reading: None, next: 0, records, batch, over: false };
         rows.open_next()?;
         Ok(rows)
     }
 
     fn open_next(&mut self) -> Result<()> {
         let Some(span) = self.part.spans.get(self.next).cloned() else { return Ok(()) };
-        let file = Local::open(&span.path, &span.stamp)?;
+        let file = file::open(&*self.media, &span.path, &span.stamp)?;
+        file.expect(std::slice::from_ref(&(span.bytes.0..span.bytes.1)), 1);
+        let value = |key: &String| value_of(&span.path, key).flatten().unwrap_or_default();
+        self.records.append(self.part.width, self.part.keys.iter().map(value).collect());
         // the span ends with a row, so its end can be treated as the end of the file
         let chunks = Chunks::new([span.bytes].into_iter(), self.chunk_bytes);
         let turns = Turns::new(self.part.dialect.quoting());
@@ -116,12 +128,11 @@ impl Rows {
             }
             let chunk = reading.chunks.get(reading.index);
             let memory = self.records.unload();
-            let block = block::block(&reading.file, &chunk, reading.index, &reading.turns, memory);
-            if !reading.file.is_still(&reading.span.stamp)? {
-                return Err(reading.file.not_as_bound());
-            }
+            let block = block::block(&*reading.file, &chunk, reading.index, &reading.turns, memory);
+            let changed = |error| as_bound(&*reading.file, error);
+            reading.file.check().map_err(changed)?;
             reading.index += 1;
-            if let Some(block) = block? {
+            if let Some(block) = block.map_err(changed)? {
                 self.records.load(Block { line: line.unwrap_or(reading.span.line), ..block });
                 return Ok(true);
             }
@@ -197,6 +208,7 @@ mod tests {
     use arrow_schema::DataType;
     use proptest::prelude::*;
     use tributary_core::{Field, KeyType};
+    use tributary_system::{LocalFile, LocalMedia};
 
     use super::*;
     use crate::batch::Column;
@@ -218,19 +230,17 @@ mod tests {
 
     /// Rows of a file as one span.
     fn span(path: &Path, bytes: (u64, u64), line: u64, rows: u64) -> Span {
-        let file = std::fs::File::open(path).unwrap();
-        let size = file.metadata().unwrap().len();
-        let stamp = Local::new(file.into(), "rows.csv", size).stamp().unwrap();
+        let stamp = file::stamp(&LocalFile::open(path).unwrap()).unwrap();
         Span { path: path.to_owned(), stamp, bytes, line, rows }
     }
 
     fn part(spans: Vec<Span>) -> Part {
-        Part::new(Dialect::new(b',', Quoting::Rfc4180).unwrap(), 2, columns(), spans).unwrap()
+        Part::new(Dialect::new(b',', Quoting::Rfc4180).unwrap(), 2, vec![], columns(), spans).unwrap()
     }
 
     fn read(spans: Vec<Span>, chunk_bytes: u64) -> Result<Vec<(String, Option<String>)>> {
         let mut found = Vec::new();
-        for batch in Rows::with_chunks(part(spans), &schema(), chunk_bytes)? {
+        for batch in Rows::with_chunks(part(spans), &schema(), Arc::new(LocalMedia), chunk_bytes)? {
             let batch = batch?;
             let (a, b) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
             found.extend(
@@ -307,7 +317,7 @@ mod tests {
         let text: String = (0..200_000).map(|i| format!("row {i},the value of row {i}\n")).collect();
         std::fs::write(&path, &text).unwrap();
         let span = span(&path, (0, text.len() as u64), 1, 200_000);
-        let mut rows = Rows::open(part(vec![span]), &schema()).unwrap();
+        let mut rows = Rows::open(part(vec![span]), &schema(), Arc::new(LocalMedia)).unwrap();
         assert!(rows.next().unwrap().is_ok());
         std::os::unix::fs::FileExt::write_all_at(
             &std::fs::File::options().write(true).open(&path).unwrap(),

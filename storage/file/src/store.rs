@@ -3,13 +3,16 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use tributary_core::check::Finding;
 use tributary_core::storage::StorageInfo;
-use tributary_core::{Error, ErrorKind, Result};
+use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_system::disk;
 use tributary_table::{ByteStore, Entry, Revision, Upload};
 
 use crate::case::Case;
@@ -126,6 +129,43 @@ impl FileStore {
     }
 }
 
+/// Less room than this is worth a word.
+const LITTLE_ROOM: u64 = 1 << 30;
+
+fn room(root: &Path) -> Finding {
+    const WHAT: &str = "free space";
+    match disk::free_bytes(root) {
+        Err(error) => Finding::of_error(WHAT, &error),
+        Ok(bytes) => {
+            let found =
+                format!("{:.1} GiB on the disk of {}", bytes as f64 / f64::from(1 << 30), root.display());
+            match bytes < LITTLE_ROOM {
+                true => {
+                    Finding::doubtful(WHAT, found, "free space there, or move the folder to a larger disk")
+                }
+                false => Finding::good(WHAT, found),
+            }
+        }
+    }
+}
+
+/// Tables may hold what no other user of the machine should see.
+fn rights(root: &Path) -> Finding {
+    const WHAT: &str = "permissions";
+    let at = || format!("look at {}", root.display());
+    match fs::metadata(root).at(at) {
+        Err(error) => Finding::of_error(WHAT, &error),
+        Ok(about) => {
+            let mode = about.permissions().mode() & 0o777;
+            let found = format!("{mode:03o} for {}", root.display());
+            match mode & 0o077 {
+                0 => Finding::good(WHAT, found),
+                _ => Finding::doubtful(WHAT, found, format!("chmod 700 {}", root.display())),
+            }
+        }
+    }
+}
+
 fn read(path: &Path, range: Range<u64>) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let end = range.end.min(file.metadata()?.len());
@@ -227,6 +267,10 @@ impl ByteStore for FileStore {
             prune(&self.root, &folder.join("any"));
         }
         Ok(())
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        vec![room(&self.root), rights(&self.root)]
     }
 
     async fn link(&self, link: &str, folder: &str) {

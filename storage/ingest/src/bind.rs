@@ -65,7 +65,7 @@ impl Upload {
         }
         let Prepared { content, columns, roles, notes, .. } =
             match input::open_all(&self.options, Once::Refused, &self.meter)? {
-                Inputs::Csv(inputs) => csv::prepare(&self.options, inputs, None, &self.meter)?,
+                Inputs::Csv(inputs, keys) => csv::prepare(&self.options, inputs, keys, None, &self.meter)?,
                 Inputs::Parquet(files) => parquet::prepare_columns(&self.options, files)?,
             };
         if content.schema().fields().is_empty() && self.options.sample_id == SampleId::Made {

@@ -3,22 +3,25 @@
 //!
 //! An upload reads its rows twice, and from many places at once. Pipes and compressed files cannot be read in this way, so
 //! they are first copied to a temporary file without a name: no other process can open it, and it disappears with the
-//! process, however that ends. Compression is recognised by a file's first bytes, not by its name.
+//! process, however that ends. Compression is recognised by a file's first bytes, not by its name. What is not compressed in a store is read there.
 
 mod find;
+mod folder;
 mod format;
 mod spool;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::io::{self, Read};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
+use tributary_core::bytestore::FileState;
+use tributary_core::media::{Media, Source, scheme_of};
 use tributary_core::{Error, Result, ResultExt};
-use tributary_csv::Local;
-use tributary_parquet::{Files, Location, has_parquet};
-use tributary_system::Stamp;
+use tributary_csv::stamp;
+use tributary_parquet::{Files, Location};
+use tributary_system::{LocalFile, Stamp, local};
 
 use crate::options::UploadOptions;
 use crate::progress::Meter;
@@ -41,15 +44,16 @@ pub(crate) struct Input {
 #[derive(Debug)]
 enum Medium {
     /// A file of the user, which may change during the upload.
-    Path { path: PathBuf, changed: Option<SystemTime> },
+    At { path: PathBuf, state: FileState, media: Arc<dyn Media> },
     /// Our own copy.
-    Copy(Arc<File>),
+    Copy(Arc<dyn Source>),
 }
 
 /// The inputs of an upload: files of one kind.
 #[derive(Debug)]
 pub(crate) enum Inputs {
-    Csv(Vec<Input>),
+    /// Files, and the keys of the folders that they are in.
+    Csv(Vec<Input>, Vec<String>),
     Parquet(Files),
 }
 
@@ -74,8 +78,10 @@ pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Re
     let (mut csv, mut parquet) = (Vec::new(), Vec::new());
     let (mut first_csv, mut first_parquet) = (None, None);
     let mut unfolding = Unfolding::new(options.max_unpacked);
-    for path in find::resolve(&options.files)? {
-        match Input::prepare(&path, once, &options.scratch, &mut unfolding, meter)? {
+    let find::Files { paths, keys } = find::resolve(&options.files, &*options.media)?;
+    let mut copying = Copying { once, scratch: &options.scratch, unfolding: &mut unfolding, meter };
+    for path in paths {
+        match Input::prepare(&path, &options.media, &mut copying)? {
             Found::Csv(input) => {
                 csv.push(input);
                 first_csv.get_or_insert(path);
@@ -93,9 +99,9 @@ pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Re
         }
     }
     if parquet.is_empty() {
-        return Ok(Inputs::Csv(csv));
+        return Ok(Inputs::Csv(csv, keys));
     }
-    let files = Files::of(parquet)?;
+    let files = Files::of(parquet, &keys, &options.media)?;
     for file in files.files() {
         let unpacked = file.groups.iter().fold(0, |sum: u64, group| sum.saturating_add(group.unpacked));
         unfolding.add(&file.path.display().to_string(), file.bytes, unpacked)?;
@@ -103,80 +109,72 @@ pub(crate) fn open_all(options: &UploadOptions, once: Once, meter: &Meter) -> Re
     Ok(Inputs::Parquet(files))
 }
 
-impl Input {
-    fn prepare(
-        path: &Path,
-        once: Once,
-        scratch: &Path,
-        unfolding: &mut Unfolding,
-        meter: &Meter,
+/// What is needed where input is copied.
+struct Copying<'a> {
+    once: Once,
+    scratch: &'a Path,
+    unfolding: &'a mut Unfolding,
+    meter: &'a Meter,
+}
+
+impl Copying<'_> {
+    /// `bytes`: the number of bytes to copy, if known. `what`: why it can be read only once.
+    fn copy(
+        &mut self,
+        name: String,
+        what: &str,
+        from: impl FnOnce() -> Result<Box<dyn Read>>,
+        bytes: u64,
     ) -> Result<Found> {
-        let check_copied = |name: &str, what: &str| match once {
-            Once::Copied => Ok(()),
-            Once::Refused => Err(Error::invalid(format!(
+        if self.once == Once::Refused {
+            return Err(Error::invalid(format!(
                 "{name} {what}, but a bound table reads its files in place, from any row on; upload it \
                  (tributary data upload)"
-            ))),
-        };
-        if path == Path::new(STANDARD_INPUT) {
-            check_copied("standard input", "can be read only once")?;
-            return Self::copy(
-                "standard input".into(),
-                std::io::stdin().lock(),
-                0,
-                scratch,
-                unfolding,
-                meter,
-            );
+            )));
         }
-        let name = path.display().to_string();
-        let about = fs::metadata(path).at(|| format!("open {name}"))?;
-        if about.is_dir() {
-            if has_parquet(path) {
-                return Ok(Found::Parquet(Location::Path(path.into())));
-            }
-            let text =
-                format!("{name} is a folder without Parquet files; give CSV files in it as '{name}/*.csv'");
-            return Err(Error::invalid(text));
-        }
-        let open = || File::open(path).at(|| format!("open {name}"));
-        if about.file_type().is_fifo() {
-            check_copied(&name, "is a pipe")?;
-            return Self::copy(name.clone(), open()?, 0, scratch, unfolding, meter);
-        }
-        if !about.is_file() {
-            return Err(Error::invalid(format!("{name} is neither a file nor a pipe")));
-        }
-        let file = open()?;
-        match format_of(&file, about.len(), &name)? {
-            Format::Text => {}
-            Format::Parquet => return Ok(Found::Parquet(Location::Path(path.into()))),
-            Format::Gzip | Format::Zstd => {
-                check_copied(&name, "is compressed")?;
-                return Self::copy(name.clone(), file, about.len(), scratch, unfolding, meter);
-            }
-        }
-        let medium = Medium::Path { path: path.into(), changed: about.modified().ok() };
-        Self { name, bytes: about.len(), medium }.check_not_empty().map(Found::Csv)
-    }
-
-    /// `bytes`: the number of bytes to copy, if known.
-    fn copy(
-        name: String,
-        from: impl std::io::Read,
-        bytes: u64,
-        scratch: &Path,
-        unfolding: &mut Unfolding,
-        meter: &Meter,
-    ) -> Result<Found> {
-        let (file, bytes) = spool(from, &name, bytes, scratch, unfolding, meter)?;
-        let file = Arc::new(file);
-        match format_of(&file, bytes, &name) {
-            Ok(Format::Parquet) => Ok(Found::Parquet(Location::Open(file, name))),
+        let (file, bytes) = spool(from()?, &name, bytes, self.scratch, self.unfolding, self.meter)?;
+        let file = Arc::new(LocalFile::new(file, &*name)?);
+        match format_of(&*file) {
+            Ok(Format::Parquet) => Ok(Found::Parquet(Location::Open(file))),
             Err(error) => Err(error),
             // a second compression within the first is found when rows are read
-            Ok(_) => Self { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
+            Ok(_) => Input { name, bytes, medium: Medium::Copy(file) }.check_not_empty().map(Found::Csv),
         }
+    }
+}
+
+impl Input {
+    fn prepare(path: &Path, media: &Arc<dyn Media>, copying: &mut Copying<'_>) -> Result<Found> {
+        if path == Path::new(STANDARD_INPUT) {
+            let from = || Ok(Box::new(io::stdin().lock()) as Box<dyn Read>);
+            return copying.copy("standard input".into(), "can be read only once", from, 0);
+        }
+        let name = path.display().to_string();
+        if scheme_of(path).is_none() {
+            let about = fs::metadata(path).at(|| format!("open {name}"))?;
+            if about.file_type().is_fifo() {
+                let open = || {
+                    Ok(Box::new(File::open(path).at(|| format!("open {}", path.display()))?) as Box<dyn Read>)
+                };
+                return copying.copy(name, "is a pipe", open, 0);
+            }
+            if !about.is_file() {
+                return Err(Error::invalid(format!("{name} is neither a file nor a pipe")));
+            }
+        }
+        let source = media.open(path)?;
+        match format_of(&*source)? {
+            Format::Text => {}
+            Format::Parquet => return Ok(Found::Parquet(Location::At(path.into()))),
+            Format::Gzip | Format::Zstd => {
+                let bytes = source.bytes();
+                return copying.copy(name, "is compressed", || Ok(Box::new(InOrder::new(source))), bytes);
+            }
+        }
+        let state = source.state().clone();
+        let bytes = state.bytes;
+        let medium = Medium::At { path: path.into(), state, media: media.clone() };
+        Self { name, bytes, medium }.check_not_empty().map(Found::Csv)
     }
 
     fn check_not_empty(self) -> Result<Self> {
@@ -191,10 +189,18 @@ impl Input {
         &self.name
     }
 
-    /// Its full path, if it has one.
+    /// Its lasting address, if it has one.
     pub fn place(&self) -> String {
-        let Medium::Path { path, .. } = &self.medium else { return self.name.clone() };
-        std::path::absolute(path).map_or_else(|_| self.name.clone(), |path| path.display().to_string())
+        let Medium::At { path, .. } = &self.medium else { return self.name.clone() };
+        lasting(path).map_or_else(|_| self.name.clone(), |path| path.display().to_string())
+    }
+
+    /// Its address, if it has one.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.medium {
+            Medium::At { path, .. } => Some(path),
+            Medium::Copy(_) => None,
+        }
     }
 
     /// Its bytes, uncompressed.
@@ -203,43 +209,65 @@ impl Input {
     }
 
     /// Opens it for reading; `Conflict` if it has changed.
-    pub fn open(&self) -> Result<Local> {
-        let file = match &self.medium {
-            Medium::Copy(file) => file.clone(),
-            Medium::Path { path, changed } => {
-                let open = || -> Result<(File, fs::Metadata)> {
-                    let file = File::open(path)?;
-                    let about = file.metadata()?;
-                    Ok((file, about))
-                };
-                let (file, about) = open().at(|| format!("open {}", self.name))?;
-                if about.len() != self.bytes || about.modified().ok() != *changed {
-                    return Err(self.changed());
+    pub fn open(&self) -> Result<Arc<dyn Source>> {
+        match &self.medium {
+            Medium::Copy(file) => Ok(file.clone()),
+            Medium::At { path, state, media } => {
+                let file = media.open(path)?;
+                match file.state() == state {
+                    true => Ok(file),
+                    false => Err(self.changed()),
                 }
-                Arc::new(file)
             }
-        };
-        Ok(Local::new(file, &self.name, self.bytes))
+        }
     }
 
-    /// Its path and its stamp. `Conflict` if it has changed.
+    /// Its address and its stamp. `Conflict` if it has changed.
     pub fn stamp(&self) -> Result<(PathBuf, Stamp)> {
-        let Medium::Path { path, .. } = &self.medium else {
+        let Medium::At { path, .. } = &self.medium else {
             return Err(Error::bug(format!("a copy of {} does not last", self.name)));
         };
-        let stamp = self.open()?.stamp()?;
+        let stamp = stamp(&*self.open()?)?;
         self.open()?; // the stamp is of what the first pass read
-        Ok((std::path::absolute(path).at(|| format!("find {}", self.name))?, stamp))
+        Ok((lasting(path).at(|| format!("find {}", self.name))?, stamp))
     }
 
     /// The error for an input that has changed.
     pub fn changed(&self) -> Error {
-        Local::changed(&self.name)
+        local::changed(&self.name)
     }
 }
 
-fn format_of(file: &File, bytes: u64, name: &str) -> Result<Format> {
-    let mut first = vec![0; bytes.min(Format::BYTES) as usize];
-    file.read_exact_at(&mut first, 0).at(|| format!("read {name}"))?;
-    Format::of(&first, name)
+fn lasting(path: &Path) -> io::Result<PathBuf> {
+    if scheme_of(path).is_some() { Ok(path.to_owned()) } else { std::path::absolute(path) }
+}
+
+fn format_of(file: &dyn Source) -> Result<Format> {
+    let mut first = vec![0; file.bytes().min(Format::BYTES) as usize];
+    file.read_at(0, &mut first)?;
+    Format::of(&first, file.name())
+}
+
+/// A file from its beginning to its end.
+struct InOrder {
+    file: Arc<dyn Source>,
+    at: u64,
+}
+
+impl InOrder {
+    fn new(file: Arc<dyn Source>) -> Self {
+        file.expect(std::slice::from_ref(&(0..file.bytes())), 1);
+        Self { file, at: 0 }
+    }
+}
+
+impl Read for InOrder {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = (self.file.bytes() - self.at).min(to.len() as u64) as usize;
+        // of a kind that no decoder uses for damage of its own
+        let failed = |error| io::Error::new(io::ErrorKind::ConnectionAborted, error);
+        self.file.read_at(self.at, &mut to[..read]).map_err(failed)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }

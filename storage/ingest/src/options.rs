@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use tributary_core::media::Media;
 use tributary_core::{TableName, meta::TableRecord};
 use tributary_csv::{Quoting, ValueType};
+use tributary_system::LocalMedia;
 
 /// An upload. [`UploadOptions::new`] sets the defaults.
 #[derive(Debug, Clone)]
@@ -12,9 +15,12 @@ use tributary_csv::{Quoting, ValueType};
 pub struct UploadOptions {
     /// The table to make.
     pub table: TableName,
-    /// The files, one after another; all have the same columns. A name with `*`, `?` or `[…]` means all files that
-    /// match, sorted by name; a folder means the Parquet files in it; `-` is standard input. gzip and zstd are decompressed.
+    /// The files, one after another, by path or address; all have the same columns. A name with `*`, `?` or `[…]` means all files that
+    /// match, sorted by name; a folder means the Parquet or CSV files in it, and below folders that are named by the value of a column; `-` is
+    /// standard input. gzip and zstd are decompressed.
     pub files: Vec<PathBuf>,
+    /// What opens them: this machine.
+    pub media: Arc<dyn Media>,
     /// The character between the values of a row: `,`.
     pub delimiter: u8,
     /// What `"` means.
@@ -134,6 +140,7 @@ impl UploadOptions {
         Self {
             table,
             files: files.into_iter().map(Into::into).collect(),
+            media: Arc::new(LocalMedia),
             delimiter: b',',
             quoting: Quoting::default(),
             header: Header::default(),

@@ -219,7 +219,7 @@ impl Upload {
             options.sort_bytes /= 2; // ids of both sides are sorted at once
         }
         match input::open_all(&options, Once::Copied, &self.meter)? {
-            Inputs::Csv(inputs) => csv::prepare(&options, inputs, old, &self.meter),
+            Inputs::Csv(inputs, keys) => csv::prepare(&options, inputs, keys, old, &self.meter),
             Inputs::Parquet(files) => parquet::prepare(&options, files, old, &self.meter),
         }
     }

@@ -68,6 +68,12 @@ impl AzureConfig {
         })
     }
 
+    /// A whole container of the account: files of others.
+    #[must_use]
+    pub fn elsewhere(self, container: &str) -> Self {
+        Self { container: container.to_owned(), way: self.way.without_prefix(), ..self }
+    }
+
     /// What the addresses of its tables begin with.
     pub(crate) fn base(&self) -> String {
         self.way.base("az", &self.container)

@@ -69,6 +69,10 @@ impl Way {
         })
     }
 
+    pub(crate) fn without_prefix(self) -> Self {
+        Self { prefix: String::new(), ..self }
+    }
+
     /// What addresses begin with.
     pub(crate) fn base(&self, scheme: &str, bucket: &str) -> String {
         format!("{scheme}://{bucket}/{}", self.prefix).trim_end_matches('/').to_owned()

@@ -1,4 +1,4 @@
-//! Tables in object stores: S3 and compatibles, Azure.
+//! Tables in object stores: S3 and compatibles, Azure, Google Cloud Storage; and files of others there.
 //!
 //! An address is the service's own: `s3://bucket/prefix/namespace/name`. The manifest is written with a condition on the entity
 //! tag that was read, so that of two writers one wins, whatever machines they are on. Large parts go up in pieces while they
@@ -13,6 +13,7 @@
 mod azure;
 mod config;
 mod error;
+mod gcs;
 mod notes;
 mod s3;
 mod store;
@@ -21,6 +22,7 @@ mod upload;
 
 pub use azure::{AzureConfig, KEYS as AZURE_KEYS};
 pub use config::Way;
+pub use gcs::{GcsConfig, KEYS as GCS_KEYS, ServiceAccount};
 pub use s3::{KEYS as S3_KEYS, S3Config, S3Keys};
 pub use store::ObjectBytes;
 
@@ -37,4 +39,9 @@ pub fn s3(config: &S3Config) -> Result<Arc<Tables>> {
 /// The same in Azure Blob Storage.
 pub fn azure(config: &AzureConfig) -> Result<Arc<Tables>> {
     Ok(Arc::new(Tables::new(Arc::new(ObjectBytes::azure(config)?))))
+}
+
+/// The same in Google Cloud Storage.
+pub fn gcs(config: &GcsConfig) -> Result<Arc<Tables>> {
+    Ok(Arc::new(Tables::new(Arc::new(ObjectBytes::gcs(config)?))))
 }

@@ -88,6 +88,12 @@ impl S3Config {
         })
     }
 
+    /// A whole bucket by the same way and with the same keys: files of others.
+    #[must_use]
+    pub fn elsewhere(self, bucket: &str) -> Self {
+        Self { bucket: bucket.to_owned(), way: self.way.without_prefix(), ..self }
+    }
+
     /// What the addresses of its tables begin with.
     pub(crate) fn base(&self) -> String {
         self.way.base("s3", &self.bucket)

@@ -14,6 +14,7 @@ use object_store::{
     GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion,
 };
 
+use tributary_core::bytestore::FileState;
 use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Revision, Upload};
@@ -21,9 +22,10 @@ use tributary_table::{ByteStore, Entry, Revision, Upload};
 use crate::azure::AzureConfig;
 use crate::config::Way;
 use crate::error::{failed, is_behind_the_end, is_undecided};
+use crate::gcs::GcsConfig;
 use crate::notes;
 use crate::s3::S3Config;
-use crate::threads::Threads;
+use crate::threads::{Threads, Work};
 use crate::upload::ObjectUpload;
 
 /// Named bytes in a bucket, below a prefix.
@@ -41,9 +43,13 @@ pub(crate) struct Server {
     base: String,
     /// What names of objects begin with, with a `/` at its end if there is one.
     prefix: String,
-    patience: Duration,
+    pub(crate) patience: Duration,
 }
 
+/// Between two writings of the note of an upload: a clean-up of what is older than twice this leaves running uploads alone.
+const RENEW: Duration = Duration::from_secs(30);
+/// The same where patience is short.
+const LEAST_RENEW: Duration = Duration::from_millis(500);
 /// Between two tries of a conditional request.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -51,14 +57,21 @@ impl ObjectBytes {
     /// A bucket of S3, or of a server that speaks its protocol. Asks the server nothing.
     pub fn s3(config: &S3Config) -> Result<Self> {
         let client = Arc::new(config.client()?);
-        let info = StorageInfo::new("s3").replacing_snapshots().copying_cheaply();
+        let info = StorageInfo::new("s3").binding().replacing_snapshots().copying_cheaply();
         Self::new(info, client.clone(), client, config.base(), &config.way)
     }
 
     /// A container of Azure. Asks the service nothing.
     pub fn azure(config: &AzureConfig) -> Result<Self> {
         let client = Arc::new(config.client()?);
-        let info = StorageInfo::new("azure").replacing_snapshots().copying_cheaply();
+        let info = StorageInfo::new("azure").binding().replacing_snapshots().copying_cheaply();
+        Self::new(info, client.clone(), client, config.base(), &config.way)
+    }
+
+    /// A bucket of Google Cloud Storage. Asks the service nothing.
+    pub fn gcs(config: &GcsConfig) -> Result<Self> {
+        let client = Arc::new(config.client()?);
+        let info = StorageInfo::new("gcs").binding().replacing_snapshots().copying_cheaply();
         Self::new(info, client.clone(), client, config.base(), &config.way)
     }
 
@@ -117,6 +130,18 @@ impl Server {
         self.threads.run(put).await
     }
 
+    /// Writes a note again and again until the work is dropped. One that cannot be written is written the next time.
+    pub(crate) fn renew(self: &Arc<Self>, note: String, text: String) -> Work<()> {
+        let (server, every) = (self.clone(), RENEW.min(self.patience / 2).max(LEAST_RENEW));
+        self.threads.run(async move {
+            let name = server.name(&note)?;
+            loop {
+                tokio::time::sleep(every).await;
+                drop(server.client.put(&name, text.clone().into()).await);
+            }
+        })
+    }
+
     /// Removes the note of an upload that is complete, also from a thread that is not the store's.
     pub(crate) async fn forget(self: &Arc<Self>, note: &str) -> Result<()> {
         let (server, note) = (self.clone(), note.to_owned());
@@ -124,17 +149,21 @@ impl Server {
     }
 
     async fn get(&self, name: &Path, range: Range<u64>) -> Result<Bytes> {
+        match self.get_some(name, range).await {
+            Ok((bytes, _)) => Ok(bytes),
+            Err(why) if is_behind_the_end(&why) => Ok(Bytes::new()),
+            Err(why) => Err(self.failed("read", name, why)),
+        }
+    }
+
+    async fn get_some(&self, name: &Path, range: Range<u64>) -> object_store::Result<(Bytes, ObjectMeta)> {
         let asked = match range.end {
             u64::MAX => GetRange::Offset(range.start),
             _ => GetRange::Bounded(range),
         };
-        let got = self.client.get_opts(name, GetOptions::new().with_range(Some(asked))).await;
-        let read = match got {
-            Ok(got) => got.bytes().await,
-            Err(why) if is_behind_the_end(&why) => Ok(Bytes::new()),
-            Err(why) => Err(why),
-        };
-        read.map_err(|why| self.failed("read", name, why))
+        let got = self.client.get_opts(name, GetOptions::new().with_range(Some(asked))).await?;
+        let meta = got.meta.clone();
+        Ok((got.bytes().await?, meta))
     }
 
     /// Nothing if there is no such object.
@@ -255,6 +284,29 @@ impl ByteStore for ObjectBytes {
         .await
     }
 
+    async fn stat(&self, path: &str) -> Result<FileState> {
+        let name = self.server.name(path)?;
+        self.on_server(|server| async move {
+            let found = server.client.head(&name).await;
+            found.map(|meta| state(&meta)).map_err(|why| server.failed("look at", &name, why))
+        })
+        .await
+    }
+
+    /// One answer has both.
+    async fn get_with_state(&self, path: &str, range: Range<u64>) -> Result<(Bytes, FileState)> {
+        let name = self.server.name(path)?;
+        if range.is_empty() {
+            return Ok((Bytes::new(), self.stat(path).await?));
+        }
+        self.on_server(|server| async move {
+            let read = server.get_some(&name, range).await;
+            let (bytes, meta) = read.map_err(|why| server.failed("read", &name, why))?;
+            Ok((bytes, state(&meta)))
+        })
+        .await
+    }
+
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
         Ok(Box::new(ObjectUpload::new(self.server.clone(), path)?))
     }
@@ -289,6 +341,13 @@ impl ByteStore for ObjectBytes {
         let paths = paths.to_vec();
         self.on_server(|server| async move { server.delete(&paths).await }).await
     }
+}
+
+fn state(meta: &ObjectMeta) -> FileState {
+    // a tag may be that of the bytes, and a generation of the write
+    let tags: Vec<&str> = [&meta.e_tag, &meta.version].into_iter().flatten().map(String::as_str).collect();
+    let tag = (!tags.is_empty()).then(|| tags.join(" "));
+    FileState { bytes: meta.size, modified: SystemTime::from(meta.last_modified), tag }
 }
 
 /// Between entity tag and generation, which hold no line ends: both come from headers.

@@ -37,6 +37,8 @@ pub(crate) struct ObjectUpload {
 struct Pieces {
     id: String,
     note: String,
+    /// Writes the note again and again, so that clean-up never takes it for that of a writer that is gone.
+    renewing: Option<Work<()>>,
     begun: usize,
     on_their_way: VecDeque<Work<PartId>>,
     there: Vec<PartId>,
@@ -70,11 +72,16 @@ impl ObjectUpload {
         self.pieces = Some(Pieces {
             id,
             note: note.clone(),
+            renewing: None,
             begun: 0,
             on_their_way: VecDeque::new(),
             there: Vec::new(),
         });
-        self.server.put(&note, text.into()).await
+        self.server.put(&note, text.clone().into()).await?;
+        if let Some(pieces) = &mut self.pieces {
+            pieces.renewing = Some(self.server.renew(note, text));
+        }
+        Ok(())
     }
 
     /// Sends all that waits as one piece; waits for an earlier one if too many are on their way.
@@ -104,6 +111,8 @@ impl ObjectUpload {
         }
         let Some(pieces) = self.pieces.as_mut() else { return Ok(()) };
         pieces.settle(0).await?;
+        // before the end, so that no note appears after it
+        pieces.renewing = None;
         let (server, target) = (self.server.clone(), self.target.clone());
         let (id, there) = (pieces.id.clone(), std::mem::take(&mut pieces.there));
         let completed = async move {
@@ -155,9 +164,8 @@ impl Upload for ObjectUpload {
     }
 
     async fn abort(mut self: Box<Self>) {
-        if let Some(pieces) = self.pieces.take() {
-            let note = pieces.note.clone();
-            drop(pieces);
+        if let Some(Pieces { note, renewing, on_their_way, .. }) = self.pieces.take() {
+            drop((renewing, on_their_way));
             let server = self.server.clone();
             drop(self.server.threads.run(async move { server.delete(&[note]).await }).await);
         }
@@ -166,8 +174,8 @@ impl Upload for ObjectUpload {
 
 impl Drop for ObjectUpload {
     fn drop(&mut self) {
-        let Some(Pieces { note, on_their_way, .. }) = self.pieces.take() else { return };
-        drop(on_their_way);
+        let Some(Pieces { note, renewing, on_their_way, .. }) = self.pieces.take() else { return };
+        drop((renewing, on_their_way));
         let server = self.server.clone();
         self.server.threads.leave(async move { drop(server.delete(&[note]).await) });
     }

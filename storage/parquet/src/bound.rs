@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 
-use futures::{StreamExt, stream};
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use tributary_core::bound::{BoundPart, FileFormat};
+use tributary_core::bound::{BoundPart, FileFormat, InFiles};
 use tributary_core::computing::{PartSize, RowStream};
+use tributary_core::media::{Media, is_lasting, rows_of};
 use tributary_core::{Error, Layout, Result, TableSchema};
 use tributary_system::Stamp;
 
 use crate::files::Files;
-use crate::rows::Span;
+use crate::rows::{Rows, Span};
 
 /// The format, for code that knows it by name only.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,16 +68,15 @@ impl Files {
 
 impl Description {
     fn of(spans: &[Span]) -> Result<Self> {
-        let file = |span: &Span| match span.path.to_str() {
-            _ if span.open.is_some() => Err(Error::bug("a file without a name cannot be found again")),
-            Some(_) => Ok(BoundFile {
+        let file = |span: &Span| match is_lasting(&span.path) {
+            true => Ok(BoundFile {
                 path: span.path.clone(),
                 stamp: span.stamp.clone(),
                 row_groups: (span.groups.start, span.groups.end),
             }),
-            None => {
+            false => {
                 let path = span.path.display();
-                Err(Error::invalid(format!("file {path}: its name is not UTF-8; rename it")))
+                Err(Error::invalid(format!("file {path}: expected an absolute path in UTF-8; rename it")))
             }
         };
         Ok(Self { files: spans.iter().map(file).collect::<Result<_>>()? })
@@ -88,17 +90,22 @@ impl Description {
     }
 
     /// `InvalidInput` for anything but what [`Description::encode`] made.
-    fn decode(text: &str) -> Result<Vec<Span>> {
+    fn decode(text: &str) -> Result<Self> {
         let part: Self = serde_json::from_str(text)
             .map_err(|e| Error::invalid("it does not describe row groups").because(e))?;
-        let span = |file: BoundFile| {
+        let fits = |file: &BoundFile| is_lasting(&file.path) && file.row_groups.0 <= file.row_groups.1;
+        match part.files.iter().all(fits) {
+            true => Ok(part),
+            false => Err(Error::invalid("impossible row groups, or a path that is not absolute")),
+        }
+    }
+
+    fn spans(self, media: &Arc<dyn Media>) -> impl Iterator<Item = Span> + use<> {
+        let media = media.clone();
+        self.files.into_iter().map(move |file| {
             let (start, end) = file.row_groups;
-            if !file.path.is_absolute() || start > end {
-                return Err(Error::invalid("impossible row groups, or a path that is not absolute"));
-            }
-            Ok(Span::new(file.path, file.stamp, start..end))
-        };
-        part.files.into_iter().map(span).collect()
+            Span::new(file.path, file.stamp, start..end, media.clone())
+        })
     }
 }
 
@@ -112,33 +119,56 @@ impl FileFormat for Parquet {
         Description::decode(description).map(drop)
     }
 
-    fn rows(&self, description: &str, schema: &TableSchema) -> Result<RowStream> {
-        let mut spans = Description::decode(description)?.into_iter();
-        let schema = schema.clone();
-        // The first file is opened now, so that a missing or changed one is reported before any row; the others are opened
-        // in turn.
-        let mut open = spans.next().map(|span| span.rows(&schema)).transpose()?;
-        let rows = std::iter::from_fn(move || {
-            loop {
-                if let Some(batch) = open.as_mut()?.next() {
-                    return Some(batch);
-                }
-                match spans.next().map(|span| span.rows(&schema)).transpose() {
-                    Ok(next) => open = next,
-                    Err(error) => {
-                        open = None;
-                        return Some(Err(error));
-                    }
+    fn files(&self, description: &str) -> Result<Vec<PathBuf>> {
+        Ok(Description::decode(description)?.files.into_iter().map(|file| file.path).collect())
+    }
+
+    fn rows(&self, description: &str, wanted: &InFiles) -> Result<RowStream> {
+        let files = self.files(description)?;
+        let spans = Description::decode(description)?.spans(&wanted.media);
+        let schema = wanted.wanted()?;
+        rows_of(files.iter().map(PathBuf::as_path), move || Chained::open(spans, schema))
+    }
+}
+
+/// The rows of spans, one after another. The first file is opened at once, so that a missing or changed one is reported before any row; the others
+/// are opened in turn.
+struct Chained<S> {
+    spans: S,
+    schema: TableSchema,
+    open: Option<Rows>,
+}
+
+impl<S: Iterator<Item = Span>> Chained<S> {
+    fn open(mut spans: S, schema: TableSchema) -> Result<Self> {
+        let open = spans.next().map(|span| span.rows(&schema)).transpose()?;
+        Ok(Self { spans, schema, open })
+    }
+}
+
+impl<S: Iterator<Item = Span>> Iterator for Chained<S> {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(batch) = self.open.as_mut()?.next() {
+                return Some(batch);
+            }
+            match self.spans.next().map(|span| span.rows(&self.schema)).transpose() {
+                Ok(next) => self.open = next,
+                Err(error) => {
+                    self.open = None;
+                    return Some(Err(error));
                 }
             }
-        });
-        Ok(stream::iter(rows).boxed())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tributary_system::LocalMedia;
 
     use super::*;
 
@@ -159,13 +189,19 @@ mod tests {
 
     fn sample() -> Span {
         let stamp = format!("bytes:12 modified:1700000000.000000001 footer:sha256:{}", "0a".repeat(32));
-        Span::new("/srv/in/part-0.parquet".into(), stamp.parse().unwrap(), 1..3)
+        Span::new("/srv/in/part-0.parquet".into(), stamp.parse().unwrap(), 1..3, Arc::new(LocalMedia))
     }
 
     #[test]
     fn a_first_description_stays_readable_and_an_impossible_one_is_refused() {
         assert_eq!(Description::of(&[sample()]).unwrap().encode().unwrap(), GOLDEN);
-        assert_eq!(Description::decode(GOLDEN).unwrap(), [sample()]);
+        let media: Arc<dyn Media> = Arc::new(LocalMedia);
+        let decoded = |text: &str| Description::decode(text).unwrap().spans(&media).collect::<Vec<_>>();
+        assert_eq!(decoded(GOLDEN), [sample()]);
+        assert_eq!(
+            decoded(&GOLDEN.replace("/srv", "s3://srv"))[0].path,
+            PathBuf::from("s3://srv/in/part-0.parquet")
+        );
         for (from, to) in [("/srv", "srv"), ("1,", "4,"), ("footer", ""), ("\"path\"", "\"paths\"")] {
             assert!(Description::decode(&GOLDEN.replacen(from, to, 1)).is_err(), "{from} {to}");
         }

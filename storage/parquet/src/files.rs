@@ -1,18 +1,18 @@
 //! Several files with the same columns, as one sequence of row groups.
 
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tributary_core::{Error, Field, Result, TableSchema};
-use tributary_system::Stamp;
+use tributary_core::media::{Media, Source, scheme_of, value_of};
+use tributary_core::{Error, Field, Result, ResultExt, TableSchema};
+use tributary_system::{LocalMedia, Stamp};
 
 use crate::column::Column;
-use crate::folder::expand;
 use crate::footer::{Opened, unpacked};
+use crate::keys;
 use crate::pandas::Index;
-use crate::rows::{Span, check_schema};
+use crate::rows::{File, Span, parts_of};
 
 /// Parquet files with the same columns; see the crate.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Files {
 /// The metadata of a file.
 #[derive(Debug, Clone)]
 pub struct FileAbout {
-    /// Its absolute path; or the name of an open file without a path in messages.
+    /// Its address; or the name of an open file without one in messages.
     pub path: PathBuf,
     /// Its stamp.
     pub stamp: Stamp,
@@ -33,16 +33,16 @@ pub struct FileAbout {
     pub bytes: u64,
     /// Its row groups.
     pub groups: Vec<Group>,
-    open: Option<Arc<File>>,
+    file: File,
 }
 
 /// Where rows are.
 #[derive(Debug, Clone)]
 pub enum Location {
-    /// In a file, or in the files of a folder.
-    Path(PathBuf),
-    /// In an open file without a name, and its name in messages.
-    Open(Arc<File>, String),
+    /// In the file at an address.
+    At(PathBuf),
+    /// In an open file that has none.
+    Open(Arc<dyn Source>),
 }
 
 /// The metadata of a row group.
@@ -57,33 +57,43 @@ pub struct Group {
 }
 
 impl Files {
-    /// Reads the footers of files, and of the files of folders, in this order and by name within a folder.
-    ///
-    /// A folder holds the output of one write of Spark or another program: names that start with `_` or `.` are skipped, and
-    /// a folder with more in it than Parquet files (partitions by folder, Delta Lake) is refused. Errors: `NotFound`;
-    /// `InvalidInput` for no files, for a file that is not Parquet, and for a file whose columns differ from the first
-    /// one's.
+    /// Reads the footers of local files, in this order.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self> {
-        Self::of(paths.iter().map(|path| Location::Path(path.as_ref().to_owned())))
+        Self::of(
+            paths.iter().map(|path| Location::At(path.as_ref().to_owned())),
+            &[],
+            &(Arc::new(LocalMedia) as _),
+        )
     }
 
-    /// The same for files that may have no names.
-    pub fn of(sources: impl IntoIterator<Item = Location>) -> Result<Self> {
+    /// Reads the footers of files, in this order. `keys`: names of folders whose values are columns, after those of the files; a file's own column
+    /// of such a name comes first.
+    ///
+    /// Errors: `NotFound`; `InvalidInput` for no files, for a file that is not Parquet, and for a file whose columns differ from the first one's.
+    pub fn of(
+        sources: impl IntoIterator<Item = Location>,
+        keys: &[String],
+        media: &Arc<dyn Media>,
+    ) -> Result<Self> {
         let mut all: Option<Self> = None;
         for source in sources {
-            let files = match source {
-                Location::Path(path) => expand(&path)?.into_iter().map(|path| (path, None)).collect(),
-                Location::Open(file, name) => vec![(name.into(), Some(file))],
-            };
-            for (path, open) in files {
-                let (columns, index, about) = survey(path, open)?;
-                match &mut all {
-                    None => all = Some(Self { columns, files: vec![about], index }),
-                    Some(all) => all.add(columns, about)?,
-                }
+            let (columns, index, about) = survey(source, media)?;
+            match &mut all {
+                None => all = Some(Self { columns, files: vec![about], index }),
+                Some(all) => all.add(columns, about)?,
             }
         }
-        all.ok_or_else(|| Error::invalid("no Parquet file; give one or more files, or a folder of them"))
+        let mut all = all
+            .ok_or_else(|| Error::invalid("no Parquet file; give one or more files, or a folder of them"))?;
+        for key in keys {
+            if all.columns.iter().any(|column| column.name == *key) {
+                continue;
+            }
+            let value = |file: &FileAbout| value_of(&file.path, key).flatten();
+            let values: Vec<_> = all.files.iter().map(value).collect();
+            all.columns.push(keys::described(key, &values));
+        }
+        Ok(all)
     }
 
     fn add(&mut self, columns: Vec<Column>, about: FileAbout) -> Result<()> {
@@ -166,28 +176,38 @@ impl Files {
 
     /// `InvalidInput` unless every column of `schema` is in the files, with a type that can become the wanted one.
     pub fn check(&self, schema: &TableSchema) -> Result<()> {
-        check_schema(&self.columns, schema).map(drop)
+        parts_of(&self.columns, schema, |_| None).map(drop)
     }
 
     /// The files' parts of a range of row groups, each to be read on its own.
     pub fn spans(&self, groups: Range<usize>) -> Vec<Span> {
         let (mut spans, mut before) = (Vec::new(), 0);
         for file in &self.files {
-            let within = |group: usize| group.saturating_sub(before).min(file.groups.len());
+            let count = file.groups.len();
+            let within = |group: usize| group.saturating_sub(before).min(count);
             let range = within(groups.start)..within(groups.end);
             if !range.is_empty() {
-                let (path, stamp, open) = (file.path.clone(), file.stamp.clone(), file.open.clone());
-                spans.push(Span { path, stamp, groups: range, open });
+                let (path, stamp, file) = (file.path.clone(), file.stamp.clone(), file.file.clone());
+                spans.push(Span { path, stamp, groups: range, file });
             }
-            before += file.groups.len();
+            before += count;
         }
         spans
     }
 }
 
-fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, Index, FileAbout)> {
-    let opened = Opened::open(&path, open.as_ref())?;
-    let Opened { mut columns, metadata, stamp, local } = opened;
+fn survey(source: Location, media: &Arc<dyn Media>) -> Result<(Vec<Column>, Index, FileAbout)> {
+    let (path, source) = match source {
+        Location::At(path) if scheme_of(&path).is_some() => (Some(path.clone()), media.open(&path)?),
+        Location::At(path) => {
+            let path = std::path::absolute(&path).at(|| format!("open {}", path.display()))?;
+            (Some(path.clone()), media.open(&path)?)
+        }
+        Location::Open(source) => (None, source),
+    };
+    let name = source.name().into();
+    let opened = Arc::new(Opened::read(source)?);
+    let (mut columns, metadata) = (opened.columns.clone(), &opened.metadata);
     let groups = metadata.metadata().row_groups();
     for (position, column) in columns.iter_mut().enumerate() {
         let leaf = |group: &parquet::file::metadata::RowGroupMetaData| {
@@ -207,5 +227,11 @@ fn survey(path: PathBuf, open: Option<Arc<File>>) -> Result<(Vec<Column>, Index,
     };
     let groups = groups.iter().map(about).collect();
     let index = Index::of(metadata.metadata().file_metadata(), &columns);
-    Ok((columns, index, FileAbout { path, stamp, bytes: local.bytes, groups, open }))
+    let (stamp, bytes) = (opened.stamp.clone(), opened.pages.source.bytes());
+    let file = match &path {
+        Some(path) if scheme_of(path).is_some() => File::Known(opened.clone(), media.clone()),
+        Some(_) => File::Again(media.clone()),
+        None => File::Stays(opened.clone()),
+    };
+    Ok((columns, index, FileAbout { path: path.unwrap_or(name), stamp, bytes, groups, file }))
 }

@@ -1,8 +1,5 @@
 //! A file's footer: its content, and the stamp by which the file is recognised.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -10,74 +7,70 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use sha2::{Digest, Sha256};
 
-use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::media::Source;
+use tributary_core::{Error, Result, ResultExt};
 use tributary_system::Stamp;
 
 use crate::column::Column;
 use crate::guard::{Footer, MAX_FOOTER_BYTES, check_footer, guarded};
-use crate::local::Local;
+use crate::pages::Pages;
 
 /// For a file whose key we do not have.
 const ENCRYPTED: &str = "it is encrypted (Parquet modular encryption); decrypt it first";
 
 /// Length of the footer, and the magic number of four bytes.
 const TAIL_BYTES: u64 = 8;
+/// Bytes at the end that a distant store is asked for at once: nearly every footer fits, and many small files fit completely.
+pub(crate) const END_BYTES: u64 = 64 << 10;
 
 /// An open file whose footer was read and checked.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    pub(crate) local: Local,
+    pub(crate) pages: Pages,
     pub(crate) metadata: ArrowReaderMetadata,
     pub(crate) columns: Vec<Column>,
     pub(crate) stamp: Stamp,
 }
 
 impl Opened {
-    /// Opens a path, or uses a file that is already open; messages use the path in both cases. `InvalidInput` for anything
-    /// but a readable Parquet file.
-    pub(crate) fn open(path: &Path, open: Option<&Arc<File>>) -> Result<Self> {
-        let opened = match open {
-            Some(file) => Self::read(file.clone()),
-            None => File::open(path).map_err(Error::from).and_then(|file| Self::read(Arc::new(file))),
-        };
-        opened.at(|| format!("read {}", path.display()))
+    /// Reads the footer of an open file. `InvalidInput` for anything but a readable Parquet file.
+    pub(crate) fn read(source: Arc<dyn Source>) -> Result<Self> {
+        let name = source.name().to_owned();
+        Self::of(Pages::new(source)).at(|| format!("read {name}"))
     }
 
-    fn read(file: Arc<File>) -> Result<Self> {
-        let about = file.metadata()?;
-        if !about.is_file() {
-            return Err(Error::invalid("it is not a regular file"));
-        }
-        let local = Local::new(file, about.len());
-        let footer = footer(&local)?;
+    fn of(pages: Pages) -> Result<Self> {
+        let footer = footer(&*pages.source)?;
         // it holds the offsets and statistics of all columns
-        let stamp = Stamp::new(&about, "footer", &Sha256::digest(&footer));
+        let stamp = Stamp::of(pages.source.state(), "footer", || Ok(Sha256::digest(&footer).into()))?;
         if check_footer(&footer).map_err(damaged)? == Footer::OfEncryptedColumns {
             return Err(Error::invalid(ENCRYPTED));
         }
         let parquet = guarded(|| ParquetMetaDataReader::decode_metadata(&footer));
         let parquet = parquet.map_err(damaged)?;
-        check_row_groups(&parquet, local.bytes)?;
+        check_row_groups(&parquet, pages.source.bytes())?;
         let (columns, read_as) = guarded(|| Column::of_file(parquet.file_metadata()))
             .map_err(|e| Error::invalid("its columns have types that cannot be read").because(e))?;
         // Without the Arrow schema that some writers add: it would only add names of zones, and must be checked too.
         let options = ArrowReaderOptions::new().with_schema(read_as);
         let metadata =
             guarded(|| ArrowReaderMetadata::try_new(Arc::new(parquet), options)).map_err(damaged)?;
-        Ok(Self { local, metadata, columns, stamp })
+        Ok(Self { pages, metadata, columns, stamp })
     }
 }
 
-fn footer(local: &Local) -> Result<Vec<u8>> {
+fn footer(source: &dyn Source) -> Result<Vec<u8>> {
     let refuse = |what: &str| Err(Error::invalid(what));
-    if local.bytes == 0 {
+    let bytes = source.bytes();
+    if bytes == 0 {
         return refuse("it is empty, expected a Parquet file");
     }
-    let Some(tail_start) = local.bytes.checked_sub(TAIL_BYTES).filter(|start| *start >= 4) else {
+    let Some(tail_start) = bytes.checked_sub(TAIL_BYTES).filter(|start| *start >= 4) else {
         return refuse("it is not a Parquet file: too short");
     };
+    source.expect(std::slice::from_ref(&(bytes.saturating_sub(END_BYTES)..bytes)), 1);
     let mut tail = [0; TAIL_BYTES as usize];
-    local.file.read_exact_at(&mut tail, tail_start)?;
+    source.read_at(tail_start, &mut tail)?;
     let [a, b, c, d, letters @ ..] = tail;
     match &letters {
         b"PAR1" => {}
@@ -92,7 +85,7 @@ fn footer(local: &Local) -> Result<Vec<u8>> {
         return refuse("its footer is too long; write it with fewer, larger row groups");
     }
     let mut footer = vec![0; length as usize];
-    local.file.read_exact_at(&mut footer, start)?;
+    source.read_at(start, &mut footer)?;
     Ok(footer)
 }
 
@@ -130,15 +123,5 @@ fn check_row_groups(parquet: &ParquetMetaData, bytes: u64) -> Result<()> {
 
 /// The error for a file that the decoder refuses.
 pub(crate) fn damaged(reason: ParquetError) -> Error {
-    let io = match &reason {
-        ParquetError::External(source) => source.downcast_ref::<std::io::Error>(),
-        _ => None,
-    };
-    match io {
-        // Our own limits are reported as read errors too, with their own text.
-        Some(io) if io.kind() != std::io::ErrorKind::Other => {
-            Error::new(ErrorKind::Io, "the disk reported an error").because(reason)
-        }
-        _ => Error::invalid("it is damaged, or of an unsupported kind").because(reason),
-    }
+    Error::invalid("it is damaged, or of an unsupported kind").because(reason)
 }

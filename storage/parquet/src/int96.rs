@@ -17,6 +17,7 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 
 use crate::footer::Opened;
 use crate::guard::guarded;
+use crate::pages::Pages;
 use crate::rows::TablePart;
 
 /// A second reader for such columns only, whose batches have the same rows as those of the first.
@@ -29,12 +30,17 @@ impl Nanos {
     /// `None` if there are no such columns.
     pub(crate) fn open(
         opened: &Opened,
+        pages: &Pages,
         parts: &[TablePart],
         groups: &Range<usize>,
         batch: usize,
     ) -> ParquetResult<Option<Self>> {
-        let positions: Vec<usize> =
-            parts.iter().filter(|part| part.is_int96).map(|part| part.position).collect();
+        let positions: Vec<usize> = parts
+            .iter()
+            .filter_map(TablePart::in_file)
+            .filter(|part| part.is_int96)
+            .map(|part| part.position)
+            .collect();
         if positions.is_empty() {
             return Ok(None);
         }
@@ -47,7 +53,7 @@ impl Nanos {
         let options = ArrowReaderOptions::new().with_schema(schema);
         let metadata = ArrowReaderMetadata::try_new(opened.metadata.metadata().clone(), options)?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), positions);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(opened.local.clone(), metadata)
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(pages.clone(), metadata)
             .with_row_groups(groups.clone().collect())
             .with_projection(mask)
             .with_batch_size(batch)

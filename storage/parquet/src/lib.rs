@@ -22,8 +22,8 @@
 //!
 //! **Files are not trusted.** Everything that the decoder relies on is checked first (see `guard`): lengths, counts, depths,
 //! sizes of pages, each and in sum; a panic of the decoder is caught. The decoder reads page by page, so that memory is one
-//! page for each column, whatever the size of a row group. A file is recognised by size, modification time and digest of its
-//! footer ([`Stamp`](tributary_system::Stamp)), and a changed file is an error.
+//! page for each column, whatever the size of a row group; of a distant file some pieces are on their way. A file is recognised by size,
+//! modification time, and its medium's entity tag, else the digest of its footer ([`Stamp`](tributary_system::Stamp)); a changed file is an error.
 //!
 //! ```no_run
 //! use tributary_core::{KeyType, TableSchema};
@@ -49,11 +49,11 @@ mod column;
 mod convert;
 mod encode;
 mod files;
-mod folder;
 mod footer;
 mod guard;
 mod int96;
-mod local;
+mod keys;
+mod pages;
 mod pandas;
 mod part;
 mod scan;
@@ -64,7 +64,6 @@ pub use bound::Parquet;
 pub use column::Column;
 pub use encode::{Written, check_schema, digest_of, write_rows};
 pub use files::{FileAbout, Files, Group, Location};
-pub use folder::has_parquet;
 pub use pandas::Index;
 pub use part::PartFile;
 pub use rows::{Checked, Misfit, Rows, Span};

@@ -20,6 +20,7 @@ use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataP
 use sha2::{Digest, Sha256};
 
 use tributary_core::computing::RowStream;
+use tributary_core::media::coalesce;
 use tributary_core::storage::Part;
 use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
@@ -191,7 +192,7 @@ impl PartFile {
         if ranges.iter().any(|range| range.start > range.end || range.end > self.part.size.bytes) {
             return Err(self.corrupt("its footer points outside of it"));
         }
-        let fetched = merge(ranges).into_iter().map(async |range| {
+        let fetched = coalesce(ranges, GAP_BYTES).into_iter().map(async |range| {
             let bytes = self.exactly(range.clone()).await?;
             Ok((range, bytes))
         });
@@ -232,32 +233,4 @@ pub(crate) fn slices(spans: &[(Range<u64>, Bytes)], ranges: &[Range<u64>]) -> Op
         Some(bytes.slice((range.start - span.start) as usize..(range.end - span.start) as usize))
     };
     ranges.iter().map(slice).collect()
-}
-
-/// The fewest ranges that cover these, across gaps of at most [`GAP_BYTES`].
-fn merge(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
-    let mut sorted = ranges.to_vec();
-    sorted.sort_by_key(|range| range.start);
-    let mut merged: Vec<Range<u64>> = Vec::new();
-    for range in sorted {
-        match merged.last_mut() {
-            Some(last) if range.start <= last.end.saturating_add(GAP_BYTES) => {
-                last.end = last.end.max(range.end)
-            }
-            _ => merged.push(range),
-        }
-    }
-    merged
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbouring_ranges_are_fetched_together_and_far_ones_apart() {
-        assert_eq!(merge(&[100..200, 0..100, 150..180]), vec![0..200]);
-        assert_eq!(merge(&[0..10, 1 << 20..(1 << 20) + 5]), vec![0..10, 1 << 20..(1 << 20) + 5]);
-        assert_eq!(merge(&[]), Vec::<Range<u64>>::new());
-    }
 }

@@ -50,7 +50,8 @@ impl Groups {
     }
 }
 
-fn ranges_of(group: &RowGroupMetaData, columns: Option<&[usize]>) -> Vec<Range<u64>> {
+/// Where the columns at these roots are, all of them if none are named.
+pub(crate) fn ranges_of(group: &RowGroupMetaData, columns: Option<&[usize]>) -> Vec<Range<u64>> {
     let schema = group.schema_descr();
     let is_wanted =
         |leaf: usize| columns.is_none_or(|roots| roots.contains(&schema.get_column_root_idx(leaf)));

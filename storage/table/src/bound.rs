@@ -3,17 +3,20 @@
 //! Its first line names the format, and how ids are generated if they are. The rest is the description that the format
 //! wrote, which only the format reads. So a bound table has snapshots, copies and clean-up like any other, and **no file is
 //! read that a bind of this store did not name**: callers, such as a cluster driver, pass only the name and the digest of
-//! the small file.
+//! the small file. Whoever can write to a distant store could change that file, so a distant store has bound tables of its own medium only: a local
+//! file is named by a local store.
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray};
+use arrow_array::{ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 
-use tributary_core::bound::{BoundPart, FileFormat, MadeIds};
+use tributary_core::bound::{BoundPart, FileFormat, InFiles, MadeIds};
 use tributary_core::computing::RowStream;
+use tributary_core::media::{Media, scheme_of};
 use tributary_core::{Error, ErrorKind, Result, TableSchema};
 
 /// Every format of bound files.
@@ -21,6 +24,9 @@ static FORMATS: [&dyn FileFormat; 2] = [&tributary_parquet::Parquet, &tributary_
 
 /// Longest file that says where rows are. Enough for more files than a table has partitions, with paths of 4 KiB and stamps.
 pub(crate) const MAX_BYTES: u64 = 64 << 20;
+
+/// The scheme of stores on this machine, which may name any file that the site can open.
+const LOCAL: &str = "file";
 
 /// The beginning of a bound part of version 2 of the manifest, which had no first line and only one format.
 const VERSION_2: &str = "{\n";
@@ -42,12 +48,13 @@ struct Head {
     ids: Option<MadeIds>,
 }
 
-/// The checked file of a part. `Unsupported` for an unknown format; `InvalidInput` for a description that the format
-/// refuses.
-pub(crate) fn encode(part: BoundPart, schema: &TableSchema) -> Result<Bytes> {
+/// The checked file of a part, for a store whose addresses have this scheme. `Unsupported` for an unknown format; `InvalidInput` for a description
+/// that the format refuses, and for files that the store may not name.
+pub(crate) fn encode(part: BoundPart, schema: &TableSchema, scheme: &str) -> Result<Bytes> {
     let BoundPart { format, description, ids, size } = part;
-    Bound { format: find(&format)?, ids: ids.clone(), description: description.clone() }
-        .check(schema, size.rows)?;
+    let bound = Bound { format: find(&format)?, ids: ids.clone(), description: description.clone() };
+    bound.check(schema, size.rows)?;
+    bound.check_files(scheme)?;
     let mut text = serde_json::to_string(&Head { format, ids })
         .map_err(|e| Error::bug("a bound part cannot be written as JSON").because(e))?;
     text.push('\n');
@@ -69,7 +76,7 @@ fn find(name: &str) -> Result<&'static dyn FileFormat> {
 impl Bound {
     /// `Corrupt` for anything but the result of [`encode`] for a part of this many rows; `Unsupported` for a format of a
     /// newer program.
-    pub(crate) fn decode(text: &[u8], schema: &TableSchema, rows: u64) -> Result<Self> {
+    pub(crate) fn decode(text: &[u8], schema: &TableSchema, rows: u64, scheme: &str) -> Result<Self> {
         let wrong = |reason: Box<dyn std::error::Error + Send + Sync>| {
             let text = "it does not say where the rows are; bind the table again";
             Error::new(ErrorKind::Corrupt, text).because(reason)
@@ -84,7 +91,7 @@ impl Bound {
             }
         };
         let bound = Self { format: find(&head.format)?, ids: head.ids, description: description.to_owned() };
-        bound.check(schema, rows).map_err(|e| wrong(e.into()))?;
+        bound.check(schema, rows).and_then(|()| bound.check_files(scheme)).map_err(|e| wrong(e.into()))?;
         Ok(bound)
     }
 
@@ -92,27 +99,62 @@ impl Bound {
         self.format.check(&self.description, &self.in_files(schema, rows)?)
     }
 
+    /// `InvalidInput` unless a store of this scheme may name the files.
+    fn check_files(&self, scheme: &str) -> Result<()> {
+        let is_foreign = |file: &std::path::PathBuf| scheme != LOCAL && scheme_of(file) != Some(scheme);
+        match self.format.files(&self.description)?.into_iter().find(is_foreign) {
+            None => Ok(()),
+            Some(file) => Err(Error::invalid(format!(
+                "{} is not at {scheme}://, and a table there may be bound to files there only; bind it in a local store, or upload the files",
+                file.display()
+            ))),
+        }
+    }
+
     /// The columns of the files.
     fn in_files(&self, schema: &TableSchema, rows: u64) -> Result<TableSchema> {
         self.ids.as_ref().map_or_else(|| Ok(schema.clone()), |ids| ids.without_key(schema, rows))
     }
 
-    /// The rows, read in place.
-    pub(crate) fn rows(&self, schema: &TableSchema) -> Result<RowStream> {
-        let rows = self.format.rows(&self.description, &self.in_files(schema, 0)?)?;
-        let Some(ids) = self.ids.clone() else { return Ok(rows) };
-        let (schema, mut row) = (schema.clone(), 0);
-        let with_ids = rows.map(move |batch| {
+    /// The wanted columns of the rows, read in place; all of them if no places are named.
+    pub(crate) fn rows(
+        &self,
+        schema: &TableSchema,
+        columns: Option<&[usize]>,
+        media: &Arc<dyn Media>,
+    ) -> Result<RowStream> {
+        let made = usize::from(self.ids.is_some());
+        let in_files = InFiles {
+            schema: self.in_files(schema, 0)?,
+            columns: columns
+                .map(|places| places.iter().filter_map(|place| place.checked_sub(made)).collect()),
+            media: media.clone(),
+        };
+        let rows = self.format.rows(&self.description, &in_files)?;
+        let schema: SchemaRef = match columns {
+            Some(places) => Arc::new(schema.arrow().project(places)?),
+            None => schema.arrow().clone(),
+        };
+        let ids = self.ids.clone().filter(|_| columns.is_none_or(|places| places.first() == Some(&0)));
+        let mut row = 0;
+        let whole = rows.map(move |batch| {
             let batch = batch?;
             let begin = row;
             row += batch.num_rows() as u64;
-            put_ids(&batch, StringArray::from_iter_values((begin..row).map(|row| ids.id(row))), &schema)
+            let ids =
+                ids.as_ref().map(|ids| StringArray::from_iter_values((begin..row).map(|row| ids.id(row))));
+            put_ids(&batch, ids, &schema)
         });
-        Ok(with_ids.boxed())
+        Ok(whole.boxed())
     }
 
     /// Reads everything: checks that the files have not changed, and that every value fits the schema.
-    pub(crate) async fn verify(&self, schema: &TableSchema, expected: u64) -> Result<()> {
+    pub(crate) async fn verify(
+        &self,
+        schema: &TableSchema,
+        expected: u64,
+        media: &Arc<dyn Media>,
+    ) -> Result<()> {
         let broken = |reason: Error| match reason.kind() {
             // an error that a job reports as invalid input means a damaged table for `verify`
             ErrorKind::InvalidInput => {
@@ -120,7 +162,7 @@ impl Bound {
             }
             _ => reason,
         };
-        let (mut rows, mut found) = (self.rows(schema).map_err(broken)?, 0);
+        let (mut rows, mut found) = (self.rows(schema, None, media).map_err(broken)?, 0);
         while let Some(batch) = rows.try_next().await.map_err(broken)? {
             found += batch.num_rows() as u64;
         }
@@ -131,9 +173,11 @@ impl Bound {
     }
 }
 
-fn put_ids(batch: &RecordBatch, ids: StringArray, schema: &TableSchema) -> Result<RecordBatch> {
-    let ids: ArrayRef = Arc::new(ids);
-    schema.batch(std::iter::once(ids).chain(batch.columns().iter().cloned()).collect())
+fn put_ids(batch: &RecordBatch, ids: Option<StringArray>, schema: &SchemaRef) -> Result<RecordBatch> {
+    let ids = ids.map(|ids| Arc::new(ids) as ArrayRef);
+    let columns = ids.into_iter().chain(batch.columns().iter().cloned()).collect();
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &rows)?)
 }
 
 #[cfg(test)]
@@ -161,21 +205,21 @@ mod tests {
 
     #[test]
     fn bound_parts_of_all_versions_stay_readable() {
-        assert_eq!(encode(sample(), &schema()).unwrap(), GOLDEN);
-        let bound = Bound::decode(GOLDEN.as_bytes(), &schema(), 3).unwrap();
+        assert_eq!(encode(sample(), &schema(), LOCAL).unwrap(), GOLDEN);
+        let bound = Bound::decode(GOLDEN.as_bytes(), &schema(), 3, LOCAL).unwrap();
         assert_eq!(
             (bound.format.name(), bound.ids, bound.description),
             ("csv", sample().ids, sample().description)
         );
-        let old = Bound::decode(OLD.as_bytes(), &schema(), 3).unwrap();
+        let old = Bound::decode(OLD.as_bytes(), &schema(), 3, LOCAL).unwrap();
         assert_eq!((old.format.name(), old.ids, old.description.as_str()), ("parquet", None, OLD));
         let new = BoundPart { format: "parquet".into(), description: OLD.into(), ids: None, ..sample() };
-        assert_eq!(encode(new, &schema()).unwrap(), format!("{{\"format\":\"parquet\"}}\n{OLD}"));
+        assert_eq!(encode(new, &schema(), LOCAL).unwrap(), format!("{{\"format\":\"parquet\"}}\n{OLD}"));
     }
 
     #[test]
     fn a_foreign_bound_part_is_corrupt_and_a_newer_format_is_named() {
-        let refused = |text: &str| Bound::decode(text.as_bytes(), &schema(), 3).unwrap_err();
+        let refused = |text: &str| Bound::decode(text.as_bytes(), &schema(), 3, LOCAL).unwrap_err();
         for (from, to) in
             [("\"csv\"", "\"parquet\""), ("\"ids\"", "\"id\""), ("\n", ""), ("int64", "text"), ("12}", "-1}")]
         {
@@ -187,7 +231,20 @@ mod tests {
         assert!(error.kind() == ErrorKind::Unsupported && error.to_string().contains("\"orc\""), "{error}");
         let mut binary = schema();
         binary = TableSchema::keyed("id", KeyType::Binary, binary.fields().to_vec()).unwrap();
-        assert_eq!(encode(sample(), &binary).unwrap_err().kind(), ErrorKind::InvalidInput);
+        assert_eq!(encode(sample(), &binary, LOCAL).unwrap_err().kind(), ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_distant_store_names_files_of_its_own_medium_only() {
+        let decoded =
+            |text: &str, scheme: &str| Bound::decode(text.as_bytes(), &schema(), 3, scheme).map(drop);
+        let distant = GOLDEN.replace("\"path\":\"/", "\"path\":\"s3://bucket/");
+        assert_ne!(distant, GOLDEN);
+        assert!(decoded(&distant, LOCAL).is_ok() && decoded(&distant, "s3").is_ok());
+        for (text, scheme) in [(GOLDEN, "s3"), (&*distant, "az")] {
+            assert_eq!(decoded(text, scheme).unwrap_err().kind(), ErrorKind::Corrupt);
+        }
+        assert_eq!(encode(sample(), &schema(), "s3").unwrap_err().kind(), ErrorKind::InvalidInput);
     }
 
     proptest! {
@@ -196,8 +253,8 @@ mod tests {
             let mut text = if old { OLD } else { GOLDEN }.as_bytes().to_vec();
             let at = at.index(text.len());
             text[at] = with;
-            drop(Bound::decode(&text, &schema(), 3));
-            drop(Bound::decode(&text[..at], &schema(), 3));
+            drop(Bound::decode(&text, &schema(), 3, LOCAL));
+            drop(Bound::decode(&text[..at], &schema(), 3, LOCAL));
         }
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! **The manifest is the table.** It is written last, in one atomic `put`, and names every part that counts. Before that the
 //! table does not exist, even if parts are there; after that the table is complete. Nothing is ever renamed, because object
-//! stores cannot. Two uploads of one new name race on `put_if_absent` of the manifest: one wins. If two writes add rows to
+//! stores cannot. Two uploads of one new name race on `put_if_absent` of the manifest: one wins. If two writes replace
 //! the same snapshot of a table, one wins by `put_if_unchanged`.
 //!
 //! **Each write has a folder of its own**, so that a folder of parts is exactly one snapshot. pandas, DuckDB and Spark open
@@ -21,8 +21,8 @@
 //! so that its readers can finish. A reader that is still active after two replacements gets `NotFound`, and never sees
 //! another snapshot's rows, because part names do not repeat.
 //!
-//! **A table may be bound** instead of written: its parts are then small files with the paths of Parquet or CSV files
-//! elsewhere on the machine, and with stamps, so that a changed file is an error. Their content is defined by the crate of
+//! **A table may be bound** instead of written: its parts are then small files with the addresses of Parquet or CSV files
+//! elsewhere, and with stamps, so that a changed file is an error. Their content is defined by the crate of
 //! the format. Only the small files belong to the table, and deleting it removes only them.
 //!
 //! A crash leaves the old table or the new one, and files that no manifest names. They are removed by age: after a day, with
@@ -33,6 +33,8 @@
 //! too.
 
 mod bound;
+mod commit;
+mod examine;
 mod manifest;
 mod place;
 mod sweep;

@@ -1,15 +1,15 @@
 //! [`Storage`] over a byte store: which files are visible, and when. Other modules define the content of manifests and
 //! parts.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 
 use tributary_core::bound::BoundPart;
+use tributary_core::check::Finding;
 use tributary_core::computing::RowStream;
+use tributary_core::media::Media;
 use tributary_core::storage::{
     IfExists, InUse, Part, Storage, StorageInfo, StoredTable, Sweep, Swept, TableUri, Write, WriteOptions,
 };
@@ -17,138 +17,64 @@ use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, TableSchema};
 
 use crate::bound::{self, Bound};
+use crate::commit::Undecided;
+use crate::examine;
 use crate::manifest::{self, Manifest, check_rows};
 use crate::place::{Attempt, PartKind, Place, check_part_file, fresh_part_file};
-use crate::sweep::COMMITTING;
-use tributary_core::bytestore::{ByteStore, Entry, Revision};
+use tributary_core::bytestore::{ByteStore, Revision};
 use tributary_parquet::{PartFile, check_schema, digest_of, write_rows};
+use tributary_system::LocalMedia;
 
 /// The tables of a byte store. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Tables {
     pub(crate) store: Arc<dyn ByteStore>,
+    media: Arc<dyn Media>,
+    pub(crate) undecided: Undecided,
 }
 
 impl Tables {
-    /// All tables below the store's base.
+    /// All tables below the store's base; files of this machine alone may be bound.
     pub fn new(store: Arc<dyn ByteStore>) -> Self {
-        Self { store }
+        Self { store, media: Arc::new(LocalMedia), undecided: Undecided::default() }
     }
 
-    fn place(&self, uri: &TableUri) -> Result<Place> {
+    /// The same tables, bound to files wherever these find them.
+    #[must_use]
+    pub fn with_media(&self, media: Arc<dyn Media>) -> Self {
+        Self { media, ..self.clone() }
+    }
+
+    /// What its addresses begin with.
+    fn scheme(&self) -> &str {
+        self.store.base().split_once("://").map_or("", |(scheme, _)| scheme)
+    }
+
+    pub(crate) fn place(&self, uri: &TableUri) -> Result<Place> {
         Place::of_uri(self.store.base(), uri)
     }
 
     pub(crate) async fn manifest(&self, place: &Place) -> Result<Option<Manifest>> {
-        Ok(self.manifest_and_revision(place).await?.map(|(manifest, _)| manifest))
+        self.manifest_and_revision(place).await?.map(|(manifest, _)| manifest).transpose()
     }
 
-    async fn manifest_and_revision(&self, place: &Place) -> Result<Option<(Manifest, Revision)>> {
-        let (text, revision) =
-            match self.store.get_with_revision(&place.manifest(), manifest::MAX_BYTES + 1).await {
-                Ok(read) => read,
-                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-                Err(error) => return Err(error),
-            };
+    /// The manifest, or what is wrong with it, and the revision that was read.
+    pub(crate) async fn manifest_and_revision(
+        &self,
+        place: &Place,
+    ) -> Result<Option<(Result<Manifest>, Revision)>> {
+        let read = self.store.get_with_revision(&place.manifest(), manifest::MAX_BYTES + 1).await;
+        let (text, revision) = match read {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            read => read?,
+        };
         let path = || format!("manifest {}/{}", self.store.base(), place.manifest());
-        Manifest::decode(&text).at(path).map(|manifest| Some((manifest, revision)))
-    }
-
-    /// The stored parts of the write must match the named ones; other parts of the same write are removed.
-    async fn settle_parts(&self, folder: &str, parts: &[Part], entries: &[Entry]) -> Result<()> {
-        let mut extra = Vec::new();
-        // For a bound part, the size is that of the rows in the bound files.
-        let size = |part: &Part| (PartKind::of(&part.file) == PartKind::Rows).then_some(part.size.bytes);
-        let mut missing: HashMap<String, Option<u64>> =
-            parts.iter().map(|part| (format!("{folder}/{}", part.file), size(part))).collect();
-        let inside = |entry: &&Entry| entry.path.starts_with(folder);
-        for entry in entries.iter().filter(inside).filter(|entry| !entry.path.ends_with(COMMITTING)) {
-            match missing.remove(&entry.path) {
-                Some(bytes) if bytes.is_none_or(|bytes| bytes == entry.bytes) => {}
-                Some(bytes) => {
-                    let bytes = bytes.unwrap_or_default();
-                    return Err(Error::new(
-                        ErrorKind::Conflict,
-                        format!(
-                            "part {} has {} bytes, expected {bytes}; write it again",
-                            entry.path, entry.bytes
-                        ),
-                    ));
-                }
-                None => extra.push(entry.path.clone()),
-            }
-        }
-        if let Some(path) = missing.keys().min() {
-            return Err(Error::new(
-                ErrorKind::NotFound,
-                format!(
-                    "part {path} is gone: the write was aborted, or was idle for so long that clean-up removed it"
-                ),
-            ));
-        }
-        self.store.delete(&extra).await
+        Ok(Some((Manifest::decode(&text).at(path), revision)))
     }
 
     pub(crate) async fn remove_folder(&self, folder: &str) -> Result<()> {
         let paths: Vec<String> = self.store.list(folder).await?.into_iter().map(|entry| entry.path).collect();
         self.store.delete(&paths).await
-    }
-
-    /// `there`: the revision of the manifest that is replaced.
-    async fn publish(
-        &self,
-        place: &Place,
-        manifest: &Manifest,
-        how: &IfExists,
-        there: Option<Revision>,
-    ) -> Result<()> {
-        let text = Bytes::from(manifest.encode()?);
-        match how {
-            IfExists::Replace => {
-                let mut upload = self.store.put(&place.manifest()).await?;
-                upload.write(text).await?;
-                upload.finish().await?;
-            }
-            IfExists::ReplaceSnapshot(_) => {
-                self.publish_over(place, manifest, &there.ok_or_else(changed)?, text).await?;
-            }
-            IfExists::Fail => self.publish_first(place, manifest, text).await?,
-        }
-        match manifest.has_rows() {
-            true => self.store.link(&place.current(), &place.snapshot(&manifest.snapshot)).await,
-            // for users only, so a failure to remove it is no error
-            false => drop(self.store.delete(&[place.current()]).await),
-        }
-        Ok(())
-    }
-
-    /// As in [`Tables::publish_first`], the existing manifest may be our own, also one replacement later.
-    async fn publish_over(
-        &self,
-        place: &Place,
-        manifest: &Manifest,
-        there: &Revision,
-        text: Bytes,
-    ) -> Result<()> {
-        match self.store.put_if_unchanged(&place.manifest(), there, text).await {
-            Err(error) if error.kind() == ErrorKind::Conflict => match self.manifest(place).await {
-                Ok(Some(there)) if there.knows(&manifest.snapshot) => Ok(()),
-                _ => Err(changed().because(error)),
-            },
-            done => done,
-        }
-    }
-
-    /// A store may lose the result of a successful `put_if_absent` and repeat it: then the name is taken by our own
-    /// manifest.
-    async fn publish_first(&self, place: &Place, manifest: &Manifest, text: Bytes) -> Result<()> {
-        match self.store.put_if_absent(&place.manifest(), text).await {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => match self.manifest(place).await {
-                Ok(Some(there)) if there == *manifest => Ok(()),
-                _ => Err(already_exists()),
-            },
-            done => done,
-        }
     }
 
     /// The rows of a part, in any place.
@@ -157,8 +83,11 @@ impl Tables {
         match PartKind::of(&file.part.file) {
             PartKind::Rows => file.rows(&table.schema, wanted).await,
             PartKind::Bound => {
-                let rows = self.bound(&file, &table.schema).await?.rows(&table.schema)?;
-                Ok(wanted.of(rows))
+                let bound = self.bound(&file, &table.schema).await?;
+                let rows = begun(bound.rows(&table.schema, wanted.columns.as_deref(), &self.media)?).await?;
+                let mut of_columns = wanted.clone();
+                of_columns.columns = None;
+                Ok(of_columns.of(rows))
             }
         }
     }
@@ -169,7 +98,7 @@ impl Tables {
             PartKind::Rows => file.verify(&table.schema).await,
             PartKind::Bound => {
                 let rows = file.part.size.rows;
-                self.bound(&file, &table.schema).await?.verify(&table.schema, rows).await
+                self.bound(&file, &table.schema).await?.verify(&table.schema, rows, &self.media).await
             }
         }
     }
@@ -177,7 +106,6 @@ impl Tables {
     async fn bound(&self, file: &PartFile, schema: &TableSchema) -> Result<Bound> {
         let at = || format!("bound part {}/{}", self.store.base(), file.path);
         if !self.store.info().binds {
-            // What it names would be files of this machine, and whoever can write to a distant store would choose them.
             return Err(Error::new(ErrorKind::Corrupt, "a store that binds no files has one").at(at()));
         }
         let text = self.store.get(&file.path, 0..bound::MAX_BYTES).await?;
@@ -187,7 +115,7 @@ impl Tables {
                 format!("it has the digest {digest}, expected {}; bind the table again", file.part.digest);
             return Err(Error::new(ErrorKind::Corrupt, text).at(at()));
         }
-        Bound::decode(&text, schema, file.part.size.rows).at(at)
+        Bound::decode(&text, schema, file.part.size.rows, self.scheme()).at(at)
     }
 
     async fn write_bound(&self, write: &Write, parts: Vec<BoundPart>) -> Result<Vec<Part>> {
@@ -195,8 +123,10 @@ impl Tables {
         let mut written = Vec::new();
         for (partition, part) in (0..).zip(parts) {
             let size = part.size;
-            let (file, text) =
-                (fresh_part_file(partition, PartKind::Bound)?, bound::encode(part, &write.schema)?);
+            let (file, text) = (
+                fresh_part_file(partition, PartKind::Bound)?,
+                bound::encode(part, &write.schema, self.scheme())?,
+            );
             let mut upload = self.store.put(&place.part(&attempt, &file)).await?;
             upload.write(text.clone()).await?;
             upload.finish().await?;
@@ -259,39 +189,6 @@ impl Tables {
         }
     }
 
-    async fn commit_parts(&self, write: Write, parts: Vec<Part>) -> Result<StoredTable> {
-        let (place, uri, how) = (self.place(&write.uri)?, write.uri.clone(), write.options.if_exists.clone());
-        let there = match self.manifest_and_revision(&place).await {
-            // any existing table is to be replaced
-            Err(error) if error.kind() == ErrorKind::Corrupt && how == IfExists::Replace => None,
-            there => there?,
-        };
-        let (there, revision) = there.unzip();
-        match (&there, &how) {
-            (Some(known), _) if known.is_of(&write.attempt) => {
-                return known.clone().committed_again(uri, &parts);
-            }
-            (Some(_), IfExists::Fail) => return Err(already_exists()),
-            (Some(known), IfExists::ReplaceSnapshot(_)) if known.replaced(&write.attempt) => {
-                return Ok(Manifest::new(write, parts, None)?.into_table(uri));
-            }
-            (known, IfExists::ReplaceSnapshot(expected)) if !is_of(known.as_ref(), expected) => {
-                return Err(changed());
-            }
-            _ => {}
-        }
-        let (current, before) = there.map(|m| (m.snapshot, m.previous)).unzip();
-        let new = Manifest::new(write, parts, current)?;
-        let late = self.look_late(&place, &new.snapshot).await?;
-        self.settle_parts(&place.snapshot(&new.snapshot), new.parts(), &late.entries).await?;
-        if let Some(before) = before.flatten() {
-            self.remove_folder(&place.snapshot(&before)).await?;
-        }
-        self.publish(&place, &new, &how, revision).await?;
-        self.tidy(&place, &new, late).await;
-        Ok(new.into_table(uri))
-    }
-
     /// Refuses at the beginning what the commit would refuse at the end.
     async fn check_way(&self, place: &Place, how: &IfExists) -> Result<()> {
         match how {
@@ -309,7 +206,15 @@ impl Tables {
     }
 }
 
-fn is_of(manifest: Option<&Manifest>, snapshot: &str) -> bool {
+/// What is wrong before the first row is an error of the scan, also where another thread reads.
+async fn begun(mut rows: RowStream) -> Result<RowStream> {
+    match rows.next().await.transpose()? {
+        Some(first) => Ok(stream::iter([Ok(first)]).chain(rows).boxed()),
+        None => Ok(stream::empty().boxed()),
+    }
+}
+
+pub(crate) fn is_of(manifest: Option<&Manifest>, snapshot: &str) -> bool {
     manifest.is_some_and(|manifest| manifest.is_of(snapshot))
 }
 
@@ -318,11 +223,11 @@ fn part_of(table: &StoredTable, partition: u32) -> Result<&Part> {
     part.ok_or_else(|| Error::invalid(format!("partition {partition}, the table has {}", table.parts.len())))
 }
 
-fn changed() -> Error {
+pub(crate) fn changed() -> Error {
     Error::new(ErrorKind::Conflict, "the table was replaced or deleted since it was read; read it again")
 }
 
-fn already_exists() -> Error {
+pub(crate) fn already_exists() -> Error {
     Error::new(ErrorKind::AlreadyExists, "the table exists; choose another name, or replace it")
 }
 
@@ -408,6 +313,10 @@ impl Storage for Tables {
     async fn abort(&self, write: Write) -> Result<()> {
         let at = || format!("abort table {}", write.uri);
         let (place, attempt) = (self.place(&write.uri).at(at)?, Attempt::parse(&write.attempt).at(at)?);
+        if self.undecided.has(&attempt) {
+            // its manifest may still appear; if it does not, clean-up takes the parts
+            return Ok(());
+        }
         // a commit whose result was lost is a commit
         if let Some(manifest) = self.manifest(&place).await.at(at)?
             && manifest.knows(&attempt)
@@ -493,6 +402,12 @@ impl Storage for Tables {
 
     async fn sweep(&self, what: &Sweep, in_use: &InUse<'_>) -> Result<Swept> {
         self.sweep_all(what, in_use).await
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        let mut findings = examine::probe(&*self.store).await;
+        findings.extend(self.store.examine().await);
+        findings
     }
 }
 

@@ -19,7 +19,7 @@ use tributary_core::storage::{IfExists, Storage, StoredTable, Sweep, TableUri, W
 use tributary_core::{ErrorKind, KeyType, Layout, Result, TableName, TableSchema};
 use tributary_table::Tables;
 
-use support::{Break, Breaking, Memory, hour};
+use support::{Break, Breaking, Late, Memory, hour};
 
 mod support;
 
@@ -199,6 +199,52 @@ fn a_repeated_commit_has_the_result_of_the_first() {
             );
             tables.abort(write).await.unwrap();
             tables.verify(&table).await.unwrap();
+        }
+    });
+}
+
+/// Its answer was lost, and another write came before it was asked for again.
+#[test]
+fn a_commit_that_is_repeated_after_a_replacement_keeps_its_parts() {
+    block_on(async {
+        for if_exists in [IfExists::Fail, IfExists::Replace] {
+            let tables = tables(&Memory::new());
+            let options = WriteOptions::default().with_if_exists(if_exists);
+            let first = tables.begin(&place(), &schema(), &Layout::Loose(1), options).await.unwrap();
+            let part = tables.write_part(&first, 0, stream::iter([Ok(numbers(0..5))]).boxed()).await.unwrap();
+            let table = tables.commit(first.clone(), vec![part.clone()]).await.unwrap();
+            let newest = write(&tables, 40, IfExists::Replace).await.unwrap();
+            assert_eq!(tables.commit(first.clone(), vec![part]).await.unwrap(), table);
+            tables.abort(first).await.unwrap();
+            assert_eq!(tables.open(&place()).await.unwrap(), newest);
+            tables.verify(&newest).await.unwrap();
+            tables.verify(&table).await.unwrap();
+        }
+    });
+}
+
+#[test]
+fn parts_of_a_commit_that_may_have_happened_stay_until_clean_up() {
+    block_on(async {
+        for (before, if_exists) in [(None, IfExists::Fail), (Some(10), IfExists::Replace)] {
+            for comes in [true, false] {
+                let memory = Memory::new();
+                if let Some(rows) = before {
+                    write(&tables(&memory), rows, IfExists::Fail).await.unwrap();
+                }
+                let late = Late::new(memory.clone());
+                // which is aborted after the error
+                let error =
+                    write(&Tables::new(Arc::new(late.clone())), 30, if_exists.clone()).await.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Unavailable);
+                assert_eq!(rows(&tables(&memory)).await, before);
+                let expected = if comes { Some(30) } else { before };
+                if comes {
+                    late.catch_up();
+                }
+                assert_eq!(rows(&tables(&memory)).await, expected);
+                check_clean_up(&memory, expected).await;
+            }
         }
     });
 }

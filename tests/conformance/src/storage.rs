@@ -25,7 +25,7 @@ mod rows;
 pub use replacing::{
     a_commit_whose_answer_was_lost_may_be_asked_for_again, a_snapshot_that_is_there_no_more_is_not_replaced,
     a_snapshot_that_was_read_is_replaced, no_row_is_lost_when_several_replace_at_once,
-    of_two_writers_over_one_snapshot_one_wins,
+    of_two_writers_over_one_snapshot_one_wins, plain_replacements_at_once_happen_one_after_another,
 };
 use rows::{all_types, plain, rows, stream_of};
 
@@ -42,6 +42,7 @@ macro_rules! storage_suite {
                 of_two_writers_over_one_snapshot_one_wins,
                 no_row_is_lost_when_several_replace_at_once,
                 a_commit_whose_answer_was_lost_may_be_asked_for_again,
+                plain_replacements_at_once_happen_one_after_another,
             ]
         );
     };

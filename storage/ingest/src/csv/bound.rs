@@ -40,8 +40,10 @@ pub(crate) fn parts(cells: &Cells, partitions: u32, meter: &Meter) -> Result<Vec
         let bytes = (border.byte, end.unwrap_or(stamp.bytes()));
         spans[partition as usize].push(Span { path, stamp, bytes, line: border.place.line, rows: count });
     }
-    let part =
-        |spans| Part::new(source.dialect(), source.names().len(), cells.columns.clone(), spans)?.describe();
+    let part = |spans| {
+        let (width, keys) = (source.width(), source.keys().to_vec());
+        Part::new(source.dialect(), width, keys, cells.columns.clone(), spans)?.describe()
+    };
     spans.into_iter().map(part).collect()
 }
 

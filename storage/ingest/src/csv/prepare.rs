@@ -22,10 +22,11 @@ use crate::upload::Prepared;
 pub(crate) fn prepare(
     options: &UploadOptions,
     inputs: Vec<Input>,
+    keys: Vec<String>,
     old: Option<&Arc<OldTable>>,
     meter: &Meter,
 ) -> Result<Prepared> {
-    let source = Arc::new(CsvFiles::open(options, inputs)?);
+    let source = Arc::new(CsvFiles::open(options, inputs, keys)?);
     let columns = match old {
         None => Columns::resolve(options, source.names(), &source.hints())?,
         Some(old) => Columns::of_table(options, source.names(), source.inputs()[0].name(), old.schema())?,

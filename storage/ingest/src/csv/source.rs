@@ -5,9 +5,10 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use tributary_core::media::{Source, value_of};
 use tributary_core::{Error, Result};
 use tributary_csv::block::{self, Block, CHUNK_BYTES, Chunks, Turns};
-use tributary_csv::{Dialect, Fault, Local, NOT_TEXT, Records};
+use tributary_csv::{Dialect, Fault, NOT_TEXT, Records};
 use tributary_document::quoted;
 
 use crate::columns::Hints;
@@ -29,7 +30,11 @@ pub(crate) struct CsvFiles {
     /// For each file: byte and line of its first row.
     starts: Vec<(u64, u64)>,
     dialect: Dialect,
+    /// Of the columns of the files, and of the keys of their folders.
     names: Vec<String>,
+    keys: Vec<String>,
+    /// For each file: the values of these keys.
+    values: Vec<Vec<String>>,
 }
 
 /// Where a row is, for messages: file by position, line from 1.
@@ -51,9 +56,10 @@ pub(crate) struct Mark {
 
 impl CsvFiles {
     /// Reads the names of the columns; all files must have the same.
-    pub fn open(options: &UploadOptions, inputs: Vec<Input>) -> Result<Self> {
+    pub fn open(options: &UploadOptions, inputs: Vec<Input>, keys: Vec<String>) -> Result<Self> {
         let dialect = Dialect::new(options.delimiter, options.quoting)?;
-        let mut source = Self { inputs, starts: Vec::new(), dialect, names: Vec::new() };
+        let (starts, names, values) = (Vec::new(), Vec::new(), Vec::new());
+        let mut source = Self { inputs, starts, dialect, names, keys: Vec::new(), values };
         if let Header::Names(names) = &options.header {
             source.names.clone_from(names);
             source.check_names()?;
@@ -62,14 +68,24 @@ impl CsvFiles {
             let start = source.read_start(file, &options.header)?;
             source.starts.push(start);
         }
+        source.append(keys);
         Ok(source)
+    }
+
+    /// Keys of folders become columns after those of the files; a column of that name that the files have comes first.
+    fn append(&mut self, keys: Vec<String>) {
+        self.keys = keys.into_iter().filter(|key| !self.names.contains(key)).collect();
+        let value = |input: &Input, key: &String| input.path().and_then(|path| value_of(path, key)).flatten();
+        let values = |input| self.keys.iter().map(|key| value(input, key).unwrap_or_default()).collect();
+        self.values = self.inputs.iter().map(values).collect();
+        self.names.extend_from_slice(&self.keys);
     }
 
     /// Looks at the first line of a file. Returns byte and line of its first row.
     fn read_start(&mut self, file: usize, header: &Header) -> Result<(u64, u64)> {
         let open = self.inputs[file].open()?;
         let mut first = vec![0; open.bytes().min(SNIFFED_BYTES) as usize];
-        open.read_exact(0, &mut first)?;
+        open.read_at(0, &mut first)?;
         self.check_line_ends(file, &first)?;
         let begin = if first.starts_with(BYTE_ORDER_MARK) { 3 } else { 0 };
         if matches!(header, Header::Names(_)) {
@@ -79,7 +95,7 @@ impl CsvFiles {
         let chunks = Chunks::new([(begin, open.bytes())].into_iter(), CHUNK_BYTES);
         if chunks.count() > 0 {
             let chunk = chunks.get(0);
-            let block = block::block(&open, &chunk, 0, &Turns::new(self.dialect.quoting()), Vec::new())?;
+            let block = block::block(&*open, &chunk, 0, &Turns::new(self.dialect.quoting()), Vec::new())?;
             if let Some(block) = block {
                 records.load(Block { line: 1, ..block });
             }
@@ -168,6 +184,21 @@ impl CsvFiles {
         &self.names
     }
 
+    /// How many values a record of the files has.
+    pub fn width(&self) -> usize {
+        self.names.len() - self.keys.len()
+    }
+
+    /// The keys of folders, whose values come after those of a record.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// Tells records which file they are of next.
+    pub fn append_to(&self, records: &mut Records, file: usize) {
+        records.append(self.width(), self.values[file].clone());
+    }
+
     /// How the files write records.
     pub fn dialect(&self) -> Dialect {
         self.dialect
@@ -222,7 +253,7 @@ impl CsvFiles {
     /// Bytes of a file.
     pub fn read(&self, file: usize, bytes: Range<u64>) -> Result<Vec<u8>> {
         let mut read = vec![0; (bytes.end - bytes.start) as usize];
-        self.inputs[file].open()?.read_exact(bytes.start, &mut read)?;
+        self.inputs[file].open()?.read_at(bytes.start, &mut read)?;
         Ok(read)
     }
 
@@ -284,7 +315,7 @@ pub(crate) struct Rows {
     marks: Arc<[Mark]>,
     /// The next mark.
     mark: usize,
-    open: Option<(usize, Local)>,
+    open: Option<(usize, Arc<dyn Source>)>,
     records: Records,
     place: usize,
     next: u64,
@@ -321,10 +352,15 @@ impl Rows {
         self.place = file;
         let open = match self.open.take() {
             Some((known, open)) if known == file => open,
-            _ => self.source.inputs[file].open()?,
+            _ => {
+                let open = self.source.inputs[file].open()?;
+                open.expect(std::slice::from_ref(&(mark.bytes.start..open.bytes())), 1);
+                self.source.append_to(&mut self.records, file);
+                open
+            }
         };
         let memory = self.records.unload();
-        self.records.load(block::known(&open, mark.bytes.clone(), mark.place.line, memory)?);
+        self.records.load(block::known(&*open, mark.bytes.clone(), mark.place.line, memory)?);
         self.open = Some((file, open));
         self.bytes = bytes;
         self.mark += 1;

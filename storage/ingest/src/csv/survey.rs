@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use tributary_core::layout::hash_bytes;
+use tributary_core::media::Source;
 use tributary_core::{Error, Purpose, Result};
 use tributary_csv::block::{self, CHUNK_BYTES, Chunk, Chunks, Turns};
-use tributary_csv::{Fault, Local, Records, ValueType, float64, is_null, kind_of};
+use tributary_csv::{Fault, Records, ValueType, float64, is_null, kind_of};
 
 use crate::columns::{Column, Columns, KeySource};
 use crate::csv::infer::SeenColumn;
@@ -85,6 +86,7 @@ pub(crate) fn survey(
         chunks,
         turns: Turns::new(source.dialect().quoting()),
         next: AtomicUsize::new(0),
+        open: Mutex::new(None),
         whole: Mutex::new(whole),
     };
     let new_ids = || Sorter::new(options.sort_bytes / workers, &options.scratch);
@@ -113,6 +115,8 @@ struct Surveying<'a> {
     turns: Turns,
     /// The next chunk to read.
     next: AtomicUsize,
+    /// The file that is read, which all share: what is fetched ahead of one serves all.
+    open: Mutex<Option<(usize, Arc<dyn Source>)>>,
     whole: Mutex<Whole<'a>>,
 }
 
@@ -160,32 +164,33 @@ impl<'a> Surveying<'a> {
     fn work(&self, mut ids: Sorter<()>) -> Result<Sorter<()>> {
         let _end = EndTurns(&self.turns);
         let mut records = Records::new(self.source.dialect());
-        let mut open = None;
         loop {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             if index >= self.chunks.count() || self.meter.check().is_err() {
                 return Ok(ids);
             }
-            let part = self.look(index, &mut open, &mut records, &mut ids);
+            let part = self.look(index, &mut records, &mut ids);
             self.put(index, part);
         }
     }
 
-    fn look(
-        &self,
-        index: usize,
-        open: &mut Option<(usize, Local)>,
-        records: &mut Records,
-        ids: &mut Sorter<()>,
-    ) -> Result<Part> {
+    fn file(&self, number: usize) -> Result<Arc<dyn Source>> {
+        let mut open = self.open.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &*open {
+            Some((known, file)) if *known == number => Ok(file.clone()),
+            _ => {
+                let file = self.source.inputs()[number].open()?;
+                file.expect(std::slice::from_ref(&(0..file.bytes())), 1);
+                *open = Some((number, file.clone()));
+                Ok(file)
+            }
+        }
+    }
+
+    fn look(&self, index: usize, records: &mut Records, ids: &mut Sorter<()>) -> Result<Part> {
         let chunk = self.chunks.get(index);
-        let file = match open.take().filter(|(file, _)| *file == chunk.file) {
-            Some((_, open)) => Ok(open),
-            None => self.source.inputs()[chunk.file].open(),
-        };
-        let file = file.inspect_err(|_| self.turns.pass(index, &chunk))?;
-        let block = block::block(&file, &chunk, index, &self.turns, records.unload());
-        *open = Some((chunk.file, file));
+        let file = self.file(chunk.file).inspect_err(|_| self.turns.pass(index, &chunk))?;
+        let block = block::block(&*file, &chunk, index, &self.turns, records.unload());
         let mut part = Part {
             chunk,
             bytes: 0..0,
@@ -199,6 +204,7 @@ impl<'a> Surveying<'a> {
         if let Some(block) = block? {
             part.bytes = block.byte..block.byte + block.bytes.len() as u64;
             records.load(block);
+            self.source.append_to(records, chunk.file);
             self.read(index, records, ids, &mut part)?;
             part.lines = records.next_line();
         }
@@ -242,7 +248,7 @@ impl<'a> Surveying<'a> {
     /// Checks a row: returns its fault, or adds a good row to the results.
     #[inline]
     fn check(&self, records: &Records, seen: &mut [SeenColumn]) -> Result<(), (Option<usize>, Reason)> {
-        let expected = self.source.names().len();
+        let expected = self.source.width();
         if records.width() != expected {
             return Err((None, self.width(records)));
         }
@@ -266,7 +272,7 @@ impl<'a> Surveying<'a> {
 
     #[cold]
     fn width(&self, records: &Records) -> Reason {
-        let (got, expected) = (records.width(), self.source.names().len());
+        let (got, expected) = (records.width(), self.source.width());
         let help = if (0..got).any(|i| records.get(i).contains('\r')) {
             "; its lines end with a carriage return (CR) alone, expected LF or CR LF"
         } else if got > expected {

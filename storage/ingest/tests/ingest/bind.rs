@@ -301,12 +301,9 @@ fn refused_uploads_and_files_that_cannot_be_read_in_place_are_not_bound() {
     refused(types, "rows.csv:2: column 2 (\"x\"): an integer, expected a date");
     let folder = site.folder.path().join("in");
     fs::create_dir(&folder).unwrap();
-    fs::rename(&file, folder.join("rows.csv")).unwrap();
+    fs::rename(&file, folder.join("rows.json")).unwrap();
     let error = site.refused(site.options(&[&folder], |_| {}));
-    assert!(
-        error.contains("in is a folder without Parquet files; give CSV files in it as 'in/*.csv'"),
-        "{error}"
-    );
+    assert!(error.contains("in: \"rows.json\" ends neither in .parquet nor in .csv"), "{error}");
 }
 
 #[test]

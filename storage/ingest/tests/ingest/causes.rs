@@ -94,15 +94,6 @@ fn missing_names_are_reported_with_their_likely_cause() {
 }
 
 #[test]
-fn a_folder_of_folders_by_value_is_distinguished_from_an_empty_one() {
-    let site = Site::new();
-    std::fs::create_dir_all(site.path("t/dt=1")).unwrap();
-    std::fs::write(site.path("t/dt=1/part-0.parquet"), "PAR1").unwrap();
-    let error = site.refused(UploadOptions::new(Site::table(), [site.path("t")]));
-    assert!(error.contains("it is partitioned by \"dt\", whose values are names of subfolders"), "{error}");
-}
-
-#[test]
 fn input_that_decompresses_beyond_its_bound_is_refused_and_leaves_nothing() {
     let site = Site::new();
     let rows = format!("id,x\n{}", (0..100_000).map(|i| format!("{i},0\n")).collect::<String>());

@@ -6,6 +6,7 @@ mod bind;
 mod causes;
 mod demo_data;
 mod exact;
+mod folders;
 mod inputs;
 mod merging;
 mod parquet_files;

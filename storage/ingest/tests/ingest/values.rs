@@ -272,8 +272,9 @@ fn files_without_a_table_are_refused_before_any_row_is_read() {
     assert!(site.refused(unnamed).contains("no names of columns"));
     let missing = site.refused(UploadOptions::new(Site::table(), [site.path("none.csv")]));
     assert!(missing.contains("there is no file ") && missing.contains("none.csv"), "{missing}");
-    let folder = site.refused(UploadOptions::new(Site::table(), [site.path("")]));
-    assert!(folder.contains("is a folder without Parquet files"), "{folder}");
+    std::fs::create_dir(site.path("empty")).unwrap();
+    let folder = site.refused(UploadOptions::new(Site::table(), [site.path("empty")]));
+    assert!(folder.contains("empty: it has no Parquet or CSV files"), "{folder}");
     assert!(
         site.refused(UploadOptions::new(Site::table(), Vec::<String>::new()))
             .contains("no file; give at least one")

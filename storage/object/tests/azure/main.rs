@@ -42,6 +42,7 @@ tributary_conformance::storage_suite!(
         let config = fresh();
         move || tributary_object::azure(&config).unwrap() as Arc<dyn Storage>
     },
+    binds,
     replaces_snapshots,
     copies_cheaply,
 );

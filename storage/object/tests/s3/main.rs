@@ -7,6 +7,7 @@
     reason = "test code: a failed expectation panics"
 )]
 
+mod elsewhere;
 mod faults;
 mod killed;
 mod proxy;
@@ -22,6 +23,7 @@ tributary_conformance::storage_suite!(
         let config = server::fresh();
         move || tributary_object::s3(&config).unwrap() as Arc<dyn Storage>
     },
+    binds,
     replaces_snapshots,
     copies_cheaply,
 );

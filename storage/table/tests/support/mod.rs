@@ -347,3 +347,66 @@ impl Upload for BreakingUpload {
         drop(store.step(done).await);
     }
 }
+
+/// A store that gives no answer to the publication of a manifest, and does it later.
+#[derive(Debug, Clone)]
+pub struct Late {
+    inner: Memory,
+    asked: Arc<Mutex<Option<(String, Bytes)>>>,
+}
+
+impl Late {
+    pub fn new(inner: Memory) -> Self {
+        Self { inner, asked: Arc::default() }
+    }
+
+    /// Does what it was asked for.
+    pub fn catch_up(&self) {
+        let (path, bytes) = self.asked.lock().unwrap().take().expect("a publication");
+        self.inner.set(&path, bytes);
+    }
+
+    fn later(&self, path: &str, bytes: Bytes) -> Result<()> {
+        *self.asked.lock().unwrap() = Some((path.to_owned(), bytes));
+        Err(Error::new(ErrorKind::Unavailable, "no answer"))
+    }
+}
+
+#[async_trait]
+impl ByteStore for Late {
+    fn info(&self) -> &StorageInfo {
+        self.inner.info()
+    }
+
+    fn base(&self) -> &str {
+        self.inner.base()
+    }
+
+    async fn get(&self, path: &str, range: Range<u64>) -> Result<Bytes> {
+        self.inner.get(path, range).await
+    }
+
+    async fn get_with_revision(&self, path: &str, most: u64) -> Result<(Bytes, Revision)> {
+        self.inner.get_with_revision(path, most).await
+    }
+
+    async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
+        self.inner.put(path).await
+    }
+
+    async fn put_if_absent(&self, path: &str, bytes: Bytes) -> Result<()> {
+        self.later(path, bytes)
+    }
+
+    async fn put_if_unchanged(&self, path: &str, _: &Revision, bytes: Bytes) -> Result<()> {
+        self.later(path, bytes)
+    }
+
+    async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
+        self.inner.list(folder).await
+    }
+
+    async fn delete(&self, paths: &[String]) -> Result<()> {
+        self.inner.delete(paths).await
+    }
+}

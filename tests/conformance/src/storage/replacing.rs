@@ -156,3 +156,22 @@ pub async fn a_commit_whose_answer_was_lost_may_be_asked_for_again(open: impl Fn
     assert_eq!(store.open(&place).await.unwrap(), newest);
     assert_eq!(read(&store, &table).await.unwrap(), rows(&plain(), 0..2), "a second call may read it, too");
 }
+
+/// Each publishes on the condition of what it read, and reads again if another one came first: all happen, one after another.
+pub async fn plain_replacements_at_once_happen_one_after_another(open: impl Fn() -> Store) {
+    const WRITERS: u64 = 4;
+    let store = open();
+    let place = store.locate(&name("t")).unwrap();
+    write_plain(&store, &place, 1, 1, WriteOptions::default()).await.unwrap();
+    for round in 0..5 {
+        let mut writes = Vec::new();
+        for writer in 1..=WRITERS {
+            writes.push(one_part(&store, &place, round * 10 + writer, replace()).await);
+        }
+        let tables: Vec<_> = commit_at_once(&open, writes).into_iter().map(Result::unwrap).collect();
+        let last = open().open(&place).await.unwrap();
+        assert!(tables.contains(&last));
+        assert_eq!(read(&open(), &last).await.unwrap(), rows(&plain(), 0..last.rows()));
+        open().verify(&last).await.unwrap();
+    }
+}
