@@ -15,10 +15,11 @@ use serde::Serialize;
 use tributary_core::bytestore::Upload;
 use tributary_core::computing::RowStream;
 use tributary_core::storage::{Storage, StoredTable};
-use tributary_core::{Error, ErrorKind, Result, ResultExt};
+use tributary_core::{Error, ErrorKind, Result, ResultExt, TableSchema};
 
 use crate::csv::{CsvOptions, Encoder};
 use crate::ordered::{self, write_failed};
+use crate::selection::Selection;
 use crate::sink::Sink;
 
 /// Batches read ahead of a single encoder.
@@ -38,19 +39,21 @@ pub enum Format {
 }
 
 /// How to export.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ExportOptions {
     /// The format.
     pub format: Format,
     /// How many threads encode CSV. The other formats use one thread to read and one to write.
     pub threads: usize,
+    /// Which part of the table; all of it if none.
+    pub selection: Option<Selection>,
 }
 
 impl ExportOptions {
     /// Options for this format, with two threads.
     pub fn new(format: Format) -> Self {
-        Self { format, threads: 2 }
+        Self { format, threads: 2, selection: None }
     }
 }
 
@@ -111,30 +114,33 @@ pub fn export(
     stop: &Stop,
     report: impl Fn(u64, u64) + Send + Sync,
 ) -> Result<Summary> {
+    let selection = options.selection.clone().unwrap_or_else(|| Selection::all(&table.schema));
+    let schema = selection.schema();
     let mut rows = Rows {
         storage,
         table,
+        selection: &selection,
         stop,
         partition: 0,
         open: None,
-        nulls: vec![0; table.schema.arrow().fields().len()],
+        left: selection.most(),
+        nulls: vec![0; schema.arrow().fields().len()],
     };
     // Before anything is written, so that standard output stays empty if the table cannot be read.
     rows.open()?;
     let written = match &options.format {
         Format::Csv(csv) => {
-            let encoder = Encoder::new(csv, &table.schema)?;
+            let encoder = Encoder::new(csv, schema)?;
             sink.write_all(&encoder.header())
                 .map_err(write_failed)
                 .and_then(|()| write_csv(&encoder, &mut rows, options.threads, &mut sink, &report))
         }
-        Format::Parquet => write_parquet(table, &mut rows, &mut sink, &report),
+        Format::Parquet => write_parquet(schema, &mut rows, &mut sink, &report),
         Format::ArrowFile => write_arrow(&mut rows, &mut sink, &report, |out| {
-            FileWriter::try_new(out, table.schema.arrow())
-                .map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
+            FileWriter::try_new(out, schema.arrow()).map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
         }),
         Format::ArrowStream => write_arrow(&mut rows, &mut sink, &report, |out| {
-            StreamWriter::try_new(out, table.schema.arrow())
+            StreamWriter::try_new(out, schema.arrow())
                 .map(|writer| Box::new(writer) as Box<dyn ArrowWriter<_>>)
         }),
     };
@@ -144,7 +150,7 @@ pub fn export(
         Err(error) if is_closed(&error) => (0, true),
         Err(error) => return Err(error),
     };
-    if !closed_early && rows_written != table.rows() {
+    if !closed_early && selection.has_all_rows() && rows_written != table.rows() {
         let text = format!("{rows_written} rows were stored, expected {}", table.rows());
         return Err(Error::new(ErrorKind::Corrupt, text));
     }
@@ -160,7 +166,7 @@ pub fn export(
         data_type: field.data_type().to_string(),
         nulls: *nulls,
     };
-    let columns = table.schema.arrow().fields().iter().zip(&rows.nulls).map(column).collect();
+    let columns = schema.arrow().fields().iter().zip(&rows.nulls).map(column).collect();
     Ok(Summary { rows: rows_written, bytes, closed_early, columns })
 }
 
@@ -169,22 +175,49 @@ fn is_closed(error: &Error) -> bool {
     source.is_some_and(|source| source.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// The rows of all partitions, one after another.
+/// The selected rows of all partitions, one after another.
 struct Rows<'a> {
     storage: &'a Arc<dyn Storage>,
     table: &'a StoredTable,
+    selection: &'a Selection,
     stop: &'a Stop,
     partition: u32,
     open: Option<RowStream>,
+    /// Rows that may still go out.
+    left: u64,
     nulls: Vec<u64>,
+}
+
+/// The first selected rows of a table as text.
+pub fn preview(
+    storage: &Arc<dyn Storage>,
+    table: &StoredTable,
+    selection: &Selection,
+) -> Result<Vec<Vec<Option<String>>>> {
+    let stop = &Stop::default();
+    let (left, nulls) = (selection.most(), vec![0; selection.schema().arrow().fields().len()]);
+    let mut rows = Rows { storage, table, selection, stop, partition: 0, open: None, left, nulls };
+    let mut batches = Vec::new();
+    while let Some(batch) = rows.next()? {
+        batches.push(batch);
+    }
+    tributary_text::preview(&batches)
 }
 
 impl Rows<'_> {
     fn next(&mut self) -> Result<Option<RecordBatch>> {
         loop {
             self.stop.check()?;
+            if self.left == 0 {
+                return Ok(None);
+            }
             if let Some(rows) = &mut self.open {
                 if let Some(batch) = block_on(rows.next()).transpose()? {
+                    let batch = self.selection.of(batch, self.left)?;
+                    if batch.num_rows() == 0 {
+                        continue;
+                    }
+                    self.left -= batch.num_rows() as u64;
                     for (nulls, column) in self.nulls.iter_mut().zip(batch.columns()) {
                         *nulls += column.null_count() as u64;
                     }
@@ -201,7 +234,9 @@ impl Rows<'_> {
     }
 
     fn open(&mut self) -> Result<()> {
-        self.open = Some(block_on(self.storage.scan(self.table, self.partition))?);
+        let rows = self.table.parts.get(self.partition as usize).map_or(0, |part| part.size.rows);
+        let wanted = self.selection.wanted(rows, self.left);
+        self.open = Some(block_on(self.storage.scan_some(self.table, self.partition, &wanted))?);
         Ok(())
     }
 }
@@ -240,7 +275,7 @@ fn read_ahead<T>(
 }
 
 fn write_parquet(
-    table: &StoredTable,
+    schema: &TableSchema,
     rows: &mut Rows<'_>,
     sink: &mut Sink,
     report: &(dyn Fn(u64, u64) + Send + Sync),
@@ -254,7 +289,7 @@ fn write_parquet(
         });
         let mut upload = SinkUpload { sink, done, report };
         let rows = stream::iter(batches).boxed();
-        let written = block_on(tributary_parquet::write_rows(&table.schema, rows, &mut upload))?;
+        let written = block_on(tributary_parquet::write_rows(schema, rows, &mut upload))?;
         report(written.size.rows, written.size.bytes);
         Ok(written.size.rows)
     })

@@ -8,15 +8,20 @@
 //! Batches are encoded on several threads and written in order; only one thread reads at a time, because the rows of a
 //! partition come in order. Reading takes a quarter of the time, so more than four threads gain nothing.
 //!
-//! A file is written under a temporary name in the same folder, and renamed when it is complete.
+//! A file is written under a temporary name in the same folder, and renamed when it is complete; an object of a store appears when it is.
+//! Of a table some columns and rows may go out alone ([`Selection`], [`Filter`]); others are not read.
 
 #![warn(missing_docs)]
 
 mod csv;
 mod export;
+mod filter;
 mod ordered;
+mod selection;
 mod sink;
 
 pub use csv::{CsvOptions, Formulas};
-pub use export::{ColumnSummary, ExportOptions, Format, Stop, Summary, export};
+pub use export::{ColumnSummary, ExportOptions, Format, Stop, Summary, export, preview};
+pub use filter::Filter;
+pub use selection::Selection;
 pub use sink::{IfFileExists, Sink};

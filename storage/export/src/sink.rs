@@ -5,8 +5,13 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use tributary_core::bytestore::Upload;
+use tributary_core::media::{Media, wait};
 use tributary_core::{Error, ErrorKind, Result, ResultExt};
 use tributary_system::random;
+
+/// Bytes that a store takes at once.
+const PIECE_BYTES: usize = 8 << 20;
 
 /// What to do with a file that exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +35,27 @@ enum To {
     /// A pipe or a device: written bytes cannot be taken back.
     Through(File, PathBuf),
     File(Unfinished),
+    Store(Object),
+}
+
+/// A new object of a store, and what waits to be sent.
+struct Object {
+    upload: Box<dyn Upload>,
+    address: PathBuf,
+    waiting: Vec<u8>,
+}
+
+impl Object {
+    fn send(&mut self) -> Result<()> {
+        let waiting = std::mem::take(&mut self.waiting);
+        wait(self.upload.write(waiting.into()))
+    }
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.address.display())
+    }
 }
 
 impl Sink {
@@ -55,6 +81,21 @@ impl Sink {
         Ok(Self { to, bytes: 0 })
     }
 
+    /// A file in a store of the site, by its address. It appears when it is complete.
+    pub fn object(media: &dyn Media, address: &Path, if_exists: IfFileExists) -> Result<Self> {
+        let at = || format!("write {}", address.display());
+        if if_exists == IfFileExists::Fail {
+            match media.open(address) {
+                Ok(_) => return Err(exists().at(at())),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error.at(at())),
+            }
+        }
+        let upload = media.create(address).at(at)?;
+        let object = Object { upload, address: address.to_owned(), waiting: Vec::new() };
+        Ok(Self { to: To::Store(object), bytes: 0 })
+    }
+
     /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.bytes
@@ -64,8 +105,12 @@ impl Sink {
     pub(crate) fn finish(mut self) -> Result<u64> {
         self.flush().at(|| self.described())?;
         let described = self.described();
-        if let To::File(file) = self.to {
-            file.place().at(|| described)?;
+        match self.to {
+            To::Standard(_) | To::Through(_, _) => {}
+            To::File(file) => file.place().at(|| described)?,
+            To::Store(mut object) => {
+                object.send().and_then(|()| wait(object.upload.finish())).at(|| described)?
+            }
         }
         Ok(self.bytes)
     }
@@ -75,6 +120,7 @@ impl Sink {
             To::Standard(_) => "write to standard output".to_owned(),
             To::Through(_, path) => format!("write {}", path.display()),
             To::File(file) => format!("write {}", file.target.display()),
+            To::Store(object) => format!("write {}", object.address.display()),
         }
     }
 }
@@ -85,6 +131,13 @@ impl Write for Sink {
             To::Standard(out) => out.lock().write(bytes),
             To::Through(file, _) => file.write(bytes),
             To::File(file) => file.file.write(bytes),
+            To::Store(object) => {
+                object.waiting.extend_from_slice(bytes);
+                if object.waiting.len() >= PIECE_BYTES {
+                    object.send().map_err(io::Error::other)?;
+                }
+                Ok(bytes.len())
+            }
         }?;
         self.bytes += written as u64;
         Ok(written)
@@ -95,6 +148,8 @@ impl Write for Sink {
             To::Standard(out) => out.flush(),
             To::Through(file, _) => file.flush(),
             To::File(file) => file.file.flush(),
+            // what waits is sent when there is enough of it, and at the end
+            To::Store(_) => Ok(()),
         }
     }
 }
