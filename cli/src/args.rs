@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use reading::Reading;
-pub(crate) use site::{FederationCommand, PeerCommand, SiteCard, SiteCommand, SiteInit, SiteTrust};
-pub(crate) use table::{Bind, Download, Format, TableArg, TableCommand};
+pub(crate) use site::{Doctor, FederationCommand, PeerCommand, SiteCard, SiteCommand, SiteInit, SiteTrust};
+pub(crate) use table::{Bind, Download, Format, Selected, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
 /// Federated data jobs: several parties compute on the join of their tables, and no party's rows leave its site.
@@ -66,6 +66,9 @@ pub(crate) enum Command {
     /// Look at the way to a partner.
     #[command(subcommand)]
     Peer(PeerCommand),
+    /// Look at everything that a party's configuration names: stores, metadata, computing, keys, brokers, and the ways to partners.
+    #[command(long_about = site::DOCTOR)]
+    Doctor(Doctor),
     /// Show or remove what lies in the broker between sites.
     #[command(subcommand)]
     Federation(FederationCommand),

@@ -11,9 +11,12 @@ use futures::channel::oneshot;
 use futures::executor::block_on;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
+use tributary_core::media::scheme_of;
 use tributary_core::storage::{Storage, StoredTable};
 use tributary_core::{Error, Result, ResultExt};
-use tributary_export::{CsvOptions, ExportOptions, Format, Formulas, IfFileExists, Sink, Stop, Summary};
+use tributary_export::{
+    CsvOptions, ExportOptions, Filter, Format, Formulas, IfFileExists, Selection, Sink, Stop, Summary,
+};
 use tributary_runtime::Home;
 
 use crate::args;
@@ -24,12 +27,13 @@ use crate::{job, reading, render, table};
 const MOST_THREADS: usize = 8;
 
 pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Failure> {
-    let (storage, _) =
-        home.tables(&tributary_service::known_party(home, download.table.party.party.as_deref())?)?;
+    let party = tributary_service::known_party(home, download.table.party.party.as_deref())?;
+    let (storage, _) = home.tables(&party)?;
     let record = table::record(home, &download.table)?;
     let stored = block_on(storage.open(&record.uri))?;
     let is_standard = download.output == Path::new("-");
-    let options = options(download, is_standard)?;
+    let mut options = options(download, is_standard)?;
+    options.selection = Some(selection(&download.selected, download.limit, &stored)?);
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().at(|| "start the runtime")?;
     // Before a file exists that a signal could leave behind.
@@ -37,10 +41,11 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
         let _context = runtime.enter();
         job::stop_signal().at(|| "listen to signals")?
     };
-    let sink = match (is_standard, download.overwrite) {
+    let if_exists = if download.overwrite { IfFileExists::Replace } else { IfFileExists::Fail };
+    let sink = match (is_standard, scheme_of(&download.output)) {
         (true, _) => Sink::standard(),
-        (false, true) => Sink::file(&download.output, IfFileExists::Replace)?,
-        (false, false) => Sink::file(&download.output, IfFileExists::Fail)?,
+        (false, None) => Sink::file(&download.output, if_exists)?,
+        (false, Some(_)) => Sink::object(&*home.party_media(&party)?, &download.output, if_exists)?,
     };
     let quiet = download.table.json || (is_standard && std::io::stdout().is_terminal());
     let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(stored.rows()));
@@ -48,6 +53,22 @@ pub(crate) fn run(home: &Home, download: &args::Download) -> Result<ExitCode, Fa
     let summary = runtime.block_on(writing.done(stopped)).at(|| format!("download {}", record.table))?;
     show_summary(download, is_standard, &summary)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The part of a table that is asked for.
+pub(crate) fn selection(
+    selected: &args::Selected,
+    limit: Option<u64>,
+    stored: &StoredTable,
+) -> Result<Selection> {
+    let mut selection = Selection::all(&stored.schema);
+    if !selected.columns.is_empty() {
+        selection = selection.columns(&selected.columns, &stored.schema).at(|| "--columns")?;
+    }
+    if let Some(condition) = &selected.r#where {
+        selection = selection.filter(Filter::parse(condition, &stored.schema).at(|| "--where")?);
+    }
+    Ok(limit.map_or(selection.clone(), |limit| selection.limit(limit)))
 }
 
 /// A download that is about to begin.

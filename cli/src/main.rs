@@ -10,6 +10,7 @@ mod columns;
 mod component;
 mod config;
 mod data;
+mod doctor;
 mod download;
 mod exchange;
 mod exit;
@@ -86,6 +87,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Limits(command) => limits::run(&home()?, &command),
         Command::Site(command) => site::run(&home()?, &command),
         Command::Peer(command) => peer::run(&home()?, &command),
+        Command::Doctor(command) => doctor::run(&home()?, &command),
         Command::Federation(command) => federation::run(&home()?, &command),
         Command::Exchange(exchange) => exchange::run(&home()?, &exchange),
         Command::Cluster(command) => cluster::run(&home()?, &command),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tributary_core::{PartyId, Result};
 use tributary_runtime::Home;
-use tributary_service::peer::{Change, Ping, State, Step, What};
+use tributary_service::peer::{Change, Ping, State, Step};
 
 use crate::args::PeerCommand;
 use crate::exit::Failure;
@@ -28,31 +28,25 @@ pub(crate) fn run(home: &Home, command: &PeerCommand) -> Result<ExitCode, Failur
 }
 
 fn show(Step { what, state }: &Step) -> Result<()> {
-    let (mark, text, changes): (_, _, &[Change]) = match state {
-        State::Good { found } => ("ok", found, &[]),
-        State::Doubtful { found, changes } => ("!", found, changes),
-        State::Failed { found, changes } => ("FAILED", found, changes),
-        State::Skipped { why } => ("–", why, &[]),
+    let mark = match state {
+        State::Good { .. } => "ok",
+        State::Doubtful { .. } => "!",
+        State::Failed { .. } => "FAILED",
+        State::Skipped { .. } => "–",
     };
-    render::line(format!("{mark:<8}{:<14}{text}", name(*what)))?;
-    let change = |Change { at, change }: &Change| render::line(format!("{:<22}at party {at}: {change}", ""));
-    changes.iter().try_for_each(change)
+    show_state(mark, what.name(), 14, state)
 }
 
-fn name(what: What) -> &'static str {
-    match what {
-        What::OwnKeys => "own keys",
-        What::TheirCard => "their card",
-        What::Certificates => "certificates",
-        What::Addresses => "address",
-        What::Port => "port",
-        What::Broker => "broker",
-        What::Link => "broker link",
-        What::Transport => "transport",
-        What::Answer => "answer",
-        What::Versions => "versions",
-        What::Clocks => "clocks",
-        What::RoundTrip => "round trip",
-        What::Bandwidth => "bandwidth",
-    }
+/// A line for what was looked at, and one for each change that helps.
+pub(crate) fn show_state(mark: &str, what: &str, width: usize, state: &State) -> Result<()> {
+    let (text, changes): (_, &[Change]) = match state {
+        State::Good { found } => (found, &[]),
+        State::Doubtful { found, changes } | State::Failed { found, changes } => (found, changes),
+        State::Skipped { why } => (why, &[]),
+    };
+    render::line(format!("{mark:<8}{what:<width$}{text}"))?;
+    let before = 8 + width;
+    let change =
+        |Change { at, change }: &Change| render::line(format!("{:<before$}at party {at}: {change}", ""));
+    changes.iter().try_for_each(change)
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::json;
 use tributary_core::meta::TableRecord;
-use tributary_core::{Error, JobId, Result, TableName};
+use tributary_core::{Error, JobId, Result, ResultExt, TableName};
 use tributary_ingest::{Pass, Progress};
 use tributary_runtime::Home;
 use tributary_service::{Tables, Wait};
 
-use crate::args::{TableArg, TableCommand};
+use crate::args::{Selected, TableArg, TableCommand};
 use crate::exit::Failure;
-use crate::{columns, render};
+use crate::{columns, download, render};
 
 pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failure> {
     match command {
@@ -24,13 +24,7 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
             list(&Tables::of(home, &party)?, namespace.as_deref(), *json)?;
         }
         TableCommand::Query(arg) => query(home, arg)?,
-        TableCommand::Preview { table, rows: count } => {
-            let record = record(home, table)?;
-            match table.json {
-                true => render::json(&record.preview.iter().take(*count).collect::<Vec<_>>())?,
-                false => columns::rows(&record, *count)?,
-            }
-        }
+        TableCommand::Preview { table, rows, selected } => preview(home, table, *rows, selected)?,
         TableCommand::Schema(arg) => {
             let schema = record(home, arg)?.schema;
             match arg.json {
@@ -74,6 +68,29 @@ pub(crate) fn run(home: &Home, command: &TableCommand) -> Result<ExitCode, Failu
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The rows of the record, unless others are asked for.
+fn preview(home: &Home, arg: &TableArg, count: usize, selected: &Selected) -> Result<()> {
+    let record = record(home, arg)?;
+    let is_recorded =
+        selected.columns.is_empty() && selected.r#where.is_none() && count <= TableRecord::MAX_PREVIEW_ROWS;
+    if is_recorded {
+        return match arg.json {
+            true => render::json(&record.preview.iter().take(count).collect::<Vec<_>>()),
+            false => columns::rows(&record, count),
+        };
+    }
+    let (tables, name) = named(home, arg)?;
+    let stored = block_on(tables.storage().open(&record.uri))?;
+    let selection = download::selection(selected, Some(count as u64), &stored)?;
+    let rows =
+        tributary_export::preview(tables.storage(), &stored, &selection).at(|| format!("preview {name}"))?;
+    if arg.json {
+        return render::json(&rows);
+    }
+    let names = selection.schema().arrow().fields().iter().map(|field| field.name().as_str());
+    columns::preview(names, &rows)
 }
 
 fn named(home: &Home, arg: &TableArg) -> Result<(Tables, TableName)> {

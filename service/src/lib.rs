@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+pub mod doctor;
 pub mod federation;
 pub mod jobs;
 pub mod part;

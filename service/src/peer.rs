@@ -80,34 +80,7 @@ pub enum What {
 }
 
 /// How a step is.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
-pub enum State {
-    /// Right.
-    Good {
-        /// What was found.
-        found: String,
-    },
-    /// Works, but something should be changed.
-    Doubtful {
-        /// What was found.
-        found: String,
-        /// What to change, and where.
-        changes: Vec<Change>,
-    },
-    /// Wrong.
-    Failed {
-        /// What was found.
-        found: String,
-        /// What to change, and where; any of them may be the cause.
-        changes: Vec<Change>,
-    },
-    /// Not tried.
-    Skipped {
-        /// Why.
-        why: String,
-    },
-}
+pub type State = tributary_core::check::State<Change>;
 
 /// What to change at a site.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -116,6 +89,27 @@ pub struct Change {
     pub at: PartyId,
     /// What.
     pub change: String,
+}
+
+impl What {
+    /// As people read it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OwnKeys => "own keys",
+            Self::TheirCard => "their card",
+            Self::Certificates => "certificates",
+            Self::Addresses => "address",
+            Self::Port => "port",
+            Self::Broker => "broker",
+            Self::Link => "broker link",
+            Self::Transport => "transport",
+            Self::Answer => "answer",
+            Self::Versions => "versions",
+            Self::Clocks => "clocks",
+            Self::RoundTrip => "round trip",
+            Self::Bandwidth => "bandwidth",
+        }
+    }
 }
 
 impl Report {
@@ -162,13 +156,23 @@ impl<'a> Ping<'a> {
     /// Looks as far as the party's site alone can. Errors: only about the home folder and its configuration; everything about the way is in
     /// the report.
     pub fn look(home: &'a Home, party: &PartyId, partner: &PartyId) -> Result<Self> {
+        Self::look_for(home, party, partner, STARTING)
+    }
+
+    /// The same, for a partner whose process may start within this time.
+    pub(crate) fn look_for(
+        home: &'a Home,
+        party: &PartyId,
+        partner: &PartyId,
+        starting: Duration,
+    ) -> Result<Self> {
         let (folder, way) = (home.site_folder(party)?, home.way(party, partner)?);
         let (mut report, cards) = look_from(&folder, partner, &way, since_1970());
         if let Some(cards) = &cards
             && !way.by_broker
         {
             match report.is_good() {
-                true => report.add(What::Port, port(cards, &called(cards, &way), STARTING)),
+                true => report.add(What::Port, port(cards, &called(cards, &way), starting)),
                 false => report.skip(&[What::Port], "something before it failed"),
             }
         }

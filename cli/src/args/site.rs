@@ -154,6 +154,24 @@ pub(crate) enum PeerCommand {
     },
 }
 
+pub(crate) const DOCTOR: &str = "\
+Look at everything that a party's configuration names, and say for what is wrong what to change.
+
+Each store is written to, read, compared and removed from; conditional writes that must be refused are tried; clock, rights, free space and speed are \
+looked at. The metadata gets a record and loses it again, the computing engine opens a session and computes. Keys, brokers and the ways to partners \
+are looked at as far as this site sees them alone; `tributary peer ping PARTNER` asks a partner.
+
+✔ right, ! works but should be changed, ✘ wrong, – not tried. The exit code is 1 if anything is wrong.";
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub party: PartyArg,
+    /// Show what was found as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum FederationCommand {
     /// Show what lies in the broker: for which job, how that job is, and whether it is still wanted.

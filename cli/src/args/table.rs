@@ -39,15 +39,17 @@ pub(crate) enum TableCommand {
     Query(TableArg),
     /// Show the columns of a table: name, type, purpose, whether values may be missing.
     Schema(TableArg),
-    /// Show the first rows of a table.
+    /// Show the first rows of a table, or of those for which a condition is true.
     Preview {
         #[command(flatten)]
         table: TableArg,
-        /// Number of rows, at most 100.
-        #[arg(long, default_value_t = 10)]
+        /// Number of rows.
+        #[arg(long, visible_alias = "limit", default_value_t = 10)]
         rows: usize,
+        #[command(flatten)]
+        selected: Selected,
     },
-    /// Make a table of CSV or Parquet files in place, without copying them.
+    /// Make a table of CSV or Parquet files in place, without copying them: on this machine, or in a store of the party.
     #[command(long_about = BIND)]
     Bind(Box<Bind>),
     /// Give a table another name.
@@ -100,25 +102,25 @@ pub(crate) enum TableCommand {
 }
 
 const BIND: &str = "\
-Make a table of CSV or Parquet files in place, without copying them.
+Make a table of CSV or Parquet files in place, without copying them: on this machine, or in a store of the party (s3://bucket/folder).
 
-Any job reads it like an uploaded table. Its files must not change: a changed file (size, time, a Parquet file's footer, the first \
-and last 64 KiB of a CSV file) is an error and never gives other rows; bind it again with --if-exists replace. Deleting the table \
+Any job reads it like an uploaded table. Its files must not change: a changed file (size, time, entity tag; on this machine a Parquet file's \
+footer, the first and last 64 KiB of a CSV file) is an error and never gives other rows; bind it again with --if-exists replace. Deleting the table \
 leaves the files. Options for files and columns mean the same as in `tributary data upload`.
 
 CSV is read once, for types, bad rows and repeated ids; each bad row or repeated id is an error with its place. Compressed files and \
 pipes cannot be bound; upload them. Every reading parses the files again; a table that many jobs read is better uploaded.
 
 Of Parquet only footers and the first rows are read; a value that its column cannot hold, and a repeated id, are found by the job \
-that reads them. A folder holds the output of one write of Spark or another program: `part-*.parquet` and names that begin with `_` \
-or `.`, which are skipped; subfolders named by the value of a column are refused. Ids are text or whole numbers. Columns of lists, \
-structs or times of day must be left out with --skip.";
+that reads them. A folder holds the output of one write of Spark or another program: files of one format, and names that begin with `_` \
+or `.`, which are skipped. The keys of subfolders that are named by the value of a column (year=2024) become columns. Ids are text or whole \
+numbers. Columns of lists, structs or times of day must be left out with --skip.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Bind {
     #[command(flatten)]
     pub party: PartyArg,
-    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; or folders of Parquet files.
+    /// A CSV or Parquet file, or several with the same columns, by path or address; '*.csv' in quotes is all that match, sorted by name; or folders of such files.
     #[arg(long, short, visible_alias = "folder", num_args = 1.., value_name = "PATH", required = true)]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
@@ -140,13 +142,29 @@ pub(crate) struct Bind {
     pub json: bool,
 }
 
+/// Which part of a table.
+#[derive(Debug, Args)]
+pub(crate) struct Selected {
+    /// Columns, in this order [default: all].
+    #[arg(long, value_delimiter = ',', value_name = "COLUMNS")]
+    pub columns: Vec<String>,
+    /// Only rows for which this is true: `age >= 18 and (city in ('Oslo', 'Bergen') or city is null)`. Names of columns that are no words are in double quotes, texts, days and times in single ones; and, or, not, in, is null, and comparisons.
+    #[arg(long, value_name = "CONDITION")]
+    pub r#where: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Download {
     #[command(flatten)]
     pub table: TableArg,
-    /// The file to write; `-` is standard output.
+    /// The file to write, by path or address (s3://bucket/file.csv); `-` is standard output.
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
+    #[command(flatten)]
+    pub selected: Selected,
+    /// Most rows.
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
     /// Format [default: by the file's extension: .csv, .txt, .tsv, .parquet, .pq, .arrow, .feather; csv without an extension].
     #[arg(long, value_enum)]
     pub format: Option<Format>,

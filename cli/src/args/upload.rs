@@ -10,7 +10,8 @@ pub(crate) const ABOUT: &str = "\
 Store CSV or Parquet files as a table. Nothing is stored unless every row is good, except for as many bad rows as --max-rejects \
 allows.
 
-Rows are read twice: first to find the columns' types and all errors, then to write. Files compressed by gzip or zstd are recognised \
+Rows are read twice: first to find the columns' types and all errors, then to write. Files may lie in a store of the party \
+(s3://bucket/folder), and are read there. Files compressed by gzip or zstd are recognised \
 by their content. Compressed files, and input from a pipe or standard input, are first copied to a temporary file below the home \
 folder. It takes the space of the uncompressed rows and is removed when the command ends, however it ends.
 
@@ -42,7 +43,7 @@ pub(crate) struct Upload {
     /// An upload file in FATE's format; other options override its keys.
     #[arg(long, short, value_name = "JSON")]
     pub config: Option<PathBuf>,
-    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; a folder means the Parquet files in it; - is standard input.
+    /// A CSV or Parquet file, or several with the same columns; '*.csv' in quotes is all that match, sorted by name; a folder means the CSV or Parquet files in it; s3://… a file or folder in a store of the party; - is standard input.
     #[arg(long, short, num_args = 1.., value_name = "FILE", required_unless_present = "config")]
     pub file: Vec<PathBuf>,
     /// Namespace of the table, also `-ns`.
