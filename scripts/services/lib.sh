@@ -182,15 +182,42 @@ certificates() {
   ) >"$1.log" 2>&1 || { tail -n 5 "$1.log" >&2; die 'openssl failed'; }
 }
 
+# need_go: a Go that fetches newer ones by itself (1.21 and later), in front of PATH. Debian's is older: it fetches a later one as the module that
+# Go releases are, once.
+GO_TOOLCHAIN=1.24.4
+need_go() {
+  command -v go >/dev/null || { [ ! -x /usr/local/go/bin/go ] || PATH="$PATH:/usr/local/go/bin"; }
+  command -v go >/dev/null || need_packages golang-go ca-certificates
+  ! go version | grep -Eq 'go1\.(2[1-9]|[3-9][0-9])' || return 0
+  local there=$CACHE/go-$GO_TOOLCHAIN module
+  module=golang.org/toolchain@v0.0.1-go$GO_TOOLCHAIN.$(go env GOOS)-$(go env GOARCH)
+  (
+    flock -w 1800 8
+    [ ! -x "$there/bin/go" ] || exit 0
+    say "fetching Go $GO_TOOLCHAIN"
+    rm -rf "$there" "$there.new"
+    mkdir -p "$there.new/empty"
+    cd "$there.new/empty"
+    { go mod init tributary.test/toolchain && GOFLAGS=-modcacherw GOMODCACHE="$there.new/modules" go mod download "$module"; } \
+      >"$there.new/log" 2>&1 </dev/null || { tail -n 20 "$there.new/log" >&2; exit 1; }
+    # a module has neither files that may be run nor modules within it
+    mv "$there.new/modules/$module" "$there"
+    find "$there" -name _go.mod -execdir mv {} go.mod \;
+    chmod -R u+w "$there"
+    chmod +x "$there"/bin/* "$there"/pkg/tool/*/*
+    rm -rf "$there.new"
+  ) 8>"$CACHE/go.lock" || die "could not fetch Go $GO_TOOLCHAIN"
+  PATH="$there/bin:$PATH"
+}
+
 # go_program NAME MODULE VERSION PACKAGE: builds a program from Go's module proxy, once; sets PROGRAM. The modules and the build's cache are far
 # larger than the program, and are removed.
 go_program() {
   local name=$1 module=$2 version=$3 package=$4 folder=$CACHE/$1-$3
   PROGRAM=$folder/$name
   [ ! -x "$PROGRAM" ] || return 0
-  command -v go >/dev/null || { [ ! -x /usr/local/go/bin/go ] || PATH="$PATH:/usr/local/go/bin"; }
-  command -v go >/dev/null || need_packages golang-go ca-certificates
   say "building $name $version, some minutes"
+  need_go
   mkdir -p "$folder"
   (
     flock -w 3600 8
