@@ -104,7 +104,7 @@ fn what_cannot_be_bound_is_named() {
         2,
         &arguments(&["table", "bind"], "1", "t", &["--folder", &example("breast").display().to_string()]),
     );
-    assert!(message.contains("is a folder without Parquet files; give CSV files in it as"), "{message}");
+    assert!(message.contains("ends neither in .parquet nor in .csv"), "{message}");
     assert_eq!(site.json(&["table", "list", "-p", "1", "--json"]).as_array().unwrap().len(), 0);
 }
 
