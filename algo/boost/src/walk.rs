@@ -153,7 +153,7 @@ impl MapKernel for Walk {
             .map(|host| rows.column(width + 1 + host).as_fixed_size_binary())
             .collect();
         let mut at = Vec::with_capacity(2 * trees.len() * rows.num_rows());
-        for row in 0..rows.num_rows() {
+        (0..rows.num_rows()).for_each(|row| {
             let bin = |column: u32| bins[column as usize][row];
             for (number, tree) in trees.iter().enumerate() {
                 let node = stood.map_or(0, |stood| node_of(stood.value(row), number));
@@ -165,7 +165,7 @@ impl MapKernel for Walk {
                 };
                 at.extend(self.step(tree, node, &bin, answer).to_le_bytes());
             }
-        }
+        });
         self.output.batch(vec![fixed(2 * trees.len(), at)?])
     }
 }
@@ -340,11 +340,11 @@ impl MapKernel for Score {
             None => rows.column(output).as_primitive::<Float64Type>().values().to_vec(),
         };
         let mut scores: Vec<Vec<f64>> = (0..outputs).map(column).collect();
-        for row in 0..rows.num_rows() {
-            for (tree, weights) in weights.iter().enumerate() {
+        for (tree, weights) in weights.iter().enumerate() {
+            let scores = &mut scores[(*first as usize + tree) % outputs];
+            for (row, score) in scores.iter_mut().enumerate() {
                 let weight = weights.get(usize::from(node_of(at.value(row), tree)));
-                let weight = weight.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a row beyond its tree"))?;
-                scores[(*first as usize + tree) % outputs][row] += weight;
+                *score += weight.ok_or_else(|| Error::new(ErrorKind::Corrupt, "a row beyond its tree"))?;
             }
         }
         self.output.batch(

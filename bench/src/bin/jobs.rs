@@ -59,7 +59,7 @@ const JOBS: &[Job] = &[
         beside: Some(("psi-5m", 1.0 / 3.0)),
         ..job("psi-10k-5m", NO_LIMIT, |bench| psi(bench, [10_000, 5_000_000], "auto"))
     },
-    job("boost-breast", Cost { wall: 1.2, peak_mib: 150.0, ..NO_LIMIT }, |bench| boost_breast(bench)),
+    job("boost-breast", Cost { wall: 1.2, peak_mib: 150.0, ..NO_LIMIT }, boost_breast),
     // As many rows and columns as the credit cards of FATE's examples.
     job("boost-30k", Cost { wall: 8.0, peak_mib: 400.0, ..NO_LIMIT }, |bench| {
         boost(bench, 30_000, [13, 10], 3, 3)
