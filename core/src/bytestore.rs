@@ -2,9 +2,14 @@
 //! operations on named bytes.
 //!
 //! Made for the least able medium. There is no rename and no append (object stores have neither), no folders (a path is
-//! a name with slashes), and the condition that all have (local files, S3, GCS, Azure, HDFS) is "if absent". "If unchanged", which
-//! HDFS has not, is asked for by those alone who would lose what others wrote, and only of stores that declare it
-//! ([`StorageInfo::replaces_snapshots`]).
+//! a name with slashes), and the condition that all have is "if absent". "If unchanged" is asked for by those alone who would lose
+//! what others wrote, and only of stores that declare it ([`StorageInfo::replaces_snapshots`]). What makes each of them one step:
+//!
+//! | medium | if absent | if unchanged | revision |
+//! |---|---|---|---|
+//! | local files | a hard link | a rename under the lock of the folder | the bytes |
+//! | object stores | a conditional put | a conditional put | entity tag, generation |
+//! | HDFS | a rename that overwrites nothing | a rename out of the lock of the folder, which fails if the lock was lost | the bytes |
 //!
 //! Paths are relative to [`ByteStore::base`], with `/` between components; callers make them from checked names, and no
 //! component is empty, `.` or `..`. A store of local files still refuses those.
