@@ -22,7 +22,7 @@ use tributary_core::{ErrorKind, KeyType, Layout, Result, TableName, TableSchema}
 
 const PARTS: u32 = 3;
 const ROWS: usize = 20_000;
-const KILLS: usize = 20;
+const KILLS: usize = 50;
 /// The line after which lines are counted.
 const READY: &str = "ready";
 
@@ -189,7 +189,7 @@ pub fn a_killed_writer_leaves_the_old_table_or_the_new_one(
     for kill in 0..KILLS {
         let mut writer = writer();
         writer.args(["--ignored", "--exact", test, "--nocapture"]);
-        let committed = kill_after(1 + kill * 7, writer);
+        let committed = kill_after(1 + kill * 3, writer);
         let found = block_on(value(&*tables));
         assert!(found >= committed.max(last), "kill {kill}: {found} after {committed} was committed");
         last = found;
