@@ -17,7 +17,6 @@ mod gcs;
 mod notes;
 mod s3;
 mod store;
-mod threads;
 mod upload;
 
 pub use azure::{AzureConfig, KEYS as AZURE_KEYS};

@@ -18,6 +18,7 @@ use tributary_core::bytestore::FileState;
 use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Revision, Upload};
+use tributary_threads::{Threads, Work};
 
 use crate::azure::AzureConfig;
 use crate::config::Way;
@@ -25,7 +26,6 @@ use crate::error::{failed, is_behind_the_end, is_undecided};
 use crate::gcs::GcsConfig;
 use crate::notes;
 use crate::s3::S3Config;
-use crate::threads::{Threads, Work};
 use crate::upload::ObjectUpload;
 
 /// Named bytes in a bucket, below a prefix.
@@ -83,7 +83,7 @@ impl ObjectBytes {
         way: &Way,
     ) -> Result<Self> {
         let prefix = if way.prefix.is_empty() { String::new() } else { format!("{}/", way.prefix) };
-        let (threads, patience) = (Threads::start()?, way.patience);
+        let (threads, patience) = (Threads::start("object store")?, way.patience);
         let server = Server { client, multipart, threads, base, prefix, patience };
         Ok(Self { info, server: Arc::new(server) })
     }

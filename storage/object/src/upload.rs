@@ -10,11 +10,11 @@ use object_store::{PutPayload, path::Path};
 
 use tributary_core::bytestore::Upload;
 use tributary_core::{Error, Result};
+use tributary_threads::Work;
 
 use crate::error::failed;
 use crate::notes;
 use crate::store::Server;
-use crate::threads::Work;
 
 /// Size of the first pieces. All services take 5 MiB; the contract promises 8 in each call but the last.
 const PIECE_BYTES: u64 = 8 << 20;

@@ -1,10 +1,12 @@
-//! The threads on which a store talks to its server.
+//! The threads on which a store talks to its server, whose client needs tokio; our engines, which poll stores, have none.
+//!
+//! Each store has its own: what one server blocks, no other waits for.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::task::JoinHandle;
 
 use tributary_core::{Error, Result, ResultExt};
@@ -13,25 +15,28 @@ use tributary_core::{Error, Result, ResultExt};
 const THREADS: usize = 2;
 
 /// Ends without waiting for what still runs on it, also when the last owner is dropped on another runtime's thread.
-pub(crate) struct Threads(Option<Runtime>);
+pub struct Threads(Option<Runtime>);
 
 impl Threads {
-    pub(crate) fn start() -> Result<Self> {
+    /// Starts them, under the store's name.
+    pub fn start(store: &str) -> Result<Self> {
         let mut runtime = Builder::new_multi_thread();
-        runtime.worker_threads(THREADS).thread_name("object store").enable_all();
-        Ok(Self(Some(runtime.build().at(|| "start the threads of an object store")?)))
+        runtime.worker_threads(THREADS).thread_name(store).enable_all();
+        Ok(Self(Some(runtime.build().at(|| format!("start the threads of {store}"))?)))
+    }
+
+    /// For a client that starts work of its own. `Bug` when they have ended.
+    pub fn handle(&self) -> Result<Handle> {
+        self.0.as_ref().map(|runtime| runtime.handle().clone()).ok_or_else(ended)
     }
 
     /// Runs work there. Dropped, what it returns stops the work.
-    pub(crate) fn run<T: Send + 'static>(
-        &self,
-        work: impl Future<Output = Result<T>> + Send + 'static,
-    ) -> Work<T> {
+    pub fn run<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Work<T> {
         Work(self.0.as_ref().map(|runtime| runtime.spawn(work)))
     }
 
     /// The same for work that nobody waits for.
-    pub(crate) fn leave(&self, work: impl Future<Output = ()> + Send + 'static) {
+    pub fn leave(&self, work: impl Future<Output = ()> + Send + 'static) {
         if let Some(runtime) = &self.0 {
             drop(runtime.spawn(work));
         }
@@ -53,13 +58,13 @@ impl fmt::Debug for Threads {
 }
 
 /// Work on a store's threads.
-pub(crate) struct Work<T>(Option<JoinHandle<Result<T>>>);
+#[derive(Debug)]
+pub struct Work<T>(Option<JoinHandle<Result<T>>>);
 
 impl<T> Future for Work<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let ended = || Error::bug("the threads of an object store have ended");
         let Some(task) = self.0.as_mut() else { return Poll::Ready(Err(ended())) };
         Pin::new(task).poll(context).map(|joined| joined.unwrap_or_else(|why| Err(ended().because(why))))
     }
@@ -71,4 +76,8 @@ impl<T> Drop for Work<T> {
             task.abort();
         }
     }
+}
+
+fn ended() -> Error {
+    Error::bug("the threads of a store have ended")
 }
