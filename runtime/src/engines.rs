@@ -143,6 +143,19 @@ pub static ENGINES: Known = Known {
             ),
         },
         Choice {
+            contract: Contract::Storage,
+            name: "hdfs",
+            aliases: &[],
+            description: "Parquet files in a folder of HDFS; see [docs/hdfs.md](hdfs.md)",
+            engine: with_feature!(
+                "hdfs",
+                Engine {
+                    keys: &[tributary_hdfs::KEYS],
+                    open: Open::Storage(Store { scheme: "hdfs", is_used: hdfs_is_used, open: hdfs }),
+                }
+            ),
+        },
+        Choice {
             contract: Contract::StorageMeta,
             name: "sqlite",
             aliases: &[],
@@ -334,6 +347,17 @@ fn gcs(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
 fn gcs_files(section: &Section, owner: &Owner<'_>, place: &str) -> Result<Arc<dyn ByteStore>> {
     let config = tributary_object::GcsConfig::from_section(section, owner.party.as_str(), owner.home)?;
     Ok(Arc::new(tributary_object::ObjectBytes::gcs(&config.elsewhere(place))?))
+}
+
+#[cfg(feature = "hdfs")]
+fn hdfs_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
+    tributary_hdfs::HdfsConfig::is_given(section)
+}
+
+#[cfg(feature = "hdfs")]
+fn hdfs(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    let config = tributary_hdfs::HdfsConfig::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(tributary_hdfs::storage(&config)?)
 }
 
 fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {

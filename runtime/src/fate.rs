@@ -78,8 +78,6 @@ const NAMES: &[&str] = &[
     "permission.*",
     "private_key",
     "servings.*",
-    "storage.hdfs.name_node",
-    "storage.hdfs.path_prefix",
     "storage.hive.*",
     "use_deserialize_safe_module",
     "use_registry",
