@@ -1,4 +1,4 @@
-//! A site that moves to an object store, a real one: its old tables stay where they are, its new ones go there, jobs read and write both.
+//! A site that moves to a distant store, a real one: its old tables stay where they are, its new ones go there, jobs read and write both.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -10,30 +10,53 @@ use tributary_services::Service;
 use crate::cluster::Up;
 use crate::site::{Site, example};
 
-static S3: LazyLock<Service> = LazyLock::new(|| Service::start("s3", &[]));
+static S3_SERVER: LazyLock<Service> = LazyLock::new(|| Service::start("s3", &[]));
+static HDFS_SERVER: LazyLock<Service> = LazyLock::new(|| Service::start("hdfs", &[]));
 
-/// The section of a place of its own in the server, without the engine that is chosen.
-fn section(site: &Site) -> String {
-    let place = site.home().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
-    site.write("secret", &format!("{}\n", S3.value("S3_SECRET_KEY")));
+/// A store that a site moves to.
+struct Far {
+    name: &'static str,
+    /// Its section, with a place of its own for the site that has this name.
+    section: fn(&Site, &str) -> String,
+}
+
+const S3: Far = Far { name: "s3", section: s3_section };
+const HDFS: Far = Far { name: "hdfs", section: hdfs_section };
+
+fn s3_section(site: &Site, place: &str) -> String {
+    site.write("secret", &format!("{}\n", S3_SERVER.value("S3_SECRET_KEY")));
     format!(
-        "storage:\n  s3:\n    bucket: {}\n    prefix: '{place}/{{party}}'\n    endpoint: {}\n    access_key_id: {}\n    \
+        "  s3:\n    bucket: {}\n    prefix: '{place}/{{party}}'\n    endpoint: {}\n    access_key_id: {}\n    \
          secret_access_key: 'file:secret'\n",
-        S3.value("S3_BUCKET"),
-        S3.value("S3_ENDPOINT"),
-        S3.value("S3_ACCESS_KEY")
+        S3_SERVER.value("S3_BUCKET"),
+        S3_SERVER.value("S3_ENDPOINT"),
+        S3_SERVER.value("S3_ACCESS_KEY")
     )
 }
 
-fn moves_to_s3(site: &Site) -> String {
-    format!("default_engines: {{storage: s3}}\n{}", section(site))
+fn hdfs_section(_: &Site, place: &str) -> String {
+    format!(
+        "  hdfs:\n    name_node: {}\n    path_prefix: '/{place}/{{party}}'\n",
+        HDFS_SERVER.value("HDFS_URI")
+    )
+}
+
+/// The sections of stores, without the engine that is chosen.
+fn sections(site: &Site, stores: &[&Far]) -> String {
+    let place = site.home().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
+    let sections: String = stores.iter().map(|far| (far.section)(site, &place)).collect();
+    format!("storage:\n{sections}")
+}
+
+fn moves_to(site: &Site, stores: &[&Far]) -> String {
+    format!("default_engines: {{storage: {}}}\n{}", stores[0].name, sections(site, stores))
 }
 
 /// The guest's table was there before the move, the host's came after it.
-fn moved_between_uploads() -> Site {
+fn moved_between_uploads(stores: &[&Far]) -> Site {
     let site = Site::default();
     site.upload("9999", "breast_guest", &["--label", "y"]);
-    let conf = moves_to_s3(&site);
+    let conf = moves_to(&site, stores);
     site.write("service_conf.yaml", &conf);
     site.upload("10000", "breast_host", &[]);
     site
@@ -69,16 +92,28 @@ fn download(site: &Site, party: &str, name: &str) -> Vec<u8> {
 }
 
 #[test]
-fn a_site_that_moves_keeps_its_old_tables_and_its_jobs_give_the_same() {
+fn a_site_that_moves_to_s3_keeps_its_old_tables_and_its_jobs_give_the_same() {
+    a_site_that_moves_keeps_its_old_tables(&S3);
+}
+
+#[test]
+fn a_site_that_moves_to_hdfs_keeps_its_old_tables_and_its_jobs_give_the_same() {
+    a_site_that_moves_keeps_its_old_tables(&HDFS);
+}
+
+fn a_site_that_moves_keeps_its_old_tables(far: &Far) {
     let stays = Site::with_breast_tables();
     let expected = run(&stays);
 
-    let site = moved_between_uploads();
+    let site = moved_between_uploads(&[far]);
     assert_eq!(run(&site), expected);
     let of_guest = engines(&site, "9999");
     assert!(of_guest.contains(&("breast_guest".into(), "file".into())), "{of_guest:?}");
-    assert!(of_guest.iter().filter(|(_, engine)| engine == "s3").count() >= 2, "its outputs: {of_guest:?}");
-    assert!(engines(&site, "10000").iter().all(|(_, engine)| engine == "s3"));
+    assert!(
+        of_guest.iter().filter(|(_, engine)| engine == far.name).count() >= 2,
+        "its outputs: {of_guest:?}"
+    );
+    assert!(engines(&site, "10000").iter().all(|(_, engine)| engine == far.name));
     assert!(!site.home().join("parties/10000/tables").exists(), "the host has no local tables");
     for (party, name) in [("9999", "breast_guest"), ("10000", "breast_host")] {
         assert_eq!(download(&site, party, name), download(&stays, party, name), "{name}");
@@ -86,15 +121,24 @@ fn a_site_that_moves_keeps_its_old_tables_and_its_jobs_give_the_same() {
 }
 
 #[test]
-fn tables_of_an_object_store_are_like_others() {
-    let site = moved_between_uploads();
+fn tables_in_s3_are_like_others() {
+    tables_of_a_distant_store_are_like_others(&S3);
+}
+
+#[test]
+fn tables_in_hdfs_are_like_others() {
+    tables_of_a_distant_store_are_like_others(&HDFS);
+}
+
+fn tables_of_a_distant_store_are_like_others(far: &Far) {
+    let site = moved_between_uploads(&[far]);
     let at = |name| ["--party", "10000", "--namespace", "experiment", "--name", name];
     let table =
         |verb: &[&str], name, more: &[&str]| site.ok(&[&["table"], verb, at(name).as_slice(), more].concat());
     let rows = download(&site, "10000", "breast_host");
     assert!(table(&["preview"], "breast_host", &["--rows", "3"]).lines().count() >= 4);
     assert!(table(&["verify"], "breast_host", &[]).contains("is complete"));
-    assert!(table(&["query"], "breast_host", &[]).contains("s3://"));
+    assert!(table(&["query"], "breast_host", &[]).contains(&format!("{}://", far.name)));
     table(&["rename"], "breast_host", &["--to-name", "renamed"]);
     assert_eq!(download(&site, "10000", "renamed"), rows);
     site.upload("10000", "breast_host", &[]);
@@ -109,7 +153,7 @@ fn tables_of_an_object_store_are_like_others() {
 
 #[test]
 fn a_table_goes_from_store_to_store_and_comes_back_the_same() {
-    let site = moved_between_uploads();
+    let site = moved_between_uploads(&[&S3, &HDFS]);
     let rows = download(&site, "9999", "breast_guest");
     let copy = |from: &str, to: &str, store: &str| {
         let (from, to) = (format!("experiment/{from}"), format!("experiment/{to}"));
@@ -121,9 +165,10 @@ fn a_table_goes_from_store_to_store_and_comes_back_the_same() {
     };
     assert_eq!(copy("breast_guest", "far", "s3")["engine"], "s3");
     assert_eq!(copy("far", "far_too", "s3")["engine"], "s3");
-    assert_eq!(copy("far_too", "near", "file")["engine"], "file");
+    assert_eq!(copy("far_too", "farther", "hdfs")["engine"], "hdfs");
+    assert_eq!(copy("farther", "near", "file")["engine"], "file");
     let original = query("breast_guest");
-    for name in ["far", "far_too", "near"] {
+    for name in ["far", "far_too", "farther", "near"] {
         let found = query(name);
         for key in ["schema", "layout", "rows", "preview"] {
             assert_eq!(found[key], original[key], "{key} of {name}");
@@ -133,19 +178,19 @@ fn a_table_goes_from_store_to_store_and_comes_back_the_same() {
     let taken = ["table", "copy", "experiment/near", "experiment/far", "--party", "9999"];
     assert!(site.fails(4, &taken).contains("exists"));
     let none =
-        [&taken[..2], &["experiment/near", "experiment/x", "--store", "hdfs", "--party", "9999"]].concat();
-    assert!(site.fails(2, &none).contains("no store \"hdfs\", only "));
+        [&taken[..2], &["experiment/near", "experiment/x", "--store", "azure", "--party", "9999"]].concat();
+    assert!(site.fails(2, &none).contains("no store \"azure\", only "));
 }
 
 #[test]
 fn secrets_of_a_store_are_shown_nowhere() {
-    let site = moved_between_uploads();
-    let secret = S3.value("S3_SECRET_KEY");
+    let site = moved_between_uploads(&[&S3]);
+    let secret = S3_SERVER.value("S3_SECRET_KEY");
     for arguments in [&["config", "show"][..], &["config", "show", "--json"]] {
         let shown = site.ok(arguments);
         assert!(shown.contains("storage.s3.secret_access_key") && !shown.contains(&secret), "{shown}");
     }
-    let conf = moves_to_s3(&site);
+    let conf = moves_to(&site, &[&S3]);
     // a key that is wrong, and one that is not there
     site.write("service_conf.yaml", &conf.replace("access_key_id: tributary", "access_key_id: hunter2"));
     let denied = site.fails(
@@ -197,17 +242,29 @@ fn contains(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
 }
 
-/// The executors find the stores, and the keys, in their own configuration.
 #[cfg(feature = "ballista")]
 #[test]
-fn executors_of_a_cluster_read_and_write_the_object_store_themselves() {
+fn executors_of_a_cluster_read_and_write_s3_themselves() {
+    executors_of_a_cluster_read_and_write_it_themselves(&S3);
+}
+
+#[cfg(feature = "ballista")]
+#[test]
+fn executors_of_a_cluster_read_and_write_hdfs_themselves() {
+    executors_of_a_cluster_read_and_write_it_themselves(&HDFS);
+}
+
+/// The executors find the stores, and the keys, in their own configuration.
+#[cfg(feature = "ballista")]
+fn executors_of_a_cluster_read_and_write_it_themselves(far: &Far) {
     let stays = Site::with_breast_tables();
     let expected = run(&stays);
-    let site = moved_between_uploads();
+    let site = moved_between_uploads(&[far]);
     let up = Up::start(&site);
-    let cluster = up.configuration().replace("{computing: spark}", "{computing: spark, storage: s3}");
-    site.write("service_conf.yaml", &format!("{cluster}{}", section(&site)));
+    let storage = format!("{{computing: spark, storage: {}}}", far.name);
+    let cluster = up.configuration().replace("{computing: spark}", &storage);
+    site.write("service_conf.yaml", &format!("{cluster}{}", sections(&site, &[far])));
     assert_eq!(run(&site), expected);
-    assert!(engines(&site, "10000").iter().all(|(_, engine)| engine == "s3"));
+    assert!(engines(&site, "10000").iter().all(|(_, engine)| engine == far.name));
     up.end();
 }
