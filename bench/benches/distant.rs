@@ -1,4 +1,5 @@
-//! Tables in an object store beside the raw client: the same bytes, put and got by `object_store` alone, in the same run, on a real server.
+//! Tables in distant stores beside their raw clients: the same bytes, put and got by `object_store` and `hdfs-native` alone, in the same run, on
+//! real servers. Names of stores after `--` choose: `s3`, `hdfs`.
 //!
 //! Bytes count as stored. Ours also encodes, checks and decodes rows, so that on a machine whose cores are slower than its line to the server
 //! the rival wins; the limit is a share of its speed.
@@ -10,8 +11,10 @@ use std::time::{Duration, Instant};
 
 use arrow_array::{ArrayRef, Float64Array, UInt64Array};
 use arrow_schema::DataType;
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
+use hdfs_native::{Client, ClientBuilder, WriteOptions as HdfsOptions};
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 use object_store::{ClientOptions, ObjectStoreExt, WriteMultipart};
@@ -20,6 +23,7 @@ use tributary_core::settings::Secret;
 use tributary_core::storage::{IfExists, Storage, StoredTable, WriteOptions};
 use tributary_core::wanted::Wanted;
 use tributary_core::{Field, KeyType, Layout, TableName, TableSchema};
+use tributary_hdfs::HdfsConfig;
 use tributary_object::{S3Config, S3Keys, Way};
 use tributary_services::Service;
 
@@ -29,7 +33,7 @@ const BATCH_ROWS: u64 = 10_000;
 /// Measured in turns, so that both sides meet the same machine.
 const TURNS: usize = 5;
 
-fn config(server: &Service) -> S3Config {
+fn s3_config(server: &Service) -> S3Config {
     let secret = |name| Secret::new(server.value(name));
     S3Config {
         bucket: server.value("S3_BUCKET"),
@@ -45,7 +49,7 @@ fn config(server: &Service) -> S3Config {
     }
 }
 
-fn raw(server: &Service) -> AmazonS3 {
+fn s3_client(server: &Service) -> AmazonS3 {
     AmazonS3Builder::new()
         .with_endpoint(server.value("S3_ENDPOINT"))
         .with_bucket_name(server.value("S3_BUCKET"))
@@ -92,20 +96,55 @@ async fn scan(tables: &dyn Storage, table: &StoredTable, wanted: &Wanted) {
     }
 }
 
-async fn put(client: &AmazonS3, bytes: &Bytes) {
-    let upload = client.put_multipart(&Path::from("bench/raw")).await.unwrap();
-    let mut upload = WriteMultipart::new_with_chunk_size(upload, 8 << 20);
-    for at in (0..bytes.len()).step_by(8 << 20) {
-        upload.wait_for_capacity(4).await.unwrap();
-        upload.put(bytes.slice(at..bytes.len().min(at + (8 << 20))));
-    }
-    upload.finish().await.unwrap();
+/// A client without tables.
+#[async_trait]
+trait Raw {
+    async fn put(&self, bytes: &Bytes);
+    async fn get(&self);
 }
 
-async fn get(client: &AmazonS3) {
-    let mut pieces = client.get(&Path::from("bench/raw")).await.unwrap().into_stream();
-    while let Some(piece) = pieces.try_next().await.unwrap() {
-        std::hint::black_box(&piece);
+const PIECE: usize = 8 << 20;
+
+fn pieces(bytes: &Bytes) -> impl Iterator<Item = Bytes> {
+    (0..bytes.len()).step_by(PIECE).map(|at| bytes.slice(at..bytes.len().min(at + PIECE)))
+}
+
+#[async_trait]
+impl Raw for AmazonS3 {
+    async fn put(&self, bytes: &Bytes) {
+        let upload = self.put_multipart(&Path::from("bench/raw")).await.unwrap();
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, PIECE);
+        for piece in pieces(bytes) {
+            upload.wait_for_capacity(4).await.unwrap();
+            upload.put(piece);
+        }
+        upload.finish().await.unwrap();
+    }
+
+    async fn get(&self) {
+        let mut pieces = ObjectStoreExt::get(self, &Path::from("bench/raw")).await.unwrap().into_stream();
+        while let Some(piece) = pieces.try_next().await.unwrap() {
+            std::hint::black_box(&piece);
+        }
+    }
+}
+
+#[async_trait]
+impl Raw for Client {
+    async fn put(&self, bytes: &Bytes) {
+        let mut file = self.create("/bench/raw", HdfsOptions::default().overwrite(true)).await.unwrap();
+        for piece in pieces(bytes) {
+            file.write_bytes(piece).await.unwrap();
+        }
+        file.close().await.unwrap();
+    }
+
+    async fn get(&self) {
+        let file = self.read("/bench/raw").await.unwrap();
+        let mut pieces = std::pin::pin!(file.read_range_stream(0, file.file_length()));
+        while let Some(piece) = pieces.try_next().await.unwrap() {
+            std::hint::black_box(&piece);
+        }
     }
 }
 
@@ -120,26 +159,28 @@ fn median(mut all: Vec<f64>) -> f64 {
     all[all.len() / 2]
 }
 
-#[tokio::main]
-async fn main() {
-    let server = Service::start("s3", &[]);
-    let (tables, client, batches) =
-        (tributary_object::s3(&config(&server)).unwrap(), raw(&server), batches());
-    let table = write(&*tables, batches.clone()).await;
+/// Whether the limits are kept.
+async fn measure(
+    store: &str,
+    tables: &dyn Storage,
+    client: &dyn Raw,
+    batches: &[arrow_array::RecordBatch],
+) -> bool {
+    let table = write(tables, batches.to_vec()).await;
     let bytes: Bytes = (0..table.bytes()).map(|i| (i ^ i >> 8) as u8).collect::<Vec<_>>().into();
     let four = Wanted::default().with_columns([0, 10, 20, 40]);
     let mut all: [Vec<f64>; 5] = Default::default();
     for _ in 0..TURNS {
-        all[0].push(seconds(async { drop(write(&*tables, batches.clone()).await) }).await);
-        all[1].push(seconds(put(&client, &bytes)).await);
+        all[0].push(seconds(async { drop(write(tables, batches.to_vec()).await) }).await);
+        all[1].push(seconds(client.put(&bytes)).await);
         let table = tables.open(&table.uri).await.unwrap();
-        all[2].push(seconds(scan(&*tables, &table, &Wanted::default())).await);
-        all[3].push(seconds(get(&client)).await);
-        all[4].push(seconds(scan(&*tables, &table, &four)).await);
+        all[2].push(seconds(scan(tables, &table, &Wanted::default())).await);
+        all[3].push(seconds(client.get()).await);
+        all[4].push(seconds(scan(tables, &table, &four)).await);
     }
     let [write, put, scan, get, four] = all.map(median);
     let rate = |seconds: f64| table.bytes() as f64 / 1e6 / seconds;
-    println!("{} MB stored, median of {TURNS}, MB/s", table.bytes() / 1_000_000);
+    println!("{store}: {} MB stored, median of {TURNS}, MB/s", table.bytes() / 1_000_000);
     println!(
         "write a table  {:7.0}   put its bytes  {:7.0}   share {:.2} (wanted 0.8)",
         rate(write),
@@ -153,7 +194,45 @@ async fn main() {
         get / scan
     );
     println!("scan 4 of {COLUMNS} columns: {:.2} of the time of all", four / scan);
-    if put / write < 0.8 || get / scan < 0.8 {
+    put / write >= 0.8 && get / scan >= 0.8
+}
+
+async fn s3(batches: &[arrow_array::RecordBatch]) -> bool {
+    let server = Service::start("s3", &[]);
+    let tables = tributary_object::s3(&s3_config(&server)).unwrap();
+    measure("s3", &*tables, &s3_client(&server), batches).await
+}
+
+async fn hdfs(batches: &[arrow_array::RecordBatch]) -> bool {
+    let server = Service::start("hdfs", &[("HDFS_JIT", "4")]);
+    let address = server.value("HDFS_URI");
+    let client = ClientBuilder::new().with_url(&address).build().unwrap();
+    let config = HdfsConfig {
+        authority: address.trim_start_matches("hdfs://").to_owned(),
+        name_nodes: Vec::new(),
+        conf_dir: None,
+        folder: "/bench/tables".into(),
+        user: None,
+        kerberos: None,
+        replication: None,
+        patience: Duration::from_secs(60),
+    };
+    measure("hdfs", &*tributary_hdfs::storage(&config).unwrap(), &client, batches).await
+}
+
+#[tokio::main]
+async fn main() {
+    let chosen: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_chosen = |store: &str| chosen.is_empty() || chosen.iter().any(|name| name == store);
+    let (batches, mut kept) = (batches(), true);
+    if is_chosen("s3") {
+        kept &= s3(&batches).await;
+    }
+    if is_chosen("hdfs") {
+        kept &= hdfs(&batches).await;
+    }
+    if !kept {
         std::process::exit(1);
     }
 }
