@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
 RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 
-.PHONY: help setup build demo demo-sites demo-rabbitmq demo-pulsar demo-cluster demo-s3 test check fuzz bench
+.PHONY: help setup build build-cluster demo demo-sites demo-rabbitmq demo-pulsar demo-cluster demo-s3 demo-hdfs test check fuzz bench
 
 help:
 	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
@@ -17,6 +17,7 @@ help:
 	@echo 'make demo-pulsar   the same over an Apache Pulsar cluster, and over one at each site, compared'
 	@echo 'make demo-cluster   the same job on a cluster of processes of this machine, compared'
 	@echo 'make demo-s3   the same job with tables in an S3 server of this machine, compared'
+	@echo 'make demo-hdfs   two sites, each with a cluster and its tables in HDFS, over a RabbitMQ broker, compared'
 	@echo 'make test    every check and test'
 	@echo 'make fuzz MINUTES=10   damaged inputs for every decoder of bytes from outside'
 	@echo 'make bench   every measurement, in release'
@@ -41,9 +42,14 @@ demo-pulsar: build
 	@scripts/demo-sites.sh $(RELEASE) pulsar
 
 # Compiles DataFusion and Ballista: half an hour on two cores, once.
-demo-cluster: setup
+build-cluster: setup
 	cargo build --locked --release --package tributary-cli --features ballista
+
+demo-cluster: build-cluster
 	@scripts/demo-cluster.sh $(RELEASE)
+
+demo-hdfs: build-cluster
+	@scripts/demo-hdfs.sh $(RELEASE)
 
 demo-s3: build
 	@scripts/demo-s3.sh $(RELEASE)

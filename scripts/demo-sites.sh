@@ -7,16 +7,7 @@
 set -euo pipefail
 
 binary=$1 transport=${2:-direct}
-here=$(cd "$(dirname "$0")/.." && pwd)
-work=$(mktemp -d)
-exchange= service=
-stop() {
-  [ -z "$exchange" ] || { kill "$exchange" 2>/dev/null && wait "$exchange" || true; }
-  [ -z "$service" ] || "$here/scripts/services/$service.sh" stop "$work/service"
-  rm -rf "$work"
-}
-trap stop EXIT
-job=$here/examples/breast/job.yaml
+. "$(dirname "$0")/demo-parts.sh"
 
 free_port() { # one that nobody listens on now
   local port
@@ -27,50 +18,10 @@ free_port() { # one that nobody listens on now
   echo $port
 }
 
-at() { # a command at one of the sites
-  local site=$1
-  shift
-  "$binary" --home "$work/$site" "$@"
-}
-
 configure() { # site, party id, more of the section of the transport
   mkdir -p "$work/$1"
   printf "party_id: '%s'\ndefault_engines: {federation: %s}\nfederation: {%s: {%s}}\n" "$2" "$transport" "$transport" "$3" \
     >"$work/$1/service_conf.yaml"
-}
-
-trust() { # each site trusts the other's card; more of `site trust`
-  at hospital site card >"$work/9999.card"
-  at laboratory site card >"$work/10000.card"
-  at hospital site trust "$work/10000.card" --yes "$@"
-  at laboratory site trust "$work/9999.card" --yes "$@"
-}
-
-run_both() { # job id
-  at laboratory run --quiet --party 10000 "$job" >"$work/laboratory.txt" 2>&1 &
-  local laboratory=$!
-  at hospital run --party 9999 --job-id "$1" "$job"
-  wait "$laboratory" || { cat "$work/laboratory.txt"; exit 1; }
-}
-
-results() { # home, party, role: what the latest job measured, less its id
-  "$binary" --home "$1" output metric --party "$2" --role "$3" --task-name binning_0 | sed 's/"job_id": *"[^"]*"//'
-}
-
-upload() { # home of the hospital, home of the laboratory
-  at "$1" data upload --party 9999 --namespace experiment --name breast_guest --label y --file "$here/examples/breast/guest.csv" >/dev/null
-  at "$2" data upload --party 10000 --namespace experiment --name breast_host --file "$here/examples/breast/host.csv" >/dev/null
-}
-
-compare() {
-  local each home party role
-  for each in hospital:9999:guest laboratory:10000:host; do
-    IFS=: read -r home party role <<<"$each"
-    results "$work/one" "$party" "$role" >"$work/expected.json"
-    results "$work/$home" "$party" "$role" >"$work/got.json"
-    [ -s "$work/expected.json" ] && cmp "$work/expected.json" "$work/got.json"
-  done
-  echo "equal: what both parties learned $1 is what they learned in one process"
 }
 
 echo '— the job in one process, to compare with'
@@ -110,9 +61,9 @@ over_lines() {
   for site in hospital laboratory; do at $site site trust "$work/exchange.card" --yes; done
   # Not by `at`: the process itself is stopped at the end.
   "$binary" --home "$work/hub" exchange --party exchange >"$work/exchange.txt" 2>&1 &
-  exchange=$!
+  processes+=($!)
   sleep 0.5
-  kill -0 $exchange 2>/dev/null || { cat "$work/exchange.txt"; exit 1; }
+  kill -0 "${processes[-1]}" 2>/dev/null || { cat "$work/exchange.txt"; exit 1; }
   run_both exchange
   compare 'through the exchange'
 }
@@ -150,21 +101,16 @@ over_brokers() { # what they are, login and all else that both sites say alike, 
   for each in hospital laboratory; do at "$each" federation status; done
 }
 
-begin_service() {
-  echo "— two of $1 start"
-  service=$transport
-  "$here/scripts/services/$transport.sh" start "$work/service"
-  . "$work/service/env"
-}
-
 case $transport in
   direct) over_lines ;;
   rabbitmq)
-    begin_service 'RabbitMQ'
+    echo '— two of RabbitMQ start'
+    begin_service rabbitmq
     over_brokers broker "user: $RABBITMQ_USER, password: $RABBITMQ_PASSWORD" ''
     ;;
   pulsar)
-    begin_service 'Apache Pulsar'
+    echo '— two of Apache Pulsar start'
+    begin_service pulsar
     over_brokers cluster "token: $PULSAR_TOKEN" 'cluster: %s, '
     ;;
   *) echo "error: no demo over $transport" >&2; exit 2 ;;
