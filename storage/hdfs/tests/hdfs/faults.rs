@@ -36,7 +36,7 @@ fn a_name_node_that_is_not_there_is_waited_for_and_then_named() {
     check(
         &error,
         ErrorKind::Unavailable,
-        &[&format!("hdfs://{closed}/x/n/"), "cannot be reached", "name_node"],
+        &[&format!("hdfs://{closed}/x/"), "cannot be reached", "name_node"],
     );
     assert!(begun.elapsed() >= patience / 2);
 }
