@@ -16,6 +16,8 @@ const PARTY: &str = "{party}";
 const SCHEME: &str = "hdfs://";
 /// Tries of the client itself at other name nodes, before ours with growing pauses: enough for a name service of three.
 const FAILOVERS: &str = "2";
+/// Milliseconds between them.
+const FAILOVER_PAUSE: &str = "50";
 
 /// The keys of the section.
 pub const KEYS: &[Key] = &[
@@ -164,6 +166,7 @@ impl HdfsConfig {
     fn overrides(&self) -> Vec<(String, String)> {
         let mut all = vec![
             ("dfs.client.failover.max.attempts".to_owned(), FAILOVERS.to_owned()),
+            ("dfs.client.failover.sleep.base.millis".to_owned(), FAILOVER_PAUSE.to_owned()),
             // A block on fewer nodes than asked for is copied later, by the name node.
             ("dfs.client.block.write.replace-datanode-on-failure.best-effort".to_owned(), "true".to_owned()),
         ];
