@@ -5,6 +5,7 @@
 //! for rows again. A description outlives the program that wrote it, and comes back from a disk: a [`FileFormat`] reads the
 //! descriptions of its older versions, and checks each like anything else that is not trusted.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::media::Media;
 use crate::rows::{PartSize, RowStream};
-use crate::schema::{KeyType, TableSchema};
+use crate::schema::{KeyType, Purpose, TableSchema};
 
 /// A format whose files can be read as a table where they lie.
 pub trait FileFormat: fmt::Debug + Send + Sync {
@@ -96,6 +97,21 @@ impl MadeIds {
         }
         TableSchema::new(None, schema.fields().to_vec())
     }
+}
+
+/// A table or view that another program has in a database, to be read there as a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForeignTable {
+    /// Its name; `schema.name` where it is in another schema, or database, than the store's own connection.
+    pub table: String,
+    /// The column of the ids, which become text.
+    pub id: String,
+    /// What columns mean, by name; values, unless it is said.
+    pub purposes: BTreeMap<String, Purpose>,
+    /// Columns that are left out.
+    pub skip: Vec<String>,
+    /// Into how many partitions it is cut, by the ids.
+    pub partitions: u32,
 }
 
 #[cfg(test)]

@@ -50,6 +50,20 @@ impl Layout {
         }
         Ok(())
     }
+
+    /// `InvalidInput` when a partition of a `Rows` layout does not have exactly its rows.
+    pub fn check_rows(&self, partition: u32, rows: u64) -> Result<()> {
+        let Self::Rows(ranges) = self else { return Ok(()) };
+        let range = ranges.range(partition);
+        let expected = range.end - range.start;
+        if rows != expected {
+            return Err(Error::invalid(format!(
+                "partition {partition} has {rows} rows, expected {expected} (rows {} to {})",
+                range.start, range.end
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// Consecutive ranges of row numbers, one a partition. Cheap to clone.

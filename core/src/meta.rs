@@ -68,6 +68,10 @@ pub trait StorageMeta: fmt::Debug + Send + Sync + 'static {
     async fn get(&self, table: &TableName) -> Result<Option<(Version, TableRecord)>>;
     /// All records of a namespace, or of all, sorted by (namespace, name).
     async fn list(&self, namespace: Option<&str>) -> Result<Vec<(Version, TableRecord)>>;
+    /// Their names alone, in the same order. A database that can, reads no more than these.
+    async fn names(&self, namespace: Option<&str>) -> Result<Vec<TableName>> {
+        Ok(self.list(namespace).await?.into_iter().map(|(_, record)| record.table).collect())
+    }
     /// Writes a record and returns its new version.
     async fn set(&self, record: &TableRecord, expect: Expect) -> Result<Version>;
     /// Removes a record. `NotFound` if there is none, `Conflict` if it is at another version.

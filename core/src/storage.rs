@@ -14,7 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::bound::BoundPart;
+use crate::bound::{BoundPart, ForeignTable};
 use crate::check::Finding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableName;
@@ -47,6 +47,21 @@ impl TableUri {
     /// What follows the scheme.
     pub fn place(&self) -> &str {
         self.0.split_once("://").map_or("", |(_, place)| place)
+    }
+
+    /// The address of a table below a base. The name is checked again, because its fields are public.
+    pub fn below(base: &str, name: &TableName) -> Result<Self> {
+        let name = TableName::new(name.namespace.as_str(), name.name.as_str())?;
+        Self::new(format!("{base}/{name}"))
+    }
+
+    /// The name of the table that has this address below `base`. Exactly `base/namespace/name`, so that no table is in another's
+    /// place; `InvalidInput` otherwise.
+    pub fn name_below(&self, base: &str) -> Result<TableName> {
+        let wrong = || Error::invalid(format!("table address {self}, expected {base}/namespace/name"));
+        let path = self.0.strip_prefix(base).and_then(|rest| rest.strip_prefix('/')).ok_or_else(wrong)?;
+        let (namespace, name) = path.split_once('/').ok_or_else(wrong)?;
+        TableName::new(namespace, name).map_err(|reason| wrong().because(reason))
     }
 
     /// The whole text.
@@ -347,7 +362,18 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
             .err()
             .unwrap_or_else(|| Error::bug("a store binds files, and has no way to")))
     }
-    /// Whether a table's rows are in files elsewhere: it was made by [`Storage::bind`].
+    /// The same of a table or view of another program in the store's own database. It is cut by its ids; rows in an order that does not
+    /// change. A source whose columns are others later, or whose partitions have other numbers of rows, makes scans fail with `Corrupt`. `Unsupported`
+    /// for a store that is no database, and, with its name, for a column of a type that tables do not hold; `NotFound`.
+    async fn bind_table(
+        &self,
+        _uri: &TableUri,
+        _foreign: &ForeignTable,
+        _options: WriteOptions,
+    ) -> Result<StoredTable> {
+        Err(self.info().cannot("bind tables: it is no database"))
+    }
+    /// Whether a table's rows are elsewhere: it was made by [`Storage::bind`] or [`Storage::bind_table`].
     fn is_bound(&self, _table: &StoredTable) -> bool {
         false
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::bound::BoundPart;
+use crate::bound::{BoundPart, ForeignTable};
 use crate::error::{Error, Result, ResultExt};
 use crate::ids::TableName;
 use crate::layout::Layout;
@@ -130,6 +130,15 @@ impl Storage for Stores {
         options: WriteOptions,
     ) -> Result<StoredTable> {
         self.of(uri)?.bind(uri, schema, parts, options).await
+    }
+
+    async fn bind_table(
+        &self,
+        uri: &TableUri,
+        foreign: &ForeignTable,
+        options: WriteOptions,
+    ) -> Result<StoredTable> {
+        self.of(uri)?.bind_table(uri, foreign, options).await
     }
 
     fn is_bound(&self, table: &StoredTable) -> bool {

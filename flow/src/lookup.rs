@@ -82,7 +82,7 @@ async fn missing_table(site: &Site, table: &TableName) -> Result<Option<Missing>
     if site.meta.get(table).await?.is_some() {
         return Ok(None);
     }
-    let known: Vec<String> = site.meta.list(None).await?.iter().map(|(_, r)| r.table.to_string()).collect();
+    let known: Vec<String> = site.meta.names(None).await?.iter().map(ToString::to_string).collect();
     let near = match known.is_empty() {
         true => Some("this party has no tables yet".to_string()),
         false => suggestion(&table.to_string(), known.iter().map(String::as_str)),

@@ -145,7 +145,7 @@ impl SiteAgent {
     async fn tables_of(&self, part: &Part) -> Result<Vec<TableName>> {
         let namespace = TableName::namespace_of(&part.job, &TaskName::new(part.task.as_str())?);
         let (role, attempt) = (format!("{}.", part.party.role), format!(".{}", part.attempt));
-        let tables = self.site.meta.list(Some(&namespace)).await?.into_iter().map(|(_, record)| record.table);
+        let tables = self.site.meta.names(Some(&namespace)).await?.into_iter();
         Ok(tables.filter(|table| table.name.starts_with(&role) && table.name.ends_with(&attempt)).collect())
     }
 

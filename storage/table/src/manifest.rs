@@ -125,7 +125,7 @@ impl Manifest {
         }
         for (partition, part) in (0u32..).zip(&self.parts) {
             check_part_file(&part.file, partition)?;
-            check_rows(&self.layout, partition, part.size.rows)?;
+            self.layout.check_rows(partition, part.size.rows)?;
         }
         sum(&self.parts, |p| p.size.bytes)?;
         let rows = sum(&self.parts, |p| p.size.rows)?;
@@ -182,20 +182,6 @@ impl Manifest {
 
 fn is_bound(part: &Part) -> bool {
     PartKind::of(&part.file) == PartKind::Bound
-}
-
-/// `InvalidInput` when a partition of a `Rows` layout does not have exactly its rows.
-pub(crate) fn check_rows(layout: &Layout, partition: u32, rows: u64) -> Result<()> {
-    let Layout::Rows(ranges) = layout else { return Ok(()) };
-    let range = ranges.range(partition);
-    let expected = range.end - range.start;
-    if rows != expected {
-        return Err(Error::invalid(format!(
-            "partition {partition} has {rows} rows, expected {expected} (rows {} to {})",
-            range.start, range.end
-        )));
-    }
-    Ok(())
 }
 
 fn sum(parts: &[Part], of: impl Fn(&Part) -> u64) -> Result<u64> {

@@ -22,18 +22,13 @@ impl Place {
         Ok(Self { folder: name.to_string(), name })
     }
 
-    /// The place of an address below `base`. Exactly `namespace/name`, so that no table is in another's folder.
+    /// The place of an address below `base`.
     pub(crate) fn of_uri(base: &str, uri: &TableUri) -> Result<Self> {
-        let wrong = || Error::invalid(format!("table address {uri}, expected {base}/namespace/name"));
-        let path =
-            uri.as_str().strip_prefix(base).and_then(|rest| rest.strip_prefix('/')).ok_or_else(wrong)?;
-        let (namespace, name) = path.split_once('/').ok_or_else(wrong)?;
-        let name = TableName::new(namespace, name).map_err(|reason| wrong().because(reason))?;
-        Self::of_name(&name)
+        Self::of_name(&uri.name_below(base)?)
     }
 
     pub(crate) fn uri(&self, base: &str) -> Result<TableUri> {
-        TableUri::new(format!("{base}/{}", self.folder))
+        TableUri::below(base, &self.name)
     }
 
     pub(crate) fn name(&self) -> &TableName {

@@ -19,7 +19,7 @@ use tributary_core::{Error, ErrorKind, Layout, Result, ResultExt, TableName, Tab
 use crate::bound::{self, Bound};
 use crate::commit::Undecided;
 use crate::examine;
-use crate::manifest::{self, Manifest, check_rows};
+use crate::manifest::{self, Manifest};
 use crate::place::{Attempt, PartKind, Place, check_part_file, fresh_part_file};
 use tributary_core::bytestore::{ByteStore, Revision};
 use tributary_parquet::{PartFile, check_schema, digest_of, write_rows};
@@ -176,7 +176,7 @@ impl Tables {
         let mut upload = self.store.put(&place.part(&attempt, &file)).await?;
         let written = write_rows(&write.schema, rows, &mut *upload)
             .await
-            .and_then(|written| check_rows(&write.layout, partition, written.size.rows).map(|()| written));
+            .and_then(|written| write.layout.check_rows(partition, written.size.rows).map(|()| written));
         match written {
             Ok(written) => {
                 upload.finish().await?;

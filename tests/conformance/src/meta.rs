@@ -31,6 +31,7 @@ macro_rules! meta_suite {
                 a_removal_needs_the_present_version,
                 a_version_is_never_used_again,
                 records_are_listed_in_order,
+                names_alone_are_those_of_the_records,
                 records_outlive_their_handles,
                 impossible_records_are_refused,
                 of_several_makers_one_wins,
@@ -172,6 +173,19 @@ pub async fn records_are_listed_in_order(open: impl Fn() -> Meta) {
     assert_eq!(listed(Some("a%")).await, [""; 0]);
 }
 
+pub async fn names_alone_are_those_of_the_records(open: impl Fn() -> Meta) {
+    let meta = open();
+    assert_eq!(meta.names(None).await.unwrap(), vec![]);
+    for (namespace, table) in [("b", "z"), ("a", "10"), ("A", "x"), ("a", "9")] {
+        meta.set(&rich_record(name(namespace, table)), Expect::Absent).await.unwrap();
+    }
+    for namespace in [None, Some("a"), Some("A"), Some("c")] {
+        let listed: Vec<TableName> =
+            open().list(namespace).await.unwrap().into_iter().map(|(_, record)| record.table).collect();
+        assert_eq!(meta.names(namespace).await.unwrap(), listed, "{namespace:?}");
+    }
+}
+
 pub async fn records_outlive_their_handles(open: impl Fn() -> Meta) {
     let table = name("n", "t");
     let version = open().set(&rich_record(table.clone()), Expect::Absent).await.unwrap();
@@ -213,11 +227,12 @@ pub async fn of_several_makers_one_wins(open: impl Fn() -> Meta) {
 }
 
 pub async fn racing_changes_are_never_lost(open: impl Fn() -> Meta) {
-    const EACH: u64 = 20;
+    const WRITERS: u64 = 32;
+    const EACH: u64 = 3;
     let table = name("n", "t");
     open().set(&record(table.clone(), 0), Expect::Absent).await.unwrap();
     std::thread::scope(|scope| {
-        for _ in 0..3 {
+        for _ in 0..WRITERS {
             let (meta, table) = (open(), table.clone());
             scope.spawn(move || {
                 for _ in 0..EACH {
@@ -228,7 +243,7 @@ pub async fn racing_changes_are_never_lost(open: impl Fn() -> Meta) {
             });
         }
     });
-    assert_eq!(open().get(&table).await.unwrap().unwrap().1.rows, 3 * EACH);
+    assert_eq!(open().get(&table).await.unwrap().unwrap().1.rows, WRITERS * EACH);
 }
 
 async fn add_one(meta: &Meta, table: &TableName) -> Result<Version> {
