@@ -45,7 +45,7 @@ dispatch() {
 # put KEY VALUE: a line of DIR/env, and a variable of the script.
 put() {
   printf -v "$1" '%s' "$2"
-  { grep -v "^export $1=" "$ENV" 2>/dev/null || true; printf "export %s='%s'\n" "$1" "$2"; } >"$ENV.new"
+  (umask 077 && { grep -v "^export $1=" "$ENV" 2>/dev/null || true; printf "export %s='%s'\n" "$1" "$2"; } >"$ENV.new")
   mv "$ENV.new" "$ENV"
 }
 
@@ -107,6 +107,22 @@ need_packages() {
     [ -z "$failed" ] || { tail -n 20 "$CACHE/apt.log" >&2; exit 1; }
   ) 8>"$CACHE/apt.lock" || die "could not install ${missing[*]}"
 }
+
+# unprivileged USER...: sets AS to what runs a command as the first of these that exists, and OWNER to that user; both are empty if this is not
+# root: some servers refuse to run as root. That user may enter DIR; what it reads there is given to it.
+unprivileged() {
+  local user
+  AS=() OWNER=
+  [ "$(id -u)" = 0 ] || return 0
+  for user in "$@"; do id -u "$user" >/dev/null 2>&1 && OWNER=$user && break; done
+  [ -n "$OWNER" ] || die "there is none of these users: $*"
+  AS=(setpriv "--reuid=$OWNER" "--regid=$(id -g "$OWNER")" --clear-groups env "HOME=$D" "USER=$OWNER" "LOGNAME=$OWNER")
+  chmod 711 "$D"
+  "${AS[@]}" test -x "$D" || die "user $OWNER cannot enter $D; use a folder below one that is open to all"
+}
+
+# give PATH...: to the user of unprivileged.
+give() { [ -z "$OWNER" ] || chown "$OWNER" "$@"; }
 
 # begin NAME COMMAND...: starts a process in a session of its own. Its output goes to log/NAME.out; run/NAME.pid holds its id and start time,
 # by which a process that got the same id later is told apart.
