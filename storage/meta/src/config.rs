@@ -1,11 +1,13 @@
-//! The engine's section of a site's configuration: `storage_meta.sqlite`.
+//! The engines' sections of a site's configuration: `storage_meta.sqlite`, `storage_meta.postgresql`, `storage_meta.mysql`.
 
 use std::path::{Path, PathBuf};
 
 use tributary_core::Result;
 use tributary_core::settings::{Key, Kind, Section};
+pub use tributary_database::COMMON;
+use tributary_database::{DatabaseKey, Product, Server, keys};
 
-/// The keys of the section.
+/// The keys of the section of SQLite.
 pub const KEYS: &[Key] = &[Key::new(
     "path",
     Kind::Path,
@@ -13,7 +15,16 @@ pub const KEYS: &[Key] = &[Key::new(
     "File of the database; a relative path is under the party's home.",
 )];
 
-/// The section, read.
+const HOST: &str =
+    "Host of the server. All servers of a site may share one database, and so may several parties.";
+
+/// Those of PostgreSQL, besides [`COMMON`](tributary_database::COMMON).
+pub const POSTGRESQL_KEYS: &[Key] = &keys(Product::PostgreSql, DatabaseKey::Name, HOST);
+
+/// Those of MySQL.
+pub const MYSQL_KEYS: &[Key] = &keys(Product::MySql, DatabaseKey::Name, HOST);
+
+/// The section of SQLite, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// File of the database.
@@ -25,6 +36,11 @@ impl Config {
     pub fn from_section(section: &Section, home: &Path) -> Result<Self> {
         Ok(Self { path: section.path_under("path", home)? })
     }
+}
+
+/// The section of a server, read; a relative path is under `home`.
+pub fn server(product: Product, section: &Section, home: &Path) -> Result<Server> {
+    Server::from_section(product, section, DatabaseKey::Name, home)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use futures::executor::block_on;
-use rusqlite::Connection;
+use sqlx::{Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
 use tributary_core::meta::{Expect, StorageMeta, TableRecord};
@@ -28,6 +28,16 @@ fn table() -> TableName {
 
 fn record() -> TableRecord {
     serde_json::from_str(RECORD).unwrap()
+}
+
+/// Runs statements in the file, as another program would.
+fn meddle(path: &Path, statements: &'static str) {
+    tributary_conformance::run(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(path).create_if_missing(true);
+        let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
 }
 
 /// A database with one record, closed.
@@ -88,12 +98,13 @@ fn an_impossible_record_is_corruption() {
         &"[".repeat(100_000),
     ] {
         let (_folder, path) = filled();
-        Connection::open(&path).unwrap().execute("UPDATE tables SET record = ?", [text]).unwrap();
+        let text = text.replace('\'', "''");
+        meddle(&path, format!("UPDATE tables SET record = '{text}'").leak());
         assert!(refused(&path, ErrorKind::Corrupt).contains("the record of n/t"));
     }
     let (_folder, path) = filled();
     let huge = "UPDATE tables SET record = CAST(zeroblob(100000000) AS TEXT)";
-    Connection::open(&path).unwrap().execute(huge, []).unwrap();
+    meddle(&path, huge);
     refused(&path, ErrorKind::Corrupt);
 }
 
@@ -101,7 +112,7 @@ fn an_impossible_record_is_corruption() {
 fn a_database_of_another_program_is_not_touched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("browser.db");
-    Connection::open(&path).unwrap().execute_batch("CREATE TABLE history (url TEXT)").unwrap();
+    meddle(&path, "CREATE TABLE history (url TEXT)");
     let before = fs::read(&path).unwrap();
     refused(&path, ErrorKind::InvalidInput);
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -110,14 +121,14 @@ fn a_database_of_another_program_is_not_touched() {
 #[test]
 fn a_newer_version_is_refused() {
     let (_folder, path) = filled();
-    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    meddle(&path, "PRAGMA user_version = 99");
     assert!(refused(&path, ErrorKind::Unsupported).contains("use a newer one"));
 }
 
 #[test]
 fn a_table_that_was_dropped_is_corruption() {
     let (_folder, path) = filled();
-    Connection::open(&path).unwrap().execute_batch("DROP TABLE tables").unwrap();
+    meddle(&path, "DROP TABLE tables");
     refused(&path, ErrorKind::Corrupt);
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Each store has its own: what one server blocks, no other waits for.
 
+mod pieces;
+
+pub use pieces::Pieces;
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
