@@ -6,9 +6,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tributary_catalog::{Shelf, Verified};
+use tributary_core::bound::ForeignTable;
 use tributary_core::media::Media;
 use tributary_core::meta::{StorageMeta, TableRecord, Version};
-use tributary_core::storage::Storage;
+use tributary_core::storage::{IfExists, Storage};
 use tributary_core::stores::OnRows;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result, ResultExt, TableName};
 use tributary_flow::ledger::Releases;
@@ -82,7 +83,7 @@ impl Tables {
         if let Some(found) = self.meta.get(name).await? {
             return Ok(found);
         }
-        let known: Vec<String> = self.list(None).await?.iter().map(|r| r.table.to_string()).collect();
+        let known: Vec<String> = self.meta.names(None).await?.iter().map(ToString::to_string).collect();
         let help = match known.is_empty() {
             true => Some("it has none; see `tributary data upload --help`".into()),
             false => tributary_document::suggestion(&name.to_string(), known.iter().map(String::as_str)),
@@ -121,6 +122,24 @@ impl Tables {
         let options = self.with_ground(options);
         let bound = tributary_ingest::bind(&self.storage, &self.meta, options, progress).await?;
         self.note_content(&bound.record.table).await?;
+        Ok(bound)
+    }
+
+    /// Makes a table of a table or view in the database of one of the party's stores; see [`tributary_catalog::bind_table`].
+    pub async fn bind_table(
+        &self,
+        table: &TableName,
+        store: Option<&str>,
+        foreign: &ForeignTable,
+        if_exists: IfExists,
+    ) -> Result<TableRecord> {
+        let uri = match store {
+            Some(store) => self.storage.locate_in(store, table)?,
+            None => self.storage.locate(table)?,
+        };
+        let at = (table, &uri);
+        let bound = tributary_catalog::bind_table(&self.storage, &self.meta, at, foreign, if_exists).await?;
+        self.note_content(table).await?;
         Ok(bound)
     }
 
