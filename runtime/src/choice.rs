@@ -14,6 +14,7 @@ use tributary_core::storage::Storage;
 use tributary_core::{Error, ErrorKind, PartyId, Result};
 use tributary_document::{quoted, suggestion};
 
+use crate::fate;
 use crate::home::Compute;
 use crate::settings::Settings;
 
@@ -102,8 +103,8 @@ pub enum Open {
     Computing(fn(&Section, &Ground<'_>) -> Result<Compute>),
     /// Storage.
     Storage(Store),
-    /// Storage meta, for the party whose home this is.
-    StorageMeta(fn(&Section, &Path) -> Result<Arc<dyn StorageMeta>>),
+    /// Storage meta.
+    StorageMeta(fn(&Section, &Owner<'_>) -> Result<Arc<dyn StorageMeta>>),
     /// Federation.
     Federation(Transport),
 }
@@ -279,13 +280,14 @@ impl Known {
         })
     }
 
-    /// The full name of a section, which a file may call by another name of its engine.
+    /// The full name of a section, which a file may call by another name of its engine, or as FATE does.
     pub(crate) fn section_of(&self, full: &str) -> String {
         let called = |choice: &&Choice| {
             let name = full.strip_prefix(choice.contract.name()).and_then(|rest| rest.strip_prefix('.'));
             name.is_some_and(|name| choice.aliases.contains(&name))
         };
-        self.choices.iter().find(called).map_or(full.to_owned(), Choice::section)
+        let own = || fate::own_section(full).unwrap_or_else(|| full.to_owned());
+        self.choices.iter().find(called).map_or_else(own, Choice::section)
     }
 
     /// Every section that a configuration may have, in the order of the reference page.

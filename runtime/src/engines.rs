@@ -156,6 +156,36 @@ pub static ENGINES: Known = Known {
             ),
         },
         Choice {
+            contract: Contract::Storage,
+            name: "postgresql",
+            aliases: &["postgres"],
+            description: "tables in a PostgreSQL database, and tables and views of other programs there",
+            engine: with_feature!(
+                "sql",
+                Engine {
+                    keys: &[tributary_sql::POSTGRESQL_KEYS, tributary_sql::COMMON],
+                    open: Open::Storage(Store {
+                        scheme: "postgresql",
+                        is_used: sql_is_used,
+                        open: postgresql
+                    }),
+                }
+            ),
+        },
+        Choice {
+            contract: Contract::Storage,
+            name: "mysql",
+            aliases: &["mariadb"],
+            description: "the same in MySQL or MariaDB",
+            engine: with_feature!(
+                "sql",
+                Engine {
+                    keys: &[tributary_sql::MYSQL_KEYS, tributary_sql::COMMON],
+                    open: Open::Storage(Store { scheme: "mysql", is_used: sql_is_used, open: mysql }),
+                }
+            ),
+        },
+        Choice {
             contract: Contract::StorageMeta,
             name: "sqlite",
             aliases: &[],
@@ -163,6 +193,26 @@ pub static ENGINES: Known = Known {
             engine: Comes::Always(Engine {
                 keys: &[tributary_meta::config::KEYS],
                 open: Open::StorageMeta(sqlite),
+            }),
+        },
+        Choice {
+            contract: Contract::StorageMeta,
+            name: "postgresql",
+            aliases: &["postgres"],
+            description: "the same in a PostgreSQL database, which all servers of a site may share",
+            engine: Comes::Always(Engine {
+                keys: &[tributary_meta::config::POSTGRESQL_KEYS, tributary_meta::config::COMMON],
+                open: Open::StorageMeta(postgresql_meta),
+            }),
+        },
+        Choice {
+            contract: Contract::StorageMeta,
+            name: "mysql",
+            aliases: &["mariadb"],
+            description: "the same in a MySQL or MariaDB database",
+            engine: Comes::Always(Engine {
+                keys: &[tributary_meta::config::MYSQL_KEYS, tributary_meta::config::COMMON],
+                open: Open::StorageMeta(mysql_meta),
             }),
         },
         Choice {
@@ -360,8 +410,39 @@ fn hdfs(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
     Ok(tributary_hdfs::storage(&config)?)
 }
 
-fn sqlite(section: &Section, home: &Path) -> Result<Arc<dyn StorageMeta>> {
-    Ok(tributary_meta::open(&tributary_meta::Config::from_section(section, home)?.path)?)
+#[cfg(feature = "sql")]
+fn sql_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
+    tributary_sql::Config::is_given(section)
+}
+
+#[cfg(feature = "sql")]
+fn postgresql(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    sql(tributary_sql::Product::PostgreSql, section, owner)
+}
+
+#[cfg(feature = "sql")]
+fn mysql(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    sql(tributary_sql::Product::MySql, section, owner)
+}
+
+#[cfg(feature = "sql")]
+fn sql(product: tributary_sql::Product, section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
+    let config = tributary_sql::Config::from_section(product, section, owner.party.as_str(), owner.home)?;
+    Ok(tributary_sql::SqlTables::new(&config)?)
+}
+
+fn sqlite(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn StorageMeta>> {
+    Ok(tributary_meta::open(&tributary_meta::Config::from_section(section, owner.home)?.path)?)
+}
+
+fn postgresql_meta(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn StorageMeta>> {
+    let server = tributary_meta::config::server(tributary_meta::Product::PostgreSql, section, owner.home)?;
+    Ok(tributary_meta::shared(server, owner.party.as_str()))
+}
+
+fn mysql_meta(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn StorageMeta>> {
+    let server = tributary_meta::config::server(tributary_meta::Product::MySql, section, owner.home)?;
+    Ok(tributary_meta::shared(server, owner.party.as_str()))
 }
 
 fn memory(

@@ -1,7 +1,8 @@
 //! The keys of FATE's own `service_conf.yaml` that mean nothing here: known, so that a site can use its file here, and
 //! passed over with a note. A misspelt one is still a mistake.
 //!
-//! From FATE-Flow's 1.x and 2.x configurations. Keys that FATE and this program share are declared by the engines.
+//! From FATE-Flow's 1.x and 2.x configurations. Keys that FATE and this program share are declared by the engines; what its section `database`
+//! says of a server is what [`own_section`] and [`CHOOSES_META`] say it is here.
 
 /// Full names, dots between levels; a name that ends in `.*` covers the key before it with whatever is below.
 const NAMES: &[&str] = &[
@@ -16,16 +17,8 @@ const NAMES: &[&str] = &[
     "computing.standalone.cores_per_node",
     "computing.standalone.nodes",
     "database.decrypt_key",
-    "database.engine",
     "database.host",
     "database.max_connections",
-    "database.mysql.host",
-    "database.mysql.max_connections",
-    "database.mysql.name",
-    "database.mysql.passwd",
-    "database.mysql.port",
-    "database.mysql.stale_timeout",
-    "database.mysql.user",
     "database.name",
     "database.passwd",
     "database.port",
@@ -87,6 +80,15 @@ const NAMES: &[&str] = &[
     "zookeeper.use_acl",
     "zookeeper.user",
 ];
+
+/// FATE's key that chooses where a site's metadata are: here, which engine of the contract `storage_meta`.
+pub(crate) const CHOOSES_META: &str = "database.engine";
+
+/// A section of FATE's that this program has by another name.
+pub(crate) fn own_section(name: &str) -> Option<String> {
+    let engine = name.strip_prefix("database.").filter(|engine| ["mysql", "postgresql"].contains(engine))?;
+    Some(format!("storage_meta.{engine}"))
+}
 
 /// What a key of FATE's is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

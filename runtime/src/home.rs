@@ -234,9 +234,10 @@ impl Home {
         party: &PartyId,
     ) -> Result<(Arc<dyn Storage>, Arc<dyn StorageMeta>)> {
         let (home, media) = (self.party(party), self.media(settings, party));
-        let storage = Arc::new(self.open_stores(settings, &Owner { party, home: &home, media: &media })?);
+        let owner = Owner { party, home: &home, media: &media };
+        let storage = Arc::new(self.open_stores(settings, &owner)?);
         match settings.chosen(Contract::StorageMeta)? {
-            (_, Open::StorageMeta(open), section) => Ok((storage, open(section, &home)?)),
+            (_, Open::StorageMeta(open), section) => Ok((storage, open(section, &owner)?)),
             (name, ..) => Err(of_another_contract(name)),
         }
     }

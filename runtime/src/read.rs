@@ -84,6 +84,10 @@ impl Reader<'_> {
         let path = section.as_str();
         for (name, value) in item.entries() {
             let full = if called.is_empty() { name.to_owned() } else { format!("{called}.{name}") };
+            if full == fate::CHOOSES_META {
+                self.choose_meta(&value);
+                continue;
+            }
             match self.below(path, name, &self.known.section_of(&full)) {
                 Below::Value(key) => {
                     let read =
@@ -220,6 +224,18 @@ impl Reader<'_> {
             item.problem(format!("{} is required, but not given", key.name));
         }
         Some(section)
+    }
+
+    /// Before all others, so that `default_engines` counts more.
+    fn choose_meta(&mut self, item: &Item<'_>) {
+        let name = Contract::StorageMeta.name();
+        let declared = self.declared.iter().filter(|section| section.path == CHOSEN);
+        let mut keys = declared.filter_map(|section| section.keys.as_ref()).flatten();
+        let Some(key) = keys.find(|key| key.name == name).copied() else { return };
+        let chosen = self.engine(item, key);
+        let (section, place) = (CHOSEN.to_owned(), self.place(item));
+        let found = chosen.map(|value| Found { section, key: key.name, value, place });
+        self.found.splice(0..0, found);
     }
 
     fn engine(&self, item: &Item<'_>, key: &Key) -> Option<Value> {

@@ -372,3 +372,21 @@ fn keys_of_fate_without_a_meaning_are_passed_over_in_one_note() {
         assert!(message.contains(expected), "{message}");
     }
 }
+
+/// A site may use FATE's own file: its database is one for the metadata, if nothing else is chosen.
+#[test]
+fn fates_database_is_that_of_the_metadata() {
+    let fates = "database:\n  engine: mysql\n  decrypt_key:\n  mysql: {name: fate_flow, user: fate, passwd: hunter2, host: db.site, port: 3307, \
+                 max_connections: 100, stale_timeout: 30}\n  sqlite: {path: }\n";
+    let settings = read(&ENGINES, fates).unwrap();
+    let (name, _, section) = settings.chosen(Contract::StorageMeta).unwrap();
+    assert_eq!((name, section.get::<&str>("name").unwrap()), ("mysql", "fate_flow"));
+    assert_eq!(section.get::<&Secret>("passwd").unwrap().expose(), "hunter2");
+    assert!(!settings.notes().join("").contains("database.mysql"), "{:?}", settings.notes());
+    for text in
+        [format!("{fates}default_engines: {{storage_meta: sqlite}}\n"), "database: {engine: sqlite}\n".into()]
+    {
+        assert_eq!(read(&ENGINES, &text).unwrap().chosen(Contract::StorageMeta).unwrap().0, "sqlite");
+    }
+    assert!(read(&ENGINES, "database: {engine: mysq}\n").unwrap_err().to_string().contains("did you mean"));
+}

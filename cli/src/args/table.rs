@@ -114,15 +114,24 @@ pipes cannot be bound; upload them. Every reading parses the files again; a tabl
 Of Parquet only footers and the first rows are read; a value that its column cannot hold, and a repeated id, are found by the job \
 that reads them. A folder holds the output of one write of Spark or another program: files of one format, and names that begin with `_` \
 or `.`, which are skipped. The keys of subfolders that are named by the value of a column (year=2024) become columns. Ids are text or whole \
-numbers. Columns of lists, structs or times of day must be left out with --skip.";
+numbers. Columns of lists, structs or times of day must be left out with --skip.
+
+With --table, the rows are those of a table or view in PostgreSQL or MySQL, cut into partitions by the ids: by their span if they are whole \
+numbers, else by a hash. A changed column, or another number of rows, is an error; a value that is changed in place is not noticed.";
 
 #[derive(Debug, Args)]
 pub(crate) struct Bind {
     #[command(flatten)]
     pub party: PartyArg,
     /// A CSV or Parquet file, or several with the same columns, by path or address; '*.csv' in quotes is all that match, sorted by name; or folders of such files.
-    #[arg(long, short, visible_alias = "folder", num_args = 1.., value_name = "PATH", required = true)]
+    #[arg(long, short, visible_alias = "folder", num_args = 1.., value_name = "PATH", required_unless_present = "table")]
     pub file: Vec<PathBuf>,
+    /// In place of files: a table or view in the database of a store, as TABLE or SCHEMA.TABLE; needs --id.
+    #[arg(long, value_name = "TABLE", conflicts_with = "file", requires = "id")]
+    pub table: Option<String>,
+    /// The store that has it, such as postgresql or mysql [default: the one of new tables].
+    #[arg(long, value_name = "STORE", requires = "table")]
+    pub store: Option<String>,
     /// Namespace of the table, also `-ns`.
     #[arg(long)]
     pub namespace: String,
