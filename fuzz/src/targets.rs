@@ -1,5 +1,6 @@
 //! The decoders, and an input of each form that they know.
 
+mod databases;
 mod documents;
 mod files;
 mod lines;
@@ -27,7 +28,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 31] = [
+pub static TARGETS: [Target; 33] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
     Target {
         name: "configuration",
@@ -45,6 +46,8 @@ pub static TARGETS: [Target; 31] = [
     Target { name: "parquet", short: 300, made: files::parquet_files, run: files::parquet },
     Target { name: "manifest", short: 2000, made: tables::manifests, run: tables::manifest },
     Target { name: "bound_part", short: 1500, made: tables::bound_parts, run: tables::bound_part },
+    Target { name: "sql_copy", short: 3000, made: databases::copies, run: databases::copy },
+    Target { name: "sql_manifest", short: 2000, made: databases::manifests, run: databases::manifest },
     Target { name: "part", short: 500, made: tables::parts, run: tables::part },
     Target { name: "table_record", short: 3000, made: records::tables, run: records::table },
     Target { name: "job_record", short: 1500, made: Vec::new, run: records::job },

@@ -17,6 +17,7 @@ mod breast;
 #[cfg(feature = "ballista")]
 mod cluster;
 mod config;
+mod databases;
 mod documents;
 mod doctor;
 mod download;
