@@ -145,7 +145,12 @@ impl Reader<'_> {
         let ends = full.match_indices('.').map(|(at, _)| at).chain([full.len()]);
         let is_ours = |group: &&str| {
             let group = self.known.section_of(group);
-            self.declared.iter().any(|section| section.path == group || next(&section.path, &group).is_some())
+            let is_shared = fate::own_section(&format!("{group}.mysql")).is_some();
+            is_shared
+                || self
+                    .declared
+                    .iter()
+                    .any(|section| section.path == group || next(&section.path, &group).is_some())
         };
         ends.map(|end| &full[..end]).find(|group| !is_ours(group)).unwrap_or(full).to_owned()
     }
@@ -235,7 +240,7 @@ impl Reader<'_> {
         let chosen = self.engine(item, key);
         let (section, place) = (CHOSEN.to_owned(), self.place(item));
         let found = chosen.map(|value| Found { section, key: key.name, value, place });
-        self.found.splice(0..0, found);
+        drop(self.found.splice(0..0, found));
     }
 
     fn engine(&self, item: &Item<'_>, key: &Key) -> Option<Value> {
