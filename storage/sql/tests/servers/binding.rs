@@ -22,7 +22,7 @@ const POSTGRESQL: &str = "
 const MYSQL: &str = "
     DROP DATABASE IF EXISTS bank; CREATE DATABASE bank;
     CREATE TABLE bank.customers (id BIGINT PRIMARY KEY, name VARCHAR(20), x DOUBLE NOT NULL, price DECIMAL(12,2), at TIMESTAMP NULL, note JSON, t TIME);
-    INSERT INTO bank.customers SELECT seq - 500, CONCAT('n', seq - 500), (seq - 500) / 3e0, (seq - 500) / 100, FROM_UNIXTIME(seq + 1), '{}', '10:00' FROM seq_0_to_999;
+    INSERT INTO bank.customers SELECT n, CONCAT('n', n), n / 3e0, n / 100, FROM_UNIXTIME(n + 501), '{}', '10:00' FROM (SELECT CAST(seq AS SIGNED) - 500 AS n FROM seq_0_to_999) AS numbers;
     CREATE VIEW bank.names AS SELECT name, x FROM bank.customers;
     CREATE TABLE bank.without (id VARCHAR(10), x INT); INSERT INTO bank.without VALUES ('a', 1), (NULL, 2);
 ";
