@@ -167,7 +167,8 @@ pub static ENGINES: Known = Known {
                     open: Open::Storage(Store {
                         scheme: "postgresql",
                         is_used: sql_is_used,
-                        open: postgresql
+                        open: postgresql,
+                        files: None,
                     }),
                 }
             ),
@@ -181,7 +182,12 @@ pub static ENGINES: Known = Known {
                 "sql",
                 Engine {
                     keys: &[tributary_sql::MYSQL_KEYS, tributary_sql::COMMON],
-                    open: Open::Storage(Store { scheme: "mysql", is_used: sql_is_used, open: mysql }),
+                    open: Open::Storage(Store {
+                        scheme: "mysql",
+                        is_used: sql_is_used,
+                        open: mysql,
+                        files: None
+                    }),
                 }
             ),
         },

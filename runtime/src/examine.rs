@@ -48,10 +48,12 @@ impl Home {
     pub fn examined(&self, party: &PartyId) -> Result<Vec<Examined>> {
         let settings = self.party_settings(party)?;
         let mut examined = self.stores(&settings, party)?;
+        let (home, media) = (self.party(party), self.media(&settings, party));
+        let owner = Owner { party, home: &home, media: &media };
         for contract in [Contract::StorageMeta, Contract::Computing] {
             let (name, open, section) = settings.chosen(contract)?;
             let engine = match open {
-                Open::StorageMeta(open) => open(section, &self.party(party)).map(Opened::StorageMeta),
+                Open::StorageMeta(open) => open(section, &owner).map(Opened::StorageMeta),
                 _ => self.open_computing(&settings, Arc::new(Nowhere), 1).map(Opened::Computing),
             };
             examined.push(Examined { section: format!("{}.{name}", contract.name()), engine });
