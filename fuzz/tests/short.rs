@@ -54,6 +54,8 @@ short_runs!(
     parquet,
     manifest,
     bound_part,
+    sql_copy,
+    sql_manifest,
     part,
     table_record,
     job_record,

@@ -151,7 +151,12 @@ pub static ENGINES: Known = Known {
                 "hdfs",
                 Engine {
                     keys: &[tributary_hdfs::KEYS],
-                    open: Open::Storage(Store { scheme: "hdfs", is_used: hdfs_is_used, open: hdfs }),
+                    open: Open::Storage(Store {
+                        scheme: "hdfs",
+                        is_used: hdfs_is_used,
+                        open: hdfs,
+                        files: None,
+                    }),
                 }
             ),
         },

@@ -272,7 +272,9 @@ mod said {
 
     /// For each node and column: groups as (of, rows), whether missing values are apart, and the rest.
     #[derive(Serialize, Deserialize)]
-    pub struct Grouped(pub Vec<Vec<(Vec<(u16, u32)>, bool, u16)>>);
+    pub struct Grouped(pub Vec<Vec<Groups>>);
+
+    pub type Groups = (Vec<(u16, u32)>, bool, u16);
 
     impl Message for Told {
         const NAME: &'static str = "boost.told";

@@ -42,7 +42,7 @@ fn property(text: &str, name: &str) -> Result<Option<String>> {
     };
     let properties = tree.root_element().children().filter(|node| node.has_tag_name("property"));
     let named = properties.filter(|node| child(*node, "name").is_some_and(|found| found == name));
-    Ok(named.filter_map(|node| child(node, "value")).last())
+    Ok(named.filter_map(|node| child(node, "value")).next_back())
 }
 
 #[cfg(test)]

@@ -80,7 +80,10 @@ impl Draft {
             None => return self.begin(Last::Yes).await,
         };
         match closed {
-            Ok(()) => Ok(drop(self.writer.take())),
+            Ok(()) => {
+                self.writer = None;
+                Ok(())
+            }
             Err(why) => self.again(why, Last::Yes).await,
         }
     }
@@ -102,7 +105,10 @@ impl Draft {
             let writer = self.server.create(&name).await?;
             (self.name, self.writer) = (Some(name), Some(writer));
             let why = match self.send_kept(last).await {
-                Ok(()) => return Ok(self.keep_no_more()),
+                Ok(()) => {
+                    self.keep_no_more();
+                    return Ok(());
+                }
                 Err(why) => why,
             };
             if fate(&why) == Fate::Refused || began.elapsed() + PAUSE > self.server.patience {

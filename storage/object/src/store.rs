@@ -27,7 +27,6 @@ use crate::gcs::GcsConfig;
 use crate::notes;
 use crate::s3::S3Config;
 use crate::upload::ObjectUpload;
-use tributary_threads::{Threads, Work};
 
 /// Named bytes in a bucket, below a prefix.
 pub struct ObjectBytes {

@@ -127,7 +127,10 @@ pub(crate) fn read(rows: &mut Rows, row: &MySqlRow, places: &[usize], has_rest: 
             }
             None => match find(rest, *place) {
                 Some(bits) => append_bits(builder, bits),
-                None => Some(builder.append_null()),
+                None => {
+                    builder.append_null();
+                    Some(())
+                }
             },
         };
         appended.ok_or_else(|| broken("a value is none of its column's type"))?;

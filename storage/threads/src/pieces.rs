@@ -63,7 +63,7 @@ mod tests {
         let threads = Threads::start("test").unwrap();
         let pieces = threads.stream(2, |pieces| async move {
             for piece in 0..5 {
-                drop(pieces.send(piece).await);
+                let _ = pieces.send(piece).await;
             }
             Err(Error::invalid("that was all"))
         });

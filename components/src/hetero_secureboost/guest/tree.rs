@@ -144,13 +144,13 @@ impl<'a> Growing<'a> {
     /// What hosts add up: of two siblings the one with fewer rows, if they are to subtract.
     fn wanted(&self, active: &[Active]) -> Vec<Wanted> {
         let mut wanted = Vec::new();
-        let mut siblings =
+        let siblings =
             active.chunk_by(|a, b| a.parent.is_some() && a.parent == b.parent).scan(0u16, |place, nodes| {
                 let first = *place;
                 *place += nodes.len() as u16;
                 Some((first, nodes))
             });
-        while let Some((first, nodes)) = siblings.next() {
+        for (first, nodes) in siblings {
             match nodes {
                 [a, b] if self.training.parameters.hist_sub => {
                     let (node, rest) =

@@ -77,7 +77,7 @@ fn files_are_found_and_read_in_one_state() {
         let (bytes, state) = store.get_with_state("u", 299_990..300_000).await.unwrap();
         assert_eq!((bytes.len(), &state), (10, &store.stat("u").await.unwrap()));
         let file = Distant::open(store.clone(), "t/a.csv", Path::new("gs://bucket/t/a.csv")).unwrap();
-        file.expect(&[0..300_000], 1);
+        file.expect(std::slice::from_ref(&(0..300_000)), 1);
         let mut read = vec![0; 300_000];
         file.read_at(0, &mut read).unwrap();
         assert!(read == content);
