@@ -83,6 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "object",
             "hdfs",
             "sql",
+            "system",
             "trust",
             "wire",
         ],
