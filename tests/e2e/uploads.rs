@@ -238,7 +238,7 @@ fn bad_input_has_its_exit_code_and_says_what_is_expected() {
         let shown = site.fails(2, &upload(&file, more));
         assert!(shown.contains(message), "{shown}");
     }
-    assert!(site.fails(2, &upload(&folder, &[])).contains("is a folder without Parquet files"));
+    assert!(site.fails(2, &upload(&folder, &[])).contains("it has no Parquet or CSV files"));
     assert!(site.fails(3, &upload("no-such.csv", &[])).contains("no-such.csv"));
     assert!(site.fails(3, &upload("no-such-*.csv", &[])).contains("no file matches no-such-*.csv"));
     let conf = site.write("upload.json", r#"{"file": "x.csv", "head": true, "meta": {"lable_name": "y"}}"#);

@@ -39,7 +39,7 @@ pub(crate) enum Gone {
 impl From<Why> for Gone {
     fn from(why: Why) -> Self {
         match why {
-            Why::Removed => Self::Removed,
+            Why::Removed | Why::Unannounced => Self::Removed,
             Why::Full => Self::Full,
             Why::NoWay => Self::NoWay,
         }

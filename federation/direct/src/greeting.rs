@@ -234,7 +234,7 @@ mod tests {
         other[MARK.len()] = 9;
         let error = Greeting::decode(&other, "site 2").unwrap_err();
         assert!(
-            error.to_string().contains("site 2 speaks version 9") && error.to_string().contains("version 1"),
+            error.to_string().contains("site 2 speaks version 9") && error.to_string().contains("version 2"),
             "{error}"
         );
         let refused = Greeting::refused(&"no\u{1b}[2J".repeat(1000)).encode().unwrap();

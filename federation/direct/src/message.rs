@@ -50,6 +50,8 @@ pub(crate) enum Why {
     Full,
     /// The exchange knows no way to the receiver.
     NoWay,
+    /// A frame came of a number that no `Open` told: that was lost at an exchange. It is to be said again.
+    Unannounced,
 }
 
 /// From which site to which.

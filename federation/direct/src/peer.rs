@@ -385,6 +385,13 @@ impl State {
             }
             Message::Frame { id, number } => self.hear_frame(id, number, packet.frame),
             Message::Taken { id, have, room } => self.hear_taken(id, have, room),
+            Message::Absent { id, why: Why::Unannounced } => {
+                if let Some(out) = self.outgoing.get_mut(&id) {
+                    out.rewind();
+                    self.ready(id);
+                }
+                Ok(Pace::Now)
+            }
             Message::Absent { id, why } => {
                 if let Some(out) = self.outgoing.get_mut(&id) {
                     out.end(why.into());
@@ -448,7 +455,7 @@ impl State {
     fn hear_frame(&mut self, id: u64, number: u64, frame: Bytes) -> Result<Pace> {
         let Some(name) = self.numbered.get(&id) else {
             // Said once for a burst of frames that were on their way.
-            let absent = Message::Absent { id, why: Why::Removed };
+            let absent = Message::Absent { id, why: Why::Unannounced };
             if self.answers.back() != Some(&absent) {
                 self.answer(absent);
             }

@@ -10,7 +10,7 @@ use super::SiteState;
 use super::held::{Held, Kept};
 use crate::batch::Batch;
 use crate::line::Line;
-use crate::message::{Message, Packet, Way};
+use crate::message::{Message, Packet, Way, Why};
 
 /// Bytes in the queue of a site from which on those who fill it are not read.
 const FULL_BYTES: usize = 32 << 20;
@@ -145,6 +145,7 @@ impl Post {
         let Some(held) = &mut state.held else { return };
         match message {
             Message::Taken { id, have, .. } => held.confirm(way.back(), *id, *have),
+            Message::Absent { why: Why::Unannounced, .. } => {}
             Message::Absent { id, .. } | Message::Removed { id } => held.confirm(way.back(), *id, u64::MAX),
             _ => {}
         }

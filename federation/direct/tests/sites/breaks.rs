@@ -176,8 +176,10 @@ async fn a_reader_that_does_not_read_is_felt_by_the_sender() {
 pub async fn check_flow(from: &Arc<Node>, to: &Arc<Node>, channel: &tributary_wire::Channel) {
     let frame = Bytes::from(vec![7; 60_000]);
     let (total, mut sent) = (1100, 0);
-    while timeout(Duration::from_millis(700), from.send(channel, std::slice::from_ref(&frame))).await.is_ok()
+    while let Ok(taken) =
+        timeout(Duration::from_millis(700), from.send(channel, std::slice::from_ref(&frame))).await
     {
+        taken.unwrap();
         sent += 1;
         assert!(sent * 60_000 < 40 << 20, "it never stops");
     }
