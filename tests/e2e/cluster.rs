@@ -79,9 +79,13 @@ fn boosted(site: &Site, job: &str) -> Vec<Value> {
     let mut all = vec![site.model("9999", "guest", "sbt_0"), site.model("10000", "host", "sbt_0")];
     all.iter_mut().for_each(|model| model["parts"]["id"] = Value::Null);
     // A sum over rows, which partitions add up in another order.
-    for loss in all[0]["loss_history"].as_array_mut().unwrap() {
-        *loss = format!("{:.12}", loss.as_f64().unwrap()).into();
-    }
+    let rounded = |losses: &mut Value| {
+        for loss in losses.as_array_mut().unwrap() {
+            *loss = format!("{:.12}", loss.as_f64().unwrap()).into();
+        }
+    };
+    rounded(&mut all[0]["loss_history"]);
+    rounded(&mut all[0]["parts"]["losses"]);
     all
 }
 

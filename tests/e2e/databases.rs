@@ -123,7 +123,9 @@ fn servers_share_what_they_know_of_tables() {
         other.write("service_conf.yaml", &conf);
         let party = format!("shared.{}", std::process::id());
         // A server knows the parties that have a folder there.
-        other.write(&format!("parties/{party}/service_conf.yaml"), "{}");
+        for server in [&one, &other] {
+            server.write(&format!("parties/{party}/service_conf.yaml"), "{}");
+        }
         one.upload(&party, "breast_guest", &["--label", "y"]);
         assert_eq!(download(&other, &party, "breast_guest"), download(&one, &party, "breast_guest"));
         other.ok(&[&["table", "delete"], at(&party, "breast_guest").as_slice()].concat());

@@ -213,7 +213,6 @@ fn standard_input_is_a_file_like_any_other_compressed_or_not() {
 #[test]
 fn bad_input_has_its_exit_code_and_says_what_is_expected() {
     let site = Site::default();
-    let folder = site.home().display().to_string();
     for (content, code, message) in [
         ("", 2, "is empty"),
         ("id,n\n", 2, "has a header, but no rows"),
@@ -238,7 +237,11 @@ fn bad_input_has_its_exit_code_and_says_what_is_expected() {
         let shown = site.fails(2, &upload(&file, more));
         assert!(shown.contains(message), "{shown}");
     }
-    assert!(site.fails(2, &upload(&folder, &[])).contains("it has no Parquet or CSV files"));
+    let empty = site.home().join("empty");
+    std::fs::create_dir(&empty).unwrap();
+    assert!(
+        site.fails(2, &upload(&empty.display().to_string(), &[])).contains("it has no Parquet or CSV files")
+    );
     assert!(site.fails(3, &upload("no-such.csv", &[])).contains("no-such.csv"));
     assert!(site.fails(3, &upload("no-such-*.csv", &[])).contains("no file matches no-such-*.csv"));
     let conf = site.write("upload.json", r#"{"file": "x.csv", "head": true, "meta": {"lable_name": "y"}}"#);
