@@ -100,7 +100,7 @@ async fn the_frames_of_an_older_run_are_nothing_to_a_new_one() {
         let channel = Channel::named(&name, "1".parse().unwrap(), "2".parse().unwrap()).unwrap();
         for recorder in &recorders {
             let frames = recorder.1.lock().unwrap().clone();
-            assert!(frames.len() > 1, "{frames:?}");
+            assert!(!frames.is_empty());
             stranger.send(&channel, &frames).await.unwrap();
         }
         stranger.flush(&channel).await.unwrap();
