@@ -7,4 +7,6 @@ mod exact;
 mod parties;
 mod plain;
 mod protocol;
+#[path = "../support/mod.rs"]
+mod support;
 mod tables;

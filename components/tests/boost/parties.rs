@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -10,22 +9,12 @@ use tributary_component::output::{DataOutput, Metric, Model, Outputs};
 use tributary_component::release::{Charge, Item, Ledger, Over, Source};
 use tributary_component::task::{Level, Progress};
 use tributary_component::{Input, Releases, Stage, Task};
-use tributary_core::computing::{Computing, End, Engine, SessionSpec};
-use tributary_core::federation::{Federation, FederationSpec, Traffic};
-use tributary_core::storage::Nowhere;
-use tributary_core::{JobHash, Layout, Limits, Party, PartyId, Result, Role, SessionId, Table};
-use tributary_standalone::Standalone;
+use tributary_core::computing::End;
+use tributary_core::federation::{Federation, Traffic};
+use tributary_core::{Layout, Limits, Party, PartyId, Result, Table};
 
 use super::tables::Rows;
-
-const SESSION: &str = "boost.sbt_0.0";
-
-/// A guest and so many hosts.
-pub fn parties(hosts: usize) -> Vec<Party> {
-    let host = |i: usize| Party { role: Role::host(), id: PartyId::new(format!("{}", 10_000 + i)).unwrap() };
-    let guest = Party { role: Role::guest(), id: PartyId::new("9999").unwrap() };
-    std::iter::once(guest).chain((0..hosts).map(host)).collect()
-}
+pub use crate::support::{meet, parties, session};
 
 /// Keeps what users see, and all checkpoints.
 #[derive(Default)]
@@ -122,28 +111,6 @@ impl Ended {
             other => panic!("{} tables", other.len()),
         }
     }
-}
-
-pub async fn session(partitions: u32) -> Arc<dyn Computing> {
-    let engine = Standalone::new(tributary_components::all().kernels(), Arc::new(Nowhere));
-    let mut placement = engine.place(&Default::default()).unwrap();
-    placement.partitions = partitions;
-    let spec = SessionSpec { id: SESSION.parse::<SessionId>().unwrap(), placement, memory_bytes: 1 << 28 };
-    engine.open(spec).await.unwrap()
-}
-
-pub async fn meet(parties: &[Party]) -> Vec<Arc<dyn Federation>> {
-    let sites: Vec<PartyId> = parties.iter().map(|party| party.id.clone()).collect();
-    let networks = tributary_memory::networks(&sites).unwrap();
-    let mut sessions = Vec::new();
-    for own in parties {
-        let peers = parties.iter().filter(|peer| *peer != own).cloned().collect();
-        let (session, patience) = (SESSION.parse::<SessionId>().unwrap(), Duration::from_secs(60));
-        let (own, job_hash) = (own.clone(), JobHash::new([7; 32]));
-        let spec = FederationSpec { session, own: own.clone(), peers, job_hash, patience };
-        sessions.push(networks[&own.id].join(spec).await.unwrap());
-    }
-    sessions
 }
 
 /// One party's run.

@@ -121,7 +121,7 @@ fn a_key_opens_the_cluster() {
 }
 
 #[test]
-#[ignore = "a case"]
+#[ignore = "run by a test above, in a process with its own Kerberos variables"]
 fn case_key() {
     round(&as_user("alice", keytab(), None), "key").unwrap();
     // whose folder it is not
@@ -148,13 +148,13 @@ fn a_ticket_opens_the_cluster() {
 }
 
 #[test]
-#[ignore = "a case"]
+#[ignore = "run by a test above, in a process with its own Kerberos variables"]
 fn case_ticket() {
     round(&as_user("alice", None, Some(told("TICKETS").into())), "ticket").unwrap();
 }
 
 #[test]
-#[ignore = "a case"]
+#[ignore = "run by a test above, in a process with its own Kerberos variables"]
 fn case_ticket_of_kinit() {
     round(&HdfsConfig { kerberos: None, ..as_user("alice", None, None) }, "kinit").unwrap();
 }
@@ -166,7 +166,7 @@ fn who_has_no_key_is_told_so() {
 }
 
 #[test]
-#[ignore = "a case"]
+#[ignore = "run by a test above, in a process with its own Kerberos variables"]
 fn case_no_key() {
     let unknown = round(&as_user("nobody", keytab(), None), "x").unwrap_err();
     check(&unknown, ErrorKind::Denied, "check principal and keytab");
@@ -217,7 +217,7 @@ fn a_writer_goes_on_with_the_name_node_that_takes_over() {
 }
 
 #[test]
-#[ignore = "a case"]
+#[ignore = "run by a test above, in a process with its own Kerberos variables"]
 fn case_failover() {
     let config = as_user("alice", keytab(), None);
     let mut rounds = 0;
