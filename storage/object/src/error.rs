@@ -55,7 +55,7 @@ const MACHINE_CREDENTIALS: &[&str] = &["169.254.169.254", "169.254.170.2", "meta
 pub(crate) fn failed(operation: &str, address: &str, error: object_store::Error) -> Error {
     let text = error.to_string();
     let at = format!("{operation} {address}");
-    let (code, message) = (between(&text, "<Code>", "</Code>"), between(&text, "<Message>", "</Message>"));
+    let (code, message) = said(&text);
     if let Some((kind, advice)) = code.and_then(of_code) {
         return Error::new(kind, advice).because(answer(code, message)).at(at);
     }
@@ -93,8 +93,13 @@ pub(crate) fn failed(operation: &str, address: &str, error: object_store::Error)
 
 /// Whether it is not known if the server did what it was asked: no answer came, or none that says so.
 pub(crate) fn is_undecided(error: &object_store::Error) -> bool {
-    matches!(error, object_store::Error::Generic { .. })
-        && between(&error.to_string(), "<Code>", "</Code>").is_none()
+    matches!(error, object_store::Error::Generic { .. }) && said(&error.to_string()).0.is_none()
+}
+
+/// Whether the server says that what it shall remove is not there. Among many names to remove, the client makes no
+/// `NotFound` of it.
+pub(crate) fn is_gone(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotFound { .. }) || said(&error.to_string()).0 == Some("NoSuchKey")
 }
 
 /// Of an answer without a code its first line.
@@ -106,6 +111,19 @@ fn without_body(text: &str) -> String {
 pub(crate) fn is_behind_the_end(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::Generic { .. })
         && (error.to_string().contains("status code: 416") || error.to_string().contains("InvalidRange"))
+}
+
+/// The code and the message of an answer: of its document, or of one name among many to remove.
+fn said(text: &str) -> (Option<&str>, Option<&str>) {
+    let of_one = || {
+        let (_, rest) = text.split_once("request failed for key ")?;
+        let (message, code) = rest.strip_suffix(')')?.rsplit_once(" (code: ")?;
+        Some((code, message.split_once(": ").map_or(message, |(_, message)| message)))
+    };
+    match of_one() {
+        Some((code, message)) => (Some(code), Some(message)),
+        None => (between(text, "<Code>", "</Code>"), between(text, "<Message>", "</Message>")),
+    }
 }
 
 fn of_code(code: &str) -> Option<(ErrorKind, &'static str)> {
@@ -166,5 +184,10 @@ mod tests {
         assert!(none.kind() == ErrorKind::Denied && none.to_string().contains("no keys are given"), "{none}");
         assert_eq!(of(generic("connection refused")).kind(), ErrorKind::Unavailable);
         assert!(is_behind_the_end(&generic("non-2xx status code: 416 Range Not Satisfiable: ")));
+        let removing = |said: &str| generic(&format!("DeleteObjects request failed for key a/b: {said}"));
+        assert_eq!(of(removing("Access denied. (code: AccessDenied)")).kind(), ErrorKind::Denied);
+        let gone = removing("The specified key does not exist. (code: NoSuchKey)");
+        assert!(is_gone(&gone) && !is_undecided(&gone));
+        assert!(!is_gone(&removing("Access denied. (code: AccessDenied)")) && !is_gone(&generic("refused")));
     }
 }

@@ -22,7 +22,7 @@ use tributary_threads::{Threads, Work};
 
 use crate::azure::AzureConfig;
 use crate::config::Way;
-use crate::error::{failed, is_behind_the_end, is_undecided};
+use crate::error::{failed, is_behind_the_end, is_gone, is_undecided};
 use crate::gcs::GcsConfig;
 use crate::notes;
 use crate::s3::S3Config;
@@ -233,8 +233,8 @@ impl Server {
         let mut removed = self.client.delete_stream(stream::iter(names).map(Ok).boxed());
         while let Some(result) = removed.next().await {
             match result {
-                Err(object_store::Error::NotFound { .. }) | Ok(_) => {}
-                Err(why) => return Err(self.failed("remove", &first, why)),
+                Err(why) if !is_gone(&why) => return Err(self.failed("remove", &first, why)),
+                Err(_) | Ok(_) => {}
             }
         }
         Ok(())
