@@ -120,6 +120,14 @@ pub(super) struct TaskConfLayer {
 }
 
 impl JobConf {
+    /// Keys that name a site with a duty of its own.
+    pub(super) const SITES: [&str; 2] = ["scheduler_party_id", "initiator_party_id"];
+
+    /// What the keys [`JobConf::SITES`] say.
+    pub(super) fn named_sites(&self) -> [Option<&PartyId>; 2] {
+        [self.scheduler_party_id.as_ref(), self.initiator_party_id.as_ref()]
+    }
+
     /// Reads `dag.conf`; keys that are accepted without effect go to `notes`.
     pub(super) fn read(conf: &Item<'_>, notes: &mut Vec<String>) -> (Self, TaskConfLayer) {
         conf.map(|keys| {
@@ -235,7 +243,10 @@ impl TryFrom<String> for Provider {
 pub(super) fn stored_name(item: &Item<'_>) -> Option<String> {
     let name = item.id()?;
     let fits = ModelName::new(name.as_str()).is_ok();
-    if !fits {
+    if !fits && name.contains("${") {
+        let help = "`tributary job show` of the job that trained shows the name of its models";
+        item.problem_with(format!("replace the placeholder {}", quoted(&name)), help.to_owned());
+    } else if !fits {
         let message = "expected 1 to 128 letters, digits, '_', '-', '.' or '#', not beginning with '.'";
         item.problem(format!("{message}, got {}", quoted(&name)));
     }

@@ -2,7 +2,7 @@
 
 use tributary_component::definition::{ARBITER, GUEST, HOST, LOCAL};
 use tributary_core::{Party, PartyId};
-use tributary_document::{Item, quoted};
+use tributary_document::{Item, nearest, quoted};
 
 /// A party and where it is written.
 #[derive(Clone, Debug)]
@@ -74,6 +74,24 @@ impl<'a> Parties<'a> {
             let help = named.item.suggestion(&named.party.to_string(), names.iter().map(String::as_str));
             named.item.problem_with(format!("{} is not a party of the job", named.party), help);
         }
+    }
+
+    /// Reports a site that has no part in the job.
+    pub(super) fn check_site(&self, item: &Item<'_>, site: &PartyId) {
+        let is_known = self.list.iter().any(|named| named.party.id == *site);
+        if !self.complete || self.list.is_empty() || is_known {
+            return;
+        }
+        let mut known: Vec<&str> = self.list.iter().map(|named| named.party.id.as_str()).collect();
+        known.sort_unstable();
+        known.dedup();
+        let near = nearest(site.as_str(), known.iter().copied());
+        let help = near.map(|near| format!("did you mean {}?", quoted(near)));
+        let known = known.join(", ");
+        item.problem_with(
+            format!("{} is not a party of the job (known: {known})", quoted(site.as_str())),
+            help,
+        );
     }
 }
 

@@ -4,7 +4,7 @@
 
 use tributary_component::definition::{ArtifactGroup, Stage};
 use tributary_core::{JobId, TableName, TaskName};
-use tributary_document::{Item, Keys, Position, Step};
+use tributary_document::{Item, Keys, Position, Step, quoted};
 
 use super::conf::{JobConf, ModelRef, TaskConfLayer, job_id, stored_name};
 use super::parties::Parties;
@@ -116,14 +116,30 @@ pub(super) struct PartyTask<'a> {
 
 pub(super) fn read<'a>(root: &Item<'a>) -> Job<'a> {
     root.map(|keys| {
-        let schema_version = keys.required("schema_version").id();
+        let schema_version = schema_version(&keys.required("schema_version"));
         keys.take("kind").choice(&[("fate", ())]);
         Job { schema_version, ..keys.required("dag").map(dag) }
     })
 }
 
+/// Files of another version may mean something else by the same keys.
+fn schema_version(item: &Item<'_>) -> Option<String> {
+    let version = item.id()?;
+    let fits = version == "2" || version.starts_with("2.");
+    if !fits {
+        item.problem(format!("expected a version 2.x of the schema of jobs, got {}", quoted(&version)));
+    }
+    fits.then_some(version)
+}
+
 fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
     let mut notes = Vec::new();
+    for name in JobConf::SITES {
+        let item = keys.take(name);
+        if item.is_written() {
+            item.problem_with("unknown key", format!("it belongs into dag.conf: conf: {{{name}: ...}}"));
+        }
+    }
     let conf_item = keys.take("conf");
     let (conf, conf_task) = JobConf::read(&conf_item, &mut notes);
     let key = |name: &str| Step::Key(name.to_owned());
@@ -135,6 +151,13 @@ fn dag<'a>(keys: &mut Keys<'a>) -> Job<'a> {
     let parties = Parties::read(keys.required("parties"));
     if parties.list.len() > MOST_PARTIES {
         parties.item.problem(format!("expected at most {MOST_PARTIES} parties, got {}", parties.list.len()));
+    }
+    for (item, site) in
+        JobConf::SITES.map(|name| conf_item.below(&[key(name)])).iter().zip(conf.named_sites())
+    {
+        if let Some(site) = site {
+            parties.check_site(item, site);
+        }
     }
     Job {
         schema_version: None,

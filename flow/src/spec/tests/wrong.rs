@@ -150,6 +150,41 @@ fn one_mistake_is_reported_once() {
 }
 
 #[test]
+fn a_version_of_another_schema_is_refused() {
+    let of = |version: &str| {
+        refusal(&TRAIN.replace("schema_version: 2.2.0", &format!("schema_version: {version}")))
+    };
+    for (version, shown) in [("3.0.0", "3.0.0"), ("banana", "banana"), ("20.1", "20.1")] {
+        let expected = format!(
+            "job.yaml:107:1: schema_version: expected a version 2.x of the schema of jobs, got \"{shown}\""
+        );
+        assert_eq!(of(version), expected);
+    }
+}
+
+#[test]
+fn a_site_with_a_duty_is_a_party_of_the_job_and_named_in_conf() {
+    let of = |dag: &str| {
+        let parties = "[{role: guest, party_id: [9999]}, {role: host, party_id: [10000]}]";
+        let tasks = "{a: {component_ref: toy_example, parameters: {data_num: 1, partition: 1}}}";
+        refusal(&format!(
+            "schema_version: 2\ndag: {{stage: default, {dag}, parties: {parties}, tasks: {tasks}}}"
+        ))
+    };
+    assert_eq!(
+        of("conf: {initiator_party_id: '4711', scheduler_party_id: 999}"),
+        "job.yaml:2:30: dag.conf.initiator_party_id: \"4711\" is not a party of the job (known: 10000, 9999)\n\
+         job.yaml:2:58: dag.conf.scheduler_party_id: \"999\" is not a party of the job (known: 10000, 9999) \
+         (did you mean \"9999\"?)"
+    );
+    let misplaced = of("initiator_party_id: '9999'");
+    assert!(
+        misplaced.contains("dag.initiator_party_id: unknown key (it belongs into dag.conf"),
+        "{misplaced}"
+    );
+}
+
+#[test]
 fn cores_are_counted_by_the_rules_of_one_version() {
     let of = |conf: &str| {
         let parties = "[{role: guest, party_id: [1]}, {role: host, party_id: [2]}]";
