@@ -228,7 +228,13 @@ impl From<std::io::Error> for Error {
             Io::TimedOut => ErrorKind::Timeout,
             _ => ErrorKind::Io,
         };
-        Self::new(kind, "input or output failed").because(error)
+        // Which file it is says the operation that callers add; these need no word of the system beside ours.
+        match (error.raw_os_error(), error.kind()) {
+            (Some(_), Io::NotFound) => Self::new(kind, "there is no such file or folder"),
+            (Some(_), Io::IsADirectory) => Self::new(kind, "it is a folder, not a file"),
+            (Some(_), Io::NotADirectory) => Self::new(kind, "a part of its path is a file, not a folder"),
+            _ => Self::new(kind, "input or output failed").because(error),
+        }
     }
 }
 
@@ -272,6 +278,13 @@ mod tests {
             (error.told().kind(), error.told().to_string()),
             (ErrorKind::Denied, "bin: too few rows".into())
         );
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_or_no_file_is_said_in_our_words() {
+        let said = |path: &str| std::fs::read(path).at(|| "read it").unwrap_err().chain();
+        assert_eq!(said("/none/of/this"), "read it: there is no such file or folder");
+        assert_eq!(said("/"), "read it: it is a folder, not a file");
     }
 
     #[test]
