@@ -89,6 +89,8 @@ pub struct Limits {
     pub cuts_from_job: JobCuts,
     /// Least rows of an intersection, and least ids of a partner who asks for one.
     pub min_common_rows: u64,
+    /// Which grant of the party set this minimum for the job, if not the section of its configuration.
+    pub common_rows_by: Option<String>,
     /// Most numbers about one column that one partner ever gets.
     pub numbers: u64,
     /// Most sums of gradients about one column that one partner ever gets.
@@ -148,6 +150,7 @@ impl Limits {
                 _ => return Err(word("cuts_from_job")),
             },
             min_common_rows: section.get("min_common_rows")?,
+            common_rows_by: None,
             numbers: section.get("numbers")?,
             gradient_sums: section.get("gradient_sums")?,
             ids_per_row: section.get("ids_per_row")?,
@@ -166,6 +169,7 @@ impl Limits {
         small_bins: SmallBins::Merge,
         cuts_from_job: JobCuts::Use,
         min_common_rows: 0,
+        common_rows_by: None,
         numbers: u64::MAX,
         gradient_sums: u64::MAX,
         ids_per_row: u64::MAX,
@@ -181,6 +185,7 @@ impl Default for Limits {
             small_bins: SmallBins::Merge,
             cuts_from_job: JobCuts::Replace,
             min_common_rows: 2,
+            common_rows_by: None,
             numbers: 200,
             gradient_sums: 500_000,
             ids_per_row: 1_000,

@@ -221,8 +221,14 @@ impl Release<'_> {
             return Ok(());
         }
         let message = format!("{} needs at least {least} {what}, and there are fewer", self.own);
-        let refusal = Refusal { message, help: operator(self.own, "lower limits.min_common_rows") };
-        Err(denied(&refusal).with_private(rows.to_string()))
+        // Partners need not learn how many grants there are.
+        let (lower, private) = match &self.limits.common_rows_by {
+            Some(grant) => {
+                ("lower least_common_rows of the grant", format!("{rows}, by {grant} in grants.yaml"))
+            }
+            None => ("lower limits.min_common_rows", rows.to_string()),
+        };
+        Err(denied(&Refusal { message, help: operator(self.own, lower) }).with_private(private))
     }
 
     /// The refusal of a column with a bin of too few rows.
@@ -316,7 +322,10 @@ impl Release<'_> {
         );
         let help = operator(
             self.own,
-            &format!("raise limits.{key}, or forget what was given with `tributary limits reset`"),
+            &format!(
+                "raise limits.{key}, or forget what was given with `tributary limits reset --party {} --yes`",
+                self.own.id
+            ),
         );
         Err(denied(&Refusal { message, help }).with_private(about))
     }

@@ -58,9 +58,7 @@ pub fn decide(grants: &Grants, request: &Request, limits: &Limits) -> Decision {
     for (number, grant) in of_partner {
         let reasons = Against { number, grant }.reasons(request);
         if reasons.is_empty() {
-            let min_common_rows = limits.min_common_rows.max(grant.least_common_rows.unwrap_or(0));
-            let limits = Limits { min_common_rows, ..limits.clone() };
-            return Decision::Granted(Granted { grant: number, limits });
+            return Decision::Granted(Granted { grant: number, limits: limited(number, grant, limits) });
         }
         if nearest.as_ref().is_none_or(|(_, fewest)| reasons.len() < fewest.len()) {
             nearest = Some((number, reasons));
@@ -70,6 +68,18 @@ pub fn decide(grants: &Grants, request: &Request, limits: &Limits) -> Decision {
         Some((number, reasons)) => Refusal { nearest: Some(number), reasons },
         None => no_grant(&request.initiator.id),
     })
+}
+
+/// The party's own limits, or stricter ones.
+fn limited(number: usize, grant: &Grant, own: &Limits) -> Limits {
+    match grant.least_common_rows {
+        Some(least) if least > own.min_common_rows => Limits {
+            min_common_rows: least,
+            common_rows_by: Some(format!("least_common_rows of grant {number} (line {})", grant.line)),
+            ..own.clone()
+        },
+        _ => own.clone(),
+    }
 }
 
 fn no_grant(partner: &PartyId) -> Refusal {
