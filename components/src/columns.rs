@@ -15,6 +15,16 @@ pub(crate) fn anonymous(party: &Party, position: usize) -> String {
     format!("{party}_x{position}")
 }
 
+/// The column that a name of no column here was meant for, where it may be a column of another party. Names that are short, or differ in
+/// numbers alone (x1 and x10) or by a whole word, often are that.
+pub(crate) fn misspelt<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LEAST: usize = 4;
+    let near = tributary_document::nearest(name, known)?;
+    let letters = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "").to_lowercase();
+    let is_word_apart = name.len().abs_diff(near.len()) > name.len() / 3;
+    (name.len() >= LEAST && !is_word_apart && letters(name) != letters(near)).then_some(near)
+}
+
 /// The place of the first item that occurs earlier in the list.
 pub(crate) fn repeated<T: Ord>(items: impl IntoIterator<Item = T>) -> Option<usize> {
     let mut seen = BTreeSet::new();
@@ -81,5 +91,22 @@ impl Naming<'_> {
         let skipped = self.chosen((key, skipped), ("", &None))?.unwrap_or_default();
         let numbers = features(self.schema).filter(|field| field.data_type.is_numeric());
         Ok(numbers.map(|field| field.name.clone()).filter(|name| !skipped.contains(name)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_name_is_told_from_a_column_of_another_party() {
+        let of = |name: &str| misspelt(name, ["income", "x1", "radius", "sex"].into_iter());
+        assert_eq!(
+            (of("incme"), of("Incomes"), of("raduis")),
+            (Some("income"), Some("income"), Some("radius"))
+        );
+        for other in ["x10", "x2", "mean_radius", "age", "height", "radius2", "set"] {
+            assert_eq!(of(other), None, "{other}");
+        }
     }
 }

@@ -25,6 +25,13 @@ pub(super) fn problems(assignment: &Assignment<'_>) -> Result<Vec<Problem>> {
         Method::Manual => by_hand(&parameters),
         Method::Quantile | Method::Bucket => exclusive(&parameters.bin_col, &parameters.bin_idx, "bin"),
     };
+    if parameters.method != Method::Manual
+        && parameters.split_pt_dict.as_ref().is_some_and(|points| !points.is_empty())
+    {
+        let problem =
+            Problem::of("split_pt_dict", "is for method manual; the others find cut points themselves");
+        found.push(problem.help("write method: manual, or leave split_pt_dict out"));
+    }
     found.extend(exclusive(&parameters.category_col, &parameters.category_idx, "category"));
     found.extend(named_twice(&parameters));
     found.extend(measuring(&parameters, assignment));
@@ -155,6 +162,18 @@ mod tests {
                 "split_pt_dict/b: cut point 1 does not exceed the one before it; sort them and name each once",
             ],
         );
+    }
+
+    #[test]
+    fn cut_points_without_method_manual_are_refused() {
+        let expected = "split_pt_dict: is for method manual; the others find cut points themselves \
+                        (write method: manual, or leave split_pt_dict out)";
+        for given in
+            [json!({"method": "quantile", "split_pt_dict": {"a": [1]}}), json!({"split_pt_dict": {"a": [1]}})]
+        {
+            check(given, &[expected]);
+        }
+        check(json!({"method": "bucket", "split_pt_dict": {}}), &[]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use self::guest::Measured;
 #[cfg(feature = "fuzzing")]
 pub(crate) use self::guest::check as check_features;
 use self::parameters::{Columns, Method, PredictParameters, TrainParameters, Transform};
-use crate::columns::{anonymous, features};
+use crate::columns::{anonymous, features, misspelt};
 use tributary_component::definition::{Definition, Stage};
 use tributary_component::output::Outputs;
 use tributary_component::task::Task;
@@ -264,6 +264,20 @@ fn points_of_others(
     let Some(first) = others.first() else { return Ok(()) };
     if task.parties.len() == 1 {
         return parameters.naming(&task.own, table.schema()).column("split_pt_dict", first).map(drop);
+    }
+    let with_points = parameters.with_points();
+    let without = || {
+        features(table.schema())
+            .map(|field| field.name.as_str())
+            .filter(|c| !with_points.iter().any(|p| p == c))
+    };
+    let named = others.iter().filter(|_| !parameters.use_anonymous);
+    if let Some((name, near)) = named.filter_map(|name| Some((name, misspelt(name, without())?))).next() {
+        let text = format!(
+            "split_pt_dict: no column here is called {name:?} (did you mean {near:?}? If it is another party's, give each party its own \
+             split_pt_dict in party_tasks)"
+        );
+        return Err(Error::invalid(text));
     }
     task.note(format!("no column here is called {}: cut points of other parties", others.join(", ")));
     if columns.binned.is_empty() {
