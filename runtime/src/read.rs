@@ -167,7 +167,9 @@ impl Reader<'_> {
         match key.kind {
             Kind::Map(keys) => item.is_given().then(|| Value::Map(self.entries(item, keys))),
             Kind::Secret => item.text().and_then(|_| self.scalar(item, &key.kind)),
-            Kind::Text | Kind::Path => shown.text().and_then(|_| self.scalar(&shown, &key.kind)),
+            Kind::Text | Kind::Address | Kind::Path => {
+                shown.text().and_then(|_| self.scalar(&shown, &key.kind))
+            }
             Kind::Id => shown.id().and_then(|id| key.kind.parse(&id)),
             Kind::OneOf(words) => {
                 let words: Vec<_> = words.iter().map(|word| (*word, *word)).collect();

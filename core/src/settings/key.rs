@@ -41,6 +41,8 @@ pub enum Kind {
     Text,
     /// An id: text, or a number that lost its quotes.
     Id,
+    /// A host and a port.
+    Address,
     /// A path of a file or folder.
     Path,
     /// A whole number of a range.
@@ -67,7 +69,7 @@ pub enum Kind {
 /// A value that was read.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// Of `Text`, `Id` and `OneOf`.
+    /// Of `Text`, `Id`, `Address` and `OneOf`.
     Text(String),
     /// Of `Path`, as it is written.
     Path(PathBuf),
@@ -113,6 +115,7 @@ impl Kind {
         Some(match self {
             Self::Text => Value::Text(text.into()),
             Self::Id if !text.is_empty() => Value::Text(text.into()),
+            Self::Address if is_address(text) => Value::Text(text.into()),
             Self::Path if !text.is_empty() && !text.contains('\0') => Value::Path(text.into()),
             Self::Int { least, most } => Value::Int(number(text).filter(|n| (*least..=*most).contains(n))?),
             Self::Bytes => Value::Int(bytes(text)?),
@@ -134,6 +137,7 @@ impl fmt::Display for Kind {
         match self {
             Self::Text => f.write_str("text"),
             Self::Id => f.write_str("an id"),
+            Self::Address => f.write_str("HOST:PORT, such as bank.example:9370"),
             Self::Path => f.write_str("a path"),
             Self::Int { least, most } => write!(f, "an integer from {least} to {most}"),
             Self::Bytes => f.write_str("bytes such as 512MiB or 4GiB"),
@@ -161,6 +165,14 @@ impl fmt::Display for Value {
             Self::Map(entries) => write!(f, "{} entries", entries.len()),
         }
     }
+}
+
+/// Whether it has the form of an address; whether there is such a host shows when it is called.
+fn is_address(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
+    let is_host = !host.is_empty() && !is_bare_v6 && !host.contains(|c: char| c.is_whitespace() || c == '/');
+    is_host && number(port).is_some_and(|port| (1..=65_535).contains(&port))
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -197,6 +209,12 @@ mod tests {
         check(Kind::Path, "/srv/tables", Some("/srv/tables"));
         check(Kind::Path, "", None);
         check(Kind::Path, "a\0b", None);
+        for text in ["shop:9370", "192.0.2.1:1", "[2001:db8::1]:65535"] {
+            check(Kind::Address, text, Some(text));
+        }
+        for text in ["", "shop", "shop:", ":9370", "shop:0", "shop:65536", "http://shop:80", "2001:db8::1"] {
+            check(Kind::Address, text, None);
+        }
         let small = Kind::Int { least: 1, most: 8 };
         check(small, "8", Some("8"));
         for text in ["0", "9", "-1", "+1", "1.0", "1e0", "", " 1", "٣", "99999999999999999999"] {

@@ -46,7 +46,7 @@ pub const KEYS: &[Key] = &[
     ),
     Key::optional(
         "exchange",
-        Kind::Text,
+        Kind::Address,
         "Host and port of an exchange (`tributary exchange`), over which all sites are reached that have no address of their own here.",
     ),
     Key::new("exchange_id", Kind::Id, "exchange", "The id by which the exchange is registered here."),
@@ -61,7 +61,7 @@ pub const KEYS: &[Key] = &[
 /// Keys of an entry of `peers`.
 pub const PEER_KEYS: &[Key] = &[Key::optional(
     "address",
-    Kind::Text,
+    Kind::Address,
     "Host and port where it listens. A site without one calls this site, or is behind the exchange.",
 )];
 
@@ -97,7 +97,7 @@ pub const EXCHANGE_KEYS: &[Key] = &[
 pub const ROUTE_KEYS: &[Key] = &[
     Key::optional(
         "address",
-        Kind::Text,
+        Kind::Address,
         "Host and port where the exchange calls the site. One without calls the exchange.",
     ),
     Key::new(
@@ -195,8 +195,19 @@ pub fn listen(host: &str, port: u16) -> Result<TcpListener> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     });
-    bound.map_err(|e| {
-        let text = format!("listen on {host}:{port}; see whether another process of this site runs, and the keys host and port");
-        Error::new(ErrorKind::Unavailable, text).because(e)
+    bound.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            let text = format!(
+                "listen on {host}:{port}: another process has this port; stop it, or choose another port with the keys host and port"
+            );
+            Error::new(ErrorKind::Unavailable, text)
+        }
+        std::io::ErrorKind::AddrNotAvailable => {
+            let text = format!(
+                "listen on {host}:{port}: this machine has no address {host}; set the key host to one that it has, or to 0.0.0.0 for all"
+            );
+            Error::invalid(text)
+        }
+        _ => Error::from(e).at(format!("listen on {host}:{port}, as the keys host and port say")),
     })
 }
