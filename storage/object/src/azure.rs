@@ -59,10 +59,16 @@ impl AzureConfig {
 
     /// Reads the section for a party; a relative path is under its `home`.
     pub fn from_section(section: &Section, party: &str, home: &Path) -> Result<Self> {
+        let access_key = section.find::<&Secret>("access_key")?;
+        if access_key.is_some_and(|key| !is_base64(key.expose())) {
+            return Err(
+                section.problem("access_key", "expected the account's key as Azure shows it, in base64")
+            );
+        }
         Ok(Self {
             account: bucket(section, "account")?,
             container: bucket(section, "container")?,
-            access_key: section.find::<&Secret>("access_key")?.cloned(),
+            access_key: access_key.cloned(),
             signature: section.find::<&Secret>("signature")?.cloned(),
             way: Way::from_section(section, party, home)?,
         })
@@ -98,4 +104,11 @@ impl AzureConfig {
             .build();
         client.map_err(|why| unfit("storage.azure", why))
     }
+}
+
+/// Whether a text has the form of base64: the client would say no more than what is wrong with its padding.
+fn is_base64(text: &str) -> bool {
+    let digits = text.strip_suffix("==").or(text.strip_suffix('=')).unwrap_or(text);
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    !digits.is_empty() && text.len().is_multiple_of(4) && digits.bytes().all(known)
 }

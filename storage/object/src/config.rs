@@ -59,7 +59,8 @@ impl Way {
         if let Some(endpoint) = &endpoint
             && !["https://", "http://"].iter().any(|scheme| endpoint.starts_with(scheme))
         {
-            return Err(section.problem("endpoint", "expected https://host or http://host"));
+            return Err(section
+                .problem("endpoint", format!("expected https://host or http://host, got {endpoint:?}")));
         }
         Ok(Self {
             prefix: prefix(section, party)?,
