@@ -15,6 +15,11 @@ pub struct Position {
     pub column: usize,
 }
 
+impl Position {
+    /// No place: what is wrong concerns the document as a whole. Sorts before all places, and is not shown.
+    pub const WHOLE: Self = Self { line: 0, column: 0 };
+}
+
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {

@@ -116,7 +116,7 @@ impl<'a> Builder<'a> {
         match self.parser.next_event() {
             Some(Ok((event, span))) => Ok((event, position(span.start))),
             Some(Err(error)) => {
-                self.stop(position(*error.marker()), &format!("not YAML: {}", error.info()), "")
+                self.stop(position(*error.marker()), &format!("neither YAML nor JSON: {}", error.info()), "")
             }
             None => Ok((Event::StreamEnd, Position { line: 1, column: 1 })),
         }

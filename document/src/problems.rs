@@ -18,9 +18,9 @@ const HELPED: usize = 50;
 pub struct Problem {
     /// The file as its reader named it.
     pub file: String,
-    /// Line, from 1.
+    /// Line, from 1; 0 if it concerns the file as a whole.
     pub line: usize,
-    /// Column in characters, from 1.
+    /// Column in characters, from 1; 0 if it concerns the file as a whole.
     pub column: usize,
     /// The path of the place from the top of the document, empty at the top: `dag.parties[0].role`.
     pub path: String,
@@ -138,7 +138,10 @@ impl Problems {
 
 impl fmt::Display for Problem {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}:{}:{}: ", self.file, self.line, self.column)?;
+        match (Position { line: self.line, column: self.column }) {
+            Position::WHOLE => write!(out, "{}: ", self.file)?,
+            Position { line, column } => write!(out, "{}:{line}:{column}: ", self.file)?,
+        }
         if !self.path.is_empty() {
             // keys are the writer's own text, so their control characters are escaped for the terminal
             write!(out, "{}: ", self.path.escape_debug())?;

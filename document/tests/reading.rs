@@ -160,7 +160,7 @@ fn unreadable_documents_are_refused_with_reason_and_place() {
     for broken in
         [&b"a:\n\tb: 1\n"[..], b"a: [1, 2\n", b"a: \"x\n", b"a: b: c\n", b"a: *nowhere\n", b"\x00", b"}"]
     {
-        assert!(refusal(broken).contains("not YAML: "), "{}", refusal(broken));
+        assert!(refusal(broken).contains("neither YAML nor JSON: "), "{}", refusal(broken));
     }
 }
 

@@ -590,8 +590,7 @@ fn own_part(own: &PartyId, file: &str, objections: Vec<Objection>) -> Vec<Object
     let message =
         format!("what party {own} keeps to itself about its part cannot be met; its operator sees why");
     let help: Vec<String> = objections.iter().map(|objection| objection.problem.to_string()).collect();
-    let at = Position { line: 1, column: 1 };
-    vec![Objection { kind, problem: Problem::new(file, at, "", message, Some(help.join("; "))) }]
+    vec![Objection { kind, problem: Problem::new(file, Position::WHOLE, "", message, Some(help.join("; "))) }]
 }
 
 fn refusal(
@@ -601,7 +600,7 @@ fn refusal(
     refused: Refused,
 ) -> (Answer, Option<DeskEvent>) {
     let message = format!("party {own} refuses the job: {}", refused.reason);
-    let problem = Problem::new(file, Position { line: 1, column: 1 }, "", message, None);
+    let problem = Problem::new(file, Position::WHOLE, "", message, None);
     let objections = vec![Objection { kind: ErrorKind::Denied, problem }];
     let event = DeskEvent::Refused(offered.job.clone(), offered.from.clone(), refused);
     (Answer { objections, ..Answer::default() }, Some(event))
