@@ -15,15 +15,18 @@ pub(crate) use site::{Doctor, FederationCommand, PeerCommand, SiteCard, SiteComm
 pub(crate) use table::{Bind, Download, Format, Selected, TableArg, TableCommand};
 pub(crate) use upload::{Duplicates, Existing, IfExists, Upload};
 
+/// Heading of the options that every command has.
+const GLOBAL: &str = "Options of all commands";
+
 /// Federated data jobs: several parties compute on the join of their tables, and no party's rows leave its site.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, after_help = crate::exit::HELP)]
 pub(crate) struct Arguments {
     /// Folder of state and configuration [default: $TRIBUTARY_HOME, else ~/.tributary].
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = GLOBAL)]
     pub home: Option<PathBuf>,
     /// Configuration file to use instead of service_conf.yaml in the home folder.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub service_conf: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -48,7 +51,7 @@ pub(crate) enum Command {
     /// Upload and download tables.
     #[command(subcommand)]
     Data(Data),
-    /// List, inspect, bind, rename, verify and delete tables.
+    /// List, inspect, bind, copy, rename, verify and delete tables.
     #[command(subcommand)]
     Table(TableCommand),
     /// List and describe the components that jobs can use.
@@ -154,7 +157,7 @@ pub(crate) enum Cluster {
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
     /// For tables and records: remove only what has not been written to for this many seconds; see docs/configure.md.
-    #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..))]
+    #[arg(long, default_value_t = 86_400, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(300..=31_536_000))]
     pub older_than: u64,
     /// For a cluster: remove only sessions without a sign of life for this many seconds; living ones give one every 30.
     #[arg(long, default_value_t = 300, value_name = "SECONDS")]
@@ -185,7 +188,7 @@ or refused, goes to the audit log (`tributary site audit`). Stop it with Ctrl-C;
 
 #[derive(Debug, Args)]
 pub(crate) struct Agent {
-    /// Which party's site this is [default: party_id of service_conf.yaml].
+    /// Which party's site this is [default: party_id of service_conf.yaml, else 9999].
     #[arg(long, short, value_name = "ID")]
     pub party: Option<String>,
 }
@@ -217,6 +220,12 @@ pub(crate) struct Run {
 pub(crate) struct Explain {
     /// The job: a DAG in YAML or JSON.
     pub job: PathBuf,
+    /// Explain this party's part only, by this site's configuration.
+    #[arg(long, short, value_name = "ID")]
+    pub party: Option<String>,
+    /// What this party keeps to itself about its part; as for `run`.
+    #[arg(long, value_name = "FILE", requires = "party")]
+    pub own: Option<PathBuf>,
     /// Show the output as JSON.
     #[arg(long)]
     pub json: bool,
@@ -262,7 +271,7 @@ pub(crate) enum JobCommand {
 /// The party whose tables and records are used.
 #[derive(Debug, Args)]
 pub(crate) struct PartyArg {
-    /// Id of the party [default: party_id of service_conf.yaml].
+    /// Id of the party [default: party_id of service_conf.yaml, else 9999].
     #[arg(long, short, value_name = "ID")]
     pub party: Option<String>,
 }
@@ -325,8 +334,8 @@ pub(crate) enum Output {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Data {
-    /// Store files as a table.
-    #[command(long_about = upload::ABOUT, after_long_help = upload::EXAMPLES)]
+    /// Store files as a table of a party.
+    #[command(override_usage = upload::USAGE, long_about = upload::ABOUT, after_long_help = upload::EXAMPLES)]
     Upload(Box<Upload>),
     /// Write a table to a file or to standard output. The file is written completely or not at all.
     Download(Box<Download>),

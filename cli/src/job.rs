@@ -25,11 +25,7 @@ fn read<'a>(home: &'a Home, path: &Path, id: Option<&str>) -> Result<Submission<
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
     let watcher = watch::watcher(run.json, run.quiet);
     let submission = read(home, &run.job, run.job_id.as_deref())?;
-    let party = run.party.as_deref().map(PartyId::new).transpose()?;
-    let own = match (&run.own, &party) {
-        (Some(path), Some(party)) => Some(own(&submission, path, party)?),
-        _ => None,
-    };
+    let (party, own) = part(&submission, run.party.as_deref(), run.own.as_deref())?;
     let report = runtime()?.block_on(async {
         let stopped = stop_signal().at(|| "listen to signals")?;
         match &party {
@@ -45,6 +41,20 @@ pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
         Outcome::Failed => ExitCode::from(report.failure.map_or(1, |failure| code(failure.kind))),
         Outcome::Cancelled => ExitCode::from(STOPPED),
     })
+}
+
+/// The party whose part alone is meant, if one is, and what it keeps to itself.
+fn part(
+    submission: &Submission<'_>,
+    party: Option<&str>,
+    file: Option<&Path>,
+) -> Result<(Option<PartyId>, Option<OwnPart>), Failure> {
+    let party = party.map(PartyId::new).transpose()?;
+    let own = match (file, &party) {
+        (Some(path), Some(party)) => Some(own(submission, path, party)?),
+        _ => None,
+    };
+    Ok((party, own))
 }
 
 /// What a party keeps to itself, read and checked.
@@ -75,7 +85,14 @@ pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, Failure> {
-    let (placed, needs) = futures::executor::block_on(read(home, &explain.job, None)?.explain())?;
+    let submission = read(home, &explain.job, None)?;
+    let (party, own) = part(&submission, explain.party.as_deref(), explain.own.as_deref())?;
+    let (placed, needs) = runtime()?.block_on(async {
+        match &party {
+            Some(party) => submission.explain_part(party, own).await,
+            None => submission.explain().await,
+        }
+    })?;
     match explain.json {
         true => render::json(&placed)?,
         false => show(&placed)?,

@@ -193,24 +193,68 @@ impl Home {
         let (name, ..) = self.party_settings(party)?.chosen(Contract::Federation)?;
         if name == IN_PROCESS {
             return Err(Error::invalid(format!(
-                "federation of party {party} is {name}, which connects parties of one process only; set default_engines.federation to                  direct in service_conf.yaml"
+                "federation of party {party} is {name}, which connects parties of one process only; set default_engines.federation to direct in \
+                 service_conf.yaml"
             )));
         }
         let mut sites = self.sites(std::slice::from_ref(party))?;
         sites.remove(party).ok_or_else(|| Error::bug(format!("party {party} was not opened")))
     }
 
-    /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration.
+    /// The site of one party for what needs none of its partners: it can reach nobody, needs no keys, and listens nowhere.
+    pub fn site_alone(&self, party: &PartyId) -> Result<Site> {
+        let settings = self.settings_of(std::slice::from_ref(party))?;
+        let mut sites = self.sites_on(&settings, tributary_memory::networks(std::slice::from_ref(party))?)?;
+        sites.remove(party).ok_or_else(|| Error::bug(format!("party {party} was not opened")))
+    }
+
+    /// The sites of all parties of a job that run in this process, each with its own storage, metadata and configuration. `InvalidInput`
+    /// if some of them are elsewhere.
     pub fn sites(&self, parties: &[PartyId]) -> Result<BTreeMap<PartyId, Site>> {
+        let settings = self.settings_of(parties)?;
+        self.expect_here(&settings)?;
+        let networks = self.open_networks(&settings)?;
+        self.sites_on(&settings, networks)
+    }
+
+    fn settings_of(&self, parties: &[PartyId]) -> Result<BTreeMap<PartyId, Settings>> {
         let machine = self.settings()?;
-        let read = |id: &PartyId| Ok((id.clone(), self.with_party(machine.clone(), id)?));
-        let settings: BTreeMap<PartyId, Settings> = parties.iter().map(read).collect::<Result<_>>()?;
+        parties.iter().map(|id| Ok((id.clone(), self.with_party(machine.clone(), id)?))).collect()
+    }
+
+    /// A party without keys, beside one that has some, is at a site of its own: to make keys for it here would be wrong.
+    fn expect_here(&self, settings: &BTreeMap<PartyId, Settings>) -> Result<()> {
+        let has_keys = |id: &PartyId| self.site_folder(id).is_ok_and(|folder| folder.has_keys());
+        let (here, elsewhere): (Vec<&PartyId>, Vec<&PartyId>) = settings.keys().partition(|id| has_keys(id));
+        let site = self.settings()?.party_id()?;
+        let own = settings.get_key_value(&site).map(|(own, _)| own).or(here.first().copied());
+        let Some((own, other)) =
+            own.and_then(|own| Some((own, elsewhere.into_iter().find(|id| *id != own)?)))
+        else {
+            return Ok(());
+        };
+        let (federation, ..) = settings[own].chosen(Contract::Federation)?;
+        if federation == IN_PROCESS || (here.is_empty() && federation != DIRECT) {
+            return Ok(());
+        }
+        Err(Error::invalid(format!(
+            "this site's federation is {federation}, and party {other} has no keys here: it is at a site of its own; for the part of \
+             party {own} alone, add --party {own}"
+        )))
+    }
+
+    fn sites_on(
+        &self,
+        settings: &BTreeMap<PartyId, Settings>,
+        networks: BTreeMap<PartyId, Arc<dyn Network>>,
+    ) -> Result<BTreeMap<PartyId, Site>> {
+        let parties = settings.len();
         let site = |(id, network): (PartyId, Arc<dyn Network>)| {
             let settings = settings
                 .get(&id)
                 .ok_or_else(|| Error::bug(format!("a network of party {id}, which has no part here")))?;
             let (storage, meta) = self.open_tables(settings, &id)?;
-            let compute = self.open_computing(settings, storage.clone(), parties.len())?;
+            let compute = self.open_computing(settings, storage.clone(), parties)?;
             let site = Site {
                 engine: compute.engine,
                 storage,
@@ -225,7 +269,7 @@ impl Home {
             };
             Ok((id, site))
         };
-        self.open_networks(&settings)?.into_iter().map(site).collect()
+        networks.into_iter().map(site).collect()
     }
 
     fn open_tables(

@@ -10,7 +10,7 @@ use tributary_flow::agent::{Agent, Offer};
 use tributary_flow::event::Watcher;
 use tributary_flow::place::Placed;
 use tributary_flow::record::Records;
-use tributary_flow::spec::SyncType;
+use tributary_flow::spec::{OwnPart, SyncType};
 use tributary_flow::store::JobFiles;
 use tributary_flow::{Coordinator, SiteAgent};
 use tributary_runtime::Home;
@@ -84,6 +84,27 @@ impl<'a> Submission<'a> {
     pub async fn explain(self) -> Result<(Placed, Result<()>)> {
         let unwatched: Watcher = Arc::new(|_| {});
         self.all_here(&unwatched)?.explain().await
+    }
+
+    /// The same for one party alone, without a word to any other. `own`: what it keeps to itself about its part.
+    pub async fn explain_part(self, party: &PartyId, own: Option<OwnPart>) -> Result<(Placed, Result<()>)> {
+        self.expect_part(party)?;
+        let site = self.home.site_alone(party)?;
+        let (store, patience) = (Arc::new(JobFiles::new(Records::new(&site.home))), site.patience);
+        let agent = SiteAgent::new(site, self.home.components().clone(), Arc::new(|_| {})).with_own(own);
+        let agents = BTreeMap::from([(party.clone(), Arc::new(agent) as Arc<dyn Agent>)]);
+        Coordinator { offer: self.offer, agents, store, patience }.explain().await
+    }
+
+    /// `InvalidInput` for a party without a part in the job.
+    pub(crate) fn expect_part(&self, party: &PartyId) -> Result<()> {
+        let sites = self.offer.spec.sites();
+        if sites.contains(party) {
+            return Ok(());
+        }
+        let sites: Vec<&str> = sites.iter().map(PartyId::as_str).collect();
+        let text = format!("party {party} has no part in the job, which has {}", sites.join(", "));
+        Err(Error::invalid(text))
     }
 }
 

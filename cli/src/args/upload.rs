@@ -27,6 +27,10 @@ decimal(digits,digits after the point), category. Decimals and categories are ne
 bad if its width differs, a value is not of the wanted type or not UTF-8, its id, match id, label or weight is missing, its weight \
 is negative, or its id occurs in an earlier row.";
 
+pub(crate) const USAGE: &str = "\
+tributary data upload [--party ID] --namespace NAMESPACE --name NAME --file FILE... [OPTIONS]
+       tributary data upload --config JSON [OPTIONS]";
+
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   tributary data upload --namespace shop --name orders --file orders.csv

@@ -71,6 +71,11 @@ impl SiteFolder {
         self.folder.join(format!("{}.{CARD}", self.party))
     }
 
+    /// Whether the party has keys here, readable or not.
+    pub fn has_keys(&self) -> bool {
+        self.keys_path().exists()
+    }
+
     /// The party's keys. `NotFound` says how to make them.
     pub fn identity(&self) -> Result<Identity> {
         let path = self.keys_path();
