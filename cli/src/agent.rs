@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tributary_core::ResultExt;
+use tributary_core::{PartyId, ResultExt};
 use tributary_flow::event::{Event, JobReport};
 use tributary_flow::remote::{DeskEvent, Refused};
 use tributary_flow::status::Status;
@@ -18,10 +18,20 @@ pub(crate) fn run(home: &Home, agent: &args::Agent) -> Result<ExitCode, Failure>
     let party = known_party(home, agent.party.as_deref())?;
     runtime()?.block_on(async {
         let stopped = stop_signal().at(|| "listen to signals")?;
-        render::note(format!("agent of party {party}: waits for offers; press Ctrl-C to stop"));
-        part::serve(home, &party, Arc::new(task), happened, stopped).await
+        part::serve(home, &party, Arc::new(task), || begun(home, &party), happened, stopped).await
     })?;
     Ok(ExitCode::from(STOPPED))
+}
+
+fn begun(home: &Home, party: &PartyId) {
+    render::note(format!("agent of party {party}: waits for offers; press Ctrl-C to stop"));
+    let grants = home.grants_path(party);
+    if !grants.exists() {
+        render::note(format!(
+            "note: every offer is refused, since there is no {}; docs/sites.md says what it grants",
+            grants.display()
+        ));
+    }
 }
 
 /// The tasks of this site; those of others are of no concern to an agent.

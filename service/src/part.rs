@@ -222,13 +222,8 @@ impl Submission<'_> {
         watcher: Watcher,
         cancel: impl Future<Output = ()>,
     ) -> Result<JobReport> {
+        self.expect_part(party)?;
         let (home, offer) = self.into_parts();
-        let sites = offer.spec.sites();
-        if !sites.contains(party) {
-            let sites: Vec<&str> = sites.iter().map(PartyId::as_str).collect();
-            let text = format!("party {party} has no part in the job, which has {}", sites.join(", "));
-            return Err(Error::invalid(text));
-        }
         if let Ok(record) = Records::new(home.party(party)).job(&offer.job)
             && record.ended_ms.is_some()
         {
@@ -241,6 +236,13 @@ impl Submission<'_> {
         let limits = home.party_settings(party)?.limits()?;
         let consent = ByHand { hash, limits, taken: Mutex::default(), written: Written::of(home, party)? };
         let station = Station::open(home, party, Arc::new(consent), own).await?;
+        // Its letters go to all sites of the job; those of another site to the coordinator alone.
+        let written_to = match coordinates {
+            true => offer.spec.sites(),
+            false => vec![offer.spec.coordinator()],
+        };
+        let keys = home.site_folder(party)?;
+        written_to.iter().filter(|site| *site != party).try_for_each(|site| keys.partner(site).map(drop))?;
         match coordinates {
             true => station.coordinate(offer, watcher, cancel).await,
             false => station.join(&offer, watcher, cancel).await,
@@ -248,18 +250,27 @@ impl Submission<'_> {
     }
 }
 
-/// Takes part in all jobs that a site's grants allow, until `cancel` is ready. `happened` sees offers and ends.
+/// Takes part in all jobs that a site's grants allow, until `cancel` is ready. `begun` is called once offers can come; `happened` sees
+/// offers and ends. `NotFound` if the site trusts no partner.
 pub async fn serve(
     home: &Home,
     party: &PartyId,
     watcher: Watcher,
+    begun: impl FnOnce(),
     mut happened: impl FnMut(&DeskEvent),
     cancel: impl Future<Output = ()>,
 ) -> Result<()> {
     home.grants(party)?;
     let consent = ByGrants { home: home.clone(), party: party.clone(), written: Written::of(home, party)? };
     let mut station = Station::open(home, party, Arc::new(consent), None).await?;
+    if home.site_folder(party)?.partners()?.is_empty() {
+        let text = format!(
+            "party {party} trusts no partner yet; ask partners for their cards, and run `tributary site trust CARD --party {party}`"
+        );
+        return Err(Error::new(ErrorKind::NotFound, text));
+    }
     station.watch(watcher);
+    begun();
     let mut cancel = std::pin::pin!(cancel);
     loop {
         tokio::select! {

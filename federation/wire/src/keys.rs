@@ -243,7 +243,7 @@ impl KeyRing {
     /// The key registered for a site; `Denied` if there is none.
     pub fn of(&self, site: &PartyId) -> Result<&PublicKey> {
         self.peers.get(site).ok_or_else(|| {
-            let text = format!("no public key of site {site} is registered here; ask its operator for it");
+            let text = format!("no public key of site {site} is registered here; ask its operator for its card, and run `tributary site trust {site}.card`");
             Error::new(ErrorKind::Denied, text)
         })
     }
