@@ -6,6 +6,8 @@ use std::fmt::{self, Write};
 
 /// Shows at most this many characters.
 const MOST_CHARS: usize = 200;
+/// Of a message at most as many.
+const MOST_OF_MESSAGE: usize = 2_000;
 
 /// Shows text without trusting it: backslashes, controls and all that is invisible or changes the direction of writing
 /// appear as escapes (`\n`, `\u{202e}`), and what is longer than 200 characters is cut, with `…` at its end. `{:?}` puts it in
@@ -16,19 +18,24 @@ const MOST_CHARS: usize = 200;
 /// assert_eq!(Shown::new("a\u{1b}[31m").to_string(), "a\\u{1b}[31m");
 /// ```
 #[derive(Clone, Copy)]
-pub struct Shown<'a>(&'a str);
+pub struct Shown<'a>(&'a str, usize);
 
 impl<'a> Shown<'a> {
     /// Of any text.
     pub fn new(text: &'a str) -> Self {
-        Self(text)
+        Self(text, MOST_CHARS)
+    }
+
+    /// Of a message that mostly is our own and says at its end what to do: cut after 2,000 characters.
+    pub fn message(text: &'a str) -> Self {
+        Self(text, MOST_OF_MESSAGE)
     }
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut chars = self.0.chars();
-        for c in chars.by_ref().take(MOST_CHARS) {
+        for c in chars.by_ref().take(self.1) {
             match c == '\\' || deceives(c) {
                 true => write!(f, "{}", c.escape_debug())?,
                 false => f.write_char(c)?,

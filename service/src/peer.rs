@@ -10,7 +10,7 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use tributary_core::{PartyId, Result};
+use tributary_core::{Error, PartyId, Result};
 use tributary_runtime::{Home, Way};
 use tributary_system::clock::since_1970;
 use tributary_trust::{Address, Card, SiteFolder};
@@ -166,13 +166,16 @@ impl<'a> Ping<'a> {
         partner: &PartyId,
         starting: Duration,
     ) -> Result<Self> {
+        if party == partner {
+            return Err(Error::invalid(format!("party {party} is this site; give the id of a partner")));
+        }
         let (folder, way) = (home.site_folder(party)?, home.way(party, partner)?);
         let (mut report, cards) = look_from(&folder, partner, &way, since_1970());
         if let Some(cards) = &cards
             && !way.by_broker
         {
             match report.is_good() {
-                true => report.add(What::Port, port(cards, &called(cards, &way), starting)),
+                true => report.add(What::Port, port(cards, &called(cards, &way), &way, starting)),
                 false => report.skip(&[What::Port], "something before it failed"),
             }
         }
@@ -300,7 +303,7 @@ fn addresses(cards: &Cards, called: &[String], exchange: Option<&str>) -> State 
 }
 
 /// Whether one of the addresses answers at all.
-fn port(cards: &Cards, called: &[String], starting: Duration) -> State {
+fn port(cards: &Cards, called: &[String], way: &Way, starting: Duration) -> State {
     let (own, partner) = (cards.own.party(), cards.theirs.party());
     if called.is_empty() {
         return State::Skipped { why: format!("party {partner} only calls out") };
@@ -319,6 +322,14 @@ fn port(cards: &Cards, called: &[String], starting: Duration) -> State {
         }
         std::thread::sleep(PAUSE);
     };
+    if let ([only], Some(exchange)) = (called, &way.exchange)
+        && only == exchange
+    {
+        let text = format!(
+            "see that the exchange runs and listens at {exchange}, that its firewall lets calls in, and that this machine may call it"
+        );
+        return failed(format!("the exchange at {}", found.join("; ")), [(own, text)]);
+    }
     failed(
         found.join("; "),
         [
@@ -412,7 +423,7 @@ mod tests {
         let (_home, bank) = sites(&["bank.example:1"], &[]);
         let (report, cards) = look_from(&bank, &id("10000"), &Way::default(), NOW);
         assert!(report.is_good());
-        let skipped = port(&cards.unwrap(), &[], Duration::ZERO);
+        let skipped = port(&cards.unwrap(), &[], &Way::default(), Duration::ZERO);
         assert_eq!(skipped, State::Skipped { why: "party 10000 only calls out".into() });
     }
 
@@ -442,7 +453,7 @@ mod tests {
             let (_home, bank) = sites(&[], shop);
             let (mut report, cards) = look_from(&bank, &id("10000"), way, NOW);
             let cards = cards.unwrap();
-            report.add(What::Port, port(&cards, &called(&cards, way), Duration::ZERO));
+            report.add(What::Port, port(&cards, &called(&cards, way), way, Duration::ZERO));
             report
         };
         check(&port_of(&[&closed], &Way::default()), What::Port, &["10000", "9999"], "refused");

@@ -84,7 +84,7 @@ pub(super) async fn ask(report: &mut Report, home: &Home, cards: &Cards) {
 fn closed(cards: &Cards, error: &Error) -> State {
     let change = match error.kind() {
         ErrorKind::Unavailable => {
-            "stop the other process of this party, an agent or a job; or ping from the partner's site"
+            "stop the other process, an agent or a job if it is of this party; or ping from the partner's site"
         }
         _ => "change the configuration as said",
     };
@@ -124,10 +124,16 @@ fn silent(cards: &Cards, error: &Error) -> State {
     let there = format!(
         "run `tributary agent --party {partner}`, or `tributary peer ping {own} --party {partner}` at the same time"
     );
-    let trust = format!("see that `tributary site list` has party {own} with {}", cards.own.fingerprint());
-    let here =
-        format!("see that the operator of party {partner} reads {} as its own", cards.theirs.fingerprint());
-    failed(Shown::new(&error.chain()).to_string(), [(partner, there), (partner, trust), (own, here)])
+    let trust = format!(
+        "see that `tributary site list` has party {own} with {}; else `tributary site trust {own}.card --replace`",
+        cards.own.fingerprint()
+    );
+    let here = format!(
+        "see that the operator of party {partner} reads {} as its own; else get its card, and \
+         `tributary site trust {partner}.card --party {own} --replace`",
+        cards.theirs.fingerprint()
+    );
+    failed(Shown::message(&error.chain()).to_string(), [(partner, there), (partner, trust), (own, here)])
 }
 
 fn versions(cards: &Cards, own: &Build, pong: &Pong) -> State {
@@ -169,7 +175,7 @@ fn clocks(cards: &Cards, here: Duration, there: Duration, trip: Duration) -> Sta
 fn lost(cards: &Cards, error: &Error) -> State {
     let partner = cards.theirs.party();
     let text = "see what the site's process says, and whether something between both sites cuts connections";
-    failed(Shown::new(&error.chain()).to_string(), [(partner, text.to_owned())])
+    failed(Shown::message(&error.chain()).to_string(), [(partner, text.to_owned())])
 }
 
 /// The median, and both clocks at the same moment, this site's first.
