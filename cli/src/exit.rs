@@ -56,10 +56,21 @@ impl Failure {
             Self::Error(error) => {
                 // Several mistakes, each with its place: one line each, without the chain of errors.
                 match error.source().and_then(|source| source.downcast_ref::<Problems>()) {
-                    Some(problems) => render::note(format!("{problems}\nerror: {error}")),
-                    None => render::note(format!("error: {}", error.chain())),
+                    Some(problems) => {
+                        render::note(format!("{problems}\nerror: {error}"));
+                        // A job that no limit or grant allows is to be changed, like one with a mistake.
+                        let kind = error.kind();
+                        ExitCode::from(code(if kind == ErrorKind::Denied {
+                            ErrorKind::InvalidInput
+                        } else {
+                            kind
+                        }))
+                    }
+                    None => {
+                        render::note(format!("error: {}", error.chain()));
+                        ExitCode::from(code(error.kind()))
+                    }
                 }
-                ExitCode::from(code(error.kind()))
             }
             Self::Problems(problems) => {
                 render::note(problems.to_string());

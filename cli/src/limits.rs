@@ -11,6 +11,7 @@ use tributary_runtime::Home;
 use crate::args::LimitsCommand;
 use crate::exit::Failure;
 use crate::render;
+use crate::table::full_name;
 
 pub(crate) fn run(home: &Home, command: &LimitsCommand) -> Result<ExitCode, Failure> {
     match command {
@@ -28,7 +29,8 @@ pub(crate) fn run(home: &Home, command: &LimitsCommand) -> Result<ExitCode, Fail
         LimitsCommand::Reset { party, table, partner, yes, json } => {
             let party = tributary_service::known_party(home, party.party.as_deref())?;
             let partner = partner.as_ref().map(|id| PartyId::new(id.as_str())).transpose()?;
-            let which = Forget { table: table.clone(), partner };
+            let table = table.as_deref().map(full_name).transpose()?;
+            let which = Forget { table: table.map(|table| table.to_string()), partner };
             reset(&Releases::new(&home.party(&party)), &party, &which, *yes, *json)?;
         }
     }
@@ -88,25 +90,33 @@ fn show_released(released: &[Released]) -> Result<()> {
 }
 
 fn reset(releases: &Releases, party: &PartyId, which: &Forget, yes: bool, json: bool) -> Result<()> {
-    if !yes {
-        let listed = releases.list()?;
-        let meant: Vec<Released> = listed.into_iter().filter(|released| which.is_meant(released)).collect();
-        if !meant.is_empty() && !json {
-            show_released(&meant)?;
-        }
-        let text = format!(
-            "{} would be reset, and the partners of party {party} may get as much again; confirm with --yes",
-            render::counted(meant.len() as u64, "record")
-        );
-        return Err(Error::invalid(text));
-    }
-    let forgotten = releases.forget(which)?;
-    if forgotten == 0 && (which.table.is_some() || which.partner.is_some()) {
+    let listed = releases.list()?;
+    let meant: Vec<Released> = listed.into_iter().filter(|released| which.is_meant(released)).collect();
+    if meant.is_empty() && (which.table.is_some() || which.partner.is_some()) {
         let text = format!("party {party} released nothing of that kind; see `tributary limits show`");
         return Err(Error::new(ErrorKind::NotFound, text));
     }
+    if !yes {
+        return show_reset(party, &meant, json);
+    }
+    let forgotten = releases.forget(which)?;
     match json {
         true => render::json(&json!({"forgotten": forgotten})),
         false => render::line(format!("reset what partners of party {party} got: {forgotten}")),
     }
+}
+
+/// What a reset would forget.
+fn show_reset(party: &PartyId, meant: &[Released], json: bool) -> Result<()> {
+    if json {
+        return render::json(&json!({"would_forget": meant}));
+    }
+    if !meant.is_empty() {
+        show_released(meant)?;
+        render::line("")?;
+    }
+    render::line(format!(
+        "{} would be reset, and the partners of party {party} may get as much again; confirm with --yes",
+        render::counted(meant.len() as u64, "record")
+    ))
 }

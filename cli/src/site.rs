@@ -124,7 +124,11 @@ fn read_card(path: &Path) -> Result<Card> {
             file.take(most).read_to_end(&mut bytes).at(|| format!("read {name}"))?
         }
     };
-    Card::parse(&name, &bytes)
+    // What is damaged here is what was given, and not something of this site.
+    Card::parse(&name, &bytes).map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => Error::invalid(error.chain()),
+        _ => error,
+    })
 }
 
 fn confirm_card(card: &Card, standing: &Standing, trust: &SiteTrust) -> Result<()> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::executor::block_on;
 use serde_json::json;
 use tributary_core::meta::TableRecord;
-use tributary_core::{Error, JobId, Result, ResultExt, TableName};
+use tributary_core::{Error, JobId, Layout, Result, ResultExt, TableName};
 use tributary_ingest::{Pass, Progress};
 use tributary_runtime::Home;
 use tributary_service::{Tables, Wait};
@@ -118,7 +118,8 @@ fn copy(
     block_on(source.copy(&from, &destination, &to, store, Arc::new(on_rows)))
 }
 
-fn full_name(text: &str) -> Result<TableName> {
+/// A table as `NAMESPACE/NAME`.
+pub(crate) fn full_name(text: &str) -> Result<TableName> {
     let expected = || Error::invalid(format!("{text:?}, expected NAMESPACE/NAME"));
     let (namespace, name) = text.split_once('/').ok_or_else(expected)?;
     TableName::new(namespace, name)
@@ -172,6 +173,16 @@ pub(crate) fn record(home: &Home, arg: &TableArg) -> Result<TableRecord> {
     block_on(tables.find(&name)).map(|(_, record)| record)
 }
 
+/// A layout in words.
+fn layout(layout: &Layout) -> String {
+    let partitions = render::counted(u64::from(layout.partitions()), "partition");
+    match layout {
+        Layout::Loose(_) => format!("as written, in {partitions}"),
+        Layout::Keyed(_) => format!("by the hash of the key, in {partitions}"),
+        Layout::Rows(_) => format!("by row number, in {partitions}"),
+    }
+}
+
 fn query(home: &Home, arg: &TableArg) -> Result<()> {
     let record = record(home, arg)?;
     if arg.json {
@@ -180,7 +191,7 @@ fn query(home: &Home, arg: &TableArg) -> Result<()> {
     render::line(format!("table      {}", record.table))?;
     render::line(format!("rows       {}", render::count(record.rows)))?;
     render::line(format!("size       {}", render::bytes(record.bytes)))?;
-    render::line(format!("layout     {:?}", record.layout))?;
+    render::line(format!("layout     {}", layout(&record.layout)))?;
     render::line(format!("engine     {}", record.engine))?;
     render::line(format!("place      {}", record.uri))?;
     for (key, value) in &record.origin {

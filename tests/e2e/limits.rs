@@ -97,7 +97,7 @@ fn cuts(site: &Site, task: &str) -> Vec<f64> {
 fn a_job_that_asks_for_every_rank_is_refused_before_it_runs_with_its_place() {
     let site = site("");
     let path = job(&site, "values", 0..BITS, "n_bins: 65535");
-    let message = site.fails(1, &["run", "--quiet", &path]);
+    let message = site.fails(2, &["run", "--quiet", &path]);
     let line =
         std::fs::read_to_string(&path).unwrap().lines().position(|l| l.contains("n_bins")).unwrap() + 1;
     for expected in [
@@ -110,7 +110,7 @@ fn a_job_that_asks_for_every_rank_is_refused_before_it_runs_with_its_place() {
         assert!(message.contains(&expected), "{expected} in {message}");
     }
     assert!(!site.home().join("parties/10000/jobs").exists(), "nothing ran");
-    assert!(site.fails(1, &["explain", &path]).contains("limits.max_bins"));
+    assert!(site.fails(2, &["explain", &path]).contains("limits.max_bins"));
     // Where no other party learns about the host's columns, it may cut them as finely as it is asked to.
     site.ok(&["run", "--quiet", &job(&site, "values", 0..1, "n_bins: 65535, local_only: true")]);
 }
@@ -143,7 +143,9 @@ fn bins_of_few_rows_are_merged_and_no_series_of_jobs_gets_beyond_the_budget() {
     );
 
     let reset = ["limits", "reset", "-p", "10000", "--table", "n/again"];
-    assert!(site.fails(2, &["limits", "reset", "-p", "10000"]).contains("confirm with --yes"));
+    assert!(site.ok(&["limits", "reset", "-p", "10000"]).contains("confirm with --yes"), "it only shows");
+    let message = site.fails(2, &["limits", "reset", "-p", "10000", "--table", "again"]);
+    assert!(message.contains("expected NAMESPACE/NAME"), "{message}");
     assert!(
         site.fails(3, &[&reset[..], &["--yes", "--partner", "8"]].concat()).contains("nothing of that kind")
     );
