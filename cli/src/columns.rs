@@ -33,7 +33,7 @@ pub(crate) fn show(schema: &TableSchema) -> Result<()> {
         let null = if column["nullable"] == true { "may be" } else { "never" };
         vec![
             render::short(&text(&column["name"])),
-            text(&column["type"]),
+            word(&text(&column["type"])),
             text(&column["purpose"]),
             null.to_owned(),
         ]
@@ -42,6 +42,22 @@ pub(crate) fn show(schema: &TableSchema) -> Result<()> {
         &["column", "type", "purpose", "missing"],
         &json(schema).iter().map(row).collect::<Vec<_>>(),
     )
+}
+
+/// The name of a type as `--types` takes it, of Arrow's name.
+fn word(arrow: &str) -> String {
+    match arrow {
+        "Utf8" => "text".to_owned(),
+        "Boolean" => "bool".to_owned(),
+        "Date32" => "date".to_owned(),
+        "Int32" | "Int64" | "Float32" | "Float64" => arrow.to_lowercase(),
+        other if other.starts_with("Timestamp(") && other.contains("UTC") => "timestamp_utc".to_owned(),
+        other if other.starts_with("Timestamp(") => "timestamp".to_owned(),
+        other => match other.strip_prefix("Decimal128(") {
+            Some(digits) => format!("decimal({}", digits.replace(' ', "")),
+            None => other.to_owned(),
+        },
+    }
 }
 
 /// The first rows of a table.

@@ -15,7 +15,8 @@ pub(crate) fn run(home: &Home, command: &Config) -> Result<ExitCode, Failure> {
     match command {
         Config::Reference => render::line(tributary_runtime::reference::page(home.known()).trim_end())?,
         Config::Show { party, json } => {
-            let settings = home.party_settings(&tributary_service::party(home, party.party.as_deref())?)?;
+            let settings =
+                home.party_settings(&tributary_service::own_or_known_party(home, party.party.as_deref())?)?;
             match *json {
                 true => render::json(&as_json(&settings))?,
                 false => show(&settings)?,

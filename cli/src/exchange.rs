@@ -25,7 +25,7 @@ pub(crate) fn run(home: &Home, given: &args::Exchange) -> Result<ExitCode, Failu
     runtime.block_on(async {
         let stop = stop_signal().at(|| "listen to signals")?;
         let (exchange, address) = home.exchange(&party)?;
-        render::line(format!("exchange {party} ready at {address}"))?;
+        render::line(format!("exchange ready at {address}, with the id {party}"))?;
         tokio::select! { () = stop => {}, () = watch(&exchange) => {} }
         Ok(ExitCode::SUCCESS)
     })

@@ -63,7 +63,7 @@ fn write(path: &Path, page: &str, overwrite: bool) -> std::io::Result<()> {
 
 /// The jobs of the party that the arguments mean.
 pub(crate) fn jobs(home: &Home, arg: &PartyArg) -> tributary_core::Result<Jobs> {
-    Ok(Jobs::of(home, &tributary_service::party(home, arg.party.as_deref())?))
+    Ok(Jobs::of(home, &tributary_service::own_or_known_party(home, arg.party.as_deref())?))
 }
 
 fn seconds(job: &JobRecord) -> String {

@@ -144,7 +144,7 @@ fn show_rows_left_out(columns: &[ColumnSummary], duplicates: u64, rejected: u64)
     }
     for (rows, why) in [(duplicates, "their id occurs twice"), (rejected, "they have errors")] {
         if rows > 0 {
-            render::line(format!("\n{} rows left out: {why}", render::count(rows)))?;
+            render::line(format!("\n{} left out: {why}", render::counted(rows, "row")))?;
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tributary_component::Level;
 use tributary_core::PartyId;
+use tributary_core::placement::Placement;
 use tributary_core::shown::printable;
 use tributary_flow::event::{Event, JobReport, TaskReport, Watcher};
 use tributary_flow::scheduler::Outcome;
@@ -46,10 +47,7 @@ fn plain(event: &Event) {
         Event::TaskWaiting { task, reason } => render::note(format!("{task} {reason}")),
         Event::TaskStarted { task, party, attempt, placement } => {
             let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
-            render::note(format!(
-                "{task} {party}: started on {} cores, {} partitions{again}",
-                placement.cores, placement.partitions
-            ));
+            render::note(format!("{task} {party}: started on {}{again}", place(placement)));
         }
         Event::TaskNote { task, party, level, text } => {
             let warning = if *level == Level::Info { "" } else { "warning: " };
@@ -69,6 +67,12 @@ fn plain(event: &Event) {
 /// Settings of the job without effect. Shown even without progress, like the notes on the job file itself.
 fn show_notes(notes: &[String]) {
     notes.iter().for_each(|note| render::note(format!("note: {note}")));
+}
+
+/// `4 cores, 1 partition`.
+fn place(placement: &Placement) -> String {
+    let (cores, partitions) = (u64::from(placement.cores), u64::from(placement.partitions));
+    format!("{}, {}", render::counted(cores, "core"), render::counted(partitions, "partition"))
 }
 
 fn missing(party: &PartyId, seconds: u64) -> String {
@@ -104,7 +108,7 @@ fn bars() -> Watcher {
             Event::TaskWaiting { task, reason } => drop(line(task.clone(), reason.clone())),
             Event::TaskStarted { task, party, attempt, placement } => {
                 let again = if *attempt > 0 { format!(", attempt {attempt}") } else { String::new() };
-                let text = format!("{} cores, {} partitions{again}", placement.cores, placement.partitions);
+                let text = format!("{}{again}", place(placement));
                 line(of(task, party), text).reset();
                 if let Some(waiting) = lines.remove(task) {
                     waiting.finish_and_clear();

@@ -41,7 +41,13 @@ impl Jobs {
                 let none = || Error::new(ErrorKind::NotFound, format!("party {} has no jobs", self.party));
                 self.list()?.into_iter().next().ok_or_else(none)
             }
-            id => self.records.job(&JobId::new(id)?),
+            id => self.records.job(&JobId::new(id)?).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => {
+                    let text = format!("party {} has no job {id}; see `tributary job list`", self.party);
+                    Error::new(ErrorKind::NotFound, text)
+                }
+                _ => error,
+            }),
         }
     }
 

@@ -26,10 +26,10 @@ pub fn known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     Err(Error::new(ErrorKind::NotFound, format!("no party {id} in {} ({help})", home.folder().display())))
 }
 
-/// Like [`known_party`], for what this site's own party may ask before it has anything: its limits.
+/// Like [`known_party`], for what this site's own party may ask before it has anything: its limits, settings and jobs.
 pub fn own_or_known_party(home: &Home, given: Option<&str>) -> Result<PartyId> {
     match given {
-        Some(_) => known_party(home, given),
-        None => party(home, None),
+        Some(id) if PartyId::new(id)? != party(home, None)? => known_party(home, given),
+        _ => party(home, None),
     }
 }

@@ -167,7 +167,8 @@ impl Tables {
                 self.storage.open(&record.uri).await.at(|| format!("rename table {from} to {to}"))?;
             self.releases.renamed(from, to, &stored)?;
         }
-        tributary_catalog::rename(&self.storage, &self.meta, from, to).await
+        let renamed = tributary_catalog::rename(&self.storage, &self.meta, from, to).await;
+        self.or_nearest(from, renamed).await
     }
 
     /// Copies a table, also to another party of this site or another of its stores. What partners got about it counts for the copy,
@@ -208,12 +209,24 @@ impl Tables {
     /// Deletes a table.
     pub async fn delete(&self, name: &TableName, wait: Wait<'_>) -> Result<()> {
         self.await_readers(name, wait)?;
-        tributary_catalog::delete(&self.storage, &self.meta, name).await
+        let deleted = tributary_catalog::delete(&self.storage, &self.meta, name).await;
+        self.or_nearest(name, deleted).await
     }
 
     /// Compares a table's rows with its manifest and record.
     pub async fn verify(&self, name: &TableName) -> Result<Verified> {
-        tributary_catalog::verify(&self.storage, &self.meta, name).await
+        let verified = tributary_catalog::verify(&self.storage, &self.meta, name).await;
+        self.or_nearest(name, verified).await
+    }
+
+    /// A table that was not found is said to be missing with its party and the nearest name.
+    async fn or_nearest<T>(&self, name: &TableName, result: Result<T>) -> Result<T> {
+        match result {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(self.find(name).await.err().unwrap_or(error))
+            }
+            other => other,
+        }
     }
 
     /// Returns once no running job reads the table; blocks its thread until then. `Conflict` names the jobs that still read
