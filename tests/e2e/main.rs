@@ -42,3 +42,4 @@ mod tables;
 mod tabular;
 mod tune;
 mod uploads;
+mod words;
