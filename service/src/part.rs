@@ -152,7 +152,7 @@ impl Station {
                         if help.is_empty() { String::new() } else { format!(" ({})", help.join("; ")) };
                     let text = format!("party {from} offered job {job}, which was refused: {reason}{help}");
                     tokio::time::sleep(LINGER).await;
-                    return Err(Error::new(ErrorKind::Denied, text));
+                    return Err(Error::invalid(text));
                 }
                 Ok(Some(DeskEvent::OtherVersion(from, error))) if from == *coordinator => return Err(error),
                 Ok(Some(_)) => {}

@@ -254,7 +254,7 @@ fn sites_that_start_different_jobs_both_learn_it() {
         (&host, "party 9999 offered job"),
     ] {
         let said = text(&end.stderr);
-        assert!(end.status.code() == Some(1) && said.contains(expected), "{:?} {said}", end.status);
+        assert!(end.status.code() == Some(2) && said.contains(expected), "{:?} {said}", end.status);
     }
     assert_eq!(pair.jobs(GUEST).len() + pair.jobs(HOST).len(), 0);
 }
@@ -348,7 +348,7 @@ fn an_agent_takes_what_its_grants_allow_and_writes_every_offer_down() {
     let agent = Agent::start(&pair);
     let end = pair.part(GUEST, &[&job()]).output().unwrap();
     let said = text(&end.stderr);
-    assert_eq!(end.status.code(), Some(1), "{said}");
+    assert_eq!(end.status.code(), Some(2), "{said}");
     assert!(
         said.contains("party 10000 refuses the job: no grant covers a job that party 9999 offers"),
         "{said}"

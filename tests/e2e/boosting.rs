@@ -54,6 +54,6 @@ fn trees_of_two_sites_are_trained_shown_and_applied() {
 fn a_host_that_trains_no_trees_refuses_the_job_before_it_runs() {
     let site = Site::with_breast_tables();
     site.write("parties/10000/service_conf.yaml", "limits: {gradient_sums: 0}\n");
-    let said = site.fails(1, &["run", "--quiet", &example("breast/boost.yaml").display().to_string()]);
+    let said = site.fails(2, &["run", "--quiet", &example("breast/boost.yaml").display().to_string()]);
     assert!(said.contains("limits.gradient_sums") && said.contains("num_trees"), "{said}");
 }

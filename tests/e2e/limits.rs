@@ -261,7 +261,7 @@ fn a_host_refuses_small_bins_and_cuts_of_the_job_if_its_limits_say_so() {
         let text = text.replace(reader, &format!("{reader}        binning_0: {{parameters: {{{given}}}}}\n"));
         site.write("job.yaml", &text)
     };
-    let message = refuses.fails(1, &["run", "--quiet", &at_host(&refuses)]);
+    let message = refuses.fails(2, &["run", "--quiet", &at_host(&refuses)]);
     assert!(
         message.contains("split_pt_dict: host_10000 takes no cut points for its columns from a job"),
         "{message}"
@@ -279,7 +279,7 @@ fn a_host_refuses_small_bins_and_cuts_of_the_job_if_its_limits_say_so() {
     refuses.ok(&["run", "--quiet", &job(&refuses, "values", 0..1, points)]);
     assert_eq!(refuses.model("9999", "guest", "binning_0")["data"]["bin_count_dict"]["w"], 3);
     let points = "method: manual, split_pt_dict: {w: [50, 100, 199], v: [50, 199]}";
-    let message = refuses.fails(1, &["run", "--quiet", &job(&refuses, "values", 0..1, points)]);
+    let message = refuses.fails(2, &["run", "--quiet", &job(&refuses, "values", 0..1, points)]);
     assert!(message.contains("takes no cut points for its columns from a job (v)"), "{message}");
     // An anonymous name is known to the task only.
     let points = "method: manual, use_anonymous: true, split_pt_dict: {host_10000_x0: [50, 199]}";
