@@ -288,9 +288,14 @@ mod tests {
         assert_eq!(granted("", 2), Limits::default());
         assert_eq!(
             granted("least_common_rows: 100", 2),
-            Limits { min_common_rows: 100, ..Limits::default() }
+            Limits {
+                min_common_rows: 100,
+                common_rows_by: Some("least_common_rows of grant 1 (line 2)".into()),
+                ..Limits::default()
+            }
         );
-        assert_eq!(granted("least_common_rows: 100", 500).min_common_rows, 500);
+        let own = granted("least_common_rows: 100", 500);
+        assert_eq!((own.min_common_rows, own.common_rows_by), (500, None));
         granted("most_rows: 1000, most_cores: 4, partner_roles: [guest], hours: 'sun 12:00-13:00'", 2);
     }
 

@@ -154,7 +154,7 @@ fn a_version_of_another_schema_is_refused() {
     let of = |version: &str| {
         refusal(&TRAIN.replace("schema_version: 2.2.0", &format!("schema_version: {version}")))
     };
-    for (version, shown) in [("3.0.0", "3.0.0"), ("banana", "banana"), ("20.1", "20.1")] {
+    for (version, shown) in [("3.0.0", "3.0.0"), ("banana", "banana"), ("'20.1'", "20.1")] {
         let expected = format!(
             "job.yaml:107:1: schema_version: expected a version 2.x of the schema of jobs, got \"{shown}\""
         );
