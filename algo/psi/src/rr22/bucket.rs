@@ -164,8 +164,10 @@ impl Order {
         let mut rest: Vec<u128> = (0..more).map(|i| u128::from(bucket) << 64 | u128::from(i)).collect();
         self.padding.encrypt(&mut rest);
         let rows = (0u32..keys.len() as u32).chain((0..more).map(|_| NO_ROW));
-        let mut sorted: Vec<(u128, u32)> = places.into_iter().chain(rest).zip(rows).collect();
-        sorted.sort_unstable_by_key(|(place, _)| *place);
+        // Half of a place tells rows apart; equal halves, one pair in 2^64, stay in the order of rows.
+        let half = |place: u128| (place >> 64) as u64;
+        let mut sorted: Vec<(u64, u32)> = places.into_iter().chain(rest).map(half).zip(rows).collect();
+        sorted.sort_unstable();
         sorted.into_iter().map(|(_, row)| row).collect()
     }
 
@@ -205,7 +207,9 @@ pub(crate) fn common(plan: &Plan, bucket: u32, own: &[u8], answer: &[u8]) -> Res
     if answer.len() != plan.answer_bytes() {
         return Err(wrong(format!("has {} bytes, expected {}", answer.len(), plan.answer_bytes())));
     }
-    let (own, answered) = (sorted(own, width), sorted(answer, width));
+    let own = sorted(own, width, |_| true);
+    let sieve = Sieve::of(&own);
+    let answered = sorted(answer, width, |tag| sieve.passes(tag));
     let mut places = vec![NO_ROW; own.len()];
     let mut answered = answered.iter().peekable();
     for (tag, row) in &own {
@@ -220,10 +224,42 @@ pub(crate) fn common(plan: &Plan, bucket: u32, own: &[u8], answer: &[u8]) -> Res
     Ok(places)
 }
 
-/// Tags as numbers, each with its place, by number.
-fn sorted(tags: &[u8], width: usize) -> Vec<(u128, u32)> {
+/// Tags as numbers, each with its place, by number; without those that are not wanted.
+fn sorted(tags: &[u8], width: usize, wanted: impl Fn(u128) -> bool) -> Vec<(u128, u32)> {
     let number = |tag: &[u8]| tag.iter().fold(0, |number, byte| number << 8 | u128::from(*byte));
-    let mut sorted: Vec<(u128, u32)> = tags.chunks_exact(width).map(number).zip(0..).collect();
+    let tags = tags.chunks_exact(width).map(number).zip(0..);
+    let mut sorted: Vec<(u128, u32)> = tags.filter(|(tag, _)| wanted(*tag)).collect();
     sorted.sort_unstable();
     sorted
+}
+
+/// Passes every own tag, and few others: an answer may have many times more tags than there are own ones, and to sort them
+/// all would be most of the work.
+struct Sieve {
+    words: Vec<u64>,
+    /// Of a tag, which picks its bit.
+    mask: u128,
+}
+
+impl Sieve {
+    /// A bit for each tag, and at least fifteen times more beside them.
+    fn of(tags: &[(u128, u32)]) -> Self {
+        let bits = (tags.len() * 16).next_power_of_two().max(64);
+        let mut sieve = Self { words: vec![0; bits / 64], mask: bits as u128 - 1 };
+        for (tag, _) in tags {
+            let (word, bit) = sieve.place(*tag);
+            sieve.words[word] |= bit;
+        }
+        sieve
+    }
+
+    fn passes(&self, tag: u128) -> bool {
+        let (word, bit) = self.place(tag);
+        self.words[word] & bit != 0
+    }
+
+    fn place(&self, tag: u128) -> (usize, u64) {
+        let at = (tag & self.mask) as usize;
+        (at / 64, 1 << (at % 64))
+    }
 }

@@ -145,6 +145,7 @@ impl FoldKernel for Answer {
     type Params = BucketsParams;
     type State = Gathering;
     const NAME: &'static str = "psi.answer";
+    const VERSION: u32 = 2;
 
     fn output(_: &BucketsParams, input: &TableSchema) -> Result<TableSchema> {
         input.column_index(DIGEST)?;

@@ -297,6 +297,7 @@ impl FoldKernel for Pick {
     type Params = BucketsParams;
     type State = Option<Box<Picking>>;
     const NAME: &'static str = "psi.pick";
+    const VERSION: u32 = 2;
 
     fn output(_: &BucketsParams, input: &TableSchema) -> Result<TableSchema> {
         without_digest(input, Vec::new())

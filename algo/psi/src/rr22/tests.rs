@@ -107,6 +107,7 @@ fn the_sizes_at_the_edge_work() {
         check(&set(asked), &set(held), 1, 1, 9);
     }
     check(&set(0..6_000), &set(3_000..9_000), 5, 2, 8);
+    check(&set(10..40), &set(0..9_000), 3, 2, 7);
 }
 
 #[test]

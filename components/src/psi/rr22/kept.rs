@@ -24,7 +24,7 @@ use super::{Bucketed, keep_round, put, rounds, with_blobs};
 use crate::psi::choice::Agreed;
 
 /// Raised with every change of what is kept, and of what it means.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Keeping takes at most this part of the time.
 const SHARE: u32 = 20;
