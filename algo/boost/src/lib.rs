@@ -38,6 +38,7 @@ pub mod columns;
 pub mod histogram;
 pub mod encrypted;
 pub mod sides;
+pub mod strays;
 pub mod walk;
 
 pub use objective::{Gradients, Objective, Targets};
@@ -56,6 +57,7 @@ pub fn kernels() -> Kernels {
         .fold::<encrypted::PackSums>()
         .map::<encrypted::DecryptSums>()
         .map::<sides::Divide>()
+        .fold::<strays::Strays>()
         .map::<walk::Walk>()
         .map::<walk::Ask>()
         .map::<walk::Answer>()

@@ -6,6 +6,9 @@
 use serde::{Deserialize, Serialize};
 use tributary_core::{Error, Result};
 
+/// The greatest label or weight.
+const MOST: f64 = 1e100;
+
 /// A loss to be lowered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Objective {
@@ -60,15 +63,18 @@ impl Targets {
             Objective::Binary => is_one_of(2.0).map(|(y, _)| (y, "0 and 1, or -1 and 1".into())),
             Objective::Multi { classes } => is_one_of(f64::from(classes)),
             Objective::Squares => {
-                let stray = self.labels.iter().find(|y| !y.is_finite());
-                stray.map(|y| (*y, "finite numbers".to_string()))
+                // Squares and sums of these, and their quantised forms, are normal numbers.
+                let stray = self.labels.iter().find(|y| !(-MOST..=MOST).contains(*y));
+                stray.map(|y| (*y, format!("finite numbers up to {MOST:e}")))
             }
         };
         if let Some((_, expected)) = stray {
             return Err(Error::invalid(format!("the label has other values than {expected}")));
         }
-        match self.weights.iter().flatten().any(|weight| !(weight.is_finite() && *weight >= 0.0)) {
-            true => Err(Error::invalid("the column of weights has values that are missing or negative")),
+        match self.weights.iter().flatten().any(|weight| !(0.0..=MOST).contains(weight)) {
+            true => Err(Error::invalid(format!(
+                "the column of weights has values that are missing, negative, or above {MOST:e}"
+            ))),
             false => Ok(()),
         }
     }

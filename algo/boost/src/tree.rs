@@ -133,7 +133,7 @@ impl Tree {
             };
             children && divided && node.weight.is_finite()
         };
-        let is_small = !self.nodes.is_empty() && self.nodes.len() < usize::from(u16::MAX);
+        let is_small = !self.nodes.is_empty() && self.nodes.len() <= usize::from(u16::MAX);
         is_small && self.nodes.iter().enumerate().all(leads_on)
     }
 }

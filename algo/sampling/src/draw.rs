@@ -91,7 +91,7 @@ impl MapKernel for Draw {
             let hash = xxh3_64_with_seed(&number.to_le_bytes(), params.seed);
             let row = (u128::from(hash) * u128::from(params.rows)) >> 64;
             if let Some(times) = times.get_mut(row as usize) {
-                *times += 1;
+                *times = times.saturating_add(1);
             }
         }
         Ok(Self { times, row: input.column_index(ROW)? })

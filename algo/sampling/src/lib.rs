@@ -35,5 +35,5 @@ pub fn kernels() -> Kernels {
         .fold::<strata::CountStrata>()
         .map::<deal::Deal>()
         .map::<draw::Draw>()
-        .map::<repeat::Repeat>()
+        .fold::<repeat::Repeat>()
 }

@@ -10,7 +10,7 @@ use arrow_array::types::UInt32Type;
 use arrow_array::{ArrayRef, RecordBatch, StringArray, UInt64Array};
 use serde::{Deserialize, Serialize};
 use tributary_core::computing::Blob;
-use tributary_core::kernel::{Keeps, KernelCall, MapKernel};
+use tributary_core::kernel::{Emit, FoldKernel, KernelCall, PartContext};
 use tributary_core::{Error, KeyType, Result, Table, TableSchema};
 
 use crate::MARK;
@@ -26,17 +26,21 @@ pub enum Ids {
 
 /// The rows of a table as often as marks say, which are beside it. `InvalidInput` for ids to be renewed that are not text.
 pub fn repeated(table: &Table, marks: &Table, ids: Ids) -> Result<Table> {
-    table.zip(marks)?.map(KernelCall::map::<Repeat>(&ids)?)
+    table.zip(marks)?.map(KernelCall::fold::<Repeat>(&ids)?)
 }
+
+/// Rows of a batch that comes out, at most: one row may be taken very often.
+const BATCH: usize = 8_192;
 
 /// Kernel `sampling.repeat`.
 #[derive(Debug)]
 pub(crate) struct Repeat(Ids);
 
-impl MapKernel for Repeat {
+impl FoldKernel for Repeat {
     type Params = Ids;
+    type State = ();
     const NAME: &'static str = "sampling.repeat";
-    const KEEPS: Keeps = Keeps::Nothing;
+    const VERSION: u32 = 2;
 
     fn output(ids: &Ids, input: &TableSchema) -> Result<TableSchema> {
         let is_text = input.expect_key("repeated rows")?.key_type == KeyType::Utf8;
@@ -55,19 +59,39 @@ impl MapKernel for Repeat {
         Ok(Self(ids))
     }
 
-    fn map(&self, _: Option<u64>, rows: &RecordBatch) -> Result<RecordBatch> {
+    fn start(&self, _: PartContext) -> Result<()> {
+        Ok(())
+    }
+
+    fn fold(&self, (): &mut (), rows: &RecordBatch, out: &mut dyn Emit) -> Result<()> {
         let last = rows.num_columns() - 1;
         let times = rows.column(last).as_primitive::<UInt32Type>().values();
-        let taken: UInt64Array = (0u64..)
-            .zip(times.iter())
-            .flat_map(|(row, times)| std::iter::repeat_n(row, *times as usize))
-            .collect();
+        let mut taken =
+            (0u64..).zip(times.iter()).flat_map(|(row, times)| (1..=*times).map(move |time| (row, time)));
+        loop {
+            let part: Vec<(u64, u32)> = taken.by_ref().take(BATCH).collect();
+            if part.is_empty() {
+                return Ok(());
+            }
+            out.emit(self.rows(rows, last, &part)?)?;
+        }
+    }
+
+    fn finish(&self, (): (), _: &mut dyn Emit) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Repeat {
+    /// These rows, each for the how manieth time. `last`: the column of marks.
+    fn rows(&self, rows: &RecordBatch, last: usize, taken: &[(u64, u32)]) -> Result<RecordBatch> {
+        let numbers = UInt64Array::from_iter_values(taken.iter().map(|(row, _)| *row));
         let mut columns: Vec<ArrayRef> = match self.0 {
-            Ids::Keep => vec![arrow_select::take::take(rows.column(0), &taken, None)?],
-            Ids::Renew => vec![Arc::new(renewed(rows.column(0).as_string(), times))],
+            Ids::Keep => vec![arrow_select::take::take(rows.column(0), &numbers, None)?],
+            Ids::Renew => vec![Arc::new(renewed(rows.column(0).as_string(), taken))],
         };
         for column in &rows.columns()[1..last] {
-            columns.push(arrow_select::take::take(column, &taken, None)?);
+            columns.push(arrow_select::take::take(column, &numbers, None)?);
         }
         let schema = Arc::new(arrow_schema::Schema::new(rows.schema().fields()[..last].to_vec()));
         let options = arrow_array::RecordBatchOptions::new().with_row_count(Some(taken.len()));
@@ -75,13 +99,10 @@ impl MapKernel for Repeat {
     }
 }
 
-fn renewed(ids: &StringArray, times: &[u32]) -> StringArray {
-    let of_row = |(row, times): (usize, &u32)| {
-        let name = move |time| match time {
-            1 => Some(ids.value(row).to_owned()),
-            again => Some(format!("{}_{again}", ids.value(row))),
-        };
-        (1..=*times).map(name)
+fn renewed(ids: &StringArray, taken: &[(u64, u32)]) -> StringArray {
+    let name = |(row, time): &(u64, u32)| match (ids.value(*row as usize), time) {
+        (id, 1) => Some(id.to_owned()),
+        (id, again) => Some(format!("{id}_{again}")),
     };
-    times.iter().enumerate().flat_map(of_row).collect()
+    taken.iter().map(name).collect()
 }

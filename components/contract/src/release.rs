@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tributary_core::limits::JobCuts;
-use tributary_core::{Error, ErrorKind, Limits, Party, PartyId, Result};
+use tributary_core::{Error, ErrorKind, Limits, Party, PartyId, Result, Table};
 
 /// Where ids are counted, a table of fewer rows counts as one of this many: otherwise it could be matched only once or twice.
 const LEAST_ROWS: u64 = 1_000;
@@ -393,6 +393,11 @@ impl Releases {
         let (sources, recoded) = (BTreeMap::new(), BTreeMap::new());
         Self { limits: Limits::default(), ledger: Arc::new(NoLedger), sources, recoded }
     }
+}
+
+/// How many different ids a table's rows have. What limits count is rows behind a number by their ids: a partner may repeat rows.
+pub async fn different_ids(table: &Table) -> Result<u64> {
+    table.select::<&str>([])?.first_by_key()?.count().await
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use self::sizes::{Size, Sizes};
 use crate::marks;
 use tributary_component::definition::{Artifact, Definition, Kind, Parameter};
 use tributary_component::output::{Metric, Outputs};
+use tributary_component::release::different_ids;
 use tributary_component::task::Task;
 use tributary_component::{Assignment, Component, ParameterProblem};
 
@@ -119,7 +120,8 @@ impl Component for DataSplit {
                 continue;
             }
             if told {
-                task.release("input_data", &task.guest()?).expect_common_rows("rows of a part", count)?;
+                let rows = different_ids(&part).await?;
+                task.release("input_data", &task.guest()?).expect_common_rows("rows of a part", rows)?;
             }
             outputs = outputs.table(key, part);
         }

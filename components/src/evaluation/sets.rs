@@ -36,20 +36,15 @@ pub(super) async fn of(task: &Task) -> Result<Vec<Set>> {
     let mut sets: Vec<Set> = Vec::new();
     for (producer, table) in task.tables("input_datas")? {
         for (group, table) in groups(table).await.map_err(|e| e.at(format!("input of {producer}")))? {
-            let taken =
-                sets.iter().filter(|set| set.producer == producer && is_group(&set.group, &group)).count();
-            let group = if taken == 0 { group } else { format!("{group}_{taken}") };
+            // Several inputs of one task may have a group of this name.
+            let is_taken = |name: &str| sets.iter().any(|set| set.producer == producer && set.group == name);
+            let further = (1..).map(|number| format!("{group}_{number}"));
+            let free = std::iter::once(group.clone()).chain(further).find(|name| !is_taken(name));
+            let group = free.ok_or_else(|| Error::bug("no name is free"))?;
             sets.push(Set { producer: producer.into(), group, table, ranked: None });
         }
     }
     Ok(sets)
-}
-
-/// Whether a group is one of this name, or a further one: several inputs of one task may have it.
-fn is_group(group: &str, name: &str) -> bool {
-    group.strip_prefix(name).is_some_and(|rest| {
-        rest.is_empty() || rest.strip_prefix('_').is_some_and(|number| number.parse::<usize>().is_ok())
-    })
 }
 
 async fn groups(table: &Table) -> Result<Vec<(String, Table)>> {

@@ -10,7 +10,7 @@ use tributary_core::{ErrorKind, Party, Result, Role, Table};
 
 use super::parameters::{Columns, Method, TrainParameters};
 use super::{Binning, Measuring, Meta, Model, ModelMethod};
-use tributary_component::release::{Numbers, Release};
+use tributary_component::release::{Numbers, Release, different_ids};
 use tributary_component::task::Task;
 
 /// What is done with the cut points of a job.
@@ -58,7 +58,7 @@ pub(super) fn is_shared(task: &Task, local_only: bool) -> bool {
 /// What cut points are found in, and bins are counted in, where they are shared: one row of each id. A guest that has an id
 /// several times repeats this party's row, which is still one row behind a number, and no reason to cut at it.
 pub(crate) async fn one_row_an_id(table: &Table, columns: &Columns) -> Result<Table> {
-    let ids = table.select::<&str>([])?.first_by_key()?.count().await?;
+    let ids = different_ids(table).await?;
     if ids == table.count().await? {
         return Ok(table.clone());
     }

@@ -10,7 +10,7 @@ use tributary_binning::{
     Pieces, TextCategories,
 };
 use tributary_boost::columns::Binned;
-use tributary_component::release::Numbers;
+use tributary_component::release::{Numbers, different_ids};
 use tributary_component::task::Task;
 use tributary_core::kernel::KernelCall;
 use tributary_core::layout::RowRanges;
@@ -153,7 +153,7 @@ impl OwnColumns {
     ) -> Result<()> {
         let guest = task.guest()?;
         let release = task.release(input, &guest);
-        let weight = release::weight(table.count().await?, distinct_ids(table).await?);
+        let weight = release::weight(table.count().await?, different_ids(table).await?);
         let names: Vec<&str> = self.0.iter().map(|column| column.name.as_str()).collect();
         let mut tries = 0..TRIES;
         loop {
@@ -225,14 +225,10 @@ async fn cut(table: &Table, columns: &Columns, max_bin: u32) -> Result<Vec<CutCo
     Ok(names.zip(cuts).map(|(column, cuts)| CutColumn { column, cuts }).collect())
 }
 
-async fn distinct_ids(table: &Table) -> Result<u64> {
-    table.select::<&str>([])?.first_by_key()?.count().await
-}
-
 /// How many rows of a node say as much as so many rows of different ids: a guest may repeat rows.
 pub(super) async fn least_rows(task: &Task, input: &str, guest: &Party, table: &Table) -> Result<u64> {
     let least = task.release(input, guest).limits().min_rows;
-    if least == 0 || distinct_ids(table).await? == table.count().await? {
+    if least == 0 || different_ids(table).await? == table.count().await? {
         return Ok(least);
     }
     const ROW: &str = "row";

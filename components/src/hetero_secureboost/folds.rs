@@ -26,7 +26,13 @@ pub(super) async fn run(task: &Task) -> Result<Outputs> {
     for fold in 0..cv_param.n_splits {
         task.note(format!("fold {} of {}", fold + 1, cv_param.n_splits));
         let is_in = |inside: bool| of_rows.iter().map(|of| (*of == fold) == inside).collect::<Vec<bool>>();
-        let scope = Scope { task, input: "cv_data", place: format!("fold.{fold}."), resumes: false };
+        let scope = Scope {
+            task,
+            input: "cv_data",
+            place: format!("fold.{fold}."),
+            resumes: false,
+            whole: Some(table),
+        };
         let (train, test) = (part(task, table, &is_in(false)).await?, part(task, table, &is_in(true)).await?);
         match task.is_guest() {
             true => {
@@ -37,6 +43,7 @@ pub(super) async fn run(task: &Task) -> Result<Outputs> {
             false => {
                 let model = host::fit(&scope, &train, None, None).await?;
                 let rows = BinnedRows::keep(&model.columns.assign(&test)?).await?;
+                model.release_answers(task, scope.input, &test, 0).await?;
                 walk::answer(&scope, "predict", &rows, &model).await?;
             }
         }

@@ -16,9 +16,11 @@
 //!   written: the tree is kept                   ──▶
 //! ```
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use tributary_boost::Left;
-use tributary_boost::columns::MAX_BINS;
+use tributary_boost::columns::{MAX_BINS, NO_NODE};
 use tributary_boost::groups::Group;
 use tributary_boost::tree::MAX_DEPTH;
 use tributary_core::federation::Message;
@@ -121,7 +123,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Level {
     /// In ascending order of nodes.
     pub wanted: Vec<Wanted>,
-    /// Nodes of the level, those that are not added up included.
+    /// Nodes of the level, siblings that are not added up included.
     pub nodes: u16,
 }
 
@@ -131,6 +133,17 @@ impl Message for Level {
 }
 
 impl Level {
+    /// The parent of each node, once all are checked to have one.
+    pub(crate) fn parents(&self) -> Vec<u16> {
+        let mut parents = vec![NO_NODE; usize::from(self.nodes)];
+        for Wanted { node, parent, rest } in &self.wanted {
+            for node in [Some(*node), *rest].into_iter().flatten() {
+                parents[usize::from(node)] = parent.unwrap_or(NO_NODE);
+            }
+        }
+        parents
+    }
+
     /// `Corrupt` for what no honest guest asks. `above`: nodes of the level above, none at the root.
     pub(crate) fn check(&self, guest: &Party, above: Option<u16>) -> Result<()> {
         let wrong = |what: &str| {
@@ -140,7 +153,7 @@ impl Level {
         if u32::from(self.nodes) > 1 << MAX_DEPTH {
             return wrong("which is too many");
         }
-        let mut seen = std::collections::BTreeSet::new();
+        let (mut seen, mut below) = (BTreeSet::new(), BTreeMap::<u16, usize>::new());
         for wanted in &self.wanted {
             let nodes = [Some(wanted.node), wanted.rest];
             if !nodes.into_iter().flatten().all(|node| node < self.nodes && seen.insert(node)) {
@@ -154,8 +167,18 @@ impl Level {
             if !has_parent {
                 return wrong("with a parent that is not there");
             }
+            if let Some(parent) = wanted.parent {
+                *below.entry(parent).or_default() += 1 + usize::from(wanted.rest.is_some());
+            }
         }
-        Ok(())
+        // Numbers about more parts of a node than two would say more than its limits let them.
+        if below.values().any(|nodes| *nodes > 2) || (above.is_none() && seen.len() > 1) {
+            return wrong("of which more than two are of one node");
+        }
+        match self.wanted.is_empty() || seen.len() == usize::from(self.nodes) {
+            true => Ok(()),
+            false => wrong("and does not say of all where they are from"),
+        }
     }
 }
 

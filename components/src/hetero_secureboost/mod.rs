@@ -79,11 +79,13 @@ struct Scope<'a> {
     place: String,
     /// Whether an attempt may go on where another ended.
     resumes: bool,
+    /// The table that the rows of a training are a part of, if they are.
+    whole: Option<&'a Table>,
 }
 
 impl<'a> Scope<'a> {
     fn of(task: &'a Task, input: &'static str) -> Self {
-        Self { task, input, place: String::new(), resumes: true }
+        Self { task, input, place: String::new(), resumes: true, whole: None }
     }
 
     fn slot(&self, name: &str, at: impl Display) -> Slot {

@@ -208,12 +208,21 @@ impl HostModel {
     }
 
     /// Books what a prediction tells the guest of a table's rows: for each division which of the rows that come there go to the left.
-    pub(super) async fn release_answers(&self, task: &Task, input: &str, table: &Table) -> Result<()> {
+    /// `more`: divisions that are not there yet, of which each column may have all.
+    pub(super) async fn release_answers(
+        &self,
+        task: &Task,
+        input: &str,
+        table: &Table,
+        more: u64,
+    ) -> Result<()> {
         let mut divisions = vec![0u64; self.columns.0.len()];
         self.trees.iter().flatten().for_each(|(_, split)| divisions[split.column as usize] += 1);
         let of: BTreeMap<&str, u64> =
             self.columns.0.iter().map(|column| column.name.as_str()).zip(divisions).collect();
-        let sums = |column: &OwnColumn| of.get(column.name.as_str()).copied().unwrap_or_default();
+        let sums = |column: &OwnColumn| {
+            of.get(column.name.as_str()).copied().unwrap_or_default().saturating_add(more)
+        };
         self.columns.release_again(task, input, table, &sums).await
     }
 

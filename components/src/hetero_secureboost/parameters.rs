@@ -216,6 +216,12 @@ impl Parameters {
         sampled.then_some(Rates { top: self.top_rate, other: self.other_rate })
     }
 
+    /// The first tree that is trained on a sample; none if all are trained on all rows.
+    pub(super) fn sampled_from(&self) -> Option<u32> {
+        let first = (0..self.num_trees).find(|round| self.rates(*round).is_some());
+        first.map(|round| round * self.objective().outputs() as u32)
+    }
+
     /// Trees of the whole training.
     pub(super) fn trees(&self) -> u64 {
         u64::from(self.num_trees) * self.objective().outputs() as u64

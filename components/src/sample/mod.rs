@@ -6,17 +6,21 @@
 
 use std::collections::BTreeMap;
 
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt32Type;
 use async_trait::async_trait;
+use futures::TryStreamExt;
 use serde::Deserialize;
 use serde_json::{Map, json};
 use tributary_core::kernel::Kernels;
 use tributary_core::schema::Purpose;
-use tributary_core::{Error, Result, Table};
+use tributary_core::{Error, ErrorKind, Party, Result, Table};
 use tributary_sampling::{Draws, Ids, Share, Stratum, deal, draw, repeated, strata};
 
 use crate::marks;
 use tributary_component::definition::{Artifact, Definition, Kind, Parameter, above};
 use tributary_component::output::{Metric, Outputs};
+use tributary_component::release::different_ids;
 use tributary_component::task::Task;
 use tributary_component::{Assignment, Component, ParameterProblem};
 
@@ -107,10 +111,18 @@ impl Component for Sample {
         let (rows, ranges) = marks::numbered(task.table("input_data")?).await?;
         let told = marks::are_told(task, parameters.hetero_sync);
         let mut by_label = Map::new();
+        let most = rows.count().await?.saturating_mul(MOST_TIMES);
         let times = match told {
-            true => marks::pulled(task, &ranges).await?,
+            true => {
+                let times = marks::pulled(task, &ranges).await?;
+                if parameters.replace {
+                    expect_at_most(most, &times, &task.guest()?).await?;
+                }
+                times
+            }
             false => {
                 let wanted = Wanted::of(&rows, &parameters).await?;
+                wanted.expect_at_most(most)?;
                 if wanted.label.is_some() {
                     by_label.extend(wanted.of_strata.iter().map(|(of, count)| {
                         (of.value.clone(), json!({"original_count": of.rows, "sampled_count": count}))
@@ -132,7 +144,8 @@ impl Component for Sample {
         };
         let count = sampled.count().await?;
         if told {
-            task.release("input_data", &task.guest()?).expect_common_rows("rows of a sample", count)?;
+            let rows = different_ids(&sampled).await?;
+            task.release("input_data", &task.guest()?).expect_common_rows("rows of a sample", rows)?;
         }
         let mut summary = json!({"original_count": rows.count().await?, "sampled_count": count});
         if !by_label.is_empty() {
@@ -147,6 +160,29 @@ impl Component for Sample {
 /// several.
 fn ids(task: &Task) -> Ids {
     if task.is_guest() { Ids::Renew } else { Ids::Keep }
+}
+
+/// A sample has at most so many times more rows than the table: who draws them decides how much memory they take at all parties.
+const MOST_TIMES: u64 = 100;
+
+/// `Corrupt` if the guest's marks repeat more rows than any honest one may.
+async fn expect_at_most(most: u64, marks: &Table, guest: &Party) -> Result<()> {
+    let (mut all, mut rows) = (0u64, marks.read().await?);
+    while let Some(batch) = rows.try_next().await? {
+        all += batch
+            .column(0)
+            .as_primitive::<UInt32Type>()
+            .values()
+            .iter()
+            .map(|mark| u64::from(*mark))
+            .sum::<u64>();
+        if all > most {
+            let text =
+                format!("{guest} repeats rows to more than {most}, {MOST_TIMES} times as many as there are");
+            return Err(Error::new(ErrorKind::Corrupt, text));
+        }
+    }
+    Ok(())
 }
 
 /// The mark of rows that are drawn without replacing them.
@@ -190,6 +226,17 @@ impl Wanted {
                 Ok(Self { label: Some(label), of_strata })
             }
             (None, None) => Ok(whole(count)),
+        }
+    }
+
+    /// `InvalidInput` for more rows than a sample may have.
+    fn expect_at_most(&self, most: u64) -> Result<()> {
+        let all = self.of_strata.iter().fold(0u64, |all, (_, draws)| all.saturating_add(*draws));
+        match all <= most {
+            true => Ok(()),
+            false => Err(Error::invalid(format!(
+                "a sample of {all} rows, at most {most}: {MOST_TIMES} times as many as the table has; lower n or frac"
+            ))),
         }
     }
 

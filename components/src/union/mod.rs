@@ -11,6 +11,7 @@ use tributary_core::{Error, Result, Table};
 use tributary_component::Component;
 use tributary_component::definition::{Artifact, Definition};
 use tributary_component::output::{Metric, Outputs};
+use tributary_component::release::different_ids;
 use tributary_component::task::Task;
 
 /// The component.
@@ -58,7 +59,7 @@ impl Component for Union {
             tables.push(table.conform(&schema)?);
         }
         let all = Table::concat(&tables)?.repartition(task.partitions())?.keep_rows().await?;
-        let (rows, ids) = (all.count().await?, all.select::<&str>([])?.first_by_key()?.count().await?);
+        let (rows, ids) = (all.count().await?, different_ids(&all).await?);
         if ids < rows {
             task.warn(format!("{} rows have an id that another row has", rows - ids));
         }

@@ -177,14 +177,13 @@ impl<'a> Training<'a> {
     async fn tell(&self, from: u32, own: u32) -> Result<()> {
         let parameters = &self.parameters;
         let trees = parameters.trees() as u32;
-        let first_sampled = (0..parameters.num_trees).find(|round| parameters.rates(*round).is_some());
         let begins = Begins {
             model: self.model.id,
             key: self.key.as_ref().map(|key| key.proven.clone()),
             trees,
             own: own.min(trees),
             from,
-            sampled_from: first_sampled.map(|round| round * self.objective.outputs() as u32),
+            sampled_from: parameters.sampled_from(),
             pairs: parameters.gh_pack,
             packs: parameters.split_info_pack,
         };

@@ -8,6 +8,7 @@ use tributary_boost::encrypted::{AddEncrypted, AddParams, Cells, PackParams, Pac
 use tributary_boost::groups::{Group, Grouping};
 use tributary_boost::histogram::{AddUp, AddUpParams};
 use tributary_boost::sides::{Divide, DivideParams};
+use tributary_boost::strays::{Strays, StraysParams};
 use tributary_boost::{Bins, Left, Split};
 use tributary_core::federation::FederationExt;
 use tributary_core::kernel::KernelCall;
@@ -61,11 +62,11 @@ impl<'a> Following<'a> {
     pub(super) async fn follow(&self) -> Result<Vec<(u16, Split)>> {
         let (scope, guest) = (self.training.scope, &self.training.guest);
         let mut splits: Vec<(u16, Split)> = Vec::new();
-        let mut above: Option<Vec<Node>> = None;
+        let mut above: Option<(Vec<Node>, Table)> = None;
         for level in 0..=self.training.max_depth {
             let at = format!("{}.level.{level}", self.at);
             let wants: Level = scope.task.federation.pull_message(&scope.slot("level", &at), guest).await?;
-            wants.check(guest, above.as_ref().map(|above| above.len() as u16))?;
+            wants.check(guest, above.as_ref().map(|(above, _)| above.len() as u16))?;
             if wants.wanted.is_empty() {
                 splits.sort_by_key(|(number, _)| *number);
                 return Ok(splits);
@@ -81,8 +82,13 @@ impl<'a> Following<'a> {
                 .federation
                 .pull_table(&slot, guest, &scope.task.computing, &schema, &exactly)
                 .await?;
-            let nodes = self.level(&at, &wants, &nodes, above.as_deref(), &mut splits).await?;
-            above = Some(nodes);
+            if let Some((_, before)) = &above {
+                self.expect_below(before, &wants, &nodes).await?;
+            }
+            let known = self
+                .level(&at, &wants, &nodes, above.as_ref().map(|(above, _)| &above[..]), &mut splits)
+                .await?;
+            above = Some((known, nodes));
         }
         Err(self.wrong("more levels than the job says"))
     }
@@ -124,6 +130,16 @@ impl<'a> Following<'a> {
         Ok(known)
     }
 
+    /// `Corrupt` for nodes that are no parts of those above.
+    async fn expect_below(&self, before: &Table, wants: &Level, nodes: &Table) -> Result<()> {
+        let params = StraysParams { parents: wants.parents() };
+        match Strays::total(&before.zip(nodes)?.map(KernelCall::fold::<Strays>(&params)?)?.collect().await?)?
+        {
+            0 => Ok(()),
+            _ => Err(self.wrong("a node that has rows beyond those of its parent")),
+        }
+    }
+
     /// Rows of each wanted node, by bin.
     async fn count(&self, wants: &Level, nodes: &Table) -> Result<Vec<Vec<u32>>> {
         let params = AddUpParams { columns: self.columns.clone(), nodes: wants.nodes, with_gradients: false };
@@ -136,16 +152,21 @@ impl<'a> Following<'a> {
     /// Which bins are told apart in each node.
     fn group(&self, wants: &Level, counted: Vec<Vec<u32>>, above: Option<&[Node]>) -> Result<Vec<Node>> {
         let mut known: Vec<Node> = counted.into_iter().map(|rows| Node { rows, ..Node::default() }).collect();
-        for Wanted { node, parent, rest } in &wants.wanted {
+        for Wanted { node, parent: above_it, rest } in &wants.wanted {
             let own = known[usize::from(*node)].rows.clone();
-            let parent = parent.and_then(|parent| above?.get(usize::from(parent)));
+            let parent = above_it.and_then(|parent| above?.get(usize::from(parent)));
             let sibling = match parent {
                 // Rows of the parent that are not in the node: whether the sibling is divided further or not.
                 Some(parent) => self.less(&parent.rows, &own)?,
-                None => vec![0; own.len()],
+                // What is left out of a sample, or of a fold's training, differs from what is in it by as little.
+                None => {
+                    self.expect_all(&own)?;
+                    self.less(self.training.whole.as_deref().unwrap_or(&own), &own)?
+                }
             };
-            if let Some(rest) = rest
-                && known[usize::from(*rest)].rows != sibling
+            let other = wants.wanted.iter().find(|other| other.node != *node && other.parent == *above_it);
+            if let Some(rest) = rest.or(other.map(|other| other.node))
+                && known[usize::from(rest)].rows != sibling
             {
                 return Err(self.wrong("siblings that are not all of their parent"));
             }
@@ -168,6 +189,16 @@ impl<'a> Following<'a> {
 
     fn wrong(&self, what: &str) -> Error {
         Error::new(ErrorKind::Corrupt, format!("{} wants {what}", self.training.guest))
+    }
+
+    /// All rows are in the root.
+    fn expect_all(&self, root: &[u32]) -> Result<()> {
+        let of_column = self.columns.places().next().and_then(|(place, bins)| root.get(place..place + bins));
+        let there = of_column.map(|rows| rows.iter().map(|rows| u64::from(*rows)).sum());
+        match there.is_none_or(|there: u64| there == self.rows.count()) {
+            true => Ok(()),
+            false => Err(self.wrong("a root without all rows")),
+        }
     }
 
     fn less(&self, parent: &[u32], node: &[u32]) -> Result<Vec<u32>> {

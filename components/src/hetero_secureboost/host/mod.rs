@@ -29,7 +29,7 @@ pub(super) async fn train(task: &Task) -> Result<Outputs> {
 pub(super) async fn predict(task: &Task) -> Result<Outputs> {
     let (scope, table) = (Scope::of(task, "test_data"), aligned(task, "test_data")?);
     let model = read_host("input_model", task.json_model("input_model")?)?;
-    model.release_answers(task, "test_data", table).await?;
+    model.release_answers(task, "test_data", table, 0).await?;
     let rows = BinnedRows::keep(&model.columns.assign(table)?).await?;
     walk::answer(&scope, "predict", &rows, &model).await?;
     Ok(Outputs::default())

@@ -1,8 +1,10 @@
 //! A whole training, as a host follows it.
 
 use tributary_boost::encrypted::gradient_schema;
+use tributary_boost::histogram::{AddUp, AddUpParams};
 use tributary_component::task::Task;
 use tributary_core::federation::FederationExt;
+use tributary_core::kernel::KernelCall;
 use tributary_core::{Error, ErrorKind, Party, Result, Table};
 use tributary_paillier::PublicKey;
 
@@ -25,6 +27,8 @@ pub(super) struct Training<'a> {
     pub max_depth: u32,
     /// Trees of the model that trees are added to.
     pub before: usize,
+    /// Rows by bin of the table that the rows of trees are a part of; none if they are all of it.
+    pub whole: Option<Vec<u32>>,
     pub model: HostModel,
 }
 
@@ -39,15 +43,23 @@ pub(in crate::hetero_secureboost) async fn fit(
     let parameters: Parameters = task.parameters()?;
     let (mut training, key) = begin(scope, table, validate, warm, &parameters).await?;
     let all = BinnedRows::keep_for_sums(task, &training.model.columns, table).await?;
+    training.whole = match scope.whole {
+        Some(table) => {
+            Some(training.count(&BinnedRows::keep(&training.model.columns.assign(table)?).await?).await?)
+        }
+        None if training.begins.sampled_from.is_some() => Some(training.count(&all).await?),
+        None => None,
+    };
     if !training.model.trees.is_empty() {
+        // Trees of this training were booked with its sums.
+        training.warm().release_answers(task, scope.input, table, 0).await?;
         walk::answer(scope, "train", &all, &training.model).await?;
     }
     let validated = match validate {
         Some(table) => {
             // An answer for each row that comes to a division: no more than divisions there can be.
-            let divisions =
-                (training.before as u64 + parameters.trees()).saturating_mul((1 << parameters.max_depth) - 1);
-            training.model.columns.release_again(task, "validate_data", table, &|_| divisions).await?;
+            let new = parameters.trees().saturating_mul((1 << parameters.max_depth) - 1);
+            training.warm().release_answers(task, "validate_data", table, new).await?;
             let rows = BinnedRows::keep(&training.model.columns.assign(table)?).await?;
             if !training.model.trees.is_empty() {
                 walk::answer(scope, "validate", &rows, &training.model).await?;
@@ -122,7 +134,8 @@ async fn begin<'a>(
         model.columns.release_again(task, scope.input, table, &more).await?;
     }
     let least = least_rows(task, scope.input, &guest, table).await?;
-    Ok((Training { scope, guest, begins, least, max_depth: parameters.max_depth, before, model }, key))
+    let max_depth = parameters.max_depth;
+    Ok((Training { scope, guest, begins, least, max_depth, before, whole: None, model }, key))
 }
 
 fn told(column: &OwnColumn) -> ToldColumn {
@@ -147,6 +160,10 @@ fn check(
     if u64::from(begins.trees) != trees || u64::from(begins.own) != own.min(trees) {
         return Err(wrong(guest, "other trees than the job says"));
     }
+    let pairs_and_packs = [begins.pairs, begins.packs] == [parameters.gh_pack, parameters.split_info_pack];
+    if begins.sampled_from != parameters.sampled_from() || !pairs_and_packs {
+        return Err(wrong(guest, "another way of training than the job says"));
+    }
     if u64::from(begins.from) > has.min(trees) {
         return Err(wrong(guest, "to go on after trees that this party has not kept"));
     }
@@ -170,6 +187,23 @@ fn check(
 }
 
 impl Training<'_> {
+    /// The model that trees are added to.
+    fn warm(&self) -> HostModel {
+        let mut warm = self.model.clone();
+        warm.trees.truncate(self.before);
+        warm
+    }
+
+    /// Rows by bin.
+    async fn count(&self, rows: &BinnedRows) -> Result<Vec<u32>> {
+        let (task, columns) = (self.scope.task, self.model.columns.binned());
+        let nodes = rows::nodes(task, vec![0; rows.count() as usize], &rows.ranges).await?;
+        let params = AddUpParams { columns, nodes: 1, with_gradients: false };
+        let counted = rows.table.zip(&nodes)?.map(KernelCall::fold::<AddUp>(&params)?)?.collect().await?;
+        let counted = AddUp::read(&counted, &params.columns, 1)?;
+        Ok(counted.iter().flatten().map(|sum| sum.rows as u32).collect())
+    }
+
     async fn tree(&mut self, number: u32, all: &BinnedRows, key: Option<&PublicKey>) -> Result<()> {
         let at = format!("tree.{number}");
         let with_hosts = number >= self.begins.own;
