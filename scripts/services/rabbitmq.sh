@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# RabbitMQ: brokers `a` and `b`, which are no cluster, each with management, federation and TLS, on loopback. The server is Debian's.
+# RabbitMQ: brokers `a` and `b`, which are no cluster, each with management, federation and TLS, on loopback.
+# Who shows a certificate may log in by it, as the user whom its common name names. The server is Debian's.
 # In DIR/env, for each broker (A, B): RABBITMQ_A_PORT, _TLS_PORT, _HTTP_PORT, _PID (of the Erlang machine, to be killed), _CTL (rabbitmqctl of
 # this broker); for all: RABBITMQ_USER, RABBITMQ_PASSWORD (an administrator), RABBITMQ_CERTIFICATES (a folder, see lib.sh).
 # RABBITMQ_BROKERS='a' starts one. A broker that was killed is started again by `start`.
@@ -32,7 +33,7 @@ configure() {
   mkdir -p "$D/$1/data" "$D/$1/generated"
   : >"$D/$1/environment"
   echo '[].' >"$D/$1/advanced.config"
-  echo '[rabbitmq_management,rabbitmq_federation,rabbitmq_federation_management].' >"$D/$1/plugins"
+  echo '[rabbitmq_management,rabbitmq_federation,rabbitmq_federation_management,rabbitmq_auth_mechanism_ssl].' >"$D/$1/plugins"
   cat >"$D/$1/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:${!port}
 listeners.ssl.1 = 127.0.0.1:${!tls}
@@ -41,6 +42,10 @@ ssl_options.certfile = $D/tls/server.pem
 ssl_options.keyfile = $D/tls/server.key
 ssl_options.verify = verify_peer
 ssl_options.fail_if_no_peer_cert = false
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = AMQPLAIN
+auth_mechanisms.3 = EXTERNAL
+ssl_cert_login_from = common_name
 management.tcp.ip = 127.0.0.1
 management.tcp.port = ${!http}
 default_user = $RABBITMQ_USER

@@ -113,6 +113,7 @@ async fn prepare(clusters: &Service, cluster: &str, namespace: &str, joined: boo
         url: format!("http://127.0.0.1:{}", clusters.port(&format!("PULSAR_{cluster}_HTTP_PORT"))),
         login: Login::Token(Secret::new(clusters.value("PULSAR_TOKEN"))),
         ca: None,
+        identity: None,
         patience: std::time::Duration::from_secs(20),
         settings: "the bench".into(),
     });

@@ -34,11 +34,13 @@ fn config(own: &str, letter: &str, mode: Mode) -> Config {
         password: password.clone(),
         vhost: "/".into(),
         tls: None,
+        by_certificate: false,
         management: Endpoint {
             service: "RabbitMQ's management interface",
             url: format!("http://127.0.0.1:{}", BROKERS.port(&format!("RABBITMQ_{letter}_HTTP_PORT"))),
             login: Login::Password { user, password },
             ca: None,
+            identity: None,
             patience: Duration::from_secs(20),
             settings: "the bench".into(),
         },

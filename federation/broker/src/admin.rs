@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::header::LOCATION;
-use reqwest::{Certificate, Client, Method, Response, Url, redirect};
+use reqwest::{Certificate, Client, Identity, Method, Response, Url, redirect};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
@@ -37,6 +37,8 @@ pub struct Endpoint {
     pub login: Login,
     /// PEM file of the only authorities that may have signed its certificate; else those of the system.
     pub ca: Option<PathBuf>,
+    /// PEM files of the certificate that is shown to it, and of its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
     /// For how long a request is tried while nobody answers it.
     pub patience: Duration,
     /// What to look at if nobody answers: names of settings.
@@ -85,6 +87,15 @@ impl Admin {
             for certificate in Certificate::from_pem_bundle(&pem).map_err(wrong).at(at)? {
                 client = client.add_root_certificate(certificate);
             }
+        }
+        if let Some((certificate, key)) = &endpoint.identity {
+            let at = || {
+                format!("read the certificate in {} and its key in {}", certificate.display(), key.display())
+            };
+            let pem = [std::fs::read(certificate).at(at)?, std::fs::read(key).at(at)?].concat();
+            let wrong =
+                |e: reqwest::Error| Error::invalid("expected a certificate and a key in PEM").because(e);
+            client = client.identity(Identity::from_pem(&pem).map_err(wrong).at(at)?);
         }
         let client = client.build().map_err(|e| Error::invalid("the HTTP client cannot be made").because(e));
         Ok(Self { client: client.at(|| endpoint.service)?, endpoint, runtime, shows_answers: true })
@@ -244,7 +255,8 @@ mod tests {
         let password = Secret::new("hunter2".into());
         let login = Login::Password { user: "fate".into(), password };
         let settings = "federation.rabbitmq.host and mng_port".into();
-        Admin::new(Endpoint { service: "the test", url, login, ca: None, patience, settings }).unwrap()
+        Admin::new(Endpoint { service: "the test", url, login, ca: None, identity: None, patience, settings })
+            .unwrap()
     }
 
     fn answer(status: &str, body: &str) -> String {

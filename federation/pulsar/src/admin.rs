@@ -81,6 +81,7 @@ impl Admin {
             url: format!("{scheme}://{}:{}", config.host, config.http_port),
             login: config.login.clone(),
             ca: config.ca.clone(),
+            identity: None,
             patience: config.away,
             settings: "federation.pulsar.host, mng_port, mng_tls, ca, user, password and token".into(),
         };

@@ -112,6 +112,7 @@ impl Cluster {
             url: format!("https://{host}:{port}"),
             login: Login::None,
             ca: ca.clone(),
+            identity: None,
             patience: Duration::ZERO,
             settings: "federation.pulsar.ca and host".into(),
         })?;

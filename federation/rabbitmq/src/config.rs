@@ -32,6 +32,13 @@ pub const KEYS: &[Key] = &[
         "Who logs in there: may configure, write and read queues that begin with `tributary.`.",
     ),
     Key::new("password", Kind::Secret, "fate", "The user's password."),
+    Key::new(
+        "login",
+        Kind::OneOf(&["password", "certificate"]),
+        "password",
+        "How this site logs in over AMQPS: as `user` with `password`, or as whoever its certificate names (mechanism EXTERNAL, by the plugin \
+         rabbitmq_auth_mechanism_ssl). The management interface asks for the password either way.",
+    ),
     Key::new("vhost", Kind::Text, "/", "The virtual host in which the queues are."),
     Key::new(
         "mode",
@@ -68,7 +75,8 @@ pub const KEYS: &[Key] = &[
     Key::optional(
         "certificate",
         Kind::Path,
-        "PEM file of this site's certificate, if the broker asks for one.",
+        "PEM file of this site's certificate, and those of authorities between it and one that the broker knows. Shown to the broker, and to the \
+         management interface, wherever they are called with TLS and ask for one.",
     ),
     Key::optional("key", Kind::Path, "PEM file of its key."),
     Key::new("mng_tls", Kind::Bool, "false", "Whether the management interface is called with TLS."),
@@ -149,6 +157,8 @@ pub struct Config {
     pub vhost: String,
     /// How it is called with TLS, if it is.
     pub tls: Option<Tls>,
+    /// Whether it takes the site for whoever its certificate names, instead of `user`.
+    pub by_certificate: bool,
     /// The management interface.
     pub management: Endpoint,
     /// Whether partners use the same broker.
@@ -252,12 +262,14 @@ impl Config {
             user: user.into(),
             password: password.clone(),
             vhost: section.get::<&str>("vhost")?.into(),
-            tls: section.get::<bool>("tls")?.then_some(Tls { ca: ca.clone(), identity }),
+            tls: section.get::<bool>("tls")?.then_some(Tls { ca: ca.clone(), identity: identity.clone() }),
+            by_certificate: by_certificate(section, identity.is_some())?,
             management: Endpoint {
                 service: "RabbitMQ's management interface",
                 url: format!("{scheme}://{host}:{}", section.get::<u16>("mng_port")?),
                 login: Login::Password { user: user.into(), password },
                 ca,
+                identity,
                 patience: away,
                 settings: format!("{} and mng_port", section.full_name("host")),
             },
@@ -277,6 +289,14 @@ impl Config {
     pub(crate) fn place(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
+}
+
+fn by_certificate(section: &Section, has_certificate: bool) -> Result<bool> {
+    let asks = section.get::<&str>("login")? == "certificate";
+    if asks && !(has_certificate && section.get("tls")?) {
+        return Err(section.problem("login", "certificate, without tls, certificate and key; give all three"));
+    }
+    Ok(asks)
 }
 
 #[cfg(test)]
@@ -310,5 +330,11 @@ mod tests {
         assert!(!format!("{config:?}").contains("\"fate\", password: fate"));
         set(&mut client, "certificate", Kind::Path, "own.pem");
         assert!(read(&client).unwrap_err().to_string().contains("without key"));
+        set(&mut client, "key", Kind::Path, "own.key");
+        set(&mut client, "login", Kind::Text, "certificate");
+        let error = read(&client).unwrap_err().to_string();
+        assert!(error.contains("federation.rabbitmq.login") && error.contains("without tls"), "{error}");
+        set(&mut client, "tls", Kind::Bool, "true");
+        assert!(read(&client).unwrap().by_certificate);
     }
 }

@@ -10,6 +10,7 @@ use crate::config::Config;
 pub(crate) fn connecting(config: &Config, error: &Lapin) -> Error {
     let (place, user, vhost) = (config.place(), Shown::new(&config.user), Shown::new(&config.vhost));
     let reason = error.to_string();
+    let shows = config.tls.as_ref().is_some_and(|tls| tls.identity.is_some());
     if let Kind::ProtocolError(said) = error.kind() {
         let text = said.get_message().as_str();
         return match said.kind() {
@@ -26,6 +27,14 @@ pub(crate) fn connecting(config: &Config, error: &Lapin) -> Error {
                     Shown::new(text)
                 ),
             ),
+            AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) if config.by_certificate => Error::new(
+                ErrorKind::Denied,
+                format!(
+                    "login refused to the holder of this site's certificate by the broker at {place}; see that it has a user of this name, and \
+                     federation.rabbitmq.certificate ({})",
+                    Shown::new(text)
+                ),
+            ),
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED) => Error::new(
                 ErrorKind::Denied,
                 format!(
@@ -38,6 +47,14 @@ pub(crate) fn connecting(config: &Config, error: &Lapin) -> Error {
             ),
         };
     }
+    // What TLS says from there to here. A broker may hang up before it is heard.
+    if reason.contains("received fatal alert") {
+        let text = format!(
+            "the broker at {place} does not accept this site's certificate, or asks for one ({}); see federation.rabbitmq.certificate and key",
+            Shown::new(&reason)
+        );
+        return Error::new(ErrorKind::Denied, text);
+    }
     if reason.contains("certificate") {
         let text = format!(
             "the broker at {place} shows a certificate that is not accepted here ({}); see federation.rabbitmq.ca and host",
@@ -46,8 +63,9 @@ pub(crate) fn connecting(config: &Config, error: &Lapin) -> Error {
         return Error::new(ErrorKind::Denied, text);
     }
     let text = format!(
-        "the broker at {place} cannot be reached ({}); see federation.rabbitmq.host and port",
-        Shown::new(&reason)
+        "the broker at {place} cannot be reached ({}); see federation.rabbitmq.host and port{}",
+        Shown::new(&reason),
+        if shows { ", and whether the broker knows who signed federation.rabbitmq.certificate" } else { "" }
     );
     Error::new(ErrorKind::Unavailable, text)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use lapin::tcp::{OwnedIdentity, OwnedTLSConfig};
-use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo};
+use lapin::uri::{AMQPAuthority, AMQPQueryString, AMQPScheme, AMQPUri, AMQPUserInfo, SASLMechanism};
 use lapin::{Channel, Connection, ConnectionProperties, Event};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout};
@@ -64,6 +64,7 @@ impl Line {
         let scheme = if config.tls.is_some() { AMQPScheme::AMQPS } else { AMQPScheme::AMQP };
         let query = AMQPQueryString {
             heartbeat: Some(HEARTBEAT_SECONDS),
+            auth_mechanism: config.by_certificate.then_some(SASLMechanism::External),
             connection_timeout: u64::try_from(TRY.as_millis()).ok(),
             ..AMQPQueryString::default()
         };

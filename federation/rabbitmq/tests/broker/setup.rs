@@ -72,11 +72,13 @@ impl Broker {
             password: password.clone(),
             vhost: self.vhost.clone(),
             tls: None,
+            by_certificate: false,
             management: Endpoint {
                 service: "RabbitMQ's management interface",
                 url: format!("http://127.0.0.1:{}", self.port("HTTP_")),
                 login: Login::Password { user, password },
                 ca: None,
+                identity: None,
                 patience: Duration::from_secs(20),
                 settings: "federation.rabbitmq.host and mng_port".into(),
             },

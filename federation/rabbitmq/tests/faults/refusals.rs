@@ -101,6 +101,41 @@ async fn certificates_are_checked() {
     }
 }
 
+/// A site that shows this certificate.
+fn showing(config: &Config, certificate: &str) -> Config {
+    let file = |ending: &str| Broker::certificates().join(format!("{certificate}.{ending}"));
+    let tls = config.tls.clone().unwrap();
+    Config { tls: Some(Tls { identity: Some((file("pem"), file("key"))), ..tls }), ..config.clone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_shows_its_certificate_and_may_log_in_by_it() {
+    let (_turn, broker) = (TURN.lock().await, Broker::new("a", "certified").await);
+    let config = showing(&with_tls(broker.config("1"), &broker), "client");
+    rabbit(config.clone()).open(&channel()).await.unwrap();
+
+    // The password counts for nothing, and the broker has no such user yet.
+    let by_certificate =
+        Config { by_certificate: true, password: Secret::new("hunter2".into()), ..config.clone() };
+    let refused = "login refused to the holder of this site's certificate";
+    check(by_certificate.clone(), ErrorKind::Denied, &[refused, "federation.rabbitmq.certificate"]).await;
+    // The common name of all certificates of the tests.
+    broker.ctl(&["add_user", "localhost", "hunter4"]);
+    broker.ctl(&["clear_password", "localhost"]);
+    broker.ctl(&["set_permissions", "-p", &broker.vhost, "localhost", ".*", ".*", ".*"]);
+    let site = rabbit(by_certificate);
+    site.open(&channel()).await.unwrap();
+    site.send(&channel(), &["sealed".into()]).await.unwrap();
+    assert_eq!(site.receive(&channel()).await.unwrap().frame, "sealed");
+
+    // Which of both: whether the broker hangs up before its reason was read.
+    let mut unknown = showing(&config, "selfsigned");
+    unknown.away = Duration::from_secs(1);
+    let error = rabbit(unknown).open(&channel()).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Denied | ErrorKind::Unavailable), "{}", error.chain());
+    assert!(error.chain().contains("federation.rabbitmq.certificate"), "{}", error.chain());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_certificate_of_a_partners_broker_is_checked() {
     let _turn = TURN.lock().await;
