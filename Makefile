@@ -8,7 +8,7 @@ SHELL := /bin/bash
 export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tributary/target
 RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 
-.PHONY: help setup build build-cluster demo demo-sites demo-rabbitmq demo-pulsar demo-cluster demo-s3 demo-hdfs test check fuzz bench
+.PHONY: help setup build build-all demo demo-sites demo-rabbitmq demo-pulsar demo-cluster demo-s3 demo-hdfs test check fuzz bench
 
 help:
 	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
@@ -21,7 +21,8 @@ help:
 	@echo 'make test    every check and test'
 	@echo 'make fuzz MINUTES=10   damaged inputs for every decoder of bytes from outside'
 	@echo 'make bench   every measurement, in release'
-	@echo 'make build   the release binary'
+	@echo 'make build   the release binary, with all but the cluster'
+	@echo 'make build-all   the release binary with every engine'
 
 setup:
 	@scripts/setup.sh
@@ -41,14 +42,14 @@ demo-rabbitmq: build
 demo-pulsar: build
 	@scripts/demo-sites.sh $(RELEASE) pulsar
 
-# Compiles DataFusion and Ballista: half an hour on two cores, once.
-build-cluster: setup
-	cargo build --locked --release --package tributary-cli --features ballista
+# With every engine. Compiles DataFusion and Ballista: half an hour on two cores, once.
+build-all: setup
+	cargo build --locked --release --package tributary-cli --all-features
 
-demo-cluster: build-cluster
+demo-cluster: build-all
 	@scripts/demo-cluster.sh $(RELEASE)
 
-demo-hdfs: build-cluster
+demo-hdfs: build-all
 	@scripts/demo-hdfs.sh $(RELEASE)
 
 demo-s3: build

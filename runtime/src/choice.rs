@@ -310,5 +310,7 @@ impl Known {
 
 /// Which command builds a binary with a feature.
 pub(crate) fn how_to_build(feature: &str) -> String {
-    format!("build it with `cargo build --release --package tributary-cli --features {feature}`")
+    format!(
+        "build it with `make build-all`, or `cargo build --release --package tributary-cli --features {feature}`"
+    )
 }

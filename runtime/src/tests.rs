@@ -221,7 +221,10 @@ fn an_engine_of_another_binary_is_known_by_name() {
     let note = "conf.yaml: passed over, because their engines are not in this binary: federation.ghost";
     assert_eq!(settings.notes(), [note]);
     let error = read(&FAKE, "default_engines: {federation: ghost}").unwrap_err().to_string();
-    assert!(error.contains("engine ghost is not in this binary (build it with `cargo build"), "{error}");
+    assert!(
+        error.contains("engine ghost is not in this binary (build it with `make build-all`, or `cargo build"),
+        "{error}"
+    );
     assert!(error.contains("--features ghost"), "{error}");
     // The default may be one of another binary: that counts when it is used.
     let error = Settings::new(&FAKE).unwrap().chosen(Contract::Federation).unwrap_err();
