@@ -55,6 +55,7 @@ async fn pair(session: &str) -> Result<(Arc<dyn Federation>, Arc<dyn Federation>
             peers,
             job_hash: JobHash::new([7; 32]),
             patience: Duration::from_secs(60),
+            carriage: Default::default(),
         })
     };
     let joined = networks[&guest.id].join(spec(&guest, &host)?).await?;

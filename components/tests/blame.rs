@@ -53,7 +53,14 @@ async fn meet() -> Vec<Arc<dyn Federation>> {
         let peers = parties().into_iter().filter(|peer| *peer != own).collect();
         let (session, patience) = ("blame.psi.0".parse::<SessionId>().unwrap(), Duration::from_secs(30));
         let network = &networks[&own.id];
-        let spec = FederationSpec { session, own, peers, job_hash: JobHash::new([7; 32]), patience };
+        let spec = FederationSpec {
+            session,
+            own,
+            peers,
+            job_hash: JobHash::new([7; 32]),
+            patience,
+            carriage: Default::default(),
+        };
         sessions.push(network.join(spec).await.unwrap());
     }
     sessions

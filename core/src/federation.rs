@@ -165,6 +165,38 @@ pub struct FederationSpec {
     pub job_hash: JobHash,
     /// How long a peer may be silent while it is waited for.
     pub patience: Duration,
+    /// How the job would like its values to be carried here.
+    pub carriage: Carriage,
+}
+
+/// How a job would like its values to be carried by a broker, as far as it says so: what FATE 1 hands to the clients of its brokers.
+///
+/// Each wish makes a transport carry less at a time, or more carefully, and is heeded within what the site's configuration allows: a job weakens
+/// no guarantee of a site, and takes no more of its memory. Parties of one job may be at different sites, so none relies on the other's heeding it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Carriage {
+    /// Bytes up to which frames are packed into one message. A longer frame is a message of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_bytes: Option<u32>,
+    /// Most messages that are sent and not confirmed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<u32>,
+    /// Most messages that are fetched before they are asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ahead: Option<u32>,
+    /// Most messages that lie at the broker before the sender waits for its reader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u32>,
+    /// Most bytes of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting_bytes: Option<u64>,
+    /// After how many milliseconds the broker removes a channel that nobody uses; never less than the session's patience.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+    /// Whether the broker is to keep channels on several of its machines.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub replicated: bool,
 }
 
 /// A transport of a site.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tributary_core::computing::End;
-use tributary_core::federation::{Body, Federation, FederationSpec, Slot, Traffic};
+use tributary_core::federation::{Body, Carriage, Federation, FederationSpec, Slot, Traffic};
 use tributary_core::{Error, ErrorKind, JobHash, Party, Result, SessionId};
 
 /// No party to send to.
@@ -18,7 +18,8 @@ pub(crate) struct Alone(FederationSpec);
 impl Alone {
     pub(crate) fn new(own: Party, session: SessionId) -> Arc<Self> {
         let (peers, patience) = (Vec::new(), Duration::ZERO);
-        Arc::new(Self(FederationSpec { session, own, peers, job_hash: JobHash::new([0; 32]), patience }))
+        let (job_hash, carriage) = (JobHash::new([0; 32]), Carriage::default());
+        Arc::new(Self(FederationSpec { session, own, peers, job_hash, patience, carriage }))
     }
 }
 

@@ -61,7 +61,8 @@ impl Pair {
         let spec = |own: &Party, peer: &Party| -> Result<FederationSpec> {
             let (own, peers) = (own.clone(), vec![peer.clone()]);
             let (session, job_hash) = ("job.bench.0".parse()?, JobHash::new([7; 32]));
-            Ok(FederationSpec { session, own, peers, job_hash, patience: Duration::from_secs(60) })
+            let (patience, carriage) = (Duration::from_secs(60), Carriage::default());
+            Ok(FederationSpec { session, own, peers, job_hash, patience, carriage })
         };
         let (a, b) = (wires[0].join(spec(&guest, &host)?).await?, wires[1].join(spec(&host, &guest)?).await?);
         let mut pair = Self { _with: with, guest: a, host: b, count: 0 };

@@ -38,7 +38,14 @@ pub async fn meet(parties: &[Party]) -> Vec<Arc<dyn Federation>> {
         let peers = parties.iter().filter(|peer| *peer != own).cloned().collect();
         let (session, patience) = (SESSION.parse::<SessionId>().unwrap(), Duration::from_secs(60));
         let (own, job_hash) = (own.clone(), JobHash::new([7; 32]));
-        let spec = FederationSpec { session, own: own.clone(), peers, job_hash, patience };
+        let spec = FederationSpec {
+            session,
+            own: own.clone(),
+            peers,
+            job_hash,
+            patience,
+            carriage: Default::default(),
+        };
         sessions.push(networks[&own.id].join(spec).await.unwrap());
     }
     sessions

@@ -66,6 +66,7 @@ fn spec(own: Party, peer: Party) -> FederationSpec {
         peers: vec![peer],
         job_hash: JobHash::new([7; 32]),
         patience: PATIENCE,
+        carriage: Default::default(),
     }
 }
 

@@ -70,7 +70,7 @@ impl Pulsar {
             return Ok(outlet.clone());
         }
         let space = self.cluster.space(channel)?;
-        let outlet = Outlet::start(self.cluster.clone(), space, channel.as_str().to_owned());
+        let outlet = Outlet::start(self.cluster.clone(), space, channel);
         Ok(ends.outlet.insert(outlet).clone())
     }
 
@@ -83,7 +83,8 @@ impl Pulsar {
             return Ok(inlet.clone());
         }
         let topic = self.cluster.admin.topic(&self.cluster.space(channel)?, channel.as_str());
-        Ok(ends.inlet.insert(Inlet::start(self.cluster.clone(), topic)).clone())
+        let ahead = channel.carriage().ahead;
+        Ok(ends.inlet.insert(Inlet::start(self.cluster.clone(), topic, ahead)).clone())
     }
 }
 

@@ -47,8 +47,8 @@ struct State {
 }
 
 impl Inlet {
-    /// Starts the task.
-    pub(crate) fn start(cluster: Arc<Cluster>, topic: String) -> Arc<Self> {
+    /// Starts the task. It fetches so many messages ahead at most.
+    pub(crate) fn start(cluster: Arc<Cluster>, topic: String, ahead: Option<u32>) -> Arc<Self> {
         let (sender, frames) = mpsc::channel(WAITING);
         let (done, acknowledged) = mpsc::unbounded_channel();
         let inlet = Arc::new(Self {
@@ -60,6 +60,7 @@ impl Inlet {
         let reader = Reader {
             inlet: inlet.clone(),
             topic,
+            ahead: ahead.map_or(AHEAD, |wish| wish.clamp(1, AHEAD)),
             cluster: cluster.clone(),
             sender,
             waiting: VecDeque::new(),
@@ -110,6 +111,7 @@ struct Reader {
     inlet: Arc<Inlet>,
     cluster: Arc<Cluster>,
     topic: String,
+    ahead: u32,
     sender: mpsc::Sender<Frame>,
     /// Of the message that came last, and not handed out yet. They outlive a connection: without them the message would be acknowledged once those
     /// frames of it were that had been handed out.
@@ -154,7 +156,7 @@ impl Reader {
     async fn subscribe(&self) -> Result<Consumer<Vec<u8>, TokioExecutor>> {
         let options = ConsumerOptions {
             durable: Some(true),
-            receiver_queue_size: Some(AHEAD),
+            receiver_queue_size: Some(self.ahead),
             initial_position: InitialPosition::Earliest,
             ..ConsumerOptions::default()
         };
@@ -167,7 +169,7 @@ impl Reader {
             .with_topic(&self.topic)
             .with_subscription(SUBSCRIPTION)
             .with_subscription_type(SubType::Exclusive)
-            .with_batch_size(AHEAD)
+            .with_batch_size(self.ahead)
             .with_options(options);
         let what = format!("receive from {}", self.topic);
         builder.build().await.map_err(|failure| error(&what, &self.cluster.place(), &failure))

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tributary_broker::{Bundle, pack};
 use tributary_core::federation::Purpose;
 use tributary_core::{Error, ErrorKind, Result};
-use tributary_wire::Readable;
+use tributary_wire::{Channel, Readable};
 
 use crate::admin::Space;
 use crate::cluster::{Cluster, FIRST_WAIT, LONGEST_WAIT};
@@ -61,7 +61,9 @@ struct State {
 
 impl Outlet {
     /// Starts the task.
-    pub(crate) fn start(cluster: Arc<Cluster>, space: Space, name: String) -> Arc<Self> {
+    pub(crate) fn start(cluster: Arc<Cluster>, space: Space, channel: &Channel) -> Arc<Self> {
+        let (name, wish) = (channel.as_str().to_owned(), channel.carriage());
+        let wished = wish.message_bytes.map_or(usize::MAX, |wished| wished as usize);
         let outlet = Arc::new(Self::default());
         let writer = Writer {
             outlet: outlet.clone(),
@@ -72,6 +74,8 @@ impl Outlet {
             on_way_bytes: 0,
             room: ON_WAY_BYTES,
             held_bytes: most_held(&name),
+            message_bytes: cluster.config.message_bytes.min(MOST_PACKED_BYTES).min(wished),
+            unconfirmed: wish.unconfirmed.map_or(usize::MAX, |wished| wished.max(1) as usize),
             name,
             stored: 0,
             taken: 0,
@@ -193,6 +197,10 @@ struct Writer {
     taken: u64,
     /// Bytes that may lie there.
     held_bytes: u64,
+    /// Most bytes of a message.
+    message_bytes: usize,
+    /// Most messages on their way.
+    unconfirmed: usize,
 }
 
 impl Drop for Writer {
@@ -256,15 +264,14 @@ impl Writer {
                 return Ok(());
             }
             if self.on_way_bytes < self.room
+                && self.on_way.len() < self.unconfirmed
                 && self.stored + self.on_way_bytes as u64 - self.taken < self.held_bytes
+                && let Some(bundle) = self.outlet.take(self.message_bytes.min(self.room))
             {
-                let most = self.cluster.config.message_bytes.min(MOST_PACKED_BYTES).min(self.room);
-                if let Some(bundle) = self.outlet.take(most) {
-                    self.on_way_bytes += bundle.bytes;
-                    self.on_way.push_back(bundle.clone());
-                    receipts.push_back(self.put(&mut producer, &bundle).await?);
-                    continue;
-                }
+                self.on_way_bytes += bundle.bytes;
+                self.on_way.push_back(bundle.clone());
+                receipts.push_back(self.put(&mut producer, &bundle).await?);
+                continue;
             }
             match self.next(&mut receipts, &mut question).await {
                 Next::Confirmed(Ok(())) => self.confirmed(),

@@ -18,7 +18,7 @@ use tributary_core::{Error, ErrorKind, PartyId, Result};
 use tributary_wire::{Channel, Delivery, Queue, Readable, Receipt};
 
 use crate::admin::Links;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Mode, QueueType};
 use crate::error;
 use crate::line::Line;
 use crate::receiver::Receiver;
@@ -84,10 +84,7 @@ impl Rabbit {
     fn sender(&self, channel: &Channel) -> Arc<Sender> {
         let mut senders = lock(&self.senders);
         senders.retain(|_, sender| !sender.is_over());
-        let start = || {
-            let paced = Readable::of(channel.as_str()).is_none_or(|name| name.purpose != Purpose::Letters);
-            Arc::new(Sender::start(self.publishing.clone(), channel.as_str(), paced, &self.runtime))
-        };
+        let start = || Arc::new(Sender::start(self.publishing.clone(), channel, &self.runtime));
         senders.entry(channel.as_str().into()).or_insert_with(start).clone()
     }
 
@@ -211,9 +208,12 @@ impl Site {
         let mut set = |key: &'static str, value| {
             arguments.insert(key.into(), value);
         };
+        let wish = channel.carriage();
         let expires = i64::try_from(self.config.expires.as_millis()).unwrap_or(i64::MAX);
-        set("x-expires", AMQPValue::LongLongInt(expires));
-        set("x-queue-type", AMQPValue::LongString(self.config.queue_type.as_str().into()));
+        let wished = wish.expires_ms.map_or(i64::MAX, |wished| i64::try_from(wished).unwrap_or(i64::MAX));
+        set("x-expires", AMQPValue::LongLongInt(expires.min(wished)));
+        let queue_type = if wish.replicated { QueueType::Quorum } else { self.config.queue_type };
+        set("x-queue-type", AMQPValue::LongString(queue_type.as_str().into()));
         match Readable::of(channel.as_str()).map(|name| name.purpose) {
             Some(Purpose::Letters) => {
                 set("x-max-length", AMQPValue::LongLongInt(MOST_LETTERS));

@@ -16,8 +16,11 @@ use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tributary_broker::{Bundle, pack};
+use tributary_core::federation::{Carriage, Purpose};
 use tributary_core::{Error, ErrorKind, Result};
+use tributary_wire::{Channel as Queue, Readable};
 
+use crate::config::Config;
 use crate::error;
 use crate::line::{Line, Outage};
 
@@ -27,8 +30,8 @@ const WINDOW_BYTES: usize = 4 << 20;
 const MOST_PACKED_BYTES: usize = 256 << 10;
 /// Most messages that wait in the queue before the sender waits for its reader: 16 MiB, if they are full.
 const DEPTH: u32 = 64;
-/// Messages between two looks at that.
-const LOOK_EVERY: usize = 16;
+/// Messages between two looks at that, as a part of it.
+const LOOKS: u32 = 4;
 /// Between two looks while it waits.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LONGEST_LOOK: Duration = Duration::from_millis(200);
@@ -50,8 +53,10 @@ pub(crate) struct Sender {
 struct Shared {
     line: Arc<Line>,
     queue: String,
-    /// Whether the reader's pace is looked at: not for letters, whose reader may be away for days.
-    paced: bool,
+    /// Most bytes of a message.
+    most_bytes: usize,
+    /// Most messages that wait in the queue before the sender waits for its reader; none for letters, whose reader may be away for days.
+    depth: Option<u32>,
     state: Mutex<State>,
     changed: watch::Sender<()>,
     work: Notify,
@@ -78,15 +83,16 @@ struct Flight {
     /// What the full queue did not take.
     refused: Vec<Bundle>,
     /// Messages since the last look at the queue.
-    unseen: usize,
+    unseen: u32,
 }
 
 impl Sender {
-    pub(crate) fn start(line: Arc<Line>, queue: &str, paced: bool, runtime: &Handle) -> Self {
+    pub(crate) fn start(line: Arc<Line>, to: &Queue, runtime: &Handle) -> Self {
         let shared = Arc::new(Shared {
+            most_bytes: most_bytes(&line.config, to.carriage()),
+            depth: depth(to),
             line,
-            queue: queue.into(),
-            paced,
+            queue: to.as_str().into(),
             state: Mutex::default(),
             changed: watch::Sender::new(()),
             work: Notify::new(),
@@ -123,6 +129,23 @@ impl Sender {
         let state = self.shared.lock();
         state.is_over && state.failed.is_none()
     }
+}
+
+fn most_bytes(config: &Config, wish: &Carriage) -> usize {
+    let wish = wish.message_bytes.map_or(usize::MAX, |wish| wish as usize);
+    config.message_bytes.min(MOST_PACKED_BYTES).min(wish)
+}
+
+/// In full messages, if a job counts bytes. One at least: nothing would be sent.
+fn depth(to: &Queue) -> Option<u32> {
+    if Readable::of(to.as_str()).is_some_and(|name| name.purpose == Purpose::Letters) {
+        return None;
+    }
+    let Carriage { waiting, waiting_bytes, .. } = to.carriage();
+    let by_bytes =
+        waiting_bytes.map(|bytes| u32::try_from(bytes / MOST_PACKED_BYTES as u64).unwrap_or(u32::MAX));
+    let wish = waiting.iter().copied().chain(by_bytes).min();
+    Some(wish.map_or(DEPTH, |wish| wish.clamp(1, DEPTH)))
 }
 
 impl Drop for Sender {
@@ -236,14 +259,11 @@ impl Shared {
 
     async fn publish_all(&self, channel: &Channel, flight: &mut Flight) -> Result<()> {
         while flight.refused.is_empty() {
-            let most = self.line.config.message_bytes.min(MOST_PACKED_BYTES);
-            let Some(message) = flight.again.pop_front().or_else(|| pack(&mut self.lock().waiting, most))
-            else {
-                return Ok(());
-            };
+            let packed = || pack(&mut self.lock().waiting, self.most_bytes);
+            let Some(message) = flight.again.pop_front().or_else(packed) else { return Ok(()) };
             flight.again.push_front(message.clone());
-            if self.paced && flight.unseen >= LOOK_EVERY {
-                self.await_reader(channel).await?;
+            if let Some(depth) = self.depth.filter(|depth| flight.unseen >= depth.div_ceil(LOOKS)) {
+                self.await_reader(channel, depth).await?;
                 flight.unseen = 0;
             }
             let options = BasicPublishOptions { mandatory: true, immediate: false };
@@ -260,7 +280,7 @@ impl Shared {
     }
 
     /// Waits while much lies in the queue.
-    async fn await_reader(&self, channel: &Channel) -> Result<()> {
+    async fn await_reader(&self, channel: &Channel, depth: u32) -> Result<()> {
         let mut wait = FIRST_LOOK;
         loop {
             let passive =
@@ -268,7 +288,7 @@ impl Shared {
             let seen =
                 channel.queue_declare(self.queue.as_str().into(), passive, FieldTable::default()).await;
             let seen = seen.map_err(|e| error::using(&self.line.config, &self.queue, &e))?;
-            if seen.message_count() < DEPTH {
+            if seen.message_count() < depth {
                 return Ok(());
             }
             sleep(wait).await;

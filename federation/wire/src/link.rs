@@ -14,7 +14,7 @@ use snow::HandshakeState;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tributary_core::computing::End;
-use tributary_core::federation::{Direction, Slot};
+use tributary_core::federation::{Carriage, Direction, Slot};
 use tributary_core::{Error, ErrorKind, Party, Result, ResultExt};
 
 use crate::clock::{Clock, after};
@@ -117,6 +117,7 @@ pub(crate) struct Setting {
     pub queue: Arc<dyn Queue>,
     pub clock: Clock,
     pub patience: Duration,
+    pub carriage: Arc<Carriage>,
     pub ledger: Arc<Ledger>,
     pub budget: Arc<Budget>,
     pub limits: Limits,
@@ -135,11 +136,14 @@ pub(crate) struct Patience {
 
 impl Link {
     pub(crate) fn new(terms: Terms, setting: &Setting) -> Result<Self> {
-        let Setting { keys, queue, clock, patience, ledger, budget, limits, peers } = setting;
+        let Setting { keys, queue, clock, patience, carriage, ledger, budget, limits, peers } = setting;
         let key = keys.channel_key(&terms.peer.id)?;
-        let outbound = Channel::between(&key, &terms.session, &terms.own, &terms.peer)?;
+        let channel = |from: &Party, to: &Party| {
+            Ok::<_, Error>(Channel::between(&key, &terms.session, from, to)?.carried(carriage.clone()))
+        };
+        let outbound = channel(&terms.own, &terms.peer)?;
         Ok(Self {
-            inbound: Channel::between(&key, &terms.session, &terms.peer, &terms.own)?,
+            inbound: channel(&terms.peer, &terms.own)?,
             outbox: Outbox::new(queue.clone(), outbound),
             keys: keys.clone(),
             queue: queue.clone(),
@@ -455,6 +459,7 @@ pub(crate) mod tests {
             queue,
             clock: Clock::current().unwrap(),
             patience: Duration::MAX,
+            carriage: Arc::default(),
             ledger: Arc::new(Ledger::default()),
             budget: Arc::new(budget),
             limits: Limits::default(),

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use async_trait::async_trait;
 use futures::future::try_join_all;
 use tributary_core::computing::End;
-use tributary_core::federation::{Federation, FederationSpec, Network, Post};
+use tributary_core::federation::{Carriage, Federation, FederationSpec, Network, Post};
 use tributary_core::{Error, PartyId, Result, ResultExt};
 
 use crate::clock::Clock;
@@ -150,6 +150,7 @@ impl Wire {
             queue: self.queue()?,
             clock: Clock::current()?,
             patience: spec.patience,
+            carriage: Arc::new(carriage(spec)),
             ledger: Arc::new(Ledger::default()),
             budget: Arc::new(budget),
             limits,
@@ -172,6 +173,13 @@ impl Wire {
         }
         Ok(Arc::new(Session::new(spec, self.options.piece_bytes, setting.clock, setting.ledger, links)))
     }
+}
+
+/// What a job wishes, without what would lose a value that somebody still waits for.
+fn carriage(spec: &FederationSpec) -> Carriage {
+    let least_ms = u64::try_from(spec.patience.as_millis()).unwrap_or(u64::MAX);
+    let expires_ms = spec.carriage.expires_ms.map(|wish| wish.max(least_ms));
+    Carriage { expires_ms, ..spec.carriage.clone() }
 }
 
 #[async_trait]

@@ -5,11 +5,13 @@
 //! them; what it loses, repeats or damages is noticed above.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use tributary_core::federation::{Direction, Purpose};
+use tributary_core::federation::{Carriage, Direction, Purpose};
 use tributary_core::{Error, Party, PartyId, Result, SessionId, Shown};
 
 use crate::keys::ChannelKey;
@@ -26,11 +28,13 @@ const LETTERS: &str = "letters";
 /// begins with what a person looks for (session, from, to, cut to fit) and ends with a digest of all of it under the key of the two
 /// sites: it makes the name unique, and only they can compute it. The sites say where the channel goes: a broker has one place
 /// for all, a line to another site has two ends. A site may meet itself in two roles; then both sites are the same.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct Channel {
     name: String,
     from: PartyId,
     to: PartyId,
+    /// No part of what it is: the other site may wish something else.
+    carriage: Arc<Carriage>,
 }
 
 impl Channel {
@@ -45,7 +49,7 @@ impl Channel {
         let digest = HEXLOWER.encode(&key.tag(&all)?);
         let [session, by, at] = [session.to_string().chars().take(64).collect(), end_of(from), end_of(to)];
         let name = format!("{PREFIX}.{session}.{by}.{at}.{digest}");
-        Ok(Self { name, from: from.id.clone(), to: to.id.clone() })
+        Ok(Self::of(name, from.id.clone(), to.id.clone()))
     }
 
     /// The channel of the letters from one site to another.
@@ -55,7 +59,7 @@ impl Channel {
             .map_err(|e| Error::bug("encode the name of a channel").because(e))?;
         let digest = HEXLOWER.encode(&key.tag(&all)?);
         let name = format!("{PREFIX}.{LETTERS}.{}.{}.{digest}", cut(from), cut(to));
-        Ok(Self { name, from: from.clone(), to: to.clone() })
+        Ok(Self::of(name, from.clone(), to.clone()))
     }
 
     /// A channel whose name came from another site. `InvalidInput` for what [`Channel::between`] never makes: the text is safe to show,
@@ -70,7 +74,22 @@ impl Channel {
                 "a channel named {shown:?}, expected 1 to {most} of letters, digits, `_`, `-` and `.`"
             )));
         }
-        Ok(Self { name: name.into(), from, to })
+        Ok(Self::of(name.into(), from, to))
+    }
+
+    fn of(name: String, from: PartyId, to: PartyId) -> Self {
+        Self { name, from, to, carriage: Arc::default() }
+    }
+
+    /// The same, carried as a job would like it.
+    #[must_use]
+    pub fn carried(self, carriage: Arc<Carriage>) -> Self {
+        Self { carriage, ..self }
+    }
+
+    /// How a job would like it to be carried. What is above the site's own limits counts for nothing.
+    pub fn carriage(&self) -> &Carriage {
+        &self.carriage
     }
 
     /// The name.
@@ -148,6 +167,26 @@ impl Readable {
             (_, true) => Some((Direction::Sent, &self.to)),
             _ => None,
         }
+    }
+}
+
+impl Channel {
+    fn identity(&self) -> (&str, &PartyId, &PartyId) {
+        (&self.name, &self.from, &self.to)
+    }
+}
+
+impl PartialEq for Channel {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for Channel {}
+
+impl Hash for Channel {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity().hash(state);
     }
 }
 

@@ -6,13 +6,14 @@
 mod inputs;
 mod outputs;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tributary_component::{Component, Level, Releases, Stage, Task};
 use tributary_core::computing::{Computing, End, SessionSpec};
-use tributary_core::federation::{Federation, FederationSpec};
+use tributary_core::federation::{Carriage, Federation, FederationSpec};
 use tributary_core::placement::Placement;
 use tributary_core::{Error, ErrorKind, JobHash, JobId, Party, Result, ResultExt, SessionId, Site, TaskName};
 
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub parties: Vec<Party>,
     pub attempt: u32,
     pub job_hash: JobHash,
+    /// How the job would like its values to be carried, by the name of the transport.
+    pub carriage: BTreeMap<String, Carriage>,
 }
 
 impl Shared {
@@ -167,6 +170,7 @@ impl PartyAttempt {
             peers: shared.parties.iter().filter(|p| **p != self.task.party).cloned().collect(),
             job_hash: shared.job_hash,
             patience: site.patience,
+            carriage: shared.carriage.get(site.network.name()).cloned().unwrap_or_default(),
         };
         let federation = site.network.join(federation).await.at(|| "join the other parties")?;
         sessions.federation = Some(federation.clone());

@@ -193,6 +193,7 @@ impl SiteAgent {
             parties: spec.parties.iter().map(|p| p.party.clone()).collect(),
             attempt: part.attempt,
             job_hash: bound,
+            carriage: job.conf.carriage.clone(),
         };
         let placement = placed.get(&spec.name, &part.party)?.clone();
         let log = self.log(part)?;

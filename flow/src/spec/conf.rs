@@ -2,14 +2,17 @@
 //!
 //! Absent settings stay absent: a site fills them from its own defaults when it places the tasks.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use tributary_core::federation::Carriage;
 use tributary_core::{JobId, ModelName, PartyId};
 use tributary_document::{Item, quoted};
 
+use super::carriage;
 use super::parties::party_id;
 use super::runtime_conf::RuntimeConf;
 
@@ -32,6 +35,9 @@ pub struct JobConf {
     pub cores: Option<u32>,
     /// What the job says about cores by the names of FATE 1; then `cores` is absent.
     pub runtime_conf: Option<RuntimeConf>,
+    /// How values are to be carried, by the name of the transport.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub carriage: BTreeMap<String, Carriage>,
     /// Partitions of tables as they are loaded.
     pub computing_partitions: Option<u32>,
     /// How states of tasks reach the scheduler.
@@ -136,15 +142,6 @@ impl JobConf {
                     notes.push(format!("dag.conf.{name} has no effect"));
                 }
             }
-            // FATE 1 hands these to the clients of its brokers.
-            for name in ["rabbitmq_run", "pulsar_run"] {
-                let item = keys.take(name);
-                if !item.entries().is_empty() {
-                    notes.push(format!(
-                        "dag.conf.{name} has no effect: a job keeps all that it sends, and removes it at its end; each site's service_conf.yaml says the rest"
-                    ));
-                }
-            }
             let inheritance = keys.take("inheritance");
             if inheritance.is_given() {
                 let help = "leave it out; all tasks run again".to_owned();
@@ -158,6 +155,7 @@ impl JobConf {
                 initiator_party_id: party_id(&keys.take("initiator_party_id")),
                 cores: cores.int_in(1..=MOST),
                 runtime_conf: RuntimeConf::read(keys, &cores, notes),
+                carriage: carriage::read(keys, notes),
                 computing_partitions: keys.take("computing_partitions").int_in(1..=MOST),
                 sync_type: keys.take("sync_type").choice(&sync_types).unwrap_or_default(),
                 auto_retries: keys.take("auto_retries").int_in(0..=100).unwrap_or_default(),

@@ -8,6 +8,7 @@
 //! `default` runs in it whatever stage the job names, since no other reading makes sense.
 
 mod canonical;
+mod carriage;
 mod conf;
 mod foreign;
 mod graph;

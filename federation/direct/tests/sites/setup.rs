@@ -150,6 +150,7 @@ pub async fn join(sites: &[Site], nodes: [Arc<Node>; 2], patience: Duration) -> 
             peers: vec![parties[1 - i].clone()],
             job_hash: JobHash::new([7; 32]),
             patience,
+            carriage: Default::default(),
         };
         joined.push(wire.join(spec).await.unwrap());
     }

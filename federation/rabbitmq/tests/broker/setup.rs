@@ -204,6 +204,7 @@ pub async fn join_wires(wires: [Wire; 2], patience: Duration) -> [Arc<dyn Federa
             peers: vec![parties[1 - i].clone()],
             job_hash: JobHash::new([7; 32]),
             patience,
+            carriage: Default::default(),
         };
         joined.push(wire.join(spec).await.unwrap());
     }

@@ -15,6 +15,7 @@ mod breaks;
 mod ends;
 mod refusals;
 mod users;
+mod wishes;
 
 use std::sync::LazyLock;
 

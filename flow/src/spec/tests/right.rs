@@ -218,3 +218,46 @@ fn a_provider_may_leave_pieces_open() {
     check("fate:2 @x", None);
     check("a@b@c", None);
 }
+
+/// A small job with this `dag.conf`.
+fn with_conf(conf: &str) -> String {
+    format!(
+        "schema_version: 2\ndag:\n  conf: {conf}\n  parties: [{{role: guest, party_id: [1]}}, {{role: host, party_id: [2]}}]\n  \
+         tasks: {{toy_0: {{component_ref: toy_example, parameters: {{data_num: 1, partition: 1}}}}}}\n"
+    )
+}
+
+#[test]
+fn what_fate_1_says_to_its_brokers_is_a_wish_or_told_why_it_is_none() {
+    let job = job(&with_conf(
+        "{rabbitmq_run: {max_message_size: 65536, connection: {heartbeat: 10000}, queue: {durable: true, arguments: {x-expires: 60000, x-max-length: 8, \
+         x-max-length-bytes: 1048576, x-queue-type: quorum, x-max-priority: 9}}}, pulsar_run: {max_message_size: 1000000, \
+         producer: {max_pending_messages: 5, batching_max_allowed_size_in_bytes: 131072, block_if_queue_full: false}, \
+         consumer: {receiver_queue_size: 3, consumer_name: me}}}",
+    ));
+    let rabbitmq = &job.conf.carriage["rabbitmq"];
+    assert_eq!(
+        (rabbitmq.message_bytes, rabbitmq.expires_ms, rabbitmq.replicated),
+        (Some(65_536), Some(60_000), true)
+    );
+    assert_eq!((rabbitmq.waiting, rabbitmq.waiting_bytes), (Some(8), Some(1 << 20)));
+    let pulsar = &job.conf.carriage["pulsar"];
+    assert_eq!((pulsar.message_bytes, pulsar.unconfirmed, pulsar.ahead), (Some(131_072), Some(5), Some(3)));
+    let told = [
+        "dag.conf.pulsar_run.consumer.consumer_name has no effect because ",
+        "dag.conf.pulsar_run.producer.block_if_queue_full has no effect because ",
+        "dag.conf.rabbitmq_run.connection.heartbeat has no effect because ",
+        "dag.conf.rabbitmq_run.queue.arguments.x-max-priority has no effect because ",
+        "dag.conf.rabbitmq_run.queue.durable has no effect because ",
+    ];
+    assert_eq!(job.notes.len(), told.len(), "{:?}", job.notes);
+    for (note, told) in job.notes.iter().zip(told) {
+        assert!(note.starts_with(told), "{note}");
+    }
+}
+
+#[test]
+fn a_job_without_wishes_is_written_as_before() {
+    let job = job(&with_conf("{rabbitmq_run: {}, pulsar_run: {producer: {}}}"));
+    assert!(job.notes.is_empty() && !json!(job.conf).to_string().contains("carriage"), "{:?}", job.notes);
+}

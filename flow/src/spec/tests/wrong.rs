@@ -205,3 +205,30 @@ fn cores_are_counted_by_the_rules_of_one_version() {
         assert!(wrong.contains(line), "{wrong}");
     }
 }
+
+#[test]
+fn what_brokers_of_fate_1_would_not_take_is_refused_at_its_place() {
+    let conf = "{rabbitmq_run: {queue: {durable: maybe, durabel: true, arguments: {x-expires: 0, x-queue-type: stream}}, connection: {heartbeat: -1}}, \
+                pulsar_run: {producer: {max_pending_messages: 0}, consumer: [1], max_message_size: 1MiB}}";
+    let problems = refusal(&format!(
+        "schema_version: 2\ndag:\n  conf: {conf}\n  parties: [{{role: guest, party_id: [1]}}, {{role: host, party_id: [2]}}]\n  \
+         tasks: {{toy_0: {{component_ref: toy_example, parameters: {{data_num: 1, partition: 1}}}}}}\n"
+    ));
+    let expected = [
+        "dag.conf.rabbitmq_run.queue.durable: expected true or false, got \"maybe\"",
+        "dag.conf.rabbitmq_run.queue.durabel: unknown key (did you mean \"durable\"?)",
+        "queue.arguments.x-expires: expected an integer from 1 to 315360000000, got 0",
+        "queue.arguments.x-queue-type: expected one of quorum, classic, got \"stream\"",
+        "rabbitmq_run.connection.heartbeat: expected an integer from 0 to 2147483647, got -1",
+        "pulsar_run.producer.max_pending_messages: expected an integer from 1 to 2147483647, got 0",
+        "pulsar_run.consumer: expected a map, got a list",
+        "pulsar_run.max_message_size: expected an integer from 1 to 2147483647, got \"1MiB\"",
+    ];
+    for expected in expected {
+        assert!(
+            problems.lines().any(|line| line.starts_with("job.yaml:3:") && line.contains(expected)),
+            "{expected}: {problems}"
+        );
+    }
+    assert_eq!(problems.lines().count(), expected.len(), "{problems}");
+}

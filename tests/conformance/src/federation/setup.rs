@@ -57,6 +57,7 @@ pub(crate) fn spec(session: &SessionId, own: &Party, patience: Duration) -> Fede
         peers,
         job_hash: JobHash::new([7; 32]),
         patience,
+        carriage: Default::default(),
     }
 }
 
