@@ -1,4 +1,6 @@
-"""Whole jobs between two sites, each a process of its own, beside the same jobs in one process, run in turn: `sites.py BINARY [NAME...]`.
+"""Whole jobs between two sites, each a process of its own, beside the same jobs in one process, run in turn: `sites.py BINARY [WAY...] [NAME...]`.
+
+Ways from site to site: direct, rabbitmq, rabbitmq-joined, pulsar, pulsar-joined; real brokers, started here. Measurements: demo, psi, memory.
 
 Prints a line for each measurement, with the limit that it needs to keep; ends with 1 if one does not. Run it on a quiet machine.
 """
@@ -14,7 +16,8 @@ import sys
 import tempfile
 import time
 
-EXAMPLES = pathlib.Path(__file__).parent.parent / "examples"
+TOP = pathlib.Path(__file__).resolve().parent.parent
+EXAMPLES = TOP / "examples"
 GUEST, HOST = "9999", "10000"
 PSI = """\
 dag:
@@ -27,19 +30,81 @@ dag:
       inputs: {data: {input_data: {task_output_artifact: {producer_task: reader_0, output_artifact_key: output_data}}}}
 schema_version: 2.2.0
 """
+TOY = """\
+dag:
+  parties: [{role: guest, party_id: ['9999']}, {role: host, party_id: ['10000']}]
+  stage: default
+  tasks: {toy_0: {component_ref: toy_example, parameters: {data_num: %d, partition: 4}}}
+schema_version: 2.2.0
+"""
+WAYS = ("direct", "rabbitmq", "rabbitmq-joined", "pulsar", "pulsar-joined")
+# Seconds that the demo job may take more than in one process.
+DEMO_MORE = {"direct": 0.15, "rabbitmq": 0.5, "pulsar": 1.0}
+
+
+class Way:
+    """How the sites reach each other: a line of their own, or a broker for both, or one at each."""
+
+    def __init__(self, name, folder):
+        self.name, self.joined = name, name.endswith("-joined")
+        self.transport, self.folder, self.said = name.removesuffix("-joined"), folder, {}
+        self.ports = dict(zip((GUEST, HOST), free_ports(2)))
+
+    def service(self, what):
+        script = TOP / f"scripts/services/{self.transport}.sh"
+        subprocess.run([script, what, self.folder], check=True, env=os.environ | {"PULSAR_JIT": "4"})
+
+    def __enter__(self):
+        if self.transport != "direct":
+            self.service("start")
+            lines = (self.folder / "env").read_text().splitlines()
+            pairs = (line.removeprefix("export ").split("=", 1) for line in lines if "=" in line)
+            self.said = {key: value.strip("'") for key, value in pairs}
+        return self
+
+    def __exit__(self, *_):
+        if self.transport != "direct":
+            self.service("stop")
+
+    def letter(self, party):
+        return "B" if self.joined and party == HOST else "A"
+
+    def of(self, party, key):
+        return self.said[f"{self.transport.upper()}_{self.letter(party)}_{key}"]
+
+    def conf(self, party):
+        if self.transport == "direct":
+            own = f"port: {self.ports[party]}"
+        else:
+            mode = "replication" if self.joined else "client"
+            own = f"mode: {mode}, host: 127.0.0.1, port: {self.of(party, 'PORT')}, mng_port: {self.of(party, 'HTTP_PORT')}, "
+            own += {
+                "rabbitmq": f"user: {self.said.get('RABBITMQ_USER')}, password: '{self.said.get('RABBITMQ_PASSWORD')}'",
+                "pulsar": f"token: {self.said.get('PULSAR_TOKEN')}, cluster: {self.letter(party).lower()}",
+            }[self.transport]
+        return f"party_id: '{party}'\ndefault_engines: {{federation: {self.transport}}}\nfederation: {{{self.transport}: {{{own}}}}}\n"
+
+    def routes(self, other):
+        return f"'{other}': {{host: 127.0.0.1, port: {self.of(other, 'PORT')}}}\n"
+
+    def processes(self):
+        return [int(self.said[key]) for key in self.said if key.endswith("_PID")]
 
 
 class Homes:
     """A home with both parties, and one for each of them with the same tables."""
 
-    def __init__(self, binary, folder):
-        self.binary, self.folder = binary, pathlib.Path(folder)
+    def __init__(self, binary, folder, way):
+        self.binary, self.folder, self.way = binary, folder, way
+        folder.mkdir()
         limits = "limits: {numbers: 100000000, ids_per_row: 100000000}\n"
         self.write("one", limits)
-        for party, port in zip((GUEST, HOST), free_ports(2)):
-            direct = f"party_id: '{party}'\ndefault_engines: {{federation: direct}}\nfederation: {{direct: {{port: {port}}}}}\n"
-            self.write(party, direct + limits)
-            self.run(party, "site", "init", "--address", f"127.0.0.1:{port}")
+        for party, other in ((GUEST, HOST), (HOST, GUEST)):
+            self.write(party, way.conf(party) + limits)
+            if way.joined:
+                (folder / party / f"{way.transport}_route_table.yaml").write_text(way.routes(other))
+            address = ["--address", f"127.0.0.1:{way.ports[party]}"] if way.transport == "direct" else []
+            self.run(party, "site", "init", *address)
         for own, other in ((GUEST, HOST), (HOST, GUEST)):
             card = self.folder / f"{other}.card"
             card.write_text(self.run(other, "site", "card"))
@@ -96,9 +161,11 @@ def demo(homes):
     homes.upload(GUEST, "breast_guest", EXAMPLES / "breast/guest.csv", "--label", "y")
     homes.upload(HOST, "breast_host", EXAMPLES / "breast/host.csv")
     one, two = beside(homes, EXAMPLES / "breast/job.yaml", 9)
-    show("demo", one, two, "two processes take at most 0.15 s more", two[0] - one[0] <= 0.15)
-    arrival(homes)
-    return waits(homes)
+    more = DEMO_MORE[homes.way.transport]
+    show("demo", one, two, f"two processes take at most {more} s more", two[0] - one[0] <= more)
+    if homes.way.transport == "direct":
+        arrival(homes)
+        waits(homes)
 
 
 def arrival(homes):
@@ -128,6 +195,29 @@ def psi(homes):
     job.write_text(PSI)
     one, two = beside(homes, job, 1)
     show("psi-1m", one, two, "two processes take at most 1.15 times as long", two[0] <= 1.15 * one[0])
+
+
+def memory(homes):
+    """Peaks of the larger site and of the brokers with a table of a million shares, and with one ten times as long."""
+    peaks = []
+    for party in (GUEST, HOST):  # the engine has no more for its tables
+        with (homes.folder / party / "service_conf.yaml").open("a") as conf:
+            conf.write("computing: {standalone: {memory: 64MiB}}\n")
+    for values in (1_000_000, 1_000_000, 10_000_000):  # the first fills what grows once
+        job = homes.folder / "toy.yaml"
+        job.write_text(TOY % values)
+        for pid in homes.way.processes():
+            pathlib.Path(f"/proc/{pid}/clear_refs").write_text("5")
+        _, _, site = cost([homes.command(party, "run", "--quiet", "--party", party, str(job)) for party in (HOST, GUEST)])
+        peaks.append({"site": site} | {f"broker-{i}": high_water(pid) for i, pid in enumerate(homes.way.processes())})
+    for what, small in peaks[1].items():
+        large = peaks[2][what]
+        print(f"{'memory':<12} {what:<12} {small:8.1f} MiB, with ten times as many rows {large:8.1f} MiB, needed: at most 1.25 times  {verdict(large <= 1.25 * small)}")
+
+
+def high_water(pid):
+    lines = pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:"))
 
 
 def moments_of_last_job(homes):
@@ -167,11 +257,18 @@ def show(name, one, two, needed, holds):
 
 def main():
     binary, names = os.path.abspath(sys.argv[1]), sys.argv[2:]
+    known = {measurement.__name__: measurement for measurement in (demo, psi, memory)}
+    ways = [name for name in names if name not in known] or ["direct"]
+    if unknown := set(ways) - set(WAYS):
+        sys.exit(f"error: no way {', '.join(unknown)}; there are {', '.join(WAYS)}")
+    chosen = [name for name in known if name in names] or ["demo", "psi"]
     with tempfile.TemporaryDirectory() as folder:
-        homes = Homes(binary, folder)
-        for measurement in (demo, psi):
-            if not names or measurement.__name__ in names:
-                measurement(homes)
+        for name in ways:
+            print(f"— {name}")
+            with Way(name, pathlib.Path(folder) / f"service-{name}") as way:
+                homes = Homes(binary, pathlib.Path(folder) / name, way)
+                for each in chosen:
+                    known[each](homes)
     sys.exit(1 if failed else 0)
 
 
