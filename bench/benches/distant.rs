@@ -40,6 +40,7 @@ fn s3_config(server: &Service) -> S3Config {
         region: server.value("S3_REGION"),
         path_style: true,
         keys: Some(S3Keys { id: secret("S3_ACCESS_KEY"), key: secret("S3_SECRET_KEY"), token: None }),
+        copied_at_once: tributary_object::COPIED_AT_ONCE,
         way: Way {
             prefix: "bench".into(),
             endpoint: Some(server.value("S3_ENDPOINT")),

@@ -71,18 +71,7 @@ pub trait ByteStore: fmt::Debug + Send + Sync + 'static {
     /// Gives the bytes of a name a second one, taking the place of what had it. By reading and writing them, unless the medium
     /// knows better.
     async fn copy(&self, from: &str, to: &str) -> Result<()> {
-        const CHUNK: u64 = 8 << 20;
-        let mut upload = self.put(to).await?;
-        let mut at = 0;
-        loop {
-            let bytes = self.get(from, at..at + CHUNK).await?;
-            let read = bytes.len() as u64;
-            upload.write(bytes).await?;
-            if read < CHUNK {
-                return upload.finish().await;
-            }
-            at += read;
-        }
+        copy_bytes(self, from, to).await
     }
     /// Everything below a folder (`""`: all there is), at any depth, in any order. Empty if there is nothing.
     async fn list(&self, folder: &str) -> Result<Vec<Entry>>;
@@ -152,6 +141,22 @@ pub struct Entry {
     pub bytes: u64,
     /// When it was last written.
     pub modified: SystemTime,
+}
+
+/// A second name with the same bytes, which are read and written.
+pub async fn copy_bytes<B: ByteStore + ?Sized>(store: &B, from: &str, to: &str) -> Result<()> {
+    const CHUNK: u64 = 8 << 20;
+    let mut upload = store.put(to).await?;
+    let mut at = 0;
+    loop {
+        let bytes = store.get(from, at..at + CHUNK).await?;
+        let read = bytes.len() as u64;
+        upload.write(bytes).await?;
+        if read < CHUNK {
+            return upload.finish().await;
+        }
+        at += read;
+    }
 }
 
 /// Everything below a folder, and what time it is by the clock that stamps [`Entry::modified`]: that of the medium, which

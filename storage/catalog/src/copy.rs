@@ -21,9 +21,9 @@ pub struct Shelf<'a> {
 /// Copies a table to an address of another shelf, or the same one, records it there under a name, and returns its record.
 ///
 /// Partitions, order, columns and layout stay. Within one store that copies cheaply no rows are read; the rows of a bound table stay
-/// where they are then, and are copied otherwise. An interrupted call leaves no table, or one without a record, which a repeated call
-/// reports. Errors: `NotFound`; `AlreadyExists`; `Conflict` if the table is replaced meanwhile; `InvalidInput` if this site has not one
-/// of the stores. `origin`: what the copy's record says besides about where its rows are from.
+/// where they are then, and are copied otherwise. A call whose process is killed leaves no table, or the whole copy without a record, which
+/// the next call removes before it begins. Errors: `NotFound`; `AlreadyExists`; `Conflict` if the table is replaced meanwhile; `InvalidInput`
+/// if this site has not one of the stores. `origin`: what the copy's record says besides about where its rows are from.
 pub async fn copy(
     from: Shelf<'_>,
     table: &TableName,
@@ -45,6 +45,23 @@ pub(crate) async fn delete_copy(storage: &Arc<dyn Storage>, copy: &StoredTable) 
     }
 }
 
+/// Removes a copy that its process did not live to record. Only what has the same columns and the same number of rows in each partition is
+/// taken for one: a table of another kind has lost its record in another way, and its owner decides about it.
+async fn remove_unrecorded(storage: &Arc<dyn Storage>, original: &StoredTable, to: &TableUri) -> Result<()> {
+    let there = match storage.open(to).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        there => there?,
+    };
+    let rows = |table: &StoredTable| table.parts.iter().map(|part| part.size.rows).collect::<Vec<_>>();
+    let is_copy = there.uri != original.uri
+        && (&there.schema, &there.layout) == (&original.schema, &original.layout)
+        && rows(&there) == rows(original);
+    match is_copy {
+        true => delete_copy(storage, &there).await.at(|| "remove a copy that was not recorded"),
+        false => Ok(()),
+    }
+}
+
 async fn run(
     from: Shelf<'_>,
     table: &TableName,
@@ -62,6 +79,7 @@ async fn run(
     let stored = from.storage.open(&record.uri).await?;
     let is_one_store =
         from.storage.addresses() == into.storage.addresses() && record.uri.scheme() == to.scheme();
+    remove_unrecorded(into.storage, &stored, to).await?;
     let copy = match is_one_store && from.storage.info_of(to)?.copies_cheaply {
         true => from.storage.copy(&stored, to).await?,
         false => copy_rows(&**from.storage, &stored, &**into.storage, to, on_rows).await?,
@@ -84,8 +102,16 @@ async fn run(
     match into.meta.set(&copied, Expect::Absent).await {
         Ok(_) => Ok(copied),
         Err(error) => {
-            let left = delete_copy(into.storage, &copy).await.err();
+            let left = remove_refused(into, name, &copy).await.err();
             Err(left.map_or(error, |left| left.at("the copy was not removed")))
         }
+    }
+}
+
+/// What could not be recorded goes away, unless it was: another call took it for one that nobody records, made it anew, and this is that one.
+async fn remove_refused(into: Shelf<'_>, name: &TableName, copy: &StoredTable) -> Result<()> {
+    match into.meta.get(name).await {
+        Ok(Some((_, record))) if record.uri == copy.uri => Ok(()),
+        _ => delete_copy(into.storage, copy).await,
     }
 }

@@ -10,7 +10,7 @@ use arrow_array::{Array, ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::DataType;
 use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
-use tributary_catalog::{Entry, record, rename, verify};
+use tributary_catalog::{Entry, Shelf, copy, record, rename, verify};
 use tributary_core::bytestore::Upload;
 use tributary_core::meta::{Expect, StorageMeta, TableRecord, Version};
 use tributary_core::storage::{IfExists, Storage, WriteOptions};
@@ -241,4 +241,30 @@ fn verify_finds_bytes_and_records_that_differ() {
     let error = site.verify("t").unwrap_err();
     assert!(error.to_string().contains("it is recorded, but the store has no such table"), "{error}");
     assert_eq!(site.verify("nothing").unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+/// As if the process had been killed between the copy's commit and its record.
+#[test]
+fn a_copy_that_was_not_recorded_is_made_anew_and_another_table_in_its_place_stays() {
+    let site = Site::new();
+    site.bind(&site.file("old.parquet", 0, 100));
+    let original = site.storage.locate(&name("t")).unwrap();
+    let shelf = Shelf { storage: &site.storage, meta: &site.meta };
+    let place = |to: &str| site.storage.locate(&name(to)).unwrap();
+    let leave = |to: &str| {
+        let copied = async { site.storage.copy(&site.storage.open(&original).await?, &place(to)).await };
+        block_on(copied).unwrap()
+    };
+    let again =
+        |to: &str| block_on(copy(shelf, &name("t"), shelf, (&name(to), &place(to)), None, Arc::new(|_| {})));
+    let left = leave("same");
+    let record = again("same").unwrap();
+    assert_eq!((record.rows, site.rows("same").unwrap()), (100, site.rows("t").unwrap()));
+    assert_ne!(block_on(site.storage.open(&place("same"))).unwrap().snapshot, left.snapshot);
+    assert_eq!(again("same").unwrap_err().kind(), ErrorKind::AlreadyExists, "it is recorded");
+
+    let other = leave("other");
+    bind(&site.storage, &site.meta, &site.file("new.parquet", 0, 90), IfExists::Replace);
+    assert_eq!(again("other").unwrap_err().kind(), ErrorKind::AlreadyExists);
+    assert_eq!(block_on(site.storage.open(&place("other"))).unwrap(), other);
 }

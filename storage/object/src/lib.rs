@@ -22,7 +22,7 @@ mod upload;
 pub use azure::{AzureConfig, KEYS as AZURE_KEYS};
 pub use config::Way;
 pub use gcs::{GcsConfig, KEYS as GCS_KEYS, ServiceAccount};
-pub use s3::{KEYS as S3_KEYS, S3Config, S3Keys};
+pub use s3::{COPIED_AT_ONCE, KEYS as S3_KEYS, S3Config, S3Keys};
 pub use store::ObjectBytes;
 
 use std::sync::Arc;

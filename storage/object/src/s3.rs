@@ -44,6 +44,9 @@ pub const KEYS: &[Key] = &[
     PATIENCE,
 ];
 
+/// What S3 copies in one request.
+pub const COPIED_AT_ONCE: u64 = 5 << 30;
+
 /// The section, read.
 #[derive(Debug, Clone)]
 pub struct S3Config {
@@ -55,6 +58,8 @@ pub struct S3Config {
     pub path_style: bool,
     /// The access key, else the client's own search.
     pub keys: Option<S3Keys>,
+    /// The largest object, in bytes, that the service copies by itself in one request; larger ones are read and written.
+    pub copied_at_once: u64,
     /// Place and server.
     pub way: Way,
 }
@@ -84,6 +89,7 @@ impl S3Config {
             path_style: section.find("path_style")?.unwrap_or(way.endpoint.is_some()),
             region: section.get::<&str>("region")?.to_owned(),
             keys: keys(section)?,
+            copied_at_once: COPIED_AT_ONCE,
             way,
         })
     }

@@ -14,7 +14,7 @@ use object_store::{
     GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutPayload, UpdateVersion,
 };
 
-use tributary_core::bytestore::FileState;
+use tributary_core::bytestore::{FileState, copy_bytes};
 use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Revision, Upload};
@@ -31,6 +31,8 @@ use crate::upload::ObjectUpload;
 /// Named bytes in a bucket, below a prefix.
 pub struct ObjectBytes {
     info: StorageInfo,
+    /// Larger objects the service does not copy in one request.
+    copied_at_once: Option<u64>,
     server: Arc<Server>,
 }
 
@@ -58,7 +60,8 @@ impl ObjectBytes {
     pub fn s3(config: &S3Config) -> Result<Self> {
         let client = Arc::new(config.client()?);
         let info = StorageInfo::new("s3").binding().replacing_snapshots().copying_cheaply();
-        Self::new(info, client.clone(), client, config.base(), &config.way)
+        let store = Self::new(info, client.clone(), client, config.base(), &config.way)?;
+        Ok(Self { copied_at_once: Some(config.copied_at_once), ..store })
     }
 
     /// A container of Azure. Asks the service nothing.
@@ -85,7 +88,7 @@ impl ObjectBytes {
         let prefix = if way.prefix.is_empty() { String::new() } else { format!("{}/", way.prefix) };
         let (threads, patience) = (Threads::start("object store")?, way.patience);
         let server = Server { client, multipart, threads, base, prefix, patience };
-        Ok(Self { info, server: Arc::new(server) })
+        Ok(Self { info, copied_at_once: None, server: Arc::new(server) })
     }
 
     async fn on_server<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
@@ -322,8 +325,13 @@ impl ByteStore for ObjectBytes {
             .await
     }
 
-    /// At the server, without the bytes passing here.
+    /// At the server, without the bytes passing here, unless the object is too large for that.
     async fn copy(&self, from: &str, to: &str) -> Result<()> {
+        if let Some(most) = self.copied_at_once
+            && self.stat(from).await?.bytes > most
+        {
+            return copy_bytes(self, from, to).await;
+        }
         let (from, to) = (self.server.name(from)?, self.server.name(to)?);
         self.on_server(|server| async move {
             let copied = server.client.copy(&from, &to).await;

@@ -47,6 +47,7 @@ fn config(value: impl Fn(&str) -> String, prefix: &str) -> S3Config {
         region: value("S3_REGION"),
         path_style: true,
         keys: Some(S3Keys { id: secret("S3_ACCESS_KEY"), key: secret("S3_SECRET_KEY"), token: None }),
+        copied_at_once: tributary_object::COPIED_AT_ONCE,
         way: Way {
             prefix: prefix.into(),
             endpoint: Some(value("S3_ENDPOINT")),
