@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::bound::{BoundPart, ForeignTable};
-use crate::check::Finding;
+use crate::check::{self, Finding};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::TableName;
 use crate::layout::Layout;
@@ -392,9 +392,9 @@ pub trait Storage: fmt::Debug + Send + Sync + 'static {
     async fn sweep(&self, _what: &Sweep, _in_use: &InUse<'_>) -> Result<Swept> {
         Ok(Swept::default())
     }
-    /// Looks whether tables can be written, read and removed there.
+    /// Looks whether tables can be written, read and removed there. By a probe of this contract, unless the store has more to say.
     async fn examine(&self) -> Vec<Finding> {
-        Vec::new()
+        check::storage(self).await
     }
 }
 

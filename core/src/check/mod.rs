@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind, Result};
 
-pub use probes::{clock, computing, storage_meta};
+pub use probes::{clock, computing, storage, storage_meta};
 
 /// How something is.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,24 +1,29 @@
 //! Probes of contracts: something small is made, read back, compared and removed.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use arrow_array::StringArray;
+use arrow_array::{Float64Array, RecordBatch, StringArray};
+use arrow_schema::DataType;
+use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::check::{Finding, Steps, milliseconds, timed};
+use crate::check::{Finding, Steps, milliseconds, rate, timed};
 use crate::computing::{End, Engine, SessionSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::ids::{JobId, SessionId, TableName, TaskName};
 use crate::layout::Layout;
 use crate::meta::{Expect, StorageMeta, TableRecord, Version};
 use crate::placement::CoreRequest;
-use crate::schema::{KeyType, TableSchema};
-use crate::storage::TableUri;
+use crate::schema::{Field, KeyType, TableSchema};
+use crate::storage::{IfExists, Storage, StoredTable, TableUri, WriteOptions};
 use crate::table::Table;
 
 /// Rows of a probe.
 const ROWS: usize = 1000;
+/// Rows by which a rate is measured.
+const MEASURED_ROWS: usize = 50_000;
 /// Memory of a probe's session.
 const MEMORY_BYTES: u64 = 64 << 20;
 
@@ -74,6 +79,134 @@ pub async fn computing<E: Engine + ?Sized>(engine: &E) -> Vec<Finding> {
         }
     }
     steps.findings()
+}
+
+/// A table in a store, where no other is: written, read, compared, replaced at its snapshot and at no other, and removed.
+pub async fn storage<S: Storage + ?Sized>(store: &S) -> Vec<Finding> {
+    let mut steps = Steps::default();
+    match Probe::new(store) {
+        Err(error) => steps.add(Finding::of_error("writes", &error)),
+        Ok(probe) => {
+            probe.look(&mut steps).await;
+            match probe.remove().await {
+                Ok(()) => steps.add(Finding::good("removes", "nothing is left")),
+                Err(error) => steps.add(Finding::of_error("removes", &error)),
+            }
+        }
+    }
+    steps.findings()
+}
+
+struct Probe<'a, S: ?Sized> {
+    store: &'a S,
+    uri: TableUri,
+    schema: TableSchema,
+}
+
+impl<'a, S: Storage + ?Sized> Probe<'a, S> {
+    fn new(store: &'a S) -> Result<Self> {
+        let uri = store.locate(&TableName::new("doctor", fresh("probe"))?)?;
+        let numbers = ["a", "b", "c"].map(|name| Field::new(name, DataType::Float64));
+        Ok(Self { store, uri, schema: TableSchema::keyed("id", KeyType::Utf8, numbers.into())? })
+    }
+
+    async fn look(&self, steps: &mut Steps) {
+        let written = async {
+            let (table, took) = timed(self.write(0..ROWS, IfExists::Fail)).await?;
+            Ok((table, format!("a table of {ROWS} rows at {}, in {}", self.uri, milliseconds(took))))
+        };
+        let Some(first) = steps.step("writes", written).await else { return };
+        let read = async {
+            let ((), took) = timed(self.read(&first, 0..ROWS)).await?;
+            Ok(((), format!("the same rows, in {}", milliseconds(took))))
+        };
+        steps.step("reads", read).await;
+        steps.step("conditions", self.conditions(&first)).await;
+        steps.step("throughput", self.throughput()).await;
+    }
+
+    fn rows(&self, rows: Range<usize>) -> Result<RecordBatch> {
+        let ids = StringArray::from_iter_values(rows.clone().map(|row| row.to_string()));
+        let mut columns: Vec<arrow_array::ArrayRef> = vec![Arc::new(ids)];
+        for divisor in [3.0, 5.0, 7.0] {
+            let numbers = rows.clone().map(|row| row as f64 / divisor);
+            columns.push(Arc::new(Float64Array::from_iter_values(numbers)));
+        }
+        self.schema.batch(columns)
+    }
+
+    async fn write(&self, rows: Range<usize>, how: IfExists) -> Result<StoredTable> {
+        let options = WriteOptions::default().with_if_exists(how);
+        let rows = self.rows(rows)?;
+        let write = self.store.begin(&self.uri, &self.schema, &Layout::Loose(1), options).await?;
+        let written = async {
+            let part = self.store.write_part(&write, 0, stream::iter([Ok(rows)]).boxed()).await?;
+            self.store.commit(write.clone(), vec![part]).await
+        };
+        match written.await {
+            Ok(table) => Ok(table),
+            Err(error) => {
+                // the first error is reported; clean-up finds the leftovers
+                drop(self.store.abort(write).await);
+                Err(error)
+            }
+        }
+    }
+
+    async fn read(&self, table: &StoredTable, expected: Range<usize>) -> Result<()> {
+        let (expected, mut at) = (self.rows(expected)?, 0);
+        let mut rows = self.store.scan(table, 0).await?;
+        while let Some(batch) = rows.try_next().await? {
+            let count = batch.num_rows();
+            same(at + count <= expected.num_rows() && batch == expected.slice(at, count))?;
+            at += count;
+        }
+        same(at == expected.num_rows())
+    }
+
+    /// A table that is there is not overwritten, and one is replaced by whoever knows its state, and by nobody else.
+    async fn conditions(&self, first: &StoredTable) -> Result<((), String)> {
+        expect_refused(self.write(1..2, IfExists::Fail).await, ErrorKind::AlreadyExists)?;
+        if !self.store.info_of(&self.uri)?.replaces_snapshots {
+            return Ok(((), "a table that is there is not overwritten".into()));
+        }
+        let known = || IfExists::ReplaceSnapshot(first.snapshot.clone());
+        let second = self.write(2..ROWS, known()).await?;
+        expect_refused(self.write(1..2, known()).await, ErrorKind::Conflict)?;
+        self.read(&second, 2..ROWS).await?;
+        Ok(((), "a table is replaced in the state that was read, and in no other".into()))
+    }
+
+    async fn throughput(&self) -> Result<((), String)> {
+        let (table, there) = timed(self.write(0..MEASURED_ROWS, IfExists::Replace)).await?;
+        let ((), back) = timed(self.read(&table, 0..MEASURED_ROWS)).await?;
+        let bytes = self.rows(0..MEASURED_ROWS)?.get_array_memory_size() as u64;
+        Ok(((), format!("{} there, {} back", rate(bytes, there), rate(bytes, back))))
+    }
+
+    /// What was never written is no error.
+    async fn remove(&self) -> Result<()> {
+        match self.store.delete(&self.uri).await {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match self.store.open(&self.uri).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(_) => Err(Error::new(ErrorKind::Corrupt, "what was removed is still there")),
+        }
+    }
+}
+
+fn expect_refused<T>(done: Result<T>, expected: ErrorKind) -> Result<()> {
+    match done {
+        Err(error) if error.kind() == expected => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            let text = "a write on a condition that does not hold was done, so that writers overwrite each other unseen";
+            Err(Error::new(ErrorKind::Corrupt, text))
+        }
+    }
 }
 
 fn record(table: TableName, rows: u64) -> Result<TableRecord> {

@@ -20,6 +20,7 @@ mod catalog;
 mod column;
 mod config;
 mod copy;
+mod examine;
 mod insert;
 mod manifest;
 mod numeric;

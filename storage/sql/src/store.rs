@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use tributary_core::bound::ForeignTable;
+use tributary_core::check::Finding;
 use tributary_core::rows::RowStream;
 use tributary_core::storage::{
     IfExists, InUse, Part, Storage, StorageInfo, StoredTable, Sweep, Swept, TableUri, Write, WriteOptions,
@@ -18,6 +19,7 @@ use tributary_system::random;
 use crate::bind::{Inspect, Inspected};
 use crate::catalog::{Catalog, Entry};
 use crate::config::Config;
+use crate::examine::examine;
 use crate::manifest::Manifest;
 use crate::part::Piece;
 use crate::requests::{Abort, Begin, Delete, Drop, Look, Publish, Settle, check, pieces};
@@ -377,5 +379,9 @@ impl Storage for SqlTables {
 
     async fn sweep(&self, what: &Sweep, in_use: &InUse<'_>) -> Result<Swept> {
         sweep(&self.database, &self.catalog, what, in_use).await.at(|| "clean up tables")
+    }
+
+    async fn examine(&self) -> Vec<Finding> {
+        examine(&self.database, &self.catalog, self).await
     }
 }

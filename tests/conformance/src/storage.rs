@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex, Weak};
+use std::time::Duration;
 
 use arrow_array::{Array, RecordBatch};
 use arrow_schema::DataType;
@@ -13,9 +14,12 @@ use futures::executor::block_on;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use tributary_core::bound::BoundPart;
+use tributary_core::check::{self, Finding};
 use tributary_core::computing::{PartSize, RowStream};
 use tributary_core::layout::RowRanges;
-use tributary_core::storage::{IfExists, Part, Storage, StoredTable, TableUri, Write, WriteOptions};
+use tributary_core::storage::{
+    IfExists, Part, Storage, StoredTable, Sweep, SweepMode, TableUri, Write, WriteOptions,
+};
 use tributary_core::wanted::Wanted;
 use tributary_core::{Error, ErrorKind, Field, KeyType, Layout, Result, TableName, TableSchema};
 
@@ -66,6 +70,7 @@ macro_rules! storage_suite {
             $factory,
             $crate::storage,
             [
+                a_probe_of_the_store_finds_nothing_wrong,
                 every_type_comes_back_exactly,
                 every_layout_comes_back,
                 long_parts_come_back_in_written_order,
@@ -212,6 +217,20 @@ pub async fn the_store_declares_what_it_is_tested_for(open: impl Fn() -> Store, 
         assert_eq!(kind(bound), ErrorKind::Unsupported);
     }
     assert_eq!(store.open(&place).await.unwrap(), old);
+}
+
+/// What an operator is told of a store that works; and nothing is left of the probe.
+pub async fn a_probe_of_the_store_finds_nothing_wrong(open: impl Fn() -> Store) {
+    let store = open();
+    for findings in [check::storage(&*store).await, store.examine().await] {
+        for what in ["writes", "reads", "conditions", "throughput", "removes"] {
+            assert!(findings.iter().any(|finding| finding.what == what), "{what}: {findings:?}");
+        }
+        assert!(!findings.iter().any(Finding::is_failure), "{findings:?}");
+    }
+    let all = Sweep { idle: Duration::ZERO, mode: SweepMode::Count };
+    let left = store.sweep(&all, &|_| false).await.unwrap();
+    assert_eq!((left.files, left.failed.len()), (0, 0));
 }
 
 pub async fn every_type_comes_back_exactly(open: impl Fn() -> Store) {
