@@ -9,7 +9,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(feature = "object")]
+#[cfg(any(feature = "object", feature = "hdfs"))]
 use tributary_core::bytestore::ByteStore;
 use tributary_core::federation::Network;
 use tributary_core::meta::StorageMeta;
@@ -155,7 +155,7 @@ pub static ENGINES: Known = Known {
                         scheme: "hdfs",
                         is_used: hdfs_is_used,
                         open: hdfs,
-                        files: None,
+                        files: Some(hdfs_files),
                     }),
                 }
             ),
@@ -418,7 +418,13 @@ fn hdfs_is_used(section: &Section, _: &Owner<'_>) -> Result<bool> {
 #[cfg(feature = "hdfs")]
 fn hdfs(section: &Section, owner: &Owner<'_>) -> Result<Arc<dyn Storage>> {
     let config = tributary_hdfs::HdfsConfig::from_section(section, owner.party.as_str(), owner.home)?;
-    Ok(tributary_hdfs::storage(&config)?)
+    Ok(Arc::new(tributary_hdfs::storage(&config)?.with_media(owner.media.clone())))
+}
+
+#[cfg(feature = "hdfs")]
+fn hdfs_files(section: &Section, owner: &Owner<'_>, place: &str) -> Result<Arc<dyn ByteStore>> {
+    let config = tributary_hdfs::HdfsConfig::from_section(section, owner.party.as_str(), owner.home)?;
+    Ok(Arc::new(tributary_hdfs::HdfsBytes::new(&config.elsewhere(place))?))
 }
 
 #[cfg(feature = "sql")]

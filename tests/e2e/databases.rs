@@ -19,7 +19,7 @@ fn both() -> [(&'static str, &'static Service, &'static str); 2] {
 }
 
 /// The sections of stores and metadata in both servers. Sites share the databases: a site's tables have a prefix of their own.
-fn sections(site: &Site) -> String {
+pub fn sections(site: &Site) -> String {
     let prefix: u32 = site
         .home()
         .to_string_lossy()

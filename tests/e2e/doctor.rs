@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tributary_services::Service;
 
+use crate::distant::{HDFS, sections};
 use crate::site::{Site, text};
 
 /// The findings about a part: what, and its state.
@@ -84,4 +85,37 @@ fn a_store_that_refuses_a_key_is_named_and_hides_no_other() {
     site.write("service_conf.yaml", "storage: {s3: {bucket: [1]}}\n");
     let shown = wrong(&site);
     assert!(shown.contains("✘ ") && shown.contains("bucket"), "{shown}");
+}
+
+/// Every store that a party may have, beside each other.
+#[test]
+fn distant_stores_and_databases_are_found_to_work() {
+    let site = Site::default();
+    site.write(
+        "service_conf.yaml",
+        &format!(
+            "{}{}",
+            sections(&site, &[&HDFS]),
+            crate::databases::sections(&site).replacen("storage:\n", "", 1)
+        ),
+    );
+    let diagnosis = site.json(&["doctor", "--party", "9999", "--json"]);
+    let good = |part: &str, expected: &[&str]| {
+        let found = findings(&diagnosis, part);
+        for what in expected {
+            assert!(found.contains(&((*what).into(), "good".into())), "{part}: {what}: {found:?}");
+        }
+    };
+    let tables = ["writes", "reads", "conditions", "throughput", "removes", "clock"];
+    for engine in ["postgresql", "mysql"] {
+        good(&format!("storage.{engine}"), &tables);
+        good(&format!("storage.{engine}"), &["server", "protection of the line", "size"]);
+    }
+    good("storage.hdfs", &tables);
+    good("storage.hdfs", &["free space", "permissions"]);
+    let conf = crate::databases::sections(&site).replace("user: tributary", "user: hunter2");
+    site.write("service_conf.yaml", &conf);
+    let shown = wrong(&site);
+    assert!(shown.contains("✘     server") && shown.contains("check user and passwd"), "{shown}");
+    assert!(shown.contains("computation"), "the others are examined: {shown}");
 }

@@ -1,41 +1,19 @@
-//! Files in an object store, a real one: uploaded from there, bound where they lie, and written there; no copy on this machine.
-
-use std::sync::LazyLock;
+//! Files in an object store and in HDFS, real ones: uploaded from there, bound where they lie, and written there; no copy on this machine.
 
 use serde_json::Value;
-use tributary_services::Service;
 
 #[cfg(feature = "ballista")]
 use crate::cluster::Up;
+use crate::distant::{Far, HDFS, S3, sections};
 use crate::site::{Site, example};
 
-static S3: LazyLock<Service> = LazyLock::new(|| Service::start("s3", &[]));
+const STORES: [Far; 2] = [S3, HDFS];
 
-/// A site with local tables that may read and write the server.
+/// A site with local tables that may read and write the servers.
 fn site() -> Site {
     let site = Site::with_breast_tables();
-    site.write("service_conf.yaml", &section(&site));
+    site.write("service_conf.yaml", &sections(&site, &[&S3, &HDFS]));
     site
-}
-
-fn section(site: &Site) -> String {
-    format!(
-        "storage:\n  s3:\n    bucket: {}\n    prefix: '{}/{{party}}'\n    endpoint: {}\n    access_key_id: {}\n    secret_access_key: {}\n",
-        S3.value("S3_BUCKET"),
-        place(site),
-        S3.value("S3_ENDPOINT"),
-        S3.value("S3_ACCESS_KEY"),
-        S3.value("S3_SECRET_KEY")
-    )
-}
-
-fn place(site: &Site) -> String {
-    site.home().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned()
-}
-
-/// An address that no other test has, beside all tables.
-fn address(site: &Site, name: &str) -> String {
-    format!("s3://{}/lake-{}/{name}", S3.value("S3_BUCKET"), place(site))
 }
 
 fn at<'a>(command: &[&'a str], name: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -50,24 +28,7 @@ fn rows(site: &Site, name: &str, more: &[&str]) -> String {
 #[test]
 fn a_table_goes_to_a_store_and_comes_back_uploaded_or_bound() {
     let site = site();
-    let expected = rows(&site, "breast_guest", &[]);
-    for name in ["guest.csv", "guest.parquet"] {
-        let file = address(&site, name);
-        site.ok(&at(&["data", "download"], "breast_guest", &["-o", &file]));
-        let taken = site.fails(4, &at(&["data", "download"], "breast_guest", &["-o", &file]));
-        assert!(taken.contains("the file exists"), "{taken}");
-        let written = site.ok(&at(&["data", "download"], "breast_guest", &["-o", &file, "--overwrite"]));
-        assert!(written.contains(&format!("wrote {file}: 500 rows")), "{written}");
-        let reading = ["--file", file.as_str(), "--label", "y", "--if-exists", "replace"];
-        site.ok(&at(&["data", "upload"], "again", &reading));
-        assert_eq!(rows(&site, "again", &[]), expected);
-        let bound = site.ok(&at(&["table", "bind"], "again", &reading));
-        assert!(bound.contains("500 rows"), "{bound}");
-        assert_eq!(rows(&site, "again", &[]), expected);
-        assert!(site.ok(&at(&["table", "verify"], "again", &[])).contains("is complete"));
-    }
-    let missing = site.fails(3, &at(&["table", "bind"], "none", &["--file", &address(&site, "none.csv")]));
-    assert!(missing.contains("there is no file s3://"), "{missing}");
+    STORES.iter().for_each(|far| goes_and_comes_back(&site, far));
     let unknown = site.fails(2, &at(&["table", "bind"], "none", &["--file", "gs://bucket/none.csv"]));
     assert!(
         unknown.contains("the party has no store for gs://") && unknown.contains("storage.gcs"),
@@ -75,13 +36,42 @@ fn a_table_goes_to_a_store_and_comes_back_uploaded_or_bound() {
     );
 }
 
-/// The tables of the example are objects that are bound.
-fn with_bound_objects() -> Site {
+fn goes_and_comes_back(site: &Site, far: &Far) {
+    let expected = rows(site, "breast_guest", &[]);
+    for name in ["guest.csv", "guest.parquet"] {
+        let file = far.address(site, name);
+        site.ok(&at(&["data", "download"], "breast_guest", &["-o", &file]));
+        let taken = site.fails(4, &at(&["data", "download"], "breast_guest", &["-o", &file]));
+        assert!(taken.contains("the file exists"), "{taken}");
+        let written = site.ok(&at(&["data", "download"], "breast_guest", &["-o", &file, "--overwrite"]));
+        assert!(written.contains(&format!("wrote {file}: 500 rows")), "{written}");
+        let reading = ["--file", file.as_str(), "--label", "y", "--if-exists", "replace"];
+        site.ok(&at(&["data", "upload"], "again", &reading));
+        assert_eq!(rows(site, "again", &[]), expected);
+        let bound = site.ok(&at(&["table", "bind"], "again", &reading));
+        assert!(bound.contains("500 rows"), "{bound}");
+        assert_eq!(rows(site, "again", &[]), expected);
+        assert!(site.ok(&at(&["table", "verify"], "again", &[])).contains("is complete"));
+    }
+    let none = far.address(site, "none.csv");
+    let missing = site.fails(3, &at(&["table", "bind"], "none", &["--file", &none]));
+    assert!(missing.contains(&format!("there is no file {none}")), "{missing}");
+    let pattern = far.address(site, "gu*.parquet");
+    site.ok(&at(
+        &["data", "upload"],
+        "again",
+        &["--file", &pattern, "--label", "y", "--if-exists", "replace"],
+    ));
+    assert_eq!(rows(site, "again", &[]), expected);
+}
+
+/// The tables of the example are files there that are bound.
+fn with_bound_files(far: &Far) -> Site {
     let site = site();
     for (name, format, more) in
         [("breast_guest", "csv", &["--label", "y"][..]), ("breast_host", "parquet", &[])]
     {
-        let file = address(&site, &format!("{name}.{format}"));
+        let file = far.address(&site, &format!("{name}.{format}"));
         site.ok(&at(&["data", "download"], name, &["-o", &file]));
         let reading = [&["--file", file.as_str(), "--if-exists", "replace"], more].concat();
         site.ok(&at(&["table", "bind"], name, &reading));
@@ -95,26 +85,38 @@ fn learned(site: &Site) -> (Vec<Value>, Value) {
 }
 
 #[test]
-fn jobs_over_bound_objects_give_what_they_give_over_uploaded_tables() {
-    assert_eq!(learned(&with_bound_objects()), learned(&Site::with_breast_tables()));
+fn jobs_over_bound_files_give_what_they_give_over_uploaded_tables() {
+    let expected = learned(&Site::with_breast_tables());
+    for far in &STORES {
+        assert_eq!(learned(&with_bound_files(far)), expected, "{}", far.name);
+    }
 }
 
-/// The executors open the objects, by their own configuration.
+/// The executors open the files, by their own configuration.
 #[cfg(feature = "ballista")]
 #[test]
-fn executors_of_a_cluster_read_bound_objects_themselves() {
-    let site = with_bound_objects();
-    let up = Up::start(&site);
-    site.write("service_conf.yaml", &format!("{}{}", up.configuration(), section(&site)));
-    assert_eq!(learned(&site), learned(&Site::with_breast_tables()));
-    up.end();
+fn executors_of_a_cluster_read_bound_files_themselves() {
+    let expected = learned(&Site::with_breast_tables());
+    for far in &STORES {
+        let site = with_bound_files(far);
+        let up = Up::start(&site);
+        let conf = format!("{}{}", up.configuration(), sections(&site, &[far]));
+        site.write("service_conf.yaml", &conf);
+        assert_eq!(learned(&site), expected, "{}", far.name);
+        up.end();
+    }
+}
+
+fn each_format() -> impl Iterator<Item = (&'static Far, &'static str)> {
+    const ALL: &[Far] = &STORES;
+    ALL.iter().flat_map(|far| ["csv", "parquet"].map(|format| (far, format)))
 }
 
 #[test]
-fn a_changed_object_is_an_error_and_never_other_rows() {
+fn a_changed_file_is_an_error_and_never_other_rows() {
     let site = site();
-    for format in ["csv", "parquet"] {
-        let file = address(&site, &format!("changing.{format}"));
+    for (far, format) in each_format() {
+        let file = far.address(&site, &format!("changing.{format}"));
         let download = at(&["data", "download"], "breast_guest", &["-o", &file, "--overwrite"]);
         site.ok(&download);
         site.ok(&at(&["table", "bind"], "changing", &["--file", &file, "--if-exists", "replace"]));
@@ -130,8 +132,8 @@ fn a_changed_object_is_an_error_and_never_other_rows() {
 #[test]
 fn keys_of_folders_in_a_store_are_columns() {
     let site = site();
-    for format in ["csv", "parquet"] {
-        let folder = address(&site, &format!("{format}-by-y"));
+    for (far, format) in each_format() {
+        let folder = far.address(&site, &format!("{format}-by-y"));
         for y in ["0", "1"] {
             let condition = format!("y = {y}");
             let file = format!("{folder}/y={y}/part-0.{format}");

@@ -19,6 +19,7 @@ mod cluster;
 mod config;
 mod databases;
 mod documents;
+mod distant;
 mod doctor;
 mod download;
 mod elsewhere;

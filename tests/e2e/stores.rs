@@ -1,52 +1,14 @@
 //! A site that moves to a distant store, a real one: its old tables stay where they are, its new ones go there, jobs read and write both.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::process::Stdio;
 
 use serde_json::Value;
-use tributary_services::Service;
 
 #[cfg(feature = "ballista")]
 use crate::cluster::Up;
-use crate::site::{Site, example};
-
-static S3_SERVER: LazyLock<Service> = LazyLock::new(|| Service::start("s3", &[]));
-static HDFS_SERVER: LazyLock<Service> = LazyLock::new(|| Service::start("hdfs", &[]));
-
-/// A store that a site moves to.
-struct Far {
-    name: &'static str,
-    /// Its section, with a place of its own for the site that has this name.
-    section: fn(&Site, &str) -> String,
-}
-
-const S3: Far = Far { name: "s3", section: s3_section };
-const HDFS: Far = Far { name: "hdfs", section: hdfs_section };
-
-fn s3_section(site: &Site, place: &str) -> String {
-    site.write("secret", &format!("{}\n", S3_SERVER.value("S3_SECRET_KEY")));
-    format!(
-        "  s3:\n    bucket: {}\n    prefix: '{place}/{{party}}'\n    endpoint: {}\n    access_key_id: {}\n    \
-         secret_access_key: 'file:secret'\n",
-        S3_SERVER.value("S3_BUCKET"),
-        S3_SERVER.value("S3_ENDPOINT"),
-        S3_SERVER.value("S3_ACCESS_KEY")
-    )
-}
-
-fn hdfs_section(_: &Site, place: &str) -> String {
-    format!(
-        "  hdfs:\n    name_node: {}\n    path_prefix: '/{place}/{{party}}'\n",
-        HDFS_SERVER.value("HDFS_URI")
-    )
-}
-
-/// The sections of stores, without the engine that is chosen.
-fn sections(site: &Site, stores: &[&Far]) -> String {
-    let place = site.home().file_name().unwrap().to_string_lossy().trim_start_matches('.').to_owned();
-    let sections: String = stores.iter().map(|far| (far.section)(site, &place)).collect();
-    format!("storage:\n{sections}")
-}
+use crate::distant::{Far, HDFS, S3, S3_SERVER, sections};
+use crate::site::{Site, example, kill_at_moments};
 
 fn moves_to(site: &Site, stores: &[&Far]) -> String {
     format!("default_engines: {{storage: {}}}\n{}", stores[0].name, sections(site, stores))
@@ -180,6 +142,48 @@ fn a_table_goes_from_store_to_store_and_comes_back_the_same() {
     let none =
         [&taken[..2], &["experiment/near", "experiment/x", "--store", "azure", "--party", "9999"]].concat();
     assert!(site.fails(2, &none).contains("no store \"azure\", only "));
+}
+
+/// Whatever a killed copy left, the next one is whole.
+#[test]
+fn a_copy_that_is_killed_may_be_begun_again() {
+    const KILLS: u32 = 8;
+    let site = Site::default();
+    site.write("service_conf.yaml", &sections(&site, &[&S3, &HDFS]));
+    let csv: String = (0..20_000).map(|row| format!("r{row},{row},text {row}\n")).collect();
+    let file = site.write("rows.csv", &format!("id,n,t\n{csv}"));
+    let at = |name| ["--party", "9999", "--namespace", "experiment", "--name", name];
+    site.ok(
+        &[&["data", "upload"], at("original").as_slice(), &["--file", &file, "--partitions", "4"]].concat()
+    );
+    let rows = download(&site, "9999", "original");
+    for store in ["file", "s3", "hdfs"] {
+        let copy = [
+            "table",
+            "copy",
+            "experiment/original",
+            "experiment/copy",
+            "--store",
+            store,
+            "--party",
+            "9999",
+            "--quiet",
+        ];
+        let gone = || site.ok(&[&["table", "delete"], at("copy").as_slice()].concat());
+        let start = |_| site.command(&copy).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        kill_at_moments(KILLS, start, |_, was_killed| {
+            let known = engines(&site, "9999").iter().any(|(name, _)| name == "copy");
+            assert!(known || was_killed, "{store}");
+            if !known {
+                site.ok(&copy);
+            }
+            assert_eq!(download(&site, "9999", "copy"), rows, "{store}");
+            gone();
+        });
+    }
+    let swept = site.ok(&["gc"]);
+    assert!(!swept.contains("error"), "{swept}");
+    assert_eq!(download(&site, "9999", "original"), rows);
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub const KEYS: &[Key] = &[
         "name_node",
         Kind::Text,
         "Name node as `hdfs://host:port`, or name service as `hdfs://name`. If it is not given: what `fs.defaultFS` is in `conf_dir`. A party \
-         whose configuration names one has this store, also if its new tables go to another.",
+         whose configuration gives this or `conf_dir` has this store, also if its new tables go to another.",
     ),
     Key::optional(
         "name_nodes",
@@ -110,9 +110,9 @@ pub struct Kerberos {
 }
 
 impl HdfsConfig {
-    /// Whether the section names a cluster.
+    /// Whether the section names a cluster, itself or by Hadoop's configuration.
     pub fn is_given(section: &Section) -> Result<bool> {
-        Ok(section.find::<&str>("name_node")?.is_some())
+        Ok(section.find::<&str>("name_node")?.is_some() || section.find::<&Path>("conf_dir")?.is_some())
     }
 
     /// Reads the section for a party; a relative path is under its `home`.
@@ -135,6 +135,13 @@ impl HdfsConfig {
             replication: section.find::<u64>("replication")?.map(|copies| copies as u32),
             patience: section.get("patience")?,
         })
+    }
+
+    /// A whole cluster, as the same user: files of others. Name nodes that are listed here are those of one cluster alone.
+    #[must_use]
+    pub fn elsewhere(self, authority: &str) -> Self {
+        let name_nodes = if authority == self.authority { self.name_nodes } else { Vec::new() };
+        Self { authority: authority.to_owned(), name_nodes, folder: String::new(), ..self }
     }
 
     /// What the addresses of its tables begin with.
@@ -291,7 +298,16 @@ mod tests {
         for prefix in ["a//b", "../a", "a/./b", "a b", "a:b"] {
             assert!(read(&[NODE, ("path_prefix", prefix)]).is_err(), "{prefix}");
         }
-        assert!(!HdfsConfig::is_given(&section(&[])).unwrap());
+    }
+
+    #[test]
+    fn files_of_others_are_anywhere_in_a_cluster_and_not_below_the_tables() {
+        let given = |values: &[(&'static str, &str)]| HdfsConfig::is_given(&section(values)).unwrap();
+        assert!(given(&[NODE]) && given(&[("conf_dir", "hadoop")]) && !given(&[("user", "alice")]));
+        let listed = || read(&[("name_node", "hdfs://clinic"), ("name_nodes", "a:1,b:1")]).unwrap();
+        let (own, other) = (listed().elsewhere("clinic"), listed().elsewhere("nn:8020"));
+        assert_eq!((own.base(), own.name_nodes.len()), ("hdfs://clinic".into(), 2));
+        assert_eq!((other.base(), other.name_nodes.len()), ("hdfs://nn:8020".into(), 0));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 
 mod config;
 mod error;
+mod examine;
 mod hadoop;
 mod lock;
 mod server;

@@ -6,14 +6,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use hdfs_native::client::FileStatus;
+use hdfs_native::client::{ContentSummary, FileStatus};
 use hdfs_native::file::FileWriter;
 use hdfs_native::{Client, HdfsError, WriteOptions};
 
-use tributary_core::{Error, Result};
+use tributary_core::bytestore::FileState;
+use tributary_core::{Error, ErrorKind, Result};
 use tributary_threads::Threads;
 
 use crate::config::HdfsConfig;
@@ -145,6 +146,30 @@ impl Server {
         self.call(read).await.last.map_err(|why| self.failed("read", path, &why))
     }
 
+    /// What the name node says of a name.
+    pub(crate) async fn status(&self, path: &str) -> Result<FileStatus> {
+        let name = self.name(path);
+        let found = self.call(|| self.ask(self.client.get_file_info(&name))).await;
+        found.last.map_err(|why| self.failed("look at", path, &why))
+    }
+
+    /// The same of a file. `NotFound` also for a folder, which has no bytes.
+    pub(crate) async fn stat(&self, path: &str) -> Result<FileState> {
+        let found = self.status(path).await?;
+        if found.isdir {
+            let text = format!("look at {}", self.address(path));
+            return Err(Error::new(ErrorKind::NotFound, "it is a folder").at(text));
+        }
+        Ok(FileState { bytes: found.length as u64, modified: modified(&found), tag: None })
+    }
+
+    /// What is below a folder in all, and how much may be.
+    pub(crate) async fn summary(&self, path: &str) -> Result<ContentSummary> {
+        let name = self.name(path);
+        let found = self.call(|| self.ask(self.client.get_content_summary(&name))).await;
+        found.last.map_err(|why| self.failed("count what is in", path, &why))
+    }
+
     /// Begins a file, in place of one that an earlier try began. Folders above it are made.
     pub(crate) async fn create(&self, path: &str) -> Result<FileWriter> {
         // HDFS would make it for all to look into.
@@ -240,6 +265,11 @@ pub(crate) enum Depth {
     One,
     /// At any depth.
     All,
+}
+
+/// When a name node says that a file was last written.
+pub(crate) fn modified(status: &FileStatus) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(status.modification_time)
 }
 
 /// The folder of a path; empty at the top.

@@ -4,19 +4,21 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use hdfs_native::client::FileStatus;
 
+use tributary_core::bytestore::FileState;
+use tributary_core::check::Finding;
 use tributary_core::storage::StorageInfo;
 use tributary_core::{Error, ErrorKind, Result};
 use tributary_table::{ByteStore, Entry, Revision, UNFINISHED, Upload};
 
 use crate::config::HdfsConfig;
+use crate::examine::examine;
 use crate::lock::{self, FolderLock, Step};
-use crate::server::{Depth, Server, parent};
+use crate::server::{Depth, Server, modified, parent};
 use crate::upload::{Draft, HdfsUpload, Published};
 
 /// Named bytes in a folder of HDFS.
@@ -28,7 +30,10 @@ pub struct HdfsBytes {
 impl HdfsBytes {
     /// Asks the cluster nothing. `InvalidInput` for settings that do not fit together.
     pub fn new(config: &HdfsConfig) -> Result<Self> {
-        Ok(Self { info: StorageInfo::new("hdfs").replacing_snapshots(), server: Server::new(config)? })
+        Ok(Self {
+            info: StorageInfo::new("hdfs").binding().replacing_snapshots(),
+            server: Server::new(config)?,
+        })
     }
 
     async fn on_server<T: Send + 'static, F: Future<Output = Result<T>> + Send + 'static>(
@@ -157,7 +162,7 @@ fn same_way(path: &str) -> (&str, bool) {
 fn entries(found: Vec<FileStatus>) -> Vec<Entry> {
     let mut all: BTreeMap<String, Entry> = BTreeMap::new();
     for status in found {
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(status.modification_time);
+        let modified = modified(&status);
         let unfinished = unfinished_folder(&status.path, status.isdir);
         if status.isdir && unfinished.is_none() {
             continue;
@@ -204,6 +209,11 @@ impl ByteStore for HdfsBytes {
         Ok((bytes.clone(), Revision::new(bytes)))
     }
 
+    async fn stat(&self, path: &str) -> Result<FileState> {
+        let path = path.to_owned();
+        self.on_server(|server| async move { server.stat(&path).await }).await
+    }
+
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
         Ok(Box::new(HdfsUpload::new(&self.server, path)))
     }
@@ -220,17 +230,30 @@ impl ByteStore for HdfsBytes {
 
     async fn list(&self, folder: &str) -> Result<Vec<Entry>> {
         let folder = folder.to_owned();
-        self.on_server(|server| async move { Ok(entries(server.list(&folder, Depth::All).await?)) }).await
+        self.on_server(|server| async move {
+            let mut found = entries(server.list(&folder, Depth::All).await?);
+            // of a file, HDFS lists the file itself
+            found.retain(|entry| entry.path != folder);
+            Ok(found)
+        })
+        .await
     }
 
     async fn delete(&self, paths: &[String]) -> Result<()> {
         let paths = paths.to_vec();
         self.on_server(|server| delete(server, paths)).await
     }
+
+    async fn examine(&self) -> Vec<Finding> {
+        let examined = self.on_server(|server| async move { Ok(examine(&server).await) }).await;
+        examined.unwrap_or_else(|error| vec![Finding::of_error("folder", &error)])
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, SystemTime};
+
     use super::*;
     use crate::server::within;
 

@@ -69,6 +69,8 @@ fn a_quota_that_is_used_up_is_named_and_leaves_what_was_there() {
     block_on(store.put_if_absent("t", bytes(1000))).unwrap();
     hadoop(&["dfsadmin", "-clrQuota", &config.folder]);
     hadoop(&["dfsadmin", "-setSpaceQuota", "1000000", &config.folder]);
+    let found = format!("{:?}", block_on(store.examine()));
+    assert!(found.contains("its quota leaves 997000 of 1000000 bytes"), "{found}");
     let error = block_on(store.put_if_absent("n/u", bytes(2_000_000))).unwrap_err();
     check(&error, ErrorKind::Exhausted, &["-setSpaceQuota", "DSQuotaExceededException"]);
     let left: Vec<String> = block_on(store.list("")).unwrap().into_iter().map(|entry| entry.path).collect();

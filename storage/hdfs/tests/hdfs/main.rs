@@ -26,5 +26,6 @@ tributary_conformance::storage_suite!(
             tributary_hdfs::storage(&config).unwrap() as Arc<dyn Storage>
         }
     },
+    binds,
     replaces_snapshots,
 );

@@ -69,6 +69,7 @@ fn folders_go_with_what_was_in_them() {
             .await
             .unwrap();
         assert_eq!(names(&store).await, ["n/u"]);
+        assert_eq!(store.list("n/u").await.unwrap(), [], "a file is no folder");
         let above = HdfsBytes::new(&tributary_hdfs::HdfsConfig {
             folder: format!("{}/n", config.folder),
             ..config.clone()
