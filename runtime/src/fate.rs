@@ -84,6 +84,13 @@ const NAMES: &[&str] = &[
 /// FATE's key that chooses where a site's metadata are: here, which engine of the contract `storage_meta`.
 pub(crate) const CHOOSES_META: &str = "database.engine";
 
+/// FATE's key that says how the password of its database is decrypted: by a function of FATE's own, which the site names under `encrypt`. Whoever
+/// passed it over would log in with what is no password.
+pub(crate) const DECRYPTS: &str = "database.decrypt_key";
+/// Why a file that has it is refused.
+pub(crate) const ENCRYPTED: &str = "passwords that FATE encrypts are not read; leave it empty, and give passwd in clear, as file:PATH, or as \
+                                    ${NAME} of the environment";
+
 /// A section of FATE's that this program has by another name.
 pub(crate) fn own_section(name: &str) -> Option<String> {
     let engine = name.strip_prefix("database.").filter(|engine| ["mysql", "postgresql"].contains(engine))?;

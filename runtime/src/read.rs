@@ -88,6 +88,10 @@ impl Reader<'_> {
                 self.choose_meta(&value);
                 continue;
             }
+            if full == fate::DECRYPTS && value.is_given() && value.if_text() != Some("") {
+                value.problem(fate::ENCRYPTED);
+                continue;
+            }
             match self.below(path, name, &self.known.section_of(&full)) {
                 Below::Value(key) => {
                     let read =

@@ -109,3 +109,22 @@ fn engine_of_a_command_is_read_like_one_of_a_file() {
         "{message}"
     );
 }
+
+/// Whoever took what FATE encrypted for a password would be refused by the database, and not know why.
+#[test]
+fn a_password_that_fate_encrypted_is_refused_with_what_to_write_in_its_place() {
+    let site = Site::default();
+    let fates = |key: &str| {
+        format!(
+            "database:\n  engine: mysql\n  decrypt_key: {key}\n  mysql: {{host: db.site, user: fate, name: fate_flow, passwd: hunter2}}\n"
+        )
+    };
+    for empty in ["", "''"] {
+        site.write("service_conf.yaml", &fates(empty));
+        site.ok(&["config", "show"]);
+    }
+    site.write("service_conf.yaml", &fates("key_0"));
+    let refused = site.fails(2, &["config", "show"]);
+    assert!(refused.contains("database.decrypt_key: passwords that FATE encrypts are not read"), "{refused}");
+    assert!(refused.contains("file:PATH") && !refused.contains("hunter2"), "{refused}");
+}
