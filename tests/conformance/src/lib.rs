@@ -10,6 +10,7 @@
     reason = "test code: a failed expectation panics"
 )]
 
+pub mod bytes;
 pub mod computing;
 pub mod federation;
 pub mod killed;

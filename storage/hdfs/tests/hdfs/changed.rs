@@ -18,28 +18,6 @@ use tributary_hdfs::{HdfsBytes, HdfsConfig};
 use crate::cluster::{at, calm, fresh};
 
 #[test]
-fn of_two_puts_on_one_condition_one_wins() {
-    let _calm = calm();
-    tributary_conformance::run(async {
-        let store = HdfsBytes::new(&fresh()).unwrap();
-        store.put_if_absent("n/x", Bytes::from_static(b"1")).await.unwrap();
-        let taken = store.put_if_absent("n/x", Bytes::from_static(b"2")).await.unwrap_err();
-        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
-        let (text, revision) = store.get_with_revision("n/x", 10).await.unwrap();
-        assert_eq!(text, "1");
-        store.put_if_unchanged("n/x", &revision, Bytes::from_static(b"3")).await.unwrap();
-        let late = store.put_if_unchanged("n/x", &revision, Bytes::from_static(b"4")).await.unwrap_err();
-        assert_eq!(late.kind(), ErrorKind::Conflict);
-        assert_eq!(store.get_with_revision("n/x", 10).await.unwrap().0, "3");
-        store.delete(&["n/x".into()]).await.unwrap();
-        let gone = store.put_if_unchanged("n/x", &revision, Bytes::from_static(b"5")).await.unwrap_err();
-        assert_eq!(gone.kind(), ErrorKind::Conflict);
-        assert_eq!(store.get("n/x", 0..1).await.unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(store.list("").await.unwrap(), [], "neither locks nor drafts are left");
-    });
-}
-
-#[test]
 fn the_lock_of_a_dead_writer_is_broken_after_a_while() {
     let _calm = calm();
     let config = fresh();

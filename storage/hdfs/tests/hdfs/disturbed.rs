@@ -9,12 +9,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::executor::block_on;
 
+use tributary_conformance::bytes::content;
 use tributary_core::ErrorKind;
 use tributary_core::bytestore::ByteStore;
 use tributary_hdfs::{HdfsBytes, HdfsConfig};
 
 use crate::cluster::{alone, fresh, hadoop, kill_node, service};
-use crate::uploads::bytes;
 
 const MIB: usize = 1 << 20;
 
@@ -30,7 +30,7 @@ fn put(store: &HdfsBytes, path: &str, all: Bytes) -> tributary_core::Result<()> 
 fn data_nodes_that_die_under_a_reader_do_not_change_what_it_reads() {
     let _alone = alone();
     let store = Arc::new(HdfsBytes::new(&fresh()).unwrap());
-    let all = bytes(64 * MIB);
+    let all = content(64 * MIB);
     put(&store, "x", all.clone()).unwrap();
     let enough = Arc::new(AtomicBool::new(false));
     let (read, began) = channel();
@@ -60,7 +60,7 @@ fn data_nodes_that_die_under_a_reader_do_not_change_what_it_reads() {
 fn a_data_node_that_dies_under_a_writer_leaves_all_or_nothing() {
     let _alone = alone();
     let store = HdfsBytes::new(&fresh()).unwrap();
-    let all = bytes(72 * MIB);
+    let all = content(72 * MIB);
     for node in ["dn1", "dn2", "dn3"] {
         let written = block_on(async {
             let mut upload = store.put(node).await?;
@@ -91,15 +91,15 @@ fn a_data_node_that_dies_under_a_writer_leaves_all_or_nothing() {
 fn a_name_node_that_was_killed_is_waited_for() {
     let _alone = alone();
     let store = Arc::new(HdfsBytes::new(&fresh()).unwrap());
-    put(&store, "n/old", bytes(MIB)).unwrap();
+    put(&store, "n/old", content(MIB)).unwrap();
     kill_node("nn1");
     let worker = thread::spawn({
         let store = store.clone();
         move || {
-            assert_eq!(block_on(store.get("n/old", 0..u64::MAX)).unwrap(), bytes(MIB));
-            put(&store, "n/new", bytes(2 * MIB)).unwrap();
+            assert_eq!(block_on(store.get("n/old", 0..u64::MAX)).unwrap(), content(MIB));
+            put(&store, "n/new", content(2 * MIB)).unwrap();
             let (_, revision) = block_on(store.get_with_revision("n/new", u64::MAX)).unwrap();
-            block_on(store.put_if_unchanged("n/new", &revision, bytes(10))).unwrap();
+            block_on(store.put_if_unchanged("n/new", &revision, content(10))).unwrap();
             block_on(store.delete(&["n/old".into()])).unwrap();
         }
     });
@@ -107,7 +107,7 @@ fn a_name_node_that_was_killed_is_waited_for() {
     worker.join().unwrap();
     let left: Vec<String> = block_on(store.list("")).unwrap().into_iter().map(|entry| entry.path).collect();
     assert_eq!(left, ["n/new"]);
-    assert_eq!(block_on(store.get("n/new", 0..u64::MAX)).unwrap(), bytes(10));
+    assert_eq!(block_on(store.get("n/new", 0..u64::MAX)).unwrap(), content(10));
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn in_safe_mode_tables_are_read_and_writers_wait_or_are_told_why_not() {
     let _alone = alone();
     let config = fresh();
     let store = Arc::new(HdfsBytes::new(&config).unwrap());
-    put(&store, "n/t", bytes(10)).unwrap();
+    put(&store, "n/t", content(10)).unwrap();
     hadoop(&["dfsadmin", "-safemode", "enter"]);
-    assert_eq!(block_on(store.get("n/t", 0..100)).unwrap(), bytes(10));
+    assert_eq!(block_on(store.get("n/t", 0..100)).unwrap(), content(10));
     let hasty = HdfsBytes::new(&HdfsConfig { patience: Duration::from_secs(1), ..config }).unwrap();
-    let error = put(&hasty, "n/u", bytes(10)).unwrap_err();
+    let error = put(&hasty, "n/u", content(10)).unwrap_err();
     assert!(
         error.kind() == ErrorKind::Unavailable && error.to_string().contains("safe mode"),
         "{}",
@@ -127,7 +127,7 @@ fn in_safe_mode_tables_are_read_and_writers_wait_or_are_told_why_not() {
     );
     let waits = thread::spawn({
         let store = store.clone();
-        move || put(&store, "n/u", bytes(10)).unwrap()
+        move || put(&store, "n/u", content(10)).unwrap()
     });
     hadoop(&["dfsadmin", "-safemode", "leave"]);
     waits.join().unwrap();

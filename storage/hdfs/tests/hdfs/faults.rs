@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures::executor::block_on;
 
+use tributary_conformance::bytes::content;
 use tributary_core::bytestore::ByteStore;
 use tributary_core::{Error, ErrorKind};
 use tributary_hdfs::{HdfsBytes, HdfsConfig};
 
 use crate::cluster::{at, calm, fresh, hadoop};
-use crate::uploads::bytes;
 
 fn put(config: &HdfsConfig, path: &str) -> Result<(), Error> {
     block_on(HdfsBytes::new(config)?.put_if_absent(path, Bytes::from_static(b"x")))
@@ -60,18 +60,18 @@ fn a_quota_that_is_used_up_is_named_and_leaves_what_was_there() {
     let _calm = calm();
     let config = fresh();
     let store = HdfsBytes::new(&config).unwrap();
-    block_on(store.put_if_absent("n/t", bytes(1000))).unwrap();
+    block_on(store.put_if_absent("n/t", content(1000))).unwrap();
     hadoop(&["dfsadmin", "-setQuota", "3", &config.folder]);
-    let error = block_on(store.put_if_absent("n/u", bytes(1000))).unwrap_err();
+    let error = block_on(store.put_if_absent("n/u", content(1000))).unwrap_err();
     check(&error, ErrorKind::Exhausted, &["-setQuota", "NSQuotaExceededException"]);
     block_on(store.delete(&["n/t".into()])).unwrap();
     assert!(block_on(store.list("")).unwrap().is_empty(), "what makes room again needs none");
-    block_on(store.put_if_absent("t", bytes(1000))).unwrap();
+    block_on(store.put_if_absent("t", content(1000))).unwrap();
     hadoop(&["dfsadmin", "-clrQuota", &config.folder]);
     hadoop(&["dfsadmin", "-setSpaceQuota", "1000000", &config.folder]);
     let found = format!("{:?}", block_on(store.examine()));
     assert!(found.contains("its quota leaves 997000 of 1000000 bytes"), "{found}");
-    let error = block_on(store.put_if_absent("n/u", bytes(2_000_000))).unwrap_err();
+    let error = block_on(store.put_if_absent("n/u", content(2_000_000))).unwrap_err();
     check(&error, ErrorKind::Exhausted, &["-setSpaceQuota", "DSQuotaExceededException"]);
     let left: Vec<String> = block_on(store.list("")).unwrap().into_iter().map(|entry| entry.path).collect();
     assert_eq!(left, ["t"]);

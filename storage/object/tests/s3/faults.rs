@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arrow_array::UInt64Array;
-use bytes::Bytes;
 use futures::{StreamExt, stream};
 
 use tributary_core::bytestore::ByteStore;
@@ -148,27 +147,6 @@ fn a_server_that_only_asks_for_fewer_requests_is_an_error_after_a_while() {
     let config = by(&proxy.endpoint, patience, fresh());
     check(&fails(&config), ErrorKind::Unavailable, "asks for fewer requests");
     assert!(proxy.count() > 2);
-}
-
-#[test]
-fn of_two_puts_on_one_condition_one_wins() {
-    tributary_conformance::run(async {
-        let config = fresh();
-        let store = ObjectBytes::s3(&config).unwrap();
-        store.put_if_absent("x", Bytes::from_static(b"1")).await.unwrap();
-        let taken = store.put_if_absent("x", Bytes::from_static(b"2")).await.unwrap_err();
-        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
-        let (text, revision) = store.get_with_revision("x", 10).await.unwrap();
-        assert_eq!(text, "1");
-        store.put_if_unchanged("x", &revision, Bytes::from_static(b"3")).await.unwrap();
-        let late = store.put_if_unchanged("x", &revision, Bytes::from_static(b"4")).await.unwrap_err();
-        assert_eq!(late.kind(), ErrorKind::Conflict);
-        assert_eq!(store.get_with_revision("x", 10).await.unwrap().0, "3");
-        store.delete(&["x".into()]).await.unwrap();
-        let gone = store.put_if_unchanged("x", &revision, Bytes::from_static(b"5")).await.unwrap_err();
-        assert_eq!(gone.kind(), ErrorKind::Conflict);
-        assert_eq!(store.get("x", 0..1).await.unwrap_err().kind(), ErrorKind::NotFound);
-    });
 }
 
 #[test]
