@@ -35,13 +35,16 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a job: one party's part of it, or all parties in this process.
-    #[command(long_about = RUN)]
+    #[command(long_about = RUN, override_usage = RUN_USAGE)]
     Run(Run),
     /// Take part in the jobs that partners offer, as far as this site's grants allow, until stopped.
     #[command(long_about = AGENT)]
     Agent(Agent),
     /// Show which resources a job's tasks get on each party's engine, and why, without running the job.
+    #[command(override_usage = EXPLAIN_USAGE)]
     Explain(Explain),
+    /// Print a job of FATE 1 as one file of schema 2.x, with comments where something is not as it was.
+    Convert(Convert),
     /// List jobs and how their tasks ended.
     #[command(subcommand)]
     Job(JobCommand),
@@ -170,6 +173,14 @@ pub(crate) struct Gc {
     pub json: bool,
 }
 
+const RUN_USAGE: &str = "\
+tributary run JOB [OPTIONS]
+       tributary run --dsl FILE --conf FILE [OPTIONS]";
+
+const EXPLAIN_USAGE: &str = "\
+tributary explain JOB [OPTIONS]
+       tributary explain --dsl FILE --conf FILE [OPTIONS]";
+
 const RUN: &str = "\
 Run a job: one party's part of it, or all parties in this process.
 
@@ -193,10 +204,37 @@ pub(crate) struct Agent {
     pub party: Option<String>,
 }
 
+/// The job of a command.
+#[derive(Debug, Args)]
+pub(crate) struct JobFiles {
+    /// The job: a DAG in YAML or JSON.
+    #[arg(value_name = "JOB", required_unless_present_any = ["dsl", "conf"], conflicts_with_all = ["dsl", "conf"])]
+    pub job: Option<PathBuf>,
+    #[command(flatten)]
+    pub fate1: Option<Fate1>,
+}
+
+/// A job of FATE 1; see docs/fate1.md.
+#[derive(Debug, Args)]
+pub(crate) struct Fate1 {
+    /// The DSL of a job of FATE 1, in place of JOB; see docs/fate1.md.
+    #[arg(long, short, value_name = "FILE", requires = "conf")]
+    pub dsl: PathBuf,
+    /// The runtime conf of a job of FATE 1.
+    #[arg(long, short, value_name = "FILE", requires = "dsl")]
+    pub conf: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Convert {
+    #[command(flatten)]
+    pub job: Fate1,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The job: a DAG in YAML or JSON.
-    pub job: PathBuf,
+    #[command(flatten)]
+    pub job: JobFiles,
     /// Run this party's part only; the others run at their own sites.
     #[arg(long, short, value_name = "ID")]
     pub party: Option<String>,
@@ -218,8 +256,8 @@ pub(crate) struct Run {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The job: a DAG in YAML or JSON.
-    pub job: PathBuf,
+    #[command(flatten)]
+    pub job: JobFiles,
     /// Explain this party's part only, by this site's configuration.
     #[arg(long, short, value_name = "ID")]
     pub party: Option<String>,

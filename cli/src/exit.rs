@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use tributary_core::{Error, ErrorKind};
 use tributary_document::Problems;
 use tributary_service::NotRead;
+use tributary_service::fate1::Origins;
 
 use crate::render;
 
@@ -50,6 +51,22 @@ impl From<NotRead> for Failure {
 }
 
 impl Failure {
+    /// The same; problems of a converted job at the places of the files that it was converted from.
+    pub(crate) fn traced(self, origins: Option<&Origins>) -> Self {
+        match (self, origins) {
+            (Self::Problems(problems), Some(origins)) => Self::Problems(origins.trace(&problems)),
+            (Self::Error(error), Some(origins)) => {
+                match error.source().and_then(|source| source.downcast_ref::<Problems>()) {
+                    Some(problems) => Self::Error(
+                        Error::new(error.kind(), error.to_string()).because(origins.trace(problems)),
+                    ),
+                    None => Self::Error(error),
+                }
+            }
+            (failure, None) => failure,
+        }
+    }
+
     /// Shows the failure and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         match self {

@@ -1,30 +1,70 @@
-//! `run` and `explain`.
+//! `run`, `explain` and `convert`.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tributary_core::{PartyId, ResultExt};
+use tributary_core::{Error, PartyId, ResultExt};
 use tributary_flow::place::Placed;
 use tributary_flow::scheduler::Outcome;
 use tributary_flow::spec::OwnPart;
 use tributary_runtime::Home;
 use tributary_service::Submission;
+use tributary_service::fate1::{self, Origins};
 
 use crate::args;
 use crate::exit::{Failure, STOPPED, code};
 use crate::{render, watch};
 
-fn read<'a>(home: &'a Home, path: &Path, id: Option<&str>) -> Result<Submission<'a>, Failure> {
-    let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
-    let submission = Submission::read(home, &path.display().to_string(), &source, id)?;
-    submission.notes()?.iter().for_each(|note| render::note(format!("note: {note}")));
-    Ok(submission)
+/// A job that was read, and how to find the places of a converted one.
+struct Read<'a> {
+    submission: Submission<'a>,
+    origins: Option<Origins>,
+}
+
+fn read<'a>(home: &'a Home, job: &args::JobFiles, id: Option<&str>) -> Result<Read<'a>, Failure> {
+    let read = match (&job.job, &job.fate1) {
+        (_, Some(files)) => {
+            let job = converted(home, files)?;
+            Read { submission: Submission::of_converted(home, &job, id)?, origins: Some(job.origins) }
+        }
+        (Some(path), None) => {
+            let source = std::fs::read(path).at(|| format!("read job {}", path.display()))?;
+            let submission = Submission::read(home, &path.display().to_string(), &source, id)?;
+            Read { submission, origins: None }
+        }
+        (None, None) => return Err(Error::invalid("no job; name a file, or -d and -c").into()),
+    };
+    read.submission.notes()?.iter().for_each(|note| render::note(format!("note: {note}")));
+    Ok(read)
+}
+
+/// A job of FATE 1 as one of schema 2.x.
+fn converted(home: &Home, files: &args::Fate1) -> Result<fate1::Job, Failure> {
+    let read = |what: &str, path: &Path| {
+        std::fs::read(path).at(|| format!("read the {what} of a job, {}", path.display()))
+    };
+    let (dsl, conf) = (read("DSL", &files.dsl)?, read("conf", &files.conf)?);
+    let names = [&files.dsl, &files.conf].map(|path| path.display().to_string());
+    let dsl = fate1::File { name: &names[0], text: &dsl };
+    Ok(tributary_service::converted(home, &dsl, &fate1::File { name: &names[1], text: &conf })?)
+}
+
+pub(crate) fn convert(home: &Home, convert: &args::Convert) -> Result<ExitCode, Failure> {
+    let job = converted(home, &convert.job)?;
+    // What a run would refuse is not printed.
+    Submission::of_converted(home, &job, None)?;
+    render::line(job.text.trim_end())?;
+    Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn run(home: &Home, run: &args::Run) -> Result<ExitCode, Failure> {
+    let Read { submission, origins } = read(home, &run.job, run.job_id.as_deref())?;
+    run_read(submission, run).map_err(|failure| failure.traced(origins.as_ref()))
+}
+
+fn run_read(submission: Submission<'_>, run: &args::Run) -> Result<ExitCode, Failure> {
     let watcher = watch::watcher(run.json, run.quiet);
-    let submission = read(home, &run.job, run.job_id.as_deref())?;
     let (party, own) = part(&submission, run.party.as_deref(), run.own.as_deref())?;
     let report = runtime()?.block_on(async {
         let stopped = stop_signal().at(|| "listen to signals")?;
@@ -85,7 +125,11 @@ pub(crate) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 pub(crate) fn explain(home: &Home, explain: &args::Explain) -> Result<ExitCode, Failure> {
-    let submission = read(home, &explain.job, None)?;
+    let Read { submission, origins } = read(home, &explain.job, None)?;
+    explain_read(submission, explain).map_err(|failure| failure.traced(origins.as_ref()))
+}
+
+fn explain_read(submission: Submission<'_>, explain: &args::Explain) -> Result<ExitCode, Failure> {
     let (party, own) = part(&submission, explain.party.as_deref(), explain.own.as_deref())?;
     let (placed, needs) = runtime()?.block_on(async {
         match &party {

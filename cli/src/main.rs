@@ -78,6 +78,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Run(run) => job::run(&home()?, &run),
         Command::Agent(agent) => agent::run(&home()?, &agent),
         Command::Explain(explain) => job::explain(&home()?, &explain),
+        Command::Convert(convert) => job::convert(&home()?, &convert),
         Command::Job(command) => history::run(&home()?, &command),
         Command::Output(command) => output::run(&home()?, &command),
         Command::Data(command) => data::run(&home()?, &command),

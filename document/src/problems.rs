@@ -30,7 +30,7 @@ pub struct Problem {
     pub help: Option<String>,
 }
 
-/// All mistakes of one document, in the order of the file; never empty.
+/// All mistakes of one document or of several, in the order of each; never empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problems {
     list: Vec<Problem>,
@@ -121,9 +121,9 @@ impl Problem {
 }
 
 impl Problems {
-    /// Some mistakes of one file, which need not be in order; at least one.
+    /// Some mistakes, which need not be in order; at least one. Those of one file follow one another.
     pub fn of(mut list: Vec<Problem>) -> Self {
-        list.sort_by_key(|problem| (problem.line, problem.column));
+        list.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
         list.dedup();
         let more = list.len().saturating_sub(KEPT);
         list.truncate(KEPT);

@@ -28,8 +28,9 @@ pub struct Target {
 }
 
 /// All of them.
-pub static TARGETS: [Target; 33] = [
+pub static TARGETS: [Target; 34] = [
     Target { name: "job", short: 800, made: documents::jobs, run: documents::job },
+    Target { name: "fate1_job", short: 800, made: documents::fate1_jobs, run: documents::fate1_job },
     Target {
         name: "configuration",
         short: 1500,

@@ -43,6 +43,7 @@ macro_rules! short_runs {
 
 short_runs!(
     job,
+    fate1_job,
     configuration,
     upload_file,
     card,

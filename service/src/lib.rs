@@ -18,8 +18,10 @@ pub mod tables;
 
 mod party;
 
+pub use tributary_fate1 as fate1;
+
 pub use jobs::{Jobs, LATEST};
 pub use party::{known_party, own_or_known_party, party};
 pub use results::Results;
-pub use submit::{NotRead, Submission, component};
+pub use submit::{NotRead, Submission, component, converted};
 pub use tables::{Tables, Wait};

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tributary_component::Component;
 use tributary_core::{Error, ErrorKind, JobId, PartyId, Result};
 use tributary_document::Problems;
+use tributary_fate1 as fate1;
 use tributary_flow::agent::{Agent, Offer};
 use tributary_flow::event::Watcher;
 use tributary_flow::place::Placed;
 use tributary_flow::record::Records;
-use tributary_flow::spec::{OwnPart, SyncType};
+use tributary_flow::spec::{JobSpec, OwnPart, SyncType};
 use tributary_flow::store::JobFiles;
 use tributary_flow::{Coordinator, SiteAgent};
 use tributary_runtime::Home;
@@ -27,15 +28,17 @@ pub struct Submission<'a> {
 impl<'a> Submission<'a> {
     /// Reads and checks a job. Messages call the source `file`. `id`: the id to use instead of date and time.
     pub fn read(home: &'a Home, file: &str, source: &[u8], id: Option<&str>) -> Result<Self, NotRead> {
-        let id = match id {
-            Some(LATEST) => {
-                let text = format!("job id {LATEST:?} means the latest job of a party; choose another");
-                return Err(Error::invalid(text).into());
-            }
-            Some(id) => JobId::new(id)?,
-            None => tributary_flow::new_job_id()?,
-        };
-        Ok(Self { home, offer: Offer::read(id, file, source, home.components())? })
+        Ok(Self { home, offer: Offer::read(job_id(id)?, file, source, home.components())? })
+    }
+
+    /// The same for a job of FATE 1 that was converted; its problems are those of the files that it was converted from.
+    pub fn of_converted(home: &'a Home, job: &fate1::Job, id: Option<&str>) -> Result<Self, NotRead> {
+        let mut read = Self::read(home, &job.file, job.text.as_bytes(), id).map_err(|why| match why {
+            NotRead::Problems(problems) => NotRead::Problems(job.origins.trace(&problems)),
+            error => error,
+        })?;
+        Arc::make_mut(&mut read.offer.spec).notes.splice(0..0, job.notes.iter().cloned());
+        Ok(read)
     }
 
     /// Settings of the job and of its sites that have no effect, a line each.
@@ -105,6 +108,25 @@ impl<'a> Submission<'a> {
         let sites: Vec<&str> = sites.iter().map(PartyId::as_str).collect();
         let text = format!("party {party} has no part in the job, which has {}", sites.join(", "));
         Err(Error::invalid(text))
+    }
+}
+
+/// A job of FATE 1 as one of schema 2.x; all mistakes of both files at once.
+pub fn converted(home: &Home, dsl: &fate1::File<'_>, conf: &fate1::File<'_>) -> Result<fate1::Job, Problems> {
+    fate1::convert(dsl, conf).map_err(|mistakes| {
+        mistakes.with(|job| JobSpec::parse(&job.file, job.text.as_bytes(), home.components()).err())
+    })
+}
+
+/// The id of a job: as given, else date and time.
+fn job_id(given: Option<&str>) -> Result<JobId> {
+    match given {
+        Some(LATEST) => {
+            let text = format!("job id {LATEST:?} means the latest job of a party; choose another");
+            Err(Error::invalid(text))
+        }
+        Some(id) => JobId::new(id),
+        None => tributary_flow::new_job_id(),
     }
 }
 

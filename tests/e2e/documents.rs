@@ -20,7 +20,7 @@ struct Block {
 
 fn documents() -> Vec<String> {
     let mut found = vec!["README.md".to_owned()];
-    for folder in ["docs", "examples/breast", "examples/scores"] {
+    for folder in ["docs", "examples/breast", "examples/fate1", "examples/scores"] {
         let names = std::fs::read_dir(top().join(folder)).unwrap().map(|e| e.unwrap().file_name());
         let pages = names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".md"));
         found.extend(pages.map(|name| format!("{folder}/{name}")));
@@ -61,7 +61,7 @@ fn blocks(document: &str) -> Vec<Block> {
 /// The home of a document's commands, with what it supposes to be there.
 fn site(document: &str) -> Site {
     let site = match document {
-        "docs/run.md" | "docs/component.md" => Site::with_breast_tables(),
+        "docs/run.md" | "docs/component.md" | "docs/fate1.md" => Site::with_breast_tables(),
         _ => Site::default(),
     };
     std::os::unix::fs::symlink(top().join("examples"), site.home().join("examples")).unwrap();
@@ -143,6 +143,7 @@ fn what_the_documents_show_works() {
         let shows = [
             "README.md",
             "docs/configure.md",
+            "docs/fate1.md",
             "docs/run.md",
             "docs/sites.md",
             "docs/tune.md",

@@ -24,6 +24,7 @@ mod doctor;
 mod download;
 mod elsewhere;
 mod far;
+mod fate1;
 mod files;
 mod gc;
 mod grants;

@@ -62,6 +62,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "statistics",
         ],
     ),
+    ("fate1", &["core", "document"]),
     ("grants", &["core", "document", "system"]),
     ("flow", &["core", "system", "catalog", "document", "component", "text"]),
     (
@@ -95,6 +96,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "catalog",
             "component",
             "document",
+            "fate1",
             "flow",
             "grants",
             "ingest",
@@ -119,6 +121,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "components",
             "binning",
             "direct",
+            "fate1",
             "file",
             "flow",
             "grants",

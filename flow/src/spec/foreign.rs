@@ -11,8 +11,7 @@ const KINDS: [(&[&str], &str, &str); 4] = [
     (&["file", "name"], "the configuration of an upload", "tributary data upload -c FILE takes it"),
 ];
 
-const FATE_1: &str =
-    "a job is one file of FATE 2.x with schema_version and dag; docs/run.md says how to convert conf and DSL";
+const FATE_1: &str = "`tributary run -d DSL -c CONF` takes both files, and `tributary convert -d DSL -c CONF` makes one of them; see docs/fate1.md";
 
 /// Reports a file that is something else than a job; whether it is.
 pub(super) fn report(root: &Item<'_>) -> bool {
