@@ -46,6 +46,9 @@ fn metric(results: &Results, as_table: bool) -> Result<()> {
 fn metric_table(metric: &Metric) -> Result<()> {
     render::line(format!("{}:", metric.name))?;
     match &metric.data {
+        Value::Object(tasks) if metric.name == "evaluation" => {
+            render::table(&["task", "rows", "metric", "value"], &evaluation(tasks))?;
+        }
         Value::Array(records) if records.iter().all(Value::is_object) && !records.is_empty() => {
             let first = records[0].as_object().map(|r| r.keys().map(String::as_str).collect::<Vec<_>>());
             let header = first.unwrap_or_default();
@@ -60,6 +63,23 @@ fn metric_table(metric: &Metric) -> Result<()> {
         other => render::line(render::cell(other))?,
     }
     render::line("")
+}
+
+/// The single values of an evaluation; curves and tables by threshold are in the JSON, and in the job's report.
+fn evaluation(tasks: &Map<String, Value>) -> Vec<Vec<String>> {
+    let mut rows = Vec::new();
+    for (task, sets) in tasks {
+        for (set, entries) in sets.as_object().into_iter().flatten() {
+            // Some metrics are pairs of entries.
+            let entries = entries.as_array().into_iter().flatten();
+            let entries = entries.flat_map(|entry| entry.as_array().cloned().unwrap_or(vec![entry.clone()]));
+            let single = entries.filter(|entry| !entry["val"].is_object() && !entry["val"].is_array());
+            rows.extend(single.map(|entry| {
+                vec![task.clone(), set.clone(), render::cell(&entry["metric"]), render::cell(&entry["val"])]
+            }));
+        }
+    }
+    rows
 }
 
 fn data_table(results: &Results) -> Result<()> {
