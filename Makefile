@@ -11,7 +11,7 @@ RELEASE := $(CARGO_TARGET_DIR)/release/tributary
 .PHONY: help setup build build-all demo demo-sites demo-rabbitmq demo-pulsar demo-cluster demo-s3 demo-hdfs test check fuzz bench
 
 help:
-	@echo 'make demo    build, and run the main job on the breast cancer data: PSI, then WOE and IV of all columns'
+	@echo 'make demo    build, and train on the breast cancer data: PSI, WOE and IV of all columns, trees, AUC, and a report'
 	@echo 'make demo-sites   the same job between two sites, each a process of its own, compared'
 	@echo 'make demo-rabbitmq   the same over a RabbitMQ broker, and over one at each site, compared'
 	@echo 'make demo-pulsar   the same over an Apache Pulsar cluster, and over one at each site, compared'
