@@ -28,6 +28,7 @@ mod fate1;
 mod files;
 mod gc;
 mod grants;
+mod guides;
 mod interop;
 mod jobs;
 mod large_jobs;
