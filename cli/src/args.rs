@@ -1,5 +1,6 @@
 //! The command-line arguments as given. They are resolved where they are used.
 
+mod init;
 mod reading;
 mod site;
 mod table;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use init::Init;
 pub(crate) use reading::Reading;
 pub(crate) use site::{Doctor, FederationCommand, PeerCommand, SiteCard, SiteCommand, SiteInit, SiteTrust};
 pub(crate) use table::{Bind, Download, Format, Selected, TableArg, TableCommand};
@@ -34,6 +36,9 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Make a first job of CSV files: tables, and a job file that trains and measures a model on them.
+    #[command(long_about = init::ABOUT, after_long_help = init::EXAMPLES)]
+    Init(Init),
     /// Run a job: one party's part of it, or all parties in this process.
     #[command(long_about = RUN, override_usage = RUN_USAGE)]
     Run(Run),

@@ -17,6 +17,7 @@ mod exit;
 mod federation;
 mod gc;
 mod history;
+mod init;
 mod job;
 mod limits;
 mod output;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let home = || tributary_runtime::Home::find(arguments.home.clone(), arguments.service_conf.clone());
     match arguments.command {
+        Command::Init(init) => init::run(&home()?, &init),
         Command::Run(run) => job::run(&home()?, &run),
         Command::Agent(agent) => agent::run(&home()?, &agent),
         Command::Explain(explain) => job::explain(&home()?, &explain),

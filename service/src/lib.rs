@@ -7,6 +7,7 @@
 
 pub mod doctor;
 pub mod federation;
+pub mod init;
 pub mod jobs;
 pub mod part;
 pub mod peer;

@@ -29,6 +29,7 @@ mod files;
 mod gc;
 mod grants;
 mod guides;
+mod init;
 mod interop;
 mod jobs;
 mod large_jobs;

@@ -1,5 +1,5 @@
 //! Files in: [`upload`] turns CSV or Parquet files into a stored table and the site's record of it, [`dry_run`] reports what
-//! an upload would do, [`bind()`] makes a table of files that stay where they are.
+//! an upload would do, [`bind()`] makes a table of files that stay where they are, [`look()`] shows what a file's columns could be.
 //!
 //! CSV files are read twice. The first pass looks at every row, on all cores: it infers the type of each column and finds
 //! all errors, so that an error in row nine million is found before the table is written. The second pass writes the
@@ -41,6 +41,7 @@ mod duplicates;
 mod given;
 mod grown;
 mod input;
+mod look;
 mod old;
 mod options;
 mod parquet;
@@ -56,6 +57,7 @@ mod upload;
 pub use bind::{Binding, bind};
 pub use conf::from_fate;
 pub use given::Given;
+pub use look::{Look, LookedColumn, look};
 pub use options::{ColumnOptions, Duplicates, Existing, Header, SampleId, UploadOptions};
 pub use progress::{Pass, Progress};
 pub use summary::{ColumnSummary, Decimal, DryRun, Extent, Merged, Role, Summary};

@@ -10,4 +10,4 @@ mod again;
 mod prepare;
 
 pub(crate) use prepare::prepare;
-pub(crate) use source::Place;
+pub(crate) use source::{BYTE_ORDER_MARK, CsvFiles, Place};

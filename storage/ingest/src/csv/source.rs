@@ -16,7 +16,7 @@ use crate::input::Input;
 use crate::options::{Header, UploadOptions};
 
 /// The byte order mark that some programs put before UTF-8 text.
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The name that pandas gives a first column without a name, which is most often an index that pandas wrote.
 const UNNAMED: &str = "Unnamed: 0";
