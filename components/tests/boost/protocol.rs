@@ -349,14 +349,25 @@ async fn a_guest_that_sends_what_no_honest_guest_sends_is_named() {
     let rows = made(40, 1, Goal::Binary);
     let who = parties(1);
     let root = || said::Level(vec![(0, None, None)], 1);
+    let all = || vec![0; 40];
+    let but_one = || (0..40).map(|row| if row == 7 { u16::MAX } else { 0 }).collect::<Vec<u16>>();
     let cases = [
-        (3, root(), 0u8, "other trees than the job says"),
-        (2, said::Level(vec![(0, Some(0), None)], 1), 0, "with a parent that is not there"),
-        (2, said::Level(vec![(0, None, None), (0, None, None)], 1), 0, "not there, or twice"),
-        (2, said::Level(vec![(0, None, None)], 2), 0, "more nodes than the job says"),
-        (2, root(), 0, "encrypted gradients are not usable"),
+        (3, None, root(), all(), "other trees than the job says"),
+        (2, Some(1), root(), all(), "another way of training than the job says"),
+        (2, None, said::Level(vec![(0, Some(0), None)], 1), all(), "with a parent that is not there"),
+        (2, None, said::Level(vec![(0, None, None), (0, None, None)], 1), all(), "not there, or twice"),
+        (2, None, said::Level(vec![(0, None, None)], 2), all(), "does not say of all where they are from"),
+        (
+            2,
+            None,
+            said::Level(vec![(0, None, None), (1, None, None)], 2),
+            all(),
+            "more than two are of one node",
+        ),
+        (2, None, root(), but_one(), "a root without all rows"),
+        (2, None, root(), all(), "encrypted gradients are not usable"),
     ];
-    for (trees, level, byte, what) in cases {
+    for (trees, sampled_from, level, nodes, what) in cases {
         let [evil, host]: [_; 2] = meet(&who).await.try_into().ok().unwrap();
         let parts = parts("train_data", &rows, &of_goal(Goal::Binary, json!({})), &[1]);
         let lies = async {
@@ -364,7 +375,7 @@ async fn a_guest_that_sends_what_no_honest_guest_sends_is_named() {
             let context = format!("{}\n{}", evil.spec().session, who[0]);
             let owner = SecretKey::generate(KeyBits::Bits1024, &mut rand::rng()).unwrap();
             let key = Some(ProvenKey::new(&owner, context.as_bytes()).unwrap());
-            let (model, own, from, sampled_from) = ([1; 16], 0, 0, None);
+            let (model, own, from) = ([1; 16], 0, 0);
             let begins =
                 said::Begins { model, key, trees, own, from, sampled_from, pairs: true, packs: true };
             evil.push_message(&Slot::new("begins").tagged("begin"), &to, &begins).await.unwrap();
@@ -373,13 +384,13 @@ async fn a_guest_that_sends_what_no_honest_guest_sends_is_named() {
                 pairs: true,
                 packs: true,
             };
-            let row = vec![byte; owner.public().row_bytes()];
+            let row = vec![0; owner.public().row_bytes()];
             let zeros = FixedSizeBinaryArray::try_from_iter((0..40).map(|_| &row)).unwrap();
             let gradients =
                 held(&gradient_schema(owner.public(), sharing).unwrap(), vec![Arc::new(zeros)]).await;
             drop(evil.push_table(&Slot::new("gradients").tagged("tree.0"), &to, &gradients).await);
             drop(evil.push_message(&Slot::new("level").tagged("tree.0.level.0"), &to, &level).await);
-            let nodes = held(&node_schema().unwrap(), vec![Arc::new(UInt16Array::from(vec![0; 40]))]).await;
+            let nodes = held(&node_schema().unwrap(), vec![Arc::new(UInt16Array::from(nodes))]).await;
             drop(evil.push_table(&Slot::new("nodes").tagged("tree.0.level.0"), &to, &nodes).await);
         };
         let (ended, ()) = futures::join!(run(Stage::Train, host, &who, parts[1].clone()), lies);
