@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
-use tributary_core::ResultExt;
+use tributary_core::{Error, ErrorKind, ResultExt};
 use tributary_flow::record::{JobRecord, Standing, TaskRecord};
 use tributary_runtime::Home;
 use tributary_service::Jobs;
@@ -51,14 +51,20 @@ pub(crate) fn run(home: &Home, command: &JobCommand) -> Result<ExitCode, Failure
 }
 
 /// Writes a page, for its owner alone: metrics and models are in it.
-fn write(path: &Path, page: &str, overwrite: bool) -> std::io::Result<()> {
+fn write(path: &Path, page: &str, overwrite: bool) -> tributary_core::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     match overwrite {
         true => options.create(true).truncate(true),
         false => options.create_new(true),
     };
-    options.open(path)?.write_all(page.as_bytes())
+    match options.open(path) {
+        Err(why) if why.kind() == std::io::ErrorKind::AlreadyExists => Err(Error::new(
+            ErrorKind::AlreadyExists,
+            "the file exists; choose another name, or allow to replace it (--overwrite)",
+        )),
+        opened => Ok(opened?.write_all(page.as_bytes())?),
+    }
 }
 
 /// The jobs of the party that the arguments mean.

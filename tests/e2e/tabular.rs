@@ -173,7 +173,11 @@ fn scores_are_measured_as_scikit_learn_measures_them() {
     ] {
         assert!(shown.contains(part), "{part}");
     }
-    assert!(site.fails(4, &report).contains("page.html"), "a file is replaced only if asked");
+    let shown = site.fails(4, &report);
+    assert!(
+        shown.contains("page.html: the file exists; choose another name") && shown.contains("--overwrite"),
+        "{shown}"
+    );
     site.ok(&[&report[..], &["--overwrite"]].concat());
     let text = std::fs::read_to_string(example("scores/job.yaml")).unwrap();
     let message =

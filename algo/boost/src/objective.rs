@@ -68,8 +68,14 @@ impl Targets {
                 stray.map(|y| (*y, format!("finite numbers up to {MOST:e}")))
             }
         };
-        if let Some((_, expected)) = stray {
-            return Err(Error::invalid(format!("the label has other values than {expected}")));
+        if let Some((value, expected)) = stray {
+            let mend = match objective {
+                Objective::Binary => "multi:ce and regression:l2 are for others",
+                Objective::Multi { .. } => "num_class is how many classes there are",
+                Objective::Squares => "leave such rows out",
+            };
+            let text = format!("the label has other values than {expected}; {mend}");
+            return Err(Error::invalid(text).with_private(value.to_string()));
         }
         match self.weights.iter().flatten().any(|weight| !(0.0..=MOST).contains(weight)) {
             true => Err(Error::invalid(format!(

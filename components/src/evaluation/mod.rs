@@ -56,6 +56,9 @@ impl Default for Evaluation {
     }
 }
 
+/// The column of labels that a prediction has.
+const LABEL: &str = "label";
+
 #[derive(Deserialize)]
 struct Parameters {
     default_eval_setting: Setting,
@@ -71,16 +74,17 @@ impl Parameters {
 
     /// The columns that a metric compares.
     fn columns(&self, table: &Table, otherwise: &str) -> CompareParams {
-        let label = || match table.schema().field("label") {
-            Some(_) => "label".to_owned(),
-            None => {
-                table.schema().with_purpose(&Purpose::Label).map_or("label".to_owned(), |f| f.name.clone())
-            }
-        };
         CompareParams {
             predicted: self.predict_column_name.clone().unwrap_or_else(|| otherwise.to_owned()),
-            label: self.label_column_name.clone().unwrap_or_else(label),
+            label: self.label(table).unwrap_or_else(|| LABEL.to_owned()),
         }
+    }
+
+    /// The column of labels: the one given, that of a prediction, or the table's own.
+    fn label(&self, table: &Table) -> Option<String> {
+        let schema = table.schema();
+        let found = || schema.field(LABEL).or_else(|| schema.with_purpose(&Purpose::Label));
+        self.label_column_name.clone().or_else(|| found().map(|field| field.name.clone()))
     }
 }
 
@@ -98,7 +102,15 @@ impl Component for Evaluation {
     async fn run(&self, task: &Task) -> Result<Outputs> {
         let parameters: Parameters = task.parameters()?;
         let names = parameters.names();
-        let mut sets = sets::of(task).await?;
+        // What a prediction of rows without a label gives; a table that is no prediction at all is refused below.
+        let is_bare = |set: &Set| {
+            let predicted = parameters.predict_column_name.as_deref().unwrap_or("predict_score");
+            parameters.label(&set.table).is_none() && set.table.schema().field(predicted).is_some()
+        };
+        let (bare, mut sets): (Vec<Set>, Vec<Set>) = sets::of(task).await?.into_iter().partition(is_bare);
+        for set in &bare {
+            task.warn(format!("{} has no label, so nothing of it is measured", set.name()));
+        }
         if names.iter().any(|name| name.needs_order()) {
             for set in &mut sets {
                 let CompareParams { predicted, label } = parameters.columns(&set.table, "predict_score");
@@ -122,7 +134,7 @@ impl Component for Evaluation {
 /// How far each set's scores are from those of the first one that a model was trained on, by the set's place.
 async fn stability(names: &[Name], sets: &[Set]) -> Result<BTreeMap<usize, Value>> {
     let mut all = BTreeMap::new();
-    if !names.contains(&Name::Psi) {
+    if !names.contains(&Name::Psi) || sets.is_empty() {
         return Ok(all);
     }
     let first = sets.iter().position(|set| set.group == "train_set").unwrap_or_default();

@@ -226,6 +226,14 @@ async fn train(task: &Task) -> Result<Outputs> {
         Some(columns) => columns,
         None => naming.numbers_without("", &None)?,
     };
+    if let Ranges::ByColumn(ranges) = &parameters.feature_range {
+        // It may be another party's.
+        for name in ranges.keys().filter(|name| naming.find(name).is_none()) {
+            task.warn(format!(
+                "feature_range: there is no feature {name:?} here, and nothing gets its range"
+            ));
+        }
+    }
     let params = MomentParams { columns: columns.clone() };
     let moments = table.map(KernelCall::fold::<TakeMoments>(&params)?)?.collect().await?;
     let moments = Moments::read(&moments, columns.len())?;

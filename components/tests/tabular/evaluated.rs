@@ -91,6 +91,20 @@ fn a_metric_that_one_class_leaves_undefined_is_null() {
 }
 
 #[test]
+fn predictions_without_a_label_are_left_out() {
+    let tables = |_: usize| -> Vec<(&'static str, Columns)> {
+        let scores = |scores: [f64; 2]| column("predict_score", scores.map(Some));
+        vec![
+            ("input_datas", vec![scores([0.2, 0.7])]),
+            ("input_datas", vec![label([0, 1]), scores([0.2, 0.7])]),
+        ]
+    };
+    let outputs = Run::new("evaluation", json!({"metrics": ["auc"]}), &tables).alone();
+    let found = metric(&outputs, "evaluation").as_object().unwrap();
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["task_1"]);
+}
+
+#[test]
 fn columns_may_have_other_names_and_missing_ones_are_named() {
     let tables = |_: usize| -> Vec<(&'static str, Columns)> {
         vec![(

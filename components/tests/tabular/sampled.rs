@@ -65,6 +65,20 @@ fn rows_that_are_drawn_again_have_ids_of_their_own_but_at_hosts_which_count_rows
     }
 }
 
+/// Who draws decides how much memory a sample takes at all parties.
+#[test]
+fn a_sample_of_very_many_times_the_rows_is_refused() {
+    for parameters in [
+        json!({"n": 40_001, "replace": true}),
+        json!({"frac": 1e300, "replace": true}),
+        json!({"frac": {"1": 401.0}, "replace": true}),
+    ] {
+        let guest = Run::new("sample", parameters, &tables).at(2).remove(0).unwrap_err();
+        assert!(guest.to_string().contains("at most 40000: 100 times as many"), "{guest}");
+    }
+    assert_eq!(sampled(json!({"n": 40_000, "replace": true}), 2)[1].0.len(), 40_000);
+}
+
 #[test]
 fn a_fraction_for_each_label_is_counted_by_label() {
     let parameters = json!({"frac": {"0": 0.1, "1": 0.5}, "random_state": 2});

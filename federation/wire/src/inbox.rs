@@ -142,7 +142,8 @@ impl Link {
 fn absent(error: Error) -> Error {
     match error.kind() {
         ErrorKind::NotFound => {
-            Error::new(ErrorKind::Cancelled, "it left the session before it was met").because(error)
+            let text = "it failed or ended before this party met it; its log says why";
+            Error::new(ErrorKind::Cancelled, text).with_private(error.to_string())
         }
         _ => error,
     }
