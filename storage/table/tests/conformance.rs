@@ -17,6 +17,7 @@ mod support;
 tributary_conformance::storage_suite!(
     {
         let memory = support::Memory::new();
+        memory.set_time(std::time::SystemTime::now());
         move || Arc::new(Tables::new(Arc::new(memory.clone()))) as Arc<dyn Storage>
     },
     replaces_snapshots,

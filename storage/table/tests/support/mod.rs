@@ -123,12 +123,12 @@ impl ByteStore for Memory {
     }
 
     async fn put(&self, path: &str) -> Result<Box<dyn Upload>> {
-        let (folder, name) = path.rsplit_once('/').unwrap();
+        let (folder, name) = path.rfind('/').map_or(("", path), |at| path.split_at(at + 1));
         let mut state = self.state();
         // two uploads of one name must not share what is unfinished
         let number = state.uploads;
         state.uploads += 1;
-        let unfinished = format!("{folder}/{UNFINISHED}{number}-{name}");
+        let unfinished = format!("{folder}{UNFINISHED}{number}-{name}");
         state.set(&unfinished, Bytes::new());
         Ok(Box::new(MemoryUpload { store: self.clone(), path: path.to_owned(), unfinished }))
     }
