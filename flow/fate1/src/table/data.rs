@@ -234,7 +234,7 @@ pub(super) const DATA_STATISTICS: Module = Module {
 /// What FATE computes in any case.
 const SUMMARY_JSON: &str = r#"["sum", "mean", "std", "median", "min", "max", "missing_ratio", "missing_count", "skewness", "kurtosis", "coefficient_of_variation"]"#;
 
-const STATISTICS: &[(&str, &str)] = &[
+pub(super) const STATISTICS: &[(&str, &str)] = &[
     ("count", "count"),
     ("sum", "sum"),
     ("mean", "mean"),

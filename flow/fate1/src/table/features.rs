@@ -141,20 +141,8 @@ pub(super) const HETERO_FEATURE_SELECTION: Module = Module {
             "statistic_param.metrics",
             Words(
                 "statistic_param.metrics",
-                &[
-                    ("mean", "mean"),
-                    ("sum", "sum"),
-                    ("stddev", "std"),
-                    ("median", "median"),
-                    ("min", "min"),
-                    ("max", "max"),
-                    ("variance", "var"),
-                    ("coefficient_of_variance", "coefficient_of_variation"),
-                    ("missing_count", "missing_count"),
-                    ("missing_ratio", "missing_ratio"),
-                    ("skewness", "skewness"),
-                    ("kurtosis", "kurtosis"),
-                ],
+                // No column is selected by its count, which is the first.
+                super::data::STATISTICS.split_at(1).1,
             ),
         ),
         Rule::new("statistic_param.filter_type", Words("statistic_param.filter_type", FILTER_TYPES)),
